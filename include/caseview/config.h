@@ -1,0 +1,90 @@
+/*
+ * config.h: options from the command line, the environment and a file, checked against one table.
+ *
+ * Each option is given, first match wins, as `--some-name VALUE` or `--some-name=VALUE`, as CASEVIEW_SOME_NAME, or as a
+ * line `some-name = VALUE` (`#` starts a comment) of the file named by --config (CASEVIEW_CONFIG). An unknown name or a
+ * value out of range is CV_FATAL with one line that names the option, where it came from and what is allowed.
+ * An option of another program is known and ignored in the environment and in the file (one file may serve all), but
+ * its value is checked all the same; on the command line it is an error. --help and docs/configuration.md come from the
+ * same table (config_help, config_markdown).
+ */
+#ifndef CASEVIEW_CONFIG_H
+#define CASEVIEW_CONFIG_H
+
+#include <stdio.h>
+
+#include "caseview/base.h"
+#include "caseview/err.h"
+
+enum option_type {
+    OPTION_TEXT,   /* any text */
+    OPTION_INT,    /* whole number in [min, max] */
+    OPTION_CHOICE, /* one of `choices`, space-separated */
+    OPTION_FLAG,   /* true when named; in file and environment: on/off */
+    OPTION_LISTEN, /* HOST:PORT, [V6]:PORT; a comma-separated list where `list` is set */
+    OPTION_PAIR,   /* PROPERTY=VALUE, repeatable; environment: name + property in capitals, dots as `_` */
+    OPTION_URL,    /* http:// or https:// */
+    OPTION_URL_OR_FILE,
+    OPTION_FOLDER, /* readable folder, checked only when used */
+};
+
+/* Who reads an option: bits, one a sub-command or program. */
+enum option_scope {
+    SCOPE_WORKER = 1 << 0,
+    SCOPE_MIGRATE = 1 << 1,
+    SCOPE_STATUS = 1 << 2,
+    SCOPE_API = 1 << 3,
+    SCOPE_DEV_BROKER = 1 << 4,
+    SCOPE_DEV_PRODUCE = 1 << 5,
+    SCOPE_DEV_SIMULATE = 1 << 6,
+    SCOPE_DEV_TOKEN = 1 << 7,
+    SCOPE_RESUME = 1 << 8,
+    SCOPE_CASEVIEW = SCOPE_WORKER | SCOPE_MIGRATE | SCOPE_STATUS | SCOPE_RESUME,
+    SCOPE_ALL = 0xffff,
+};
+
+struct option_def {
+    const char *name; /* lower case with dashes; NULL ends a table */
+    enum option_type type;
+    unsigned scope;
+    const char *fallback; /* default as text; NULL: not set */
+    int64_t min, max;     /* OPTION_INT */
+    const char *choices;  /* OPTION_CHOICE */
+    bool list;            /* comma-separated */
+    bool required;
+    const char *unit;     /* "s", "bytes", … or NULL */
+    const char *help;     /* one sentence without its full stop */
+};
+
+/* The options of caseview and caseview-api (contract, section 6): lib/options.c. */
+extern const struct option_def caseview_options[];
+
+struct config;
+
+/*
+ * Reads everything. tables: NULL-terminated list of option tables. scope: the one sub-command that runs.
+ * argv without program and sub-command names; words that are no options are kept as operands (config_operand).
+ * `--help` sets config_wants_help() and stops reading. CV_OK or CV_FATAL.
+ */
+enum cv_status config_load(const struct option_def *const *tables, unsigned scope, int argc, char **argv, char **environ_,
+                           struct config **out_config, struct err *err) CV_MUST_CHECK;
+void config_free(struct config *config);
+
+bool config_wants_help(const struct config *config);
+/* Never NULL for an option with a default; NULL when not set. name must be in a table (assert). Borrowed. */
+const char *config_text(const struct config *config, const char *name);
+int64_t config_int(const struct config *config, const char *name);
+bool config_flag(const struct config *config, const char *name);
+bool config_is_set(const struct config *config, const char *name); /* given by the user, not by default */
+/* Item i of a list option, blanks trimmed, NULL past the end. */
+const char *config_item(const struct config *config, const char *name, size_t i);
+/* Pair i of an OPTION_PAIR, already merged (first match wins for each property); false past the end. */
+bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property, const char **out_value);
+const char *config_operand(const struct config *config, size_t i); /* NULL past the end */
+
+/* Prints the options of `scope` for people. */
+void config_help(FILE *out, const struct option_def *const *tables, unsigned scope, const char *usage);
+/* Prints the whole table as the Markdown page docs/configuration.md. */
+void config_markdown(FILE *out, const struct option_def *const *tables);
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * db.h: the only file that knows libpq. One connection; statements are prepared on first use; parameters and results are
+ * binary; a pipeline sends many statements with one flush and collects their answers later, without blocking.
+ * A connection belongs to one thread.
+ *
+ * Errors: CV_RETRY with err->sqlstate set is the server's refusal (the caller looks at the code); CV_RETRY with an empty
+ * sqlstate is a lost or unreachable connection: close it, open another. CV_FATAL: conninfo that can never work.
+ */
+#ifndef CASEVIEW_DB_H
+#define CASEVIEW_DB_H
+
+#include "caseview/arena.h"
+#include "caseview/base.h"
+#include "caseview/err.h"
+#include "caseview/uuid.h"
+
+struct db;
+struct db_result; /* rows of one statement, valid until db_result_free() */
+
+/* One statement: sql is a whole .sql file; name is unique within the program. */
+struct db_statement {
+    const char *name;
+    const char *sql;
+};
+
+/*
+ * conninfo: libpq's keywords or URI, NULL or "" for the PG… variables. setup: SQL run at once after connecting (SET …),
+ * or NULL. Waits at most timeout_ms. A password never appears in err.
+ */
+enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
+                       struct db **out_db, struct err *err) CV_MUST_CHECK;
+void db_close(struct db *db); /* NULL is fine; cancels nothing: the server sees the socket close */
+bool db_is_lost(const struct db *db);
+int db_socket(const struct db *db); /* for poll(2) */
+int db_backend_pid(const struct db *db);
+
+/* Parameters of one call, built in order $1, $2 …; memory comes from the arena, arrays are copied there. At most 32. */
+struct db_args {
+    struct arena *arena;
+    int count;
+    unsigned types[32]; /* PostgreSQL type oids */
+    const char *values[32];
+    int lengths[32];
+    bool failed; /* arena full or too many: the call returns CV_FATAL */
+};
+
+void db_args_init(struct db_args *args, struct arena *arena);
+void db_arg_null(struct db_args *args, unsigned type_oid);
+void db_arg_int4(struct db_args *args, int32_t value);
+void db_arg_int8(struct db_args *args, int64_t value);
+void db_arg_bool(struct db_args *args, bool value);
+void db_arg_text(struct db_args *args, struct str value);  /* null stays null */
+void db_arg_bytea(struct db_args *args, struct str value);
+void db_arg_uuid(struct db_args *args, const struct uuid *value); /* NULL: null */
+void db_arg_time(struct db_args *args, int64_t us);        /* timestamptz from microseconds since 1970 */
+
+/*
+ * Arrays (text[], uuid[] …) for unnest(). Item i lies at base + i * stride, so that a column can be taken straight out
+ * of an array of structs. uuid: struct uuid; text and bytea: struct str (ptr NULL: null item).
+ */
+void db_arg_int2_array(struct db_args *args, const int16_t *base, size_t stride, size_t n);
+void db_arg_int4_array(struct db_args *args, const int32_t *base, size_t stride, size_t n);
+void db_arg_int8_array(struct db_args *args, const int64_t *base, size_t stride, size_t n);
+void db_arg_bool_array(struct db_args *args, const bool *base, size_t stride, size_t n);
+void db_arg_time_array(struct db_args *args, const int64_t *base, size_t stride, size_t n); /* INT64_MIN: null item */
+void db_arg_uuid_array(struct db_args *args, const struct uuid *base, size_t stride, size_t n);
+/* present: a bool beside each uuid, false writes a null item. */
+void db_arg_uuid_null_array(struct db_args *args, const struct uuid *base, const bool *present, size_t stride, size_t n);
+void db_arg_text_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
+void db_arg_bytea_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
+
+/* Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not wanted. */
+enum cv_status db_exec(struct db *db, const struct db_statement *statement, const struct db_args *args, int timeout_ms,
+                       struct db_result **out_result, struct err *err) CV_MUST_CHECK;
+/* Runs SQL text of any number of statements, unprepared, as one implicit transaction unless it says otherwise. */
+enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUST_CHECK;
+
+/*
+ * A pipeline: begin, any number of sends, end (one Sync, one flush), then db_pipeline_poll() until it is not CV_RETRY
+ * with db_pipeline_busy(). Nothing here blocks; what the socket does not take is kept and sent by db_pipeline_poll().
+ *   CV_OK     every statement succeeded; results i (in order of sending) by db_pipeline_result(), borrowed until the next begin
+ *   CV_RETRY  busy: wait for db_socket() (writable too while db_pipeline_wants_write()); or failed: see
+ *             db_pipeline_failed() for the index of the statement that the server refused (-1: the connection is lost)
+ */
+enum cv_status db_pipeline_begin(struct db *db, struct err *err) CV_MUST_CHECK;
+enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statement, const struct db_args *args, struct err *err) CV_MUST_CHECK;
+enum cv_status db_pipeline_end(struct db *db, struct err *err) CV_MUST_CHECK;
+enum cv_status db_pipeline_poll(struct db *db, struct err *err) CV_MUST_CHECK;
+bool db_pipeline_busy(const struct db *db);
+bool db_pipeline_wants_write(const struct db *db);
+int db_pipeline_failed(const struct db *db);
+const struct db_result *db_pipeline_result(const struct db *db, int i); /* a statement without rows has an empty result */
+
+/* Results. Columns and rows count from 0; types are the caller's knowledge (asserted by length where it is fixed). */
+void db_result_free(struct db_result *result);
+int db_rows(const struct db_result *result);
+bool db_is_null(const struct db_result *result, int row, int column);
+struct str db_str(const struct db_result *result, int row, int column); /* text or bytea, borrowed; null: STR_NULL */
+int16_t db_int2(const struct db_result *result, int row, int column);
+int32_t db_int4(const struct db_result *result, int row, int column);
+int64_t db_int8(const struct db_result *result, int row, int column);
+bool db_bool(const struct db_result *result, int row, int column);
+double db_float8(const struct db_result *result, int row, int column);
+int64_t db_time(const struct db_result *result, int row, int column); /* timestamptz as microseconds since 1970 */
+struct uuid db_uuid(const struct db_result *result, int row, int column);
+
+#endif

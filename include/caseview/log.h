@@ -1,0 +1,22 @@
+/*
+ * log.h: one line an event, to standard error: text for people, JSON for collectors. Thread-safe; a line is written
+ * by one write(2). Never log a token, a password or the body of a case.
+ */
+#ifndef CASEVIEW_LOG_H
+#define CASEVIEW_LOG_H
+
+#include "caseview/base.h"
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Once, before threads start. program is borrowed for ever. Default before the call: info, text. */
+void log_init(const char *program, enum log_level level, enum log_format format);
+bool log_enabled(enum log_level level);
+
+void log_error(const char *fmt, ...) CV_PRINTF(1, 2);
+void log_warn(const char *fmt, ...) CV_PRINTF(1, 2);
+void log_info(const char *fmt, ...) CV_PRINTF(1, 2);
+void log_debug(const char *fmt, ...) CV_PRINTF(1, 2);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * agent.h: the fold of one agent: the current unit, and a set of workspaces per unit (contract, sections 3 and 4).
+ * Pure. Memory of the state comes from the arena given to agent_init/agent_load and lives as long as that.
+ */
+#ifndef CASEVIEW_FOLD_AGENT_H
+#define CASEVIEW_FOLD_AGENT_H
+
+#include "caseview/arena.h"
+#include "caseview/buf.h"
+#include "workers/fold/event.h"
+#include "workers/fold/sequence.h"
+
+/* What is known of one unit: ascending by id. */
+struct agent_unit {
+    struct uuid unit_id;
+    int64_t set_sequence;     /* of the last WorkspacesSelected or Revoked */
+    int64_t revoked_sequence; /* of the last Revoked, 0: never */
+    const struct uuid *workspace_ids; /* ascending, without doubles; none after Revoked */
+    size_t workspace_count;
+};
+
+struct agent_state {
+    struct arena *arena;
+    struct sequence sequence;
+    int64_t unit_sequence; /* of the last Selected or Cleared, 0: never */
+    bool has_unit;
+    struct uuid unit_id;
+    struct agent_unit *units;
+    size_t unit_count;
+    size_t unit_room;
+};
+
+void agent_init(struct agent_state *state, struct arena *arena);
+enum fold_outcome agent_apply(struct agent_state *state, const struct agent_event *event);
+bool agent_is_degraded(const struct agent_state *state);
+
+void agent_store(const struct agent_state *state, struct buf *out); /* canonical */
+bool agent_load(struct str blob, struct arena *arena, struct agent_state *out_state) CV_MUST_CHECK;
+
+/* The unit that counts before the directory is asked; false: none. */
+bool agent_current_unit(const struct agent_state *state, struct uuid *out_unit_id);
+/* The set for that unit, NULL and 0 when there is none. */
+const struct uuid *agent_current_workspaces(const struct agent_state *state, size_t *out_count);
+
+/* Answers whether the directory says "removed" (not merely forgotten or unknown). */
+typedef bool (*agent_removed)(void *context, enum entity_kind kind, const struct uuid *id);
+
+struct agent_gates {
+    bool has_unit;
+    struct uuid current_unit_id;
+    bool has_workspaces; /* at least one workspace of the set is not removed */
+};
+
+struct agent_gates agent_evaluate(const struct agent_state *state, agent_removed removed, void *context);
+
+#endif

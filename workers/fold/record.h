@@ -1,0 +1,46 @@
+/*
+ * record.h: one Kafka record as the worker sees it, and why one may have to be parked (contract, section 4).
+ */
+#ifndef CASEVIEW_FOLD_RECORD_H
+#define CASEVIEW_FOLD_RECORD_H
+
+#include "caseview/base.h"
+
+/* The three topics, by role; their names are configuration. */
+enum topic { TOPIC_CASES, TOPIC_AGENTS, TOPIC_DIRECTORY, TOPIC_COUNT };
+
+struct record {
+    enum topic topic;
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms; /* the record's own, -1: none */
+    struct str key;       /* ptr NULL: no key */
+    struct str value;     /* ptr NULL: no value */
+    void *handle;         /* the library's message, for consumer_headers_json() */
+};
+
+/* No record value, key or header set above this is looked into (parked as too-large, stored whole all the same). */
+#define RECORD_MAX_BYTES (1u << 20)
+
+enum park_reason {
+    PARK_NONE,
+    PARK_NOT_AVRO,
+    PARK_UNKNOWN_SCHEMA,
+    PARK_WRONG_TYPE,
+    PARK_BAD_GUID,
+    PARK_BAD_TEXT,
+    PARK_BAD_RANK,
+    PARK_BAD_JSON,
+    PARK_BAD_TIME,
+    PARK_BAD_SEQUENCE,
+    PARK_MISSING_KEY,
+    PARK_KEY_MISMATCH,
+    PARK_NO_VALUE,
+    PARK_TOO_LARGE,
+    PARK_REASON_COUNT,
+};
+
+/* "not-avro" …: the names of the contract. */
+const char *park_reason_name(enum park_reason reason);
+
+#endif
