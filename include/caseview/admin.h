@@ -1,6 +1,6 @@
 /*
  * admin.h: the operators' port of a program: /live (200 while the process runs), /ready (200 or 503 with one line of
- * reason), /metrics (OpenMetrics). Runs on its own two threads.
+ * reason), /metrics (OpenMetrics). Runs on its own four threads; no connection is kept after its answer.
  */
 #ifndef CASEVIEW_ADMIN_H
 #define CASEVIEW_ADMIN_H

@@ -1,0 +1,90 @@
+#include "caseview/admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "caseview/http.h"
+#include "caseview/log.h"
+
+enum {
+    ADMIN_THREADS = 4, /* a scraper and two probes at once, one held by somebody who says nothing */
+    PAGE_MAX = 4 * 1024 * 1024,
+    REASON_MAX = 512,
+};
+
+struct admin {
+    struct http_server *server;
+    struct metrics *metrics;
+    admin_ready ready;
+    void *context;
+};
+
+static void put_ready(const struct admin *admin, struct http_response *response)
+{
+    char reason[REASON_MAX] = "";
+    admin->ready(admin->context, reason, sizeof reason);
+    response->status = reason[0] ? 503 : 200;
+    buf_printf(&response->body, "%s\n", reason[0] ? reason : "ready");
+}
+
+static void handle(void *context, const struct http_request *request, struct http_response *response)
+{
+    const struct admin *admin = context;
+    response->close = true; /* so few threads are not to be held by idle clients */
+    response->content_type = "text/plain; charset=utf-8";
+    buf_puts(&response->headers, "Cache-Control: no-store\r\n");
+
+    bool live = str_eq(request->path, STR("/live"));
+    bool ready = str_eq(request->path, STR("/ready"));
+    bool metrics = str_eq(request->path, STR("/metrics"));
+    if (!live && !ready && !metrics) {
+        response->status = 404;
+        buf_puts(&response->body, "There are /live, /ready and /metrics.\n");
+    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        response->status = 405;
+        buf_puts(&response->headers, "Allow: GET, HEAD\r\n");
+    } else if (live) {
+        response->status = 200;
+        buf_puts(&response->body, "live\n");
+    } else if (ready) {
+        put_ready(admin, response);
+    } else {
+        response->status = 200;
+        response->content_type = METRICS_CONTENT_TYPE;
+        metrics_render(admin->metrics, &response->body);
+    }
+}
+
+enum cv_status admin_start(const char *listen, struct metrics *metrics, admin_ready ready, void *context,
+                           struct admin **out_admin, struct err *err)
+{
+    struct admin *admin = cv_zalloc(sizeof *admin);
+    *admin = (struct admin){.metrics = metrics, .ready = ready, .context = context};
+    struct http_options options = {
+        .listen = &listen,
+        .listen_count = 1,
+        .threads = ADMIN_THREADS,
+        .max_answer = PAGE_MAX,
+        .handler = handle,
+        .context = admin,
+    };
+    enum cv_status status = http_start(&options, &admin->server, err);
+    if (status != CV_OK) {
+        free(admin);
+        err_prefix(err, "admin-listen");
+        return status;
+    }
+    const char *colon = strrchr(listen, ':');
+    log_info("admin port: http://%.*s:%d (/live /ready /metrics)", (int)(colon ? colon - listen : 0), listen,
+             http_port(admin->server, 0));
+    *out_admin = admin;
+    return CV_OK;
+}
+
+void admin_stop(struct admin *admin)
+{
+    if (!admin)
+        return;
+    http_stop(admin->server);
+    free(admin);
+}

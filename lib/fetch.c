@@ -1,0 +1,115 @@
+#include "caseview/fetch.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+void fetch_global_init(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* The userinfo of a URL lies between `://` and the last `@` before the path. False: there is none. */
+static bool find_userinfo(const char *url, size_t *out_begin, size_t *out_end)
+{
+    const char *scheme_end = strstr(url, "://");
+    const char *authority = scheme_end ? scheme_end + 3 : url;
+    size_t len = strcspn(authority, "/?#");
+    for (size_t i = len; i > 0; i--)
+        if (authority[i - 1] == '@') {
+            *out_begin = (size_t)(authority - url);
+            *out_end = *out_begin + i;
+            return true;
+        }
+    return false;
+}
+
+void fetch_redact(const char *url, char *out, size_t out_size)
+{
+    size_t begin, end;
+    if (find_userinfo(url, &begin, &end))
+        snprintf(out, out_size, "%.*s%s", (int)begin, url, url + end);
+    else
+        snprintf(out, out_size, "%s", url);
+}
+
+static size_t on_data(char *data, size_t size, size_t count, void *context)
+{
+    struct buf *body = context;
+    buf_append(body, data, size * count);
+    return body->overflow ? 0 : size * count; /* a short count ends the transfer */
+}
+
+static bool set_common(CURL *curl, const char *url, int timeout_ms, struct buf *body, char *error_text)
+{
+    bool ok = true;
+    ok &= curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK;
+    ok &= curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+    ok &= curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK; /* threads */
+    ok &= curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
+    ok &= curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK;
+    ok &= curl_easy_setopt(curl, CURLOPT_USERAGENT, "caseview") == CURLE_OK;
+    ok &= curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error_text) == CURLE_OK;
+    ok &= curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data) == CURLE_OK;
+    ok &= curl_easy_setopt(curl, CURLOPT_WRITEDATA, body) == CURLE_OK;
+    return ok;
+}
+
+static enum cv_status perform(CURL *curl, const char *url, const char *error_text, int *out_status,
+                              struct buf *out_body, struct err *err)
+{
+    CURLcode code = curl_easy_perform(curl);
+    long status = 0;
+    if (code == CURLE_OK)
+        code = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK) {
+        *out_status = (int)status;
+        return CV_OK;
+    }
+    char shown[512];
+    fetch_redact(url, shown, sizeof shown);
+    size_t begin, end;
+    /* curl's own words may repeat a part of the URL, so they are not used when there is a password in it. */
+    bool secret = find_userinfo(url, &begin, &end);
+    if (out_body->overflow)
+        err_set(err, "%s: the answer is longer than %zu bytes", shown, out_body->max);
+    else
+        err_set(err, "%s: %s", shown, !secret && error_text[0] ? error_text : curl_easy_strerror(code));
+    return CV_RETRY;
+}
+
+static enum cv_status request(const char *url, const char *content_type, const struct str *post, int timeout_ms,
+                              int *out_status, struct buf *out_body, struct err *err)
+{
+    char error_text[CURL_ERROR_SIZE] = "";
+    char header[256];
+    struct curl_slist *headers = NULL;
+    CURL *curl = curl_easy_init();
+    bool ok = curl && set_common(curl, url, timeout_ms, out_body, error_text);
+    if (ok && post) {
+        snprintf(header, sizeof header, "Content-Type: %s", content_type);
+        headers = curl_slist_append(NULL, header);
+        ok = headers && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+             curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->len) == CURLE_OK &&
+             curl_easy_setopt(curl, CURLOPT_POSTFIELDS, post->ptr) == CURLE_OK;
+    }
+    enum cv_status status = CV_RETRY;
+    if (ok)
+        status = perform(curl, url, error_text, out_status, out_body, err);
+    else
+        err_set(err, "libcurl could not be set up for a request");
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    return status;
+}
+
+enum cv_status fetch_get(const char *url, int timeout_ms, int *out_status, struct buf *out_body, struct err *err)
+{
+    return request(url, NULL, NULL, timeout_ms, out_status, out_body, err);
+}
+
+enum cv_status fetch_post(const char *url, const char *content_type, struct str body, int timeout_ms, int *out_status,
+                          struct buf *out_body, struct err *err)
+{
+    return request(url, content_type, &body, timeout_ms, out_status, out_body, err);
+}

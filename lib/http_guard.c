@@ -1,0 +1,244 @@
+#include "http_guard.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+#include "caseview/http.h"
+
+/* RFC 9110, section 5.6.2. */
+static bool is_token_char(char c)
+{
+    return isalnum((unsigned char)c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool is_token(const char *text)
+{
+    const char *p = text;
+    while (is_token_char(*p))
+        p++;
+    return p != text && *p == '\0';
+}
+
+static bool has_space_before_colon(const struct http_field *field)
+{
+    for (const char *p = field->name + strlen(field->name) + 1; p < field->value; p++)
+        if (*p != ' ')
+            return true;
+    return false;
+}
+
+const char *http_guard_layout(const struct http_head *head)
+{
+    const char *end_of_target = head->query ? head->query : head->target;
+    end_of_target += strlen(end_of_target);
+    if (head->target != head->method + strlen(head->method) + 1 || head->version != end_of_target + 1 + strlen("HTTP/"))
+        return "The request line has more than one space between its parts.";
+    if (head->field_count >= HTTP_FIELDS_MAX)
+        return "The request has more than 63 header fields.";
+
+    const char *end = head->version + strlen(head->version);
+    for (int i = 0; i < head->field_count; i++) {
+        const struct http_field *field = &head->fields[i];
+        if (field->name != end + 2)
+            return "A header line does not end in CRLF, or the first one starts with a space.";
+        if (!is_token(field->name) || has_space_before_colon(field))
+            return "A header field's name is not a token right before its colon.";
+        end = field->value + strlen(field->value);
+    }
+    if (end - head->method > HTTP_HEAD_MAX - 32)
+        return "The header block is longer than 8 KiB.";
+    /* Here end[1] is inside the block in any case; the last CRLF's `\n` is the parser's NUL. */
+    if (head->field_count > 0 && (end[1] != '\0' || end[2] != '\r' || end[3] != '\0'))
+        return "A header line is folded or does not end in CRLF.";
+    return NULL;
+}
+
+/* Is `option` one of the comma-separated items of `list`? */
+static bool list_has(const char *list, const char *option)
+{
+    size_t len = strlen(option);
+    for (const char *p = list; *p;) {
+        p += strspn(p, ", \t");
+        size_t item = strcspn(p, ",");
+        size_t trimmed = item;
+        while (trimmed > 0 && (p[trimmed - 1] == ' ' || p[trimmed - 1] == '\t'))
+            trimmed--;
+        if (trimmed == len && strncasecmp(p, option, len) == 0)
+            return true;
+        p += item;
+    }
+    return false;
+}
+
+static bool parse_length(const char *text, int64_t *out_length)
+{
+    size_t len = strspn(text, "0123456789");
+    size_t rest = strspn(text + len, " ");
+    if (len == 0 || len > 18 || text[len + rest] != '\0')
+        return false;
+    *out_length = 0;
+    for (size_t i = 0; i < len; i++)
+        *out_length = *out_length * 10 + (text[i] - '0');
+    return true;
+}
+
+struct seen {
+    int hosts, lengths, codings, connections;
+    bool wants_close, wants_keep_alive;
+};
+
+static const char *look_at_field(struct http_head *head, const struct http_field *field, struct seen *seen)
+{
+    switch (tolower((unsigned char)field->name[0])) {
+    case 'c':
+        if (strcasecmp(field->name, "Content-Length") == 0) {
+            if (seen->lengths++ > 0 || !parse_length(field->value, &head->content_length))
+                return "Content-Length is not one number.";
+        } else if (strcasecmp(field->name, "Connection") == 0) {
+            /* The parser looks at the first field only, so do we, except for what asks to close. */
+            if (seen->connections++ == 0)
+                seen->wants_keep_alive = list_has(field->value, "keep-alive");
+            if (list_has(field->value, "close"))
+                seen->wants_close = true;
+        }
+        break;
+    case 'e':
+        if (strcasecmp(field->name, "Expect") == 0 && strncasecmp(field->value, "100-continue", 12) == 0)
+            head->expects_continue = true;
+        break;
+    case 'h':
+        if (strcasecmp(field->name, "Host") == 0)
+            seen->hosts++;
+        break;
+    case 't':
+        if (strcasecmp(field->name, "Transfer-Encoding") == 0) {
+            if (seen->codings++ > 0 || strcasecmp(field->value, "chunked") != 0)
+                return "Transfer-Encoding is not `chunked` alone.";
+            head->chunked = true;
+        }
+        break;
+    default:
+        break;
+    }
+    return NULL;
+}
+
+const char *http_guard_fields(struct http_head *head)
+{
+    struct seen seen = {.hosts = 0};
+    head->content_length = 0;
+    head->chunked = false;
+    head->expects_continue = false;
+    for (int i = 0; i < head->field_count; i++) {
+        const char *why = look_at_field(head, &head->fields[i], &seen);
+        if (why)
+            return why;
+    }
+    bool is_1_1 = strcmp(head->version, "1.1") == 0;
+    if (seen.codings > 0 && seen.lengths > 0)
+        return "Content-Length and Transfer-Encoding are both given.";
+    if (seen.codings > 0 && !is_1_1)
+        return "Transfer-Encoding is not part of HTTP/1.0.";
+    if (seen.hosts > 1 || (seen.hosts == 0 && is_1_1))
+        return "The Host field is missing or given twice.";
+    if (!is_1_1)
+        head->expects_continue = false;
+    head->keep_alive = !seen.wants_close && (seen.connections > 0 ? seen.wants_keep_alive : is_1_1);
+    return NULL;
+}
+
+const char *http_guard_path(struct http_head *head)
+{
+    const char *path = head->target;
+    if (path[0] != '/' && strcmp(path, "*") != 0) {
+        if (strncasecmp(path, "http://", 7) == 0)
+            path += 7;
+        else if (strncasecmp(path, "https://", 8) == 0)
+            path += 8;
+        else
+            return "The request target is neither a path nor an http or https URI.";
+        path += strcspn(path, "/?");
+        if (*path != '/')
+            path = "/";
+    }
+    head->path = (struct str){path, strcspn(path, "?")};
+    return NULL;
+}
+
+const char *http_guard_split(char *text, struct http_head *head)
+{
+    head->field_count = 0;
+    while (*text && strcmp(text, "\r") != 0) { /* the block's last `\n` is a NUL already */
+        char *line_end = strpbrk(text, "\r\n");
+        char *colon = strchr(text, ':');
+        if (!line_end || line_end[0] != '\r' || line_end[1] != '\n' || !colon || colon > line_end)
+            return "A header line is not a field that ends in CRLF.";
+        if (head->field_count == HTTP_FIELDS_MAX - 1)
+            return "The request has more than 63 header fields.";
+        *line_end = '\0';
+        *colon = '\0';
+        if (!is_token(text))
+            return "A header field's name is not a token right before its colon.";
+        head->fields[head->field_count++] = (struct http_field){text, colon + 1 + strspn(colon + 1, " ")};
+        text = line_end + 2;
+    }
+    return NULL;
+}
+
+const char *http_header(const struct http_request *request, const char *name, size_t n)
+{
+    for (int i = 0; i < request->head->field_count; i++)
+        if (strcasecmp(request->head->fields[i].name, name) == 0 && n-- == 0)
+            return request->head->fields[i].value;
+    return NULL;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)tolower((unsigned char)c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Length of the UTF-8 character at p, 0 when it is none (RFC 3629: no surrogates, nothing overlong, up to U+10FFFF). */
+static size_t utf8_length(const unsigned char *p, size_t left)
+{
+    if (p[0] < 0x80)
+        return p[0] != 0;
+    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || len > left)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+bool http_decode_segment(struct str text, char *out, size_t *out_len)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] != '%') {
+            out[len++] = text.ptr[i];
+            continue;
+        }
+        int high = i + 2 < text.len ? hex_value(text.ptr[i + 1]) : -1;
+        int low = i + 2 < text.len ? hex_value(text.ptr[i + 2]) : -1;
+        if (high < 0 || low < 0)
+            return false;
+        out[len++] = (char)(high << 4 | low);
+        i += 2;
+    }
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length((const unsigned char *)out + i, len - i);
+        if (n == 0)
+            return false;
+        i += n;
+    }
+    *out_len = len;
+    return true;
+}
