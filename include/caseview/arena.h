@@ -1,6 +1,6 @@
 /*
  * arena.h: memory that is given back all at once: per batch in the worker, per request in the API.
- * Blocks are kept over a reset (up to one block of `keep` bytes); under AddressSanitizer freed memory is poisoned.
+ * One block is kept over a reset, the others are given back; under AddressSanitizer what is not handed out is poisoned.
  * Not thread-safe.
  */
 #ifndef CASEVIEW_ARENA_H

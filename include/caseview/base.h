@@ -4,9 +4,12 @@
 #ifndef CASEVIEW_BASE_H
 #define CASEVIEW_BASE_H
 
+#undef NDEBUG /* an assert names a bug of ours and stays on in every build */
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CV_MUST_CHECK       __attribute__((warn_unused_result))
@@ -69,7 +72,6 @@ static inline void cv_free_ptr(void *pointer_to_pointer)
 {
     void *ptr;
     memcpy(&ptr, pointer_to_pointer, sizeof ptr);
-    extern void free(void *);
     free(ptr);
 }
 

@@ -24,7 +24,10 @@ void buf_str(struct buf *buf, struct str text);
 void buf_puts(struct buf *buf, const char *text);
 void buf_byte(struct buf *buf, char byte);
 void buf_printf(struct buf *buf, const char *fmt, ...) CV_PRINTF(2, 3);
-/* Makes room for len more bytes and returns where they go; the caller adds to buf->len. NULL on overflow. */
+/*
+ * Makes room for len more bytes and returns where they go; the caller adds what it used to buf->len (the NUL behind it
+ * comes back with the next append). NULL on overflow.
+ */
 char *buf_reserve(struct buf *buf, size_t len);
 
 #endif

@@ -23,6 +23,26 @@ struct db_statement {
     const char *sql;
 };
 
+/* PostgreSQL's type oids, for db_arg_null(). */
+enum db_type {
+    DB_BOOL = 16,
+    DB_BYTEA = 17,
+    DB_INT8 = 20,
+    DB_INT2 = 21,
+    DB_INT4 = 23,
+    DB_TEXT = 25,
+    DB_TIMESTAMPTZ = 1184,
+    DB_UUID = 2950,
+    DB_BOOL_ARRAY = 1000,
+    DB_BYTEA_ARRAY = 1001,
+    DB_INT2_ARRAY = 1005,
+    DB_INT4_ARRAY = 1007,
+    DB_TEXT_ARRAY = 1009,
+    DB_INT8_ARRAY = 1016,
+    DB_TIMESTAMPTZ_ARRAY = 1185,
+    DB_UUID_ARRAY = 2951,
+};
+
 /*
  * conninfo: libpq's keywords or URI, NULL or "" for the PG… variables. setup: SQL run at once after connecting (SET …),
  * or NULL. Waits at most timeout_ms. A password never appears in err.
@@ -52,7 +72,7 @@ void db_arg_bool(struct db_args *args, bool value);
 void db_arg_text(struct db_args *args, struct str value);  /* null stays null */
 void db_arg_bytea(struct db_args *args, struct str value);
 void db_arg_uuid(struct db_args *args, const struct uuid *value); /* NULL: null */
-void db_arg_time(struct db_args *args, int64_t us);        /* timestamptz from microseconds since 1970 */
+void db_arg_time(struct db_args *args, int64_t us); /* timestamptz from microseconds since 1970; INT64_MIN: null */
 
 /*
  * Arrays (text[], uuid[] …) for unnest(). Item i lies at base + i * stride, so that a column can be taken straight out
@@ -81,7 +101,11 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUS
  *   CV_OK     every statement succeeded; results i (in order of sending) by db_pipeline_result(), borrowed until the next begin
  *   CV_RETRY  busy: wait for db_socket() (writable too while db_pipeline_wants_write()); or failed: see
  *             db_pipeline_failed() for the index of the statement that the server refused (-1: the connection is lost)
+ *   CV_FATAL  from send: arguments that do not fit. The pipeline is half built then: close the connection.
+ * A pipeline is one implicit transaction unless its statements say BEGIN and COMMIT. After a refused statement the ones
+ * behind it were not run; the connection may be used again at once. At most DB_PIPELINE_MAX statements.
  */
+#define DB_PIPELINE_MAX 1024
 enum cv_status db_pipeline_begin(struct db *db, struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statement, const struct db_args *args, struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_end(struct db *db, struct err *err) CV_MUST_CHECK;
@@ -101,7 +125,8 @@ int32_t db_int4(const struct db_result *result, int row, int column);
 int64_t db_int8(const struct db_result *result, int row, int column);
 bool db_bool(const struct db_result *result, int row, int column);
 double db_float8(const struct db_result *result, int row, int column);
-int64_t db_time(const struct db_result *result, int row, int column); /* timestamptz as microseconds since 1970 */
+/* timestamptz as microseconds since 1970; -infinity and infinity are INT64_MIN and INT64_MAX */
+int64_t db_time(const struct db_result *result, int row, int column);
 struct uuid db_uuid(const struct db_result *result, int row, int column);
 
 #endif

@@ -14,14 +14,19 @@ void json_string(struct buf *out, struct str text);
 void json_uuid(struct buf *out, const struct uuid *uuid); /* NULL writes null */
 void json_time(struct buf *out, int64_t us);
 void json_int(struct buf *out, int64_t number);
-/* The shortest decimal that reads back to the same float32, in the contract's form (`5`, `0.1`, `3.7090777E+37`, `-0`). */
+/*
+ * The shortest decimal that reads back to the same float32, the closest among the shortest, in the contract's form (`5`,
+ * `0.1`, `3.7090777E+37`, `-0`). number is finite.
+ */
 void json_float32(struct buf *out, float number);
 
-/* For everything that is not hot: keeps the commas. Depth at most 32. */
+/* For everything that is not hot: keeps the commas. */
+#define JSON_DEPTH_MAX 32
 struct json_writer {
     struct buf *out;
     unsigned depth;
     uint32_t has_items; /* bit a level */
+    uint32_t is_array;
 };
 
 void json_begin(struct json_writer *json, struct buf *out);
@@ -31,7 +36,7 @@ void json_end(struct json_writer *json); /* closes the innermost object or array
 void json_put_str(struct json_writer *json, const char *key, struct str text);
 void json_put_text(struct json_writer *json, const char *key, const char *text); /* NULL writes null */
 void json_put_int(struct json_writer *json, const char *key, int64_t number);
-void json_put_double(struct json_writer *json, const char *key, double number);
+void json_put_double(struct json_writer *json, const char *key, double number); /* NaN and infinities write null */
 void json_put_bool(struct json_writer *json, const char *key, bool value);
 void json_put_null(struct json_writer *json, const char *key);
 

@@ -1,0 +1,50 @@
+#include "caseview/base.h"
+
+#include <unistd.h>
+
+/* No stdio here: there may be no memory left for it. _exit, because nobody above can do anything sensible. */
+__attribute__((noreturn)) static void die(void)
+{
+    static const char line[] = "out of memory: giving up\n";
+    ssize_t ignored = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)ignored;
+    _exit(CV_EXIT_BUG);
+}
+
+void *cv_alloc(size_t size)
+{
+    void *ptr = malloc(size ? size : 1);
+    if (!ptr)
+        die();
+    return ptr;
+}
+
+void *cv_zalloc(size_t size)
+{
+    void *ptr = calloc(1, size ? size : 1);
+    if (!ptr)
+        die();
+    return ptr;
+}
+
+void *cv_realloc(void *ptr, size_t size)
+{
+    void *bigger = realloc(ptr, size ? size : 1);
+    if (!bigger)
+        die();
+    return bigger;
+}
+
+char *cv_strdup(const char *text)
+{
+    return cv_strndup(text, strlen(text));
+}
+
+char *cv_strndup(const char *text, size_t len)
+{
+    char *copy = cv_alloc(len + 1);
+    if (len)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}

@@ -1,0 +1,69 @@
+/*
+ * db_internal.h: what the files of db share: the connection, its prepared statements and the pipeline under way.
+ */
+#ifndef CASEVIEW_LIB_DB_INTERNAL_H
+#define CASEVIEW_LIB_DB_INTERNAL_H
+
+#include "caseview/db.h"
+
+#include <libpq-fe.h>
+
+/* Where a statement of ours stands on the server. */
+enum prepared_state {
+    PREPARED_NOT,
+    PREPARED_SENT, /* Parse is in the pipeline under way; a later use of it there needs no second one */
+    PREPARED_YES,
+    PREPARED_STALE, /* the server knows the name, but the tables below have changed: deallocate first */
+};
+
+struct prepared {
+    char *name;
+    enum prepared_state state;
+};
+
+/* What was sent and is not answered yet, in order. Only a QUERY has an index that callers see. */
+enum sent_kind { SENT_DEALLOCATE, SENT_PARSE, SENT_QUERY, SENT_SYNC };
+
+struct sent {
+    enum sent_kind kind;
+    int prepared; /* index in db->prepared */
+    int query;    /* index of the statement that it belongs to */
+    bool answered;
+};
+
+struct db_result {
+    PGresult *rows;
+};
+
+enum pipeline_state {
+    PIPELINE_NONE, /* no pipeline; results of the last one may still be borrowed */
+    PIPELINE_OPEN, /* between begin and end */
+    PIPELINE_BUSY, /* sent, answers are awaited */
+};
+
+struct db {
+    PGconn *conn;
+    bool lost;
+    struct prepared *prepared;
+    int prepared_count, prepared_cap;
+    enum pipeline_state pipeline;
+    bool wants_write;
+    struct sent *sent;
+    int sent_count, sent_cap, sent_head;
+    struct db_result *results;
+    int result_count, result_cap;
+    int failed;     /* index of the statement that was refused, -1 for none */
+    struct err err; /* of that statement */
+};
+
+/* Fills err from the connection's message and marks it as lost. Always CV_RETRY. */
+enum cv_status db_lose(struct db *db, const char *doing, struct err *err);
+/* Fills err from a refused statement; true when the server has ended the connection with it. */
+bool db_refusal(const PGresult *rows, const char *statement, struct err *err);
+/* Waits for the socket until the deadline (clock_mono_ms, 0: for ever); false when that has come. */
+bool db_wait(const struct db *db, bool writable, int64_t deadline_ms);
+/* Frees the results and the list of what was sent. */
+void db_pipeline_clear(struct db *db);
+void db_pipeline_done(struct db *db);
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * The pipeline: what was sent is kept as a list and ticked off as the answers come, in order. Statements that the
+ * server does not know yet get a Parse of their own in front, which callers never see in the numbering.
+ */
+#include "db_internal.h"
+
+#include <stdio.h>
+
+void db_pipeline_clear(struct db *db)
+{
+    for (int i = 0; i < db->result_count; i++)
+        PQclear(db->results[i].rows);
+    db->result_count = 0;
+    db->sent_count = 0;
+    db->sent_head = 0;
+    db->failed = -1;
+    err_set(&db->err, "%s", "");
+}
+
+void db_pipeline_done(struct db *db)
+{
+    db_pipeline_clear(db);
+    free(db->results);
+    free(db->sent);
+    for (int i = 0; i < db->prepared_count; i++)
+        free(db->prepared[i].name);
+    free(db->prepared);
+}
+
+enum cv_status db_pipeline_begin(struct db *db, struct err *err)
+{
+    assert(db->pipeline == PIPELINE_NONE);
+    db_pipeline_clear(db);
+    if (db_is_lost(db) || !PQenterPipelineMode(db->conn))
+        return db_lose(db, "pipeline", err);
+    db->pipeline = PIPELINE_OPEN;
+    return CV_OK;
+}
+
+static int find_prepared(struct db *db, const char *name)
+{
+    assert(strlen(name) < 64); /* what DEALLOCATE would cut */
+    for (int i = 0; i < db->prepared_count; i++)
+        if (strcmp(db->prepared[i].name, name) == 0)
+            return i;
+    if (db->prepared_count == db->prepared_cap) {
+        db->prepared_cap = db->prepared_cap ? db->prepared_cap * 2 : 16;
+        db->prepared = cv_realloc(db->prepared, (size_t)db->prepared_cap * sizeof *db->prepared);
+    }
+    db->prepared[db->prepared_count] = (struct prepared){cv_strdup(name), PREPARED_NOT};
+    return db->prepared_count++;
+}
+
+static void note_sent(struct db *db, enum sent_kind kind, int prepared, int query)
+{
+    if (db->sent_count == db->sent_cap) {
+        db->sent_cap = db->sent_cap ? db->sent_cap * 2 : 32;
+        db->sent = cv_realloc(db->sent, (size_t)db->sent_cap * sizeof *db->sent);
+    }
+    db->sent[db->sent_count++] = (struct sent){.kind = kind, .prepared = prepared, .query = query};
+}
+
+static bool send_deallocate(struct db *db, int prepared, int query)
+{
+    char sql[256];
+    char *name = PQescapeIdentifier(db->conn, db->prepared[prepared].name, strlen(db->prepared[prepared].name));
+    if (!name)
+        return false;
+    int n = snprintf(sql, sizeof sql, "DEALLOCATE %s", name);
+    PQfreemem(name);
+    assert(n > 0 && n < (int)sizeof sql); /* names are ours and short */
+    if (!PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 1))
+        return false;
+    note_sent(db, SENT_DEALLOCATE, prepared, query);
+    return true;
+}
+
+/* Makes the server know the statement by the time the pipeline gets there. */
+static bool send_parse(struct db *db, int prepared, const struct db_statement *statement, const struct db_args *args,
+                       int query)
+{
+    struct prepared *entry = &db->prepared[prepared];
+    if (entry->state == PREPARED_YES || entry->state == PREPARED_SENT)
+        return true;
+    if (entry->state == PREPARED_STALE && !send_deallocate(db, prepared, query))
+        return false;
+    if (!PQsendPrepare(db->conn, entry->name, statement->sql, args ? args->count : 0, args ? args->types : NULL))
+        return false;
+    note_sent(db, SENT_PARSE, prepared, query);
+    /* A stale one stays so until the server has let go of it. */
+    if (entry->state == PREPARED_NOT)
+        entry->state = PREPARED_SENT;
+    return true;
+}
+
+enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statement, const struct db_args *args,
+                                struct err *err)
+{
+    assert(db->pipeline == PIPELINE_OPEN);
+    assert(db->result_count < DB_PIPELINE_MAX);
+    if (args && args->failed) {
+        err_set(err, "%s: its arguments do not fit into the memory set aside for them", statement->name);
+        return CV_FATAL;
+    }
+    if (db_is_lost(db))
+        return db_lose(db, statement->name, err);
+
+    static const int binary[ARRAY_LEN(args->values)] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    int query = db->result_count;
+    int prepared = find_prepared(db, statement->name);
+    if (!send_parse(db, prepared, statement, args, query) ||
+        !PQsendQueryPrepared(db->conn, statement->name, args ? args->count : 0, args ? args->values : NULL,
+                             args ? args->lengths : NULL, binary, 1))
+        return db_lose(db, statement->name, err);
+    note_sent(db, SENT_QUERY, prepared, query);
+
+    if (db->result_count == db->result_cap) {
+        db->result_cap = db->result_cap ? db->result_cap * 2 : 16;
+        db->results = cv_realloc(db->results, (size_t)db->result_cap * sizeof *db->results);
+    }
+    db->results[db->result_count++] = (struct db_result){NULL};
+    return CV_OK;
+}
+
+enum cv_status db_pipeline_end(struct db *db, struct err *err)
+{
+    assert(db->pipeline == PIPELINE_OPEN && db->result_count > 0);
+    if (db_is_lost(db) || !PQpipelineSync(db->conn))
+        return db_lose(db, "pipeline", err);
+    /* Without a COMMIT of its own the transaction ends here; what is refused then is laid to the last statement. */
+    note_sent(db, SENT_SYNC, db->sent[db->sent_count - 1].prepared, db->result_count - 1);
+    int flushed = PQflush(db->conn);
+    if (flushed < 0)
+        return db_lose(db, "pipeline", err);
+    db->wants_write = flushed == 1;
+    db->pipeline = PIPELINE_BUSY;
+    return CV_OK;
+}
+
+/* Whether one of these codes of a refusal means that the server's prepared statement is no good any more. */
+static void note_prepared(struct prepared *prepared, const char *sqlstate)
+{
+    if (strcmp(sqlstate, "0A000") == 0) /* cached plan must not change result type */
+        prepared->state = PREPARED_STALE;
+    else if (strcmp(sqlstate, "26000") == 0) /* no such prepared statement */
+        prepared->state = PREPARED_NOT;
+}
+
+static void take_success(struct db *db, const struct sent *sent, PGresult *rows)
+{
+    struct prepared *prepared = &db->prepared[sent->prepared];
+    switch (sent->kind) {
+    case SENT_DEALLOCATE:
+        prepared->state = PREPARED_SENT; /* its Parse comes next */
+        break;
+    case SENT_PARSE:
+        prepared->state = PREPARED_YES;
+        break;
+    case SENT_QUERY:
+        db->results[sent->query].rows = rows;
+        return;
+    case SENT_SYNC:
+        break;
+    }
+    PQclear(rows);
+}
+
+/* A Parse that was refused, or not reached because of an earlier refusal, has to be sent again next time. */
+static void take_failure(struct db *db, const struct sent *sent, PGresult *rows)
+{
+    struct prepared *prepared = &db->prepared[sent->prepared];
+    if (PQresultStatus(rows) != PGRES_PIPELINE_ABORTED && db->failed < 0) {
+        db->failed = sent->query;
+        if (db_refusal(rows, prepared->name, &db->err))
+            db->lost = true;
+    }
+    if (sent->kind == SENT_PARSE && prepared->state == PREPARED_SENT)
+        prepared->state = PREPARED_NOT;
+    if (sent->kind != SENT_PARSE && PQresultStatus(rows) != PGRES_PIPELINE_ABORTED)
+        note_prepared(prepared, db->err.sqlstate);
+    PQclear(rows);
+}
+
+/* Takes one answer of the entry at the head; false when the connection is of no use any more. */
+static bool take(struct db *db, PGresult *rows)
+{
+    struct sent *sent = &db->sent[db->sent_head];
+    if (!rows) { /* the end of one command's answers; a Sync ends with its own, not with this */
+        if (!sent->answered)
+            return false;
+        if (sent->kind != SENT_SYNC)
+            db->sent_head++;
+        return true;
+    }
+    switch (PQresultStatus(rows)) {
+    case PGRES_PIPELINE_SYNC:
+        PQclear(rows);
+        db->sent_head++;
+        return sent->kind == SENT_SYNC;
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+        if (sent->answered || sent->kind == SENT_SYNC) {
+            PQclear(rows);
+            return false;
+        }
+        sent->answered = true;
+        take_success(db, sent, rows);
+        return true;
+    case PGRES_FATAL_ERROR:
+    case PGRES_PIPELINE_ABORTED:
+        sent->answered = true;
+        take_failure(db, sent, rows);
+        return !db->lost;
+    default: /* COPY and the like are not for pipelines */
+        PQclear(rows);
+        return false;
+    }
+}
+
+static enum cv_status finish(struct db *db, struct err *err)
+{
+    db->pipeline = PIPELINE_NONE;
+    if (!PQexitPipelineMode(db->conn))
+        return db_lose(db, "pipeline", err);
+    if (db->failed < 0)
+        return CV_OK;
+    if (err)
+        *err = db->err;
+    return CV_RETRY;
+}
+
+enum cv_status db_pipeline_poll(struct db *db, struct err *err)
+{
+    assert(db->pipeline == PIPELINE_BUSY);
+    int flushed = db_is_lost(db) ? -1 : PQflush(db->conn);
+    if (flushed < 0 || !PQconsumeInput(db->conn))
+        return db_lose(db, "pipeline", err);
+    db->wants_write = flushed == 1;
+    while (db->sent_head < db->sent_count) {
+        if (PQisBusy(db->conn)) {
+            err_set(err, "the database is still busy");
+            return CV_RETRY;
+        }
+        if (!take(db, PQgetResult(db->conn)) || db_is_lost(db))
+            return db_lose(db, "pipeline", err);
+    }
+    return finish(db, err);
+}
+
+bool db_pipeline_busy(const struct db *db)
+{
+    return db->pipeline == PIPELINE_BUSY;
+}
+
+bool db_pipeline_wants_write(const struct db *db)
+{
+    return db->wants_write;
+}
+
+int db_pipeline_failed(const struct db *db)
+{
+    return db->failed;
+}
+
+const struct db_result *db_pipeline_result(const struct db *db, int i)
+{
+    assert(db->pipeline == PIPELINE_NONE && db->failed < 0 && i >= 0 && i < db->result_count);
+    assert(db->results[i].rows);
+    return &db->results[i];
+}

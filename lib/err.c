@@ -1,0 +1,53 @@
+#include "caseview/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define ELLIPSIS "\xe2\x80\xa6"
+
+/* Copies text as one line; what does not fit is cut at a character's start and ends in "…". */
+static void put_line(struct err *err, const char *text)
+{
+    size_t len = strlen(text);
+    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
+        len--;
+
+    bool cut = len >= sizeof err->text;
+    if (cut) {
+        len = sizeof err->text - sizeof ELLIPSIS;
+        while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    for (size_t i = 0; i < len; i++)
+        err->text[i] = (unsigned char)text[i] < 0x20 ? ' ' : text[i];
+    memcpy(err->text + len, cut ? ELLIPSIS : "", cut ? sizeof ELLIPSIS : 1);
+}
+
+void err_set(struct err *err, const char *fmt, ...)
+{
+    if (!err)
+        return;
+    char text[2 * sizeof err->text]; /* apart: the arguments may point into err->text */
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    put_line(err, text);
+    err->sqlstate[0] = '\0';
+}
+
+void err_prefix(struct err *err, const char *fmt, ...)
+{
+    if (!err)
+        return;
+    char text[3 * sizeof err->text];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, 2 * sizeof err->text, fmt, args);
+    va_end(args);
+    size_t len = n < 0 ? 0 : (size_t)n;
+    if (len > 2 * sizeof err->text - 1)
+        len = 2 * sizeof err->text - 1;
+    snprintf(text + len, sizeof text - len, ": %s", err->text);
+    put_line(err, text);
+}

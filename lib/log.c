@@ -1,0 +1,155 @@
+#include "caseview/log.h"
+
+#include "caseview/buf.h"
+#include "caseview/clock.h"
+#include "caseview/json.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define MESSAGE_MAX 8192 /* bytes; what is longer is cut and ends in "…" */
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+/* Written once, before threads start. */
+static struct {
+    const char *program;
+    enum log_level level;
+    enum log_format format;
+} settings = {"caseview", LOG_LEVEL_INFO, LOG_FORMAT_TEXT};
+
+void log_init(const char *program, enum log_level level, enum log_format format)
+{
+    settings.program = program;
+    settings.level = level;
+    settings.format = format;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level <= settings.level;
+}
+
+/* Length of the valid UTF-8 character at p, 0 when there is none. */
+static size_t utf8_len(const unsigned char *p, size_t left)
+{
+    if (p[0] < 0x80)
+        return 1;
+    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || len > left)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+    bool outside = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
+    return overlong || outside ? 0 : len;
+}
+
+/* Library texts come in any encoding and with any number of lines; collectors want one line of UTF-8. */
+static void put_message(struct buf *out, const char *text, size_t len, bool escape)
+{
+    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    for (size_t i = 0; i < len;) {
+        const unsigned char *p = (const unsigned char *)text + i;
+        size_t n = utf8_len(p, len - i);
+        if (n == 0)
+            buf_puts(out, "\xef\xbf\xbd");
+        else if (escape && *p == '\n')
+            buf_puts(out, "\\n");
+        else if (escape && (*p < 0x20 || *p == 0x7f))
+            buf_printf(out, "\\x%02x", *p);
+        else
+            buf_append(out, p, n);
+        i += n ? n : 1;
+    }
+}
+
+static void put_json(struct buf *line, enum log_level level, const char *message, size_t len)
+{
+    struct buf clean CV_CLEANUP(buf_done);
+    buf_init(&clean, 4 * MESSAGE_MAX);
+    put_message(&clean, message, len, false);
+
+    struct json_writer json;
+    char time[CLOCK_ISO_MAX];
+    size_t time_len = clock_iso(clock_wall_us(), time);
+    json_begin(&json, line);
+    json_object(&json, NULL);
+    json_put_str(&json, "time", (struct str){time, time_len});
+    json_put_text(&json, "level", level_names[level]);
+    json_put_text(&json, "program", settings.program);
+    json_put_str(&json, "message", (struct str){clean.data ? clean.data : "", clean.len});
+    json_end(&json);
+}
+
+static void put_text(struct buf *line, enum log_level level, const char *message, size_t len)
+{
+    char time[CLOCK_ISO_MAX];
+    size_t time_len = clock_iso(clock_wall_us(), time);
+    buf_append(line, time, time_len);
+    buf_printf(line, " %-5s %s: ", level_names[level], settings.program);
+    put_message(line, message, len, true);
+}
+
+CV_PRINTF(2, 0) static void log_line(enum log_level level, const char *fmt, va_list args)
+{
+    if (!log_enabled(level))
+        return;
+    int saved = errno;
+    char message[MESSAGE_MAX];
+    int n = vsnprintf(message, sizeof message, fmt, args);
+    if (n < 0)
+        return; /* a wrong format; the compiler checks ours */
+    size_t len = (size_t)n;
+    if (len >= sizeof message) {
+        static const char ellipsis[] = "\xe2\x80\xa6";
+        len = sizeof message - 1;
+        memcpy(message + len - 3, ellipsis, 3);
+    }
+    struct buf line CV_CLEANUP(buf_done);
+    buf_init(&line, 8 * MESSAGE_MAX);
+    if (settings.format == LOG_FORMAT_JSON)
+        put_json(&line, level, message, len);
+    else
+        put_text(&line, level, message, len);
+    buf_byte(&line, '\n');
+    ssize_t ignored = write(STDERR_FILENO, line.data, line.len); /* nowhere to complain about standard error */
+    (void)ignored;
+    errno = saved;
+}
+
+void log_error(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_line(LOG_LEVEL_ERROR, fmt, args);
+    va_end(args);
+}
+
+void log_warn(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_line(LOG_LEVEL_WARN, fmt, args);
+    va_end(args);
+}
+
+void log_info(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_line(LOG_LEVEL_INFO, fmt, args);
+    va_end(args);
+}
+
+void log_debug(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_line(LOG_LEVEL_DEBUG, fmt, args);
+    va_end(args);
+}
