@@ -31,10 +31,13 @@ struct agent_state {
 };
 
 void agent_init(struct agent_state *state, struct arena *arena);
+/* The event's ids are copied. When the arena refuses memory the state stays as it was and the outcome means nothing:
+ * ask arena_full() once after a batch. */
 enum fold_outcome agent_apply(struct agent_state *state, const struct agent_event *event);
 bool agent_is_degraded(const struct agent_state *state);
 
 void agent_store(const struct agent_state *state, struct buf *out); /* canonical */
+/* False: not a blob of ours, or the arena is full; out_state is then undefined. The blob need not outlive the call. */
 bool agent_load(struct str blob, struct arena *arena, struct agent_state *out_state) CV_MUST_CHECK;
 
 /* The unit that counts before the directory is asked; false: none. */

@@ -1,0 +1,24 @@
+#include "workers/fold/record.h"
+
+static const char *const reason_names[PARK_REASON_COUNT] = {
+    [PARK_NONE] = "none",
+    [PARK_NOT_AVRO] = "not-avro",
+    [PARK_UNKNOWN_SCHEMA] = "unknown-schema",
+    [PARK_WRONG_TYPE] = "wrong-type",
+    [PARK_BAD_GUID] = "bad-guid",
+    [PARK_BAD_TEXT] = "bad-text",
+    [PARK_BAD_RANK] = "bad-rank",
+    [PARK_BAD_JSON] = "bad-json",
+    [PARK_BAD_TIME] = "bad-time",
+    [PARK_BAD_SEQUENCE] = "bad-sequence",
+    [PARK_MISSING_KEY] = "missing-key",
+    [PARK_KEY_MISMATCH] = "key-mismatch",
+    [PARK_NO_VALUE] = "no-value",
+    [PARK_TOO_LARGE] = "too-large",
+};
+
+const char *park_reason_name(enum park_reason reason)
+{
+    assert(reason < PARK_REASON_COUNT);
+    return reason_names[reason];
+}
