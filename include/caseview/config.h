@@ -2,8 +2,10 @@
  * config.h: options from the command line, the environment and a file, checked against one table.
  *
  * Each option is given, first match wins, as `--some-name VALUE` or `--some-name=VALUE`, as CASEVIEW_SOME_NAME, or as a
- * line `some-name = VALUE` (`#` starts a comment) of the file named by --config (CASEVIEW_CONFIG). An unknown name or a
- * value out of range is CV_FATAL with one line that names the option, where it came from and what is allowed.
+ * line `some-name = VALUE` of the file named by --config (CASEVIEW_CONFIG); in the file `#` starts a comment at the
+ * start of a line or behind a blank. An unknown name, a value out of range or an option given twice in one place is
+ * CV_FATAL with one line that names the option, where it came from and what is allowed; no text that may hold a secret
+ * is quoted in it. CASEVIEW_TEST_… is left to the tests.
  * An option of another program is known and ignored in the environment and in the file (one file may serve all), but
  * its value is checked all the same; on the command line it is an error. --help and docs/configuration.md come from the
  * same table (config_help, config_markdown).
@@ -17,7 +19,7 @@
 #include "caseview/err.h"
 
 enum option_type {
-    OPTION_TEXT,   /* any text */
+    OPTION_TEXT,   /* any text of at least `min` bytes */
     OPTION_INT,    /* whole number in [min, max] */
     OPTION_CHOICE, /* one of `choices`, space-separated */
     OPTION_FLAG,   /* true when named; in file and environment: on/off */
@@ -43,17 +45,18 @@ enum option_scope {
     SCOPE_ALL = 0xffff,
 };
 
+/* Two rows of one name differ in scope and default only. */
 struct option_def {
     const char *name; /* lower case with dashes; NULL ends a table */
     enum option_type type;
     unsigned scope;
     const char *fallback; /* default as text; NULL: not set */
-    int64_t min, max;     /* OPTION_INT */
-    const char *choices;  /* OPTION_CHOICE */
+    int64_t min, max;     /* OPTION_INT: the range; OPTION_TEXT: min */
+    const char *choices;  /* OPTION_CHOICE; the error for another value repeats the help */
     bool list;            /* comma-separated */
     bool required;
-    const char *unit;     /* "s", "bytes", … or NULL */
-    const char *help;     /* one sentence without its full stop */
+    const char *unit; /* "s", "bytes", … or NULL */
+    const char *help; /* one sentence without its full stop */
 };
 
 /* The options of caseview and caseview-api (contract, section 6): lib/options.c. */
@@ -66,12 +69,15 @@ struct config;
  * argv without program and sub-command names; words that are no options are kept as operands (config_operand).
  * `--help` sets config_wants_help() and stops reading. CV_OK or CV_FATAL.
  */
-enum cv_status config_load(const struct option_def *const *tables, unsigned scope, int argc, char **argv, char **environ_,
-                           struct config **out_config, struct err *err) CV_MUST_CHECK;
+enum cv_status config_load(const struct option_def *const *tables, unsigned scope, int argc, char **argv,
+                           char **environ_, struct config **out_config, struct err *err) CV_MUST_CHECK;
 void config_free(struct config *config);
 
 bool config_wants_help(const struct config *config);
-/* Never NULL for an option with a default; NULL when not set. name must be in a table (assert). Borrowed. */
+/*
+ * Never NULL for an option with a default; NULL when not set. name must be in a table and in the scope that runs
+ * (assert). Borrowed.
+ */
 const char *config_text(const struct config *config, const char *name);
 int64_t config_int(const struct config *config, const char *name);
 bool config_flag(const struct config *config, const char *name);
@@ -79,7 +85,8 @@ bool config_is_set(const struct config *config, const char *name); /* given by t
 /* Item i of a list option, blanks trimmed, NULL past the end. */
 const char *config_item(const struct config *config, const char *name, size_t i);
 /* Pair i of an OPTION_PAIR, already merged (first match wins for each property); false past the end. */
-bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property, const char **out_value);
+bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
+                 const char **out_value);
 const char *config_operand(const struct config *config, size_t i); /* NULL past the end */
 
 /* Prints the options of `scope` for people. */
