@@ -36,9 +36,10 @@ static struct directory_state outcome_of(const struct directory_state *state, co
     case DIRECTORY_UPSERTED:
         return (struct directory_state){ENTITY_KNOWN, event->organization_id, event->version, event->fields};
     case DIRECTORY_REMOVED:
-        return (struct directory_state){ENTITY_REMOVED, event->organization_id, event->version, {{0}}};
+        return (struct directory_state){
+            .status = ENTITY_REMOVED, .organization_id = event->organization_id, .version = event->version};
     case DIRECTORY_FORGOTTEN:
-        return (struct directory_state){ENTITY_FORGOTTEN, state->organization_id, 0, {{0}}};
+        return (struct directory_state){.status = ENTITY_FORGOTTEN, .organization_id = state->organization_id};
     case DIRECTORY_UNKNOWN_TYPE:
         break;
     }
