@@ -103,7 +103,9 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUS
  *             db_pipeline_failed() for the index of the statement that the server refused (-1: the connection is lost)
  *   CV_FATAL  from send: arguments that do not fit. The pipeline is half built then: close the connection.
  * A pipeline is one implicit transaction unless its statements say BEGIN and COMMIT. After a refused statement the ones
- * behind it were not run; the connection may be used again at once. At most DB_PIPELINE_MAX statements.
+ * behind it were not run, a COMMIT neither: a transaction that BEGIN opened stays open, without its locks, until the
+ * caller says `rollback` (db_script). Otherwise the connection may be used again at once. From 1 to DB_PIPELINE_MAX
+ * statements.
  */
 #define DB_PIPELINE_MAX 1024
 enum cv_status db_pipeline_begin(struct db *db, struct err *err) CV_MUST_CHECK;

@@ -1,0 +1,699 @@
+/*
+ * db against a real PostgreSQL: CASEVIEW_TEST_DATABASE names it (empty: the PG… variables of pg_virtualenv).
+ * Everything is done in temporary tables and views.
+ */
+#include "caseview/clock.h"
+#include "caseview/db.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define TIMEOUT_MS 20000
+
+static const char *conninfo;
+
+static void assert_ok(enum cv_status status, const struct err *err)
+{
+    if (status != CV_OK)
+        fail_msg("status %d: %s", (int)status, err->text);
+}
+
+static struct db *open_db(void)
+{
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    assert_ok(db_open(conninfo, "test_db", NULL, TIMEOUT_MS, &db, &err), &err);
+    return db;
+}
+
+static void run(struct db *db, const char *sql)
+{
+    struct err err = ERR_INIT;
+    assert_ok(db_script(db, sql, &err), &err);
+}
+
+static enum cv_status wait_pipeline(struct db *db, struct err *err)
+{
+    int64_t deadline_ms = clock_mono_ms() + TIMEOUT_MS;
+    for (;;) {
+        enum cv_status status = db_pipeline_poll(db, err);
+        if (!db_pipeline_busy(db))
+            return status;
+        assert_int_equal(status, CV_RETRY);
+        assert_true(clock_mono_ms() < deadline_ms);
+        struct pollfd fd = {.fd = db_socket(db),
+                            .events = (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0))};
+        poll(&fd, 1, 1000);
+    }
+}
+
+static void begin(struct db *db)
+{
+    struct err err = ERR_INIT;
+    assert_ok(db_pipeline_begin(db, &err), &err);
+}
+
+static void put(struct db *db, const struct db_statement *statement, const struct db_args *args)
+{
+    struct err err = ERR_INIT;
+    assert_ok(db_pipeline_send(db, statement, args, &err), &err);
+}
+
+static void end(struct db *db)
+{
+    struct err err = ERR_INIT;
+    assert_ok(db_pipeline_end(db, &err), &err);
+}
+
+static const struct db_statement st_one = {"one", "select 1::int4"};
+static const struct db_statement st_divide = {"divide", "select 1 / $1"};
+static const struct db_statement st_echo = {"echo", "select $1::text"};
+static const struct db_statement st_begin = {"begin", "begin"};
+static const struct db_statement st_commit = {"commit", "commit"};
+static const struct db_statement st_insert = {"insert", "insert into t values ($1)"};
+static const struct db_statement st_count = {"count", "select count(*) from t"};
+
+static int64_t count_rows(struct db *db)
+{
+    struct err err = ERR_INIT;
+    struct db_result *result = NULL;
+    assert_ok(db_exec(db, &st_count, NULL, TIMEOUT_MS, &result, &err), &err);
+    int64_t count = db_int8(result, 0, 0);
+    db_result_free(result);
+    return count;
+}
+
+/* ---- opening ---- */
+
+static void test_open_unreadable_conninfo_hides_passwords(void **state CV_UNUSED)
+{
+    static const char *const texts[] = {
+        "password=hush1 hush2",
+        "password=a hush2=3 hush3",
+        "postgresql://u:hush1@[::1:5432/x",
+        "postgresql://u:hush1%zz@localhost/x",
+        "password='hush1",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct err err = ERR_INIT;
+        struct db *db = NULL;
+        assert_int_equal(db_open(texts[i], "test_db", NULL, 1000, &db, &err), CV_FATAL);
+        assert_null(db);
+        assert_null(strstr(err.text, "hush"));
+        assert_non_null(strstr(err.text, "connection string"));
+    }
+}
+
+static void test_open_contradictory_options_is_fatal(void **state CV_UNUSED)
+{
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    assert_int_equal(db_open("sslmode=perhaps", "test_db", NULL, 1000, &db, &err), CV_FATAL);
+    assert_non_null(strstr(err.text, "sslmode"));
+    assert_int_equal(db_open("host=a,b hostaddr=127.0.0.1", "test_db", NULL, 1000, &db, &err), CV_FATAL);
+    assert_int_equal(db_open("no_such_option=1", "test_db", NULL, 1000, &db, &err), CV_FATAL);
+    assert_non_null(strstr(err.text, "no_such_option"));
+}
+
+/* A listening socket of ours; nobody ever answers on it. */
+static int deaf_socket(int *out_port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *out_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void test_open_deaf_server_ends_at_the_deadline(void **state CV_UNUSED)
+{
+    int port;
+    int fd = deaf_socket(&port);
+    char text[128];
+    snprintf(text, sizeof text, "host=127.0.0.1 port=%d password=hush user=u dbname=d", port);
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    int64_t start = clock_mono_ms();
+    assert_int_equal(db_open(text, "test_db", NULL, 300, &db, &err), CV_RETRY);
+    int64_t took = clock_mono_ms() - start;
+    assert_true(took >= 290 && took < 3000);
+    assert_null(strstr(err.text, "hush"));
+    assert_string_equal(err.sqlstate, "");
+    close(fd);
+}
+
+static void test_open_refused_port_is_retry(void **state CV_UNUSED)
+{
+    int port;
+    int fd = deaf_socket(&port);
+    close(fd);
+    char text[128];
+    snprintf(text, sizeof text, "host=127.0.0.1 port=%d", port);
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    assert_int_equal(db_open(text, "test_db", NULL, TIMEOUT_MS, &db, &err), CV_RETRY);
+    assert_non_null(strstr(err.text, "refused"));
+}
+
+static void test_open_first_host_dead_takes_the_second(void **state CV_UNUSED)
+{
+    const char *host = getenv("PGHOST");
+    const char *port = getenv("PGPORT");
+    if (conninfo[0] || !host || !port)
+        fail_msg("this test needs the PG… variables and an empty CASEVIEW_TEST_DATABASE");
+    int dead_port;
+    int fd = deaf_socket(&dead_port);
+    close(fd);
+    char text[512];
+    snprintf(text, sizeof text, "host=127.0.0.1,%s port=%d,%s", host, dead_port, port);
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    assert_ok(db_open(text, "test_db", NULL, TIMEOUT_MS, &db, &err), &err);
+    db_close(db);
+}
+
+static void test_open_setup_runs_and_its_refusal_is_reported(void **state CV_UNUSED)
+{
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    assert_ok(db_open(conninfo, "test_db", "set search_path = pg_catalog; set work_mem = '7MB'", TIMEOUT_MS, &db, &err),
+              &err);
+    static const struct db_statement settings = {
+        "settings", "select current_setting('work_mem'), current_setting('application_name'), "
+                    "current_setting('client_encoding'), pg_backend_pid()"};
+    struct db_result *result = NULL;
+    assert_ok(db_exec(db, &settings, NULL, TIMEOUT_MS, &result, &err), &err);
+    assert_true(str_eq(db_str(result, 0, 0), STR("7MB")));
+    assert_true(str_eq(db_str(result, 0, 1), STR("test_db")));
+    assert_true(str_eq(db_str(result, 0, 2), STR("UTF8")));
+    assert_int_equal(db_int4(result, 0, 3), db_backend_pid(db));
+    db_result_free(result);
+    db_close(db);
+
+    db = NULL;
+    assert_int_equal(db_open(conninfo, "test_db", "set nonsense = 1", TIMEOUT_MS, &db, &err), CV_RETRY);
+    assert_null(db);
+    assert_string_equal(err.sqlstate, "42704");
+}
+
+/* ---- parameters and results ---- */
+
+static void test_args_scalars_come_back(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    struct arena *arena = arena_new(4096, 1 << 20);
+    struct uuid uuid;
+    uuid_random(&uuid);
+    const int64_t times[] = {0, -1, CLOCK_MIN_US, CLOCK_MAX_US, 1712834018008222};
+    for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+        struct db_args args;
+        db_args_init(&args, arena);
+        db_arg_int4(&args, INT32_MIN);
+        db_arg_int8(&args, INT64_MIN);
+        db_arg_bool(&args, true);
+        db_arg_text(&args, STR("Zoë"));
+        db_arg_bytea(&args, (struct str){"\0\xff", 2});
+        db_arg_uuid(&args, &uuid);
+        db_arg_time(&args, times[i]);
+        db_arg_null(&args, DB_INT4);
+        db_arg_text(&args, STR_NULL);
+        db_arg_text(&args, STR(""));
+        static const struct db_statement statement = {
+            "scalars", "select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (-7)::int2, 0.1::float8, $7::text"};
+        struct err err = ERR_INIT;
+        struct db_result *result = NULL;
+        assert_ok(db_exec(db, &statement, &args, TIMEOUT_MS, &result, &err), &err);
+        assert_int_equal(db_rows(result), 1);
+        assert_int_equal(db_int4(result, 0, 0), INT32_MIN);
+        assert_true(db_int8(result, 0, 1) == INT64_MIN);
+        assert_true(db_bool(result, 0, 2));
+        assert_true(str_eq(db_str(result, 0, 3), STR("Zoë")));
+        assert_true(str_eq(db_str(result, 0, 4), (struct str){"\0\xff", 2}));
+        struct uuid back = db_uuid(result, 0, 5);
+        assert_true(uuid_eq(&back, &uuid));
+        assert_true(db_time(result, 0, 6) == times[i]);
+        assert_true(db_is_null(result, 0, 7));
+        assert_null(db_str(result, 0, 8).ptr);
+        assert_true(db_str(result, 0, 9).ptr && db_str(result, 0, 9).len == 0);
+        assert_int_equal(db_int2(result, 0, 10), -7);
+        assert_true(db_float8(result, 0, 11) == 0.1);
+        db_result_free(result);
+        arena_reset(arena);
+    }
+    arena_free(arena);
+    db_close(db);
+}
+
+struct row {
+    struct uuid id;
+    bool present;
+    struct str text;
+    int64_t time;
+    int64_t big;
+    int32_t number;
+    int16_t small;
+    bool yes;
+};
+
+/* All arrays at once, straight out of an array of structs, through unnest and back. */
+static void check_arrays(struct db *db, const struct row *rows, size_t n)
+{
+    static const struct db_statement statement = {
+        "arrays", "select * from unnest($1::uuid[],$2::uuid[],$3::text[],$4::bytea[],$5::timestamptz[],$6::int8[],"
+                  "$7::int4[],$8::int2[],$9::bool[]) with ordinality as u(a,b,c,d,e,f,g,h,i,n) order by n"};
+    struct arena *arena = arena_new(65536, 64 << 20);
+    struct db_args args;
+    db_args_init(&args, arena);
+    const size_t stride = sizeof *rows;
+    db_arg_uuid_array(&args, &rows->id, stride, n);
+    db_arg_uuid_null_array(&args, &rows->id, &rows->present, stride, n);
+    db_arg_text_array(&args, &rows->text, stride, n);
+    db_arg_bytea_array(&args, &rows->text, stride, n);
+    db_arg_time_array(&args, &rows->time, stride, n);
+    db_arg_int8_array(&args, &rows->big, stride, n);
+    db_arg_int4_array(&args, &rows->number, stride, n);
+    db_arg_int2_array(&args, &rows->small, stride, n);
+    db_arg_bool_array(&args, &rows->yes, stride, n);
+    struct err err = ERR_INIT;
+    struct db_result *result = NULL;
+    assert_ok(db_exec(db, &statement, &args, TIMEOUT_MS, &result, &err), &err);
+    assert_int_equal(db_rows(result), n);
+    for (int i = 0; i < (int)n; i++) {
+        struct uuid id = db_uuid(result, i, 0);
+        assert_true(uuid_eq(&id, &rows[i].id));
+        assert_int_equal(db_is_null(result, i, 1), !rows[i].present);
+        if (rows[i].present) {
+            id = db_uuid(result, i, 1);
+            assert_true(uuid_eq(&id, &rows[i].id));
+        }
+        assert_true(str_eq(db_str(result, i, 2), rows[i].text));
+        assert_true(str_eq(db_str(result, i, 3), rows[i].text));
+        assert_int_equal(db_is_null(result, i, 4), rows[i].time == INT64_MIN);
+        if (rows[i].time != INT64_MIN)
+            assert_true(db_time(result, i, 4) == rows[i].time);
+        assert_true(db_int8(result, i, 5) == rows[i].big);
+        assert_int_equal(db_int4(result, i, 6), rows[i].number);
+        assert_int_equal(db_int2(result, i, 7), rows[i].small);
+        assert_int_equal(db_bool(result, i, 8), rows[i].yes);
+    }
+    db_result_free(result);
+    arena_free(arena);
+}
+
+static void test_args_arrays_come_back(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    enum { N = 5000 };
+    struct row *rows = cv_zalloc(N * sizeof *rows);
+    for (size_t i = 0; i < N; i++) {
+        uuid_random(&rows[i].id);
+        rows[i].present = i % 3;
+        rows[i].text = i % 5 == 0 ? STR_NULL : i % 5 == 1 ? STR("") : STR("naïve \"quoted\" {brace}");
+        rows[i].time = i % 7 == 0 ? INT64_MIN : (int64_t)i * 1000003 - 1000000;
+        rows[i].big = i % 2 ? INT64_MAX - (int64_t)i : INT64_MIN + (int64_t)i;
+        rows[i].number = i % 2 ? INT32_MAX : -(int32_t)i;
+        rows[i].small = (int16_t)(i % 2 ? INT16_MIN : (int)i);
+        rows[i].yes = i % 2;
+    }
+    check_arrays(db, rows, N);
+    check_arrays(db, rows, 1);
+    check_arrays(db, rows, 0);
+    free(rows);
+    db_close(db);
+}
+
+static void test_args_full_arena_is_fatal_and_sends_nothing(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    struct arena *arena = arena_new(64, 64);
+    char big[100] = "";
+    struct db_args args;
+    db_args_init(&args, arena);
+    db_arg_text(&args, (struct str){big, sizeof big});
+    struct err err = ERR_INIT;
+    assert_int_equal(db_exec(db, &st_echo, &args, TIMEOUT_MS, NULL, &err), CV_FATAL);
+    assert_false(db_is_lost(db));
+    assert_ok(db_exec(db, &st_one, NULL, TIMEOUT_MS, NULL, &err), &err);
+
+    db_args_init(&args, arena);
+    for (int i = 0; i < 33; i++)
+        db_arg_null(&args, DB_TEXT);
+    assert_int_equal(db_exec(db, &st_echo, &args, TIMEOUT_MS, NULL, &err), CV_FATAL);
+    arena_free(arena);
+    db_close(db);
+}
+
+/* ---- one statement ---- */
+
+static void test_exec_refusal_has_sqlstate_and_leaves_a_usable_connection(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    struct arena *arena = arena_new(4096, 4096);
+    for (int i = 0; i < 2; i++) { /* the second time it is prepared already */
+        struct db_args args;
+        db_args_init(&args, arena);
+        db_arg_int4(&args, 0);
+        struct err err = ERR_INIT;
+        struct db_result *result = NULL;
+        assert_int_equal(db_exec(db, &st_divide, &args, TIMEOUT_MS, &result, &err), CV_RETRY);
+        assert_string_equal(err.sqlstate, "22012");
+        assert_string_equal(err.text, "divide: division by zero (SQLSTATE 22012)");
+        assert_null(result);
+        assert_false(db_is_lost(db));
+    }
+    static const struct db_statement broken = {"broken", "selec 1"};
+    for (int i = 0; i < 2; i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(db_exec(db, &broken, NULL, TIMEOUT_MS, NULL, &err), CV_RETRY);
+        assert_string_equal(err.sqlstate, "42601");
+    }
+    struct err err = ERR_INIT;
+    assert_ok(db_exec(db, &st_one, NULL, 0, NULL, &err), &err);
+    arena_free(arena);
+    db_close(db);
+}
+
+static void test_exec_error_detail_stays_out_of_the_text(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    run(db, "create temp table secretive(a text check (a <> 'body of a case'))");
+    static const struct db_statement statement = {"violate", "insert into secretive values ('body of a case')"};
+    struct err err = ERR_INIT;
+    assert_int_equal(db_exec(db, &statement, NULL, TIMEOUT_MS, NULL, &err), CV_RETRY);
+    assert_string_equal(err.sqlstate, "23514");
+    assert_null(strstr(err.text, "body of a case"));
+    db_close(db);
+}
+
+static void test_exec_timeout_loses_the_connection(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    static const struct db_statement sleepy = {"sleepy", "select pg_sleep(60)"};
+    struct err err = ERR_INIT;
+    int64_t start = clock_mono_ms();
+    assert_int_equal(db_exec(db, &sleepy, NULL, 200, NULL, &err), CV_RETRY);
+    assert_true(clock_mono_ms() - start < 5000);
+    assert_string_equal(err.sqlstate, "");
+    assert_non_null(strstr(err.text, "no answer in time"));
+    assert_true(db_is_lost(db));
+    assert_int_equal(db_exec(db, &st_one, NULL, 200, NULL, &err), CV_RETRY);
+    assert_int_equal(db_script(db, "select 1", &err), CV_RETRY);
+    db_close(db);
+}
+
+static void test_exec_changed_view_is_prepared_again(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    run(db, "create temp view v as select 1::int4 as a");
+    static const struct db_statement statement = {"changing", "select * from v"};
+    struct err err = ERR_INIT;
+    struct db_result *result = NULL;
+    assert_ok(db_exec(db, &statement, NULL, TIMEOUT_MS, &result, &err), &err);
+    db_result_free(result);
+    run(db, "drop view v; create temp view v as select 'x'::text as a");
+    assert_ok(db_exec(db, &statement, NULL, TIMEOUT_MS, &result, &err), &err);
+    assert_true(str_eq(db_str(result, 0, 0), STR("x")));
+    db_result_free(result);
+
+    /* Inside a transaction the statement cannot be tried again; after it, it can. */
+    run(db, "drop view v; create temp view v as select true as a");
+    run(db, "begin");
+    assert_int_equal(db_exec(db, &statement, NULL, TIMEOUT_MS, NULL, &err), CV_RETRY);
+    assert_string_equal(err.sqlstate, "0A000");
+    run(db, "rollback");
+    assert_ok(db_exec(db, &statement, NULL, TIMEOUT_MS, &result, &err), &err);
+    assert_true(db_bool(result, 0, 0));
+    db_result_free(result);
+    db_close(db);
+}
+
+static void test_exec_forgotten_statement_is_prepared_at_the_next_call(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    struct err err = ERR_INIT;
+    assert_ok(db_exec(db, &st_one, NULL, TIMEOUT_MS, NULL, &err), &err);
+    run(db, "deallocate all");
+    assert_int_equal(db_exec(db, &st_one, NULL, TIMEOUT_MS, NULL, &err), CV_RETRY);
+    assert_string_equal(err.sqlstate, "26000");
+    assert_ok(db_exec(db, &st_one, NULL, TIMEOUT_MS, NULL, &err), &err);
+    db_close(db);
+}
+
+static void test_script_many_statements_or_none(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    run(db, "create temp table t(a int4); insert into t select generate_series(1, 3); do $$begin raise notice 'hello'; "
+            "end$$;");
+    assert_int_equal(count_rows(db), 3);
+    struct err err = ERR_INIT;
+    assert_int_equal(db_script(db, "insert into t values (4); select 1/0; insert into t values (5)", &err), CV_RETRY);
+    assert_string_equal(err.sqlstate, "22012");
+    assert_int_equal(count_rows(db), 3);
+    run(db, "");
+    assert_int_equal(db_script(db, "copy t from stdin", &err), CV_RETRY);
+    assert_true(db_is_lost(db));
+    db_close(db);
+}
+
+/* ---- pipelines ---- */
+
+static void test_pipeline_results_keep_their_numbers(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    struct arena *arena = arena_new(4096, 65536);
+    for (int round = 0; round < 3; round++) { /* with Parse, then without, then with one new statement in between */
+        begin(db);
+        for (int i = 0; i < 20; i++) {
+            char text[16];
+            snprintf(text, sizeof text, "%d.%d", round, i);
+            struct db_args args;
+            db_args_init(&args, arena);
+            db_arg_text(&args, str_of(text));
+            if (round == 2 && i == 7) {
+                static const struct db_statement late = {"late", "select 'late ' || $1::text"};
+                put(db, &late, &args);
+            } else {
+                put(db, &st_echo, &args);
+            }
+        }
+        end(db);
+        assert_true(db_pipeline_busy(db));
+        struct err err = ERR_INIT;
+        assert_ok(wait_pipeline(db, &err), &err);
+        for (int i = 0; i < 20; i++) {
+            char text[16];
+            snprintf(text, sizeof text, "%s%d.%d", round == 2 && i == 7 ? "late " : "", round, i);
+            assert_true(str_eq(db_str(db_pipeline_result(db, i), 0, 0), str_of(text)));
+        }
+        arena_reset(arena);
+    }
+    arena_free(arena);
+    db_close(db);
+}
+
+static void test_pipeline_refused_statement_rolls_back_and_names_its_index(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    run(db, "create temp table t(a int4)");
+    struct arena *arena = arena_new(4096, 65536);
+    for (int round = 0; round < 2; round++) {
+        struct db_args zero, number;
+        db_args_init(&zero, arena);
+        db_arg_int4(&zero, 0);
+        db_args_init(&number, arena);
+        db_arg_int4(&number, 5);
+        begin(db);
+        put(db, &st_begin, NULL);
+        put(db, &st_insert, &number);
+        put(db, &st_divide, &zero);
+        put(db, &st_count, NULL); /* its Parse is not reached */
+        put(db, &st_commit, NULL);
+        end(db);
+        struct err err = ERR_INIT;
+        assert_int_equal(wait_pipeline(db, &err), CV_RETRY);
+        assert_int_equal(db_pipeline_failed(db), 2);
+        assert_string_equal(err.sqlstate, "22012");
+        assert_false(db_is_lost(db));
+
+        /* The open transaction is the caller's to end, as after any refusal between BEGIN and COMMIT. */
+        run(db, "rollback");
+        assert_int_equal(count_rows(db), 0);
+        begin(db);
+        put(db, &st_begin, NULL);
+        put(db, &st_commit, NULL);
+        end(db);
+        assert_ok(wait_pipeline(db, &err), &err);
+        assert_int_equal(db_rows(db_pipeline_result(db, 1)), 0);
+        assert_int_equal(db_pipeline_failed(db), -1);
+    }
+    arena_free(arena);
+    db_close(db);
+}
+
+static void test_pipeline_refused_at_the_sync_is_laid_to_the_last_statement(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    run(db, "create temp table u(a int4 unique deferrable initially deferred)");
+    static const struct db_statement twice = {"twice", "insert into u values (1), (1)"};
+    begin(db);
+    put(db, &st_one, NULL);
+    put(db, &twice, NULL);
+    end(db);
+    struct err err = ERR_INIT;
+    assert_int_equal(wait_pipeline(db, &err), CV_RETRY);
+    assert_int_equal(db_pipeline_failed(db), 1);
+    assert_string_equal(err.sqlstate, "23505");
+    assert_ok(db_exec(db, &st_one, NULL, TIMEOUT_MS, NULL, &err), &err);
+    db_close(db);
+}
+
+static void test_pipeline_stale_statement_heals_at_the_next_use(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    static const struct db_statement statement = {"stale", "select * from v"};
+    struct err err = ERR_INIT;
+    run(db, "create temp view v as select 1::int4 as a");
+    assert_ok(db_exec(db, &statement, NULL, TIMEOUT_MS, NULL, &err), &err);
+    run(db, "drop view v; create temp view v as select 'x'::text as a");
+    begin(db);
+    put(db, &st_one, NULL);
+    put(db, &statement, NULL);
+    end(db);
+    assert_int_equal(wait_pipeline(db, &err), CV_RETRY);
+    assert_int_equal(db_pipeline_failed(db), 1);
+    begin(db);
+    put(db, &st_one, NULL);
+    put(db, &statement, NULL);
+    put(db, &statement, NULL);
+    end(db);
+    assert_ok(wait_pipeline(db, &err), &err);
+    assert_int_equal(db_int4(db_pipeline_result(db, 0), 0, 0), 1);
+    assert_true(str_eq(db_str(db_pipeline_result(db, 2), 0, 0), STR("x")));
+    db_close(db);
+}
+
+static void test_pipeline_polling_never_blocks(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    static const struct db_statement nap = {"nap", "select pg_sleep(0.5)"};
+    begin(db);
+    put(db, &nap, NULL);
+    end(db);
+    struct err err = ERR_INIT;
+    int64_t start = clock_mono_ms();
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(db_pipeline_poll(db, &err), CV_RETRY);
+    assert_true(db_pipeline_busy(db));
+    assert_true(clock_mono_ms() - start < 300);
+    assert_ok(wait_pipeline(db, &err), &err);
+    assert_true(clock_mono_ms() - start >= 490);
+    db_close(db);
+}
+
+/* Both sides have more to say than the sockets hold: whoever does not read while it writes would hang here. */
+static void test_pipeline_big_both_ways_does_not_deadlock(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    enum { SIZE = 2 << 20, COUNT = 16 };
+    struct arena *arena = arena_new(1 << 20, (SIZE + 64) * COUNT);
+    char *text = cv_alloc(SIZE);
+    memset(text, 'x', SIZE);
+    begin(db);
+    for (int i = 0; i < COUNT; i++) {
+        struct db_args args;
+        db_args_init(&args, arena);
+        db_arg_text(&args, (struct str){text, SIZE});
+        put(db, &st_echo, &args);
+    }
+    end(db);
+    struct err err = ERR_INIT;
+    assert_ok(wait_pipeline(db, &err), &err);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(db_str(db_pipeline_result(db, i), 0, 0).len, SIZE);
+    free(text);
+    arena_free(arena);
+    db_close(db);
+}
+
+static void test_pipeline_terminated_backend_is_a_lost_connection(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    struct db *killer = open_db();
+    static const struct db_statement sleepy = {"sleepy", "select pg_sleep(60)"};
+    begin(db);
+    put(db, &sleepy, NULL);
+    end(db);
+    char sql[64];
+    snprintf(sql, sizeof sql, "select pg_terminate_backend(%d)", db_backend_pid(db));
+    run(killer, sql);
+    struct err err = ERR_INIT;
+    assert_int_equal(wait_pipeline(db, &err), CV_RETRY);
+    assert_string_equal(err.sqlstate, "");
+    assert_int_equal(db_pipeline_failed(db), -1);
+    assert_true(db_is_lost(db));
+    assert_int_equal(db_pipeline_begin(db, &err), CV_RETRY);
+    db_close(db);
+    db_close(killer);
+}
+
+static void test_exec_connection_closed_while_idle_is_lost(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    struct db *killer = open_db();
+    char sql[64];
+    snprintf(sql, sizeof sql, "select pg_terminate_backend(%d, 10000)", db_backend_pid(db));
+    run(killer, sql);
+    struct err err = ERR_INIT;
+    assert_int_equal(db_exec(db, &st_one, NULL, TIMEOUT_MS, NULL, &err), CV_RETRY);
+    assert_string_equal(err.sqlstate, "");
+    assert_non_null(strstr(err.text, "lost"));
+    assert_true(db_is_lost(db));
+    db_close(db);
+    db_close(killer);
+}
+
+int main(void)
+{
+    conninfo = getenv("CASEVIEW_TEST_DATABASE");
+    if (!conninfo) {
+        fprintf(stderr, "test_db: CASEVIEW_TEST_DATABASE is not set (a conninfo, or empty for the PG... variables)\n");
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open_unreadable_conninfo_hides_passwords),
+        cmocka_unit_test(test_open_contradictory_options_is_fatal),
+        cmocka_unit_test(test_open_deaf_server_ends_at_the_deadline),
+        cmocka_unit_test(test_open_refused_port_is_retry),
+        cmocka_unit_test(test_open_first_host_dead_takes_the_second),
+        cmocka_unit_test(test_open_setup_runs_and_its_refusal_is_reported),
+        cmocka_unit_test(test_args_scalars_come_back),
+        cmocka_unit_test(test_args_arrays_come_back),
+        cmocka_unit_test(test_args_full_arena_is_fatal_and_sends_nothing),
+        cmocka_unit_test(test_exec_refusal_has_sqlstate_and_leaves_a_usable_connection),
+        cmocka_unit_test(test_exec_error_detail_stays_out_of_the_text),
+        cmocka_unit_test(test_exec_timeout_loses_the_connection),
+        cmocka_unit_test(test_exec_changed_view_is_prepared_again),
+        cmocka_unit_test(test_exec_forgotten_statement_is_prepared_at_the_next_call),
+        cmocka_unit_test(test_script_many_statements_or_none),
+        cmocka_unit_test(test_pipeline_results_keep_their_numbers),
+        cmocka_unit_test(test_pipeline_refused_statement_rolls_back_and_names_its_index),
+        cmocka_unit_test(test_pipeline_refused_at_the_sync_is_laid_to_the_last_statement),
+        cmocka_unit_test(test_pipeline_stale_statement_heals_at_the_next_use),
+        cmocka_unit_test(test_pipeline_polling_never_blocks),
+        cmocka_unit_test(test_pipeline_big_both_ways_does_not_deadlock),
+        cmocka_unit_test(test_pipeline_terminated_backend_is_a_lost_connection),
+        cmocka_unit_test(test_exec_connection_closed_while_idle_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
