@@ -1,0 +1,96 @@
+"""Fixtures of the black-box tests: servers of the session, one stack a test, logs of what failed."""
+
+import contextlib
+import pathlib
+import signal
+
+import pytest
+
+from support import avro_codec, programs
+from support.kafka import MockBroker, fresh_topics
+from support.postgres import Postgres
+from support.stack import Stack
+from support.waiting import PATIENCE
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TEST_LIMIT_S = 150
+TAIL_BYTES = 6000
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """No test may hang: the whole of one, fixtures included, has a limit."""
+
+    def too_long(*_):
+        raise TimeoutError(f"the test took longer than {TEST_LIMIT_S * PATIENCE:g} s")
+
+    programs.Program.shown.clear()
+    previous = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(int(TEST_LIMIT_S * PATIENCE))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        shown = dict.fromkeys([*programs.Program.shown, *(p.log_path for p in programs.Program.running)])
+        for path in shown:
+            with contextlib.suppress(OSError):
+                text = path.read_bytes()[-TAIL_BYTES:].decode("utf-8", "replace")
+                report.sections.append((f"end of {path}", text))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Nothing that the tests started may outlive them."""
+    for program in list(programs.Program.running):
+        program.process.kill()
+        program.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def schemas():
+    return avro_codec.Schemas(str(ROOT / "schemas/avro"))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@contextlib.contextmanager
+def mock_stack(postgres, schemas, folder, partitions=None, **options):
+    """A migrated database and a mock broker of its own; workers are started by the test."""
+    topics = fresh_topics(**(partitions or {}))
+    broker = MockBroker(folder, topics)
+    try:
+        stack = Stack(postgres, broker, schemas, folder, topics, **options).migrate()
+        try:
+            yield stack
+        finally:
+            stack.close()
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def make_stack(postgres, schemas, tmp_path):
+    """make_stack(partitions=…, registry=…, options=…): closed at the end of the test, which checks exit codes."""
+    with contextlib.ExitStack() as open_stacks:
+        yield lambda **options: open_stacks.enter_context(mock_stack(postgres, schemas, tmp_path, **options))
+
+
+@pytest.fixture
+def stack(make_stack):
+    return make_stack()
+
+
+@pytest.fixture
+def registry():
+    server = avro_codec.Registry()
+    yield server
+    server.stop()

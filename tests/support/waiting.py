@@ -1,0 +1,32 @@
+"""Waiting for conditions with deadlines; nothing in the tests sleeps for a fixed time."""
+
+import os
+import time
+
+# Deadlines are for slow machines; a condition that holds is seen within milliseconds.
+PATIENCE = float(os.environ.get("CASEVIEW_TEST_PATIENCE", "1"))
+POLL_S = 0.02
+
+
+class Late(AssertionError):
+    """A condition did not come true in time."""
+
+
+def wait_for(condition, deadline_s, what, poll_s=POLL_S):
+    """The first true answer of condition(); an answer that is False, None or empty is asked again."""
+    end = time.monotonic() + deadline_s * PATIENCE
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise Late(f"{what}: not within {deadline_s * PATIENCE:g} s; last answer: {answer!r}")
+        time.sleep(poll_s)
+
+
+def stays_true(condition, span_s, what, poll_s=POLL_S):
+    """The condition holds all the time; for what must not happen."""
+    end = time.monotonic() + span_s
+    while time.monotonic() < end:
+        assert condition(), f"{what}: no longer so"
+        time.sleep(poll_s)
