@@ -50,7 +50,7 @@ const struct option_def caseview_options[] = {
              "and never logged"},
     {.name = "generation",
      .type = OPTION_INT,
-     .scope = SCOPE_WORKER | SCOPE_STATUS | SCOPE_RESUME,
+     .scope = SCOPE_CASEVIEW,
      .fallback = "1",
      .min = 1,
      .max = 1000000,

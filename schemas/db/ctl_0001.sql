@@ -1,0 +1,63 @@
+-- Shared by all generations: who reads which partition how far, and which generations there are.
+-- Run by `caseview migrate` as the owner; a released migration is never edited.
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'caseview_worker') THEN
+        CREATE ROLE caseview_worker NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'caseview_reader') THEN
+        CREATE ROLE caseview_reader NOLOGIN;
+    END IF;
+END
+$$;
+
+CREATE SCHEMA ctl;
+
+CREATE TABLE ctl.migration (
+    name       text PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE ctl.generation (
+    gen                  integer PRIMARY KEY CHECK (gen > 0),
+    schema_name          text NOT NULL UNIQUE,  -- gen_N
+    template_version     integer NOT NULL,      -- of gen.sql when it was made
+    state                text NOT NULL CHECK (state IN ('live', 'waiting', 'past')),
+    directory_partitions integer,               -- of the directory topic; must never change. NULL: not read yet
+    created_at           timestamptz NOT NULL DEFAULT now()
+);
+
+-- How far each partition is folded into a generation, and who may write. The row is locked first in every batch.
+CREATE TABLE ctl.cursor (
+    gen                integer NOT NULL REFERENCES ctl.generation,
+    topic              text NOT NULL,
+    part               integer NOT NULL,
+    next_offset        bigint NOT NULL DEFAULT 0,
+    claim              uuid,                      -- only the worker that knows it may write; new with every assignment
+    backend_pid        integer,                   -- the claimer's connection, ended by the next one when it is in the way
+    backend_start      timestamptz,
+    owner_epoch        bigint NOT NULL DEFAULT 0, -- counts the claims, for people
+    owner              text,                      -- host:pid, for people
+    dir_no             bigint NOT NULL DEFAULT 0, -- directory changes up to here are shown by this partition's rows
+    last_record_offset bigint,                    -- the last record folded, to notice a topic that was made anew
+    last_record_at     bigint,                    -- its timestamp, ms since 1970
+    last_record_crc    bigint,                    -- checksum of its key and value
+    complete_at        timestamptz,               -- last moment at which the partition had been read to its end
+    state              text NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'paused', 'halted')),
+    reason             text,                      -- why halted
+    updated_at         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (gen, topic, part)
+) WITH (fillfactor = 50);
+
+-- Numbers the changes of the directory in the order of their commits.
+CREATE TABLE ctl.dir_clock (
+    gen integer PRIMARY KEY REFERENCES ctl.generation,
+    no  bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+GRANT USAGE ON SCHEMA ctl TO caseview_worker;
+GRANT SELECT ON ctl.migration, ctl.generation TO caseview_worker;
+GRANT UPDATE (directory_partitions) ON ctl.generation TO caseview_worker;
+GRANT SELECT, INSERT, UPDATE ON ctl.cursor TO caseview_worker;
+GRANT SELECT, UPDATE ON ctl.dir_clock TO caseview_worker;

@@ -1,0 +1,118 @@
+-- Template of a generation: `caseview migrate` puts the number in the place of the N of gen_N, and the name of the view
+-- schema (caseview for the live generation) in the place of caseview_N. A generation's tables are never altered: a new
+-- shape is a new generation, rebuilt from the log.
+
+CREATE SCHEMA gen_N;
+
+-- The private fold: one row a case, tombstones included. rev counts the writes and fences stale caches.
+CREATE TABLE gen_N.case_state (
+    case_id     uuid PRIMARY KEY,
+    rev         integer NOT NULL,
+    part        integer NOT NULL,      -- partition of the case topic that wrote it last
+    flags       smallint NOT NULL,     -- 1 listed, 2 degraded, 4 incomplete, 8 over
+    degraded_at timestamptz,           -- since when a number is missing
+    over_at     timestamptz,           -- when it was seen to be over: deleted tombstone-days later
+    state       bytea NOT NULL
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX case_state_degraded ON gen_N.case_state (part, degraded_at) WHERE degraded_at IS NOT NULL;
+CREATE INDEX case_state_incomplete ON gen_N.case_state (part) WHERE flags & 4 <> 0;
+CREATE INDEX case_state_over ON gen_N.case_state (over_at) WHERE over_at IS NOT NULL;
+
+-- The view: one row a listed case, its JSON ready.
+CREATE TABLE gen_N.active_case (
+    organization_id uuid NOT NULL,
+    case_id         uuid NOT NULL,
+    user_id         uuid NOT NULL,
+    unit_id         uuid NOT NULL,
+    status_date     timestamptz NOT NULL,
+    case_timestamp  timestamptz NOT NULL,
+    degraded        boolean NOT NULL,
+    part            integer NOT NULL,
+    refs            bigint[] NOT NULL, -- hashes of the directory entities that the body names
+    body            text NOT NULL,
+    PRIMARY KEY (organization_id, case_id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX active_case_lookup ON gen_N.active_case (organization_id, user_id, unit_id, status_date, case_id);
+CREATE INDEX active_case_refs ON gen_N.active_case USING gin (refs);
+
+CREATE TABLE gen_N.agent (
+    organization_id uuid NOT NULL,
+    user_id         uuid NOT NULL,
+    rev             integer NOT NULL,
+    part            integer NOT NULL,
+    current_unit_id uuid,              -- NULL: none counts
+    has_workspaces  boolean NOT NULL,
+    degraded        boolean NOT NULL,
+    degraded_at     timestamptz,
+    refs            bigint[] NOT NULL,
+    state           bytea NOT NULL,
+    PRIMARY KEY (organization_id, user_id)
+) WITH (fillfactor = 80);
+CREATE INDEX agent_refs ON gen_N.agent USING gin (refs);
+CREATE INDEX agent_degraded ON gen_N.agent (part, degraded_at) WHERE degraded_at IS NOT NULL;
+
+CREATE TABLE gen_N.directory (
+    kind            smallint NOT NULL, -- 1 unit … 9 application
+    organization_id uuid NOT NULL,
+    entity_id       uuid NOT NULL,
+    status          smallint NOT NULL, -- 0 forgotten, 1 known, 2 removed
+    version         bigint NOT NULL,
+    change_no       bigint NOT NULL,   -- place in the change feed
+    name            text,
+    detail          text,              -- colorCode, initials or clientId
+    picture         text,
+    parent_id       uuid,
+    roles           text[],
+    enabled         boolean NOT NULL,
+    PRIMARY KEY (kind, organization_id, entity_id)
+) WITH (fillfactor = 90);
+CREATE UNIQUE INDEX directory_change ON gen_N.directory (change_no);
+CREATE UNIQUE INDEX directory_application ON gen_N.directory (entity_id) WHERE kind = 9 AND status <> 0;
+CREATE INDEX directory_forgotten ON gen_N.directory (change_no) WHERE status = 0;
+
+CREATE TABLE gen_N.parked (
+    organization_id  uuid,
+    topic            text NOT NULL,
+    part             integer NOT NULL,
+    "offset"         bigint NOT NULL,
+    key              bytea,
+    value            bytea,
+    headers          jsonb,
+    record_timestamp timestamptz,
+    reason           text NOT NULL,
+    text             text NOT NULL,
+    parked_at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (topic, part, "offset")
+);
+
+GRANT USAGE ON SCHEMA gen_N TO caseview_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gen_N TO caseview_worker;
+
+-- What the API and anyone granted caseview_reader sees.
+CREATE SCHEMA caseview_N;
+
+CREATE VIEW caseview_N.active_case AS
+    SELECT organization_id, user_id, unit_id, case_id, status_date, case_timestamp, degraded, body
+      FROM gen_N.active_case;
+
+CREATE VIEW caseview_N.agent AS
+    SELECT organization_id, user_id, current_unit_id, has_workspaces, degraded
+      FROM gen_N.agent;
+
+CREATE VIEW caseview_N.application AS
+    SELECT entity_id AS application_id, organization_id, detail AS client_id, roles, enabled
+      FROM gen_N.directory
+     WHERE kind = 9 AND status = 1;
+
+CREATE VIEW caseview_N.progress AS
+    SELECT topic, part AS partition, next_offset, complete_at, updated_at, state, reason
+      FROM ctl.cursor
+     WHERE gen = (SELECT gen FROM ctl.generation WHERE schema_name = 'gen_N');
+
+CREATE VIEW caseview_N.parked AS
+    SELECT organization_id, topic, part AS partition, "offset", key, value, headers, record_timestamp, reason, text,
+           parked_at
+      FROM gen_N.parked;
+
+GRANT USAGE ON SCHEMA caseview_N TO caseview_reader, caseview_worker;
+GRANT SELECT ON ALL TABLES IN SCHEMA caseview_N TO caseview_reader, caseview_worker;

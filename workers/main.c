@@ -1,0 +1,104 @@
+/*
+ * caseview: the projection worker and its operators' commands.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "caseview/config.h"
+#include "caseview/fetch.h"
+#include "caseview/log.h"
+#include "caseview/stop.h"
+#include "workers/ops/migrate.h"
+#include "workers/ops/resume.h"
+#include "workers/ops/status.h"
+#include "workers/worker.h"
+
+extern char **environ;
+
+static const struct command {
+    const char *name;
+    unsigned scope;
+    int (*run)(const struct config *config);
+    const char *help;
+} commands[] = {
+    {"worker", SCOPE_WORKER, worker_main, "fold events from Kafka into the view, until SIGTERM"},
+    {"migrate", SCOPE_MIGRATE, migrate_main,
+     "bring the database to this version's schema; changes nothing the second time"},
+    {"status", SCOPE_STATUS, status_main, "show how far each partition is, what is parked, incomplete and degraded"},
+    {"resume", SCOPE_RESUME, resume_main, "let halted partitions go on, after their cause was mended"},
+};
+
+static const struct option_def *const tables[] = {caseview_options, NULL};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: caseview COMMAND [OPTIONS]\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].help);
+    fprintf(out,
+            "\n`caseview COMMAND --help` lists the options; every one may also be given as CASEVIEW_SOME_NAME in the\n"
+            "environment or as a line `some-name = VALUE` in the file named by --config.\n"
+            "`caseview --version`, `caseview --markdown` (the page of all options).\n");
+}
+
+static void start_log(const struct config *config)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    const char *level_name = config_text(config, "log-level");
+    const char *format_name = config_text(config, "log-format");
+    enum log_level level = LOG_LEVEL_INFO;
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+        if (strcmp(levels[i], level_name) == 0)
+            level = (enum log_level)i;
+    bool json = format_name != NULL ? strcmp(format_name, "json") == 0 : !isatty(STDERR_FILENO);
+    log_init("caseview", level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+    struct config *config;
+    if (config_load(tables, command->scope, argc, argv, environ, &config, &err) != CV_OK) {
+        fprintf(stderr, "caseview %s: %s\n", command->name, err.text);
+        return CV_EXIT_USAGE;
+    }
+    int exit_code;
+    if (config_wants_help(config)) {
+        char line[160];
+        snprintf(line, sizeof line, "caseview %s [OPTIONS]: %s", command->name, command->help);
+        config_help(stdout, tables, command->scope, line);
+        exit_code = CV_EXIT_OK;
+    } else if (config_operand(config, 0) != NULL) {
+        fprintf(stderr, "caseview %s: takes no operand: \"%s\"\n", command->name, config_operand(config, 0));
+        exit_code = CV_EXIT_USAGE;
+    } else {
+        start_log(config);
+        stop_init();
+        fetch_global_init();
+        exit_code = command->run(config);
+    }
+    config_free(config);
+    return exit_code;
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(word, commands[i].name) == 0)
+            return run_command(&commands[i], argc - 2, argv + 2);
+    if (strcmp(word, "--version") == 0) {
+        printf("caseview %s\n", CASEVIEW_VERSION);
+        return CV_EXIT_OK;
+    }
+    if (strcmp(word, "--markdown") == 0) {
+        config_markdown(stdout, tables);
+        return CV_EXIT_OK;
+    }
+    bool wants_help = strcmp(word, "--help") == 0 || strcmp(word, "help") == 0;
+    if (!wants_help && word[0] != '\0')
+        fprintf(stderr, "caseview: no such command: \"%s\"\n\n", word);
+    usage(wants_help ? stdout : stderr);
+    return wants_help ? CV_EXIT_OK : CV_EXIT_USAGE;
+}

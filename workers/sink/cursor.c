@@ -1,0 +1,167 @@
+#include "workers/sink/cursor.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#include "caseview/clock.h"
+#include "caseview/log.h"
+#include "sql_worker.h"
+
+#define CLAIM_TIMEOUT_MS 5000
+#define CLAIM_TRIES      4
+
+#define PG_TYPE_INT8 20 /* oid of bigint, for a null */
+
+static const struct db_statement begin_statement = {"begin", sql_begin};
+static const struct db_statement commit_statement = {"commit", sql_commit};
+static const struct db_statement settings_statement = {"claim_settings", sql_claim_settings};
+static const struct db_statement insert_statement = {"claim_insert", sql_claim_insert};
+static const struct db_statement take_statement = {"claim_take", sql_claim_take};
+static const struct db_statement evict_statement = {"claim_evict", sql_claim_evict};
+static const struct db_statement halt_statement = {"halt", sql_halt};
+
+struct claim_args {
+    struct db_args none, insert, take;
+};
+
+static enum cv_status send_claim(struct db *db, const struct claim_args *args, struct err *err)
+{
+    enum cv_status status = db_pipeline_begin(db, err);
+    if (status == CV_OK)
+        status = db_pipeline_send(db, &begin_statement, &args->none, err);
+    if (status == CV_OK)
+        status = db_pipeline_send(db, &settings_statement, &args->none, err);
+    if (status == CV_OK)
+        status = db_pipeline_send(db, &insert_statement, &args->insert, err);
+    if (status == CV_OK)
+        status = db_pipeline_send(db, &take_statement, &args->take, err);
+    if (status == CV_OK)
+        status = db_pipeline_send(db, &commit_statement, &args->none, err);
+    if (status == CV_OK)
+        status = db_pipeline_end(db, err);
+    return status;
+}
+
+static enum cv_status wait_for(struct db *db, struct err *err)
+{
+    int64_t deadline = clock_mono_ms() + CLAIM_TIMEOUT_MS;
+    enum cv_status status = db_pipeline_poll(db, err);
+    while (status == CV_RETRY && db_pipeline_busy(db)) {
+        int64_t left = deadline - clock_mono_ms();
+        if (left <= 0) {
+            err_set(err, "no answer from the database for %d ms", CLAIM_TIMEOUT_MS);
+            return CV_RETRY;
+        }
+        struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0)), 0};
+        poll(&fd, 1, (int)left);
+        status = db_pipeline_poll(db, err);
+    }
+    return status;
+}
+
+static void read_cursor(const struct db_result *row, struct cursor *out)
+{
+    struct str state = db_str(row, 0, 6);
+    struct str reason = db_str(row, 0, 7);
+    *out = (struct cursor){
+        .claim = db_uuid(row, 0, 0),
+        .next_offset = db_int8(row, 0, 1),
+        .dir_no = db_int8(row, 0, 2),
+        .has_last = !db_is_null(row, 0, 3),
+        .state = str_eq(state, STR("halted"))   ? CURSOR_HALTED
+                 : str_eq(state, STR("paused")) ? CURSOR_PAUSED
+                                                : CURSOR_LIVE,
+    };
+    if (out->has_last) {
+        out->last_offset = db_int8(row, 0, 3);
+        out->last_at = db_is_null(row, 0, 4) ? -1 : db_int8(row, 0, 4);
+        out->last_crc = db_is_null(row, 0, 5) ? 0 : db_int8(row, 0, 5);
+    }
+    snprintf(out->reason, sizeof out->reason, "%.*s", (int)reason.len, reason.ptr ? reason.ptr : "");
+}
+
+static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, struct str topic, int32_t part,
+                            struct err *err)
+{
+    struct db_args args;
+    db_args_init(&args, arena);
+    db_arg_int4(&args, gen);
+    db_arg_text(&args, topic);
+    db_arg_int4(&args, part);
+    struct db_result *result;
+    enum cv_status status = db_exec(other, &evict_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    if (db_int4(result, 0, 0) > 0)
+        log_warn("partition %.*s/%d: its owner until now held it without working; its database connection was ended",
+                 (int)topic.len, topic.ptr, part);
+    db_result_free(result);
+    return CV_OK;
+}
+
+enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *arena, int32_t gen, struct str topic,
+                            int32_t part, const char *owner, struct cursor *out_cursor, struct err *err)
+{
+    struct claim_args args;
+    db_args_init(&args.none, arena);
+    db_args_init(&args.insert, arena);
+    db_arg_int4(&args.insert, gen);
+    db_arg_text(&args.insert, topic);
+    db_arg_int4(&args.insert, part);
+    args.take = args.insert;
+    db_arg_text(&args.take, str_of(owner));
+
+    for (int try = 1;; try++) {
+        enum cv_status status = send_claim(writer, &args, err);
+        if (status != CV_OK)
+            return status;
+        status = wait_for(writer, err);
+        if (status == CV_OK) {
+            const struct db_result *taken = db_pipeline_result(writer, 3);
+            if (db_rows(taken) != 1) {
+                err_set(err, "generation %d does not exist: run `caseview migrate`", gen);
+                return CV_FATAL;
+            }
+            read_cursor(taken, out_cursor);
+            return CV_OK;
+        }
+        if (err->sqlstate[0] == '\0')
+            return status; /* lost */
+        struct err rollback_err = ERR_INIT;
+        if (db_script(writer, "ROLLBACK", &rollback_err) != CV_OK) {
+            *err = rollback_err;
+            return CV_RETRY;
+        }
+        bool blocked = strcmp(err->sqlstate, "55P03") == 0;
+        if (!blocked || try == CLAIM_TRIES)
+            return status;
+        status = evict(other, arena, gen, topic, part, err);
+        if (status != CV_OK)
+            return status;
+    }
+}
+
+enum cv_status cursor_halt(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,
+                           const struct cursor *cursor, const char *reason, int64_t back_to, bool *out_halted,
+                           struct err *err)
+{
+    struct db_args args;
+    db_args_init(&args, arena);
+    db_arg_int4(&args, gen);
+    db_arg_text(&args, topic);
+    db_arg_int4(&args, part);
+    db_arg_uuid(&args, &cursor->claim);
+    db_arg_int8(&args, cursor->next_offset);
+    db_arg_text(&args, str_of(reason));
+    if (back_to >= 0)
+        db_arg_int8(&args, back_to);
+    else
+        db_arg_null(&args, PG_TYPE_INT8);
+    struct db_result *result;
+    enum cv_status status = db_exec(db, &halt_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_halted = db_int4(result, 0, 0) == 1;
+    db_result_free(result);
+    return CV_OK;
+}

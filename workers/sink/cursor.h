@@ -1,0 +1,40 @@
+/*
+ * cursor.h: how far a partition is folded, and the claim by which the database knows who may go on (ctl.cursor). A new
+ * claim with every assignment; whoever holds an older one is refused by the fence of its next batch.
+ */
+#ifndef CASEVIEW_SINK_CURSOR_H
+#define CASEVIEW_SINK_CURSOR_H
+
+#include "caseview/arena.h"
+#include "caseview/db.h"
+#include "caseview/err.h"
+
+enum cursor_state { CURSOR_LIVE, CURSOR_PAUSED, CURSOR_HALTED };
+
+struct cursor {
+    struct uuid claim;
+    int64_t next_offset;
+    int64_t dir_no;
+    bool has_last; /* last_*: the last record folded */
+    int64_t last_offset, last_at, last_crc;
+    enum cursor_state state;
+    char reason[64]; /* why halted, or "" */
+};
+
+/*
+ * Takes the partition, on disk before it returns. A batch of the owner until now that is still open is waited for half
+ * a second, then its connection is ended. writer: the connection that will write the batches (its pid is recorded);
+ * other: any second one. CV_OK, CV_RETRY (err->sqlstate empty: a connection is lost) or CV_FATAL (no such generation).
+ */
+enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *arena, int32_t gen, struct str topic,
+                            int32_t part, const char *owner, struct cursor *out_cursor, struct err *err) CV_MUST_CHECK;
+
+/*
+ * Halts the partition if the claim and the offset still stand; back_to ≥ 0: the cursor goes back there and parked rows
+ * from there on are deleted. *out_halted false: somebody else owns it by now. CV_OK or CV_RETRY.
+ */
+enum cv_status cursor_halt(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,
+                           const struct cursor *cursor, const char *reason, int64_t back_to, bool *out_halted,
+                           struct err *err) CV_MUST_CHECK;
+
+#endif

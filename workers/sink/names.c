@@ -1,0 +1,205 @@
+#include "workers/sink/names.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "sql_worker.h"
+#include "workers/fold/directory.h"
+#include "workers/sink/cache.h"
+
+#define KEY_SIZE 33 /* kind, organization, entity */
+
+static const struct db_statement names_load_statement = {"names_load", sql_names_load};
+
+struct name_entry {
+    struct cache_entry entry;
+    bool loaded;
+    enum entity_status status; /* FORGOTTEN: unknown */
+    struct entity_names names;
+    char *texts; /* owns the bytes of names */
+};
+
+struct names {
+    struct cache *cache;
+    struct name_entry **wanted;
+    size_t wanted_count, wanted_room;
+};
+
+/* The columns that names_load.sql and feed_read.sql share. */
+enum { COL_KIND, COL_ORGANIZATION, COL_ENTITY, COL_STATUS, COL_NAME, COL_DETAIL, COL_PICTURE, COL_PARENT };
+
+static void make_key(uint8_t key[KEY_SIZE], const struct uuid *organization_id, enum entity_kind kind,
+                     const struct uuid *id)
+{
+    key[0] = (uint8_t)kind;
+    memcpy(key + 1, organization_id->b, 16);
+    memcpy(key + 17, id->b, 16);
+}
+
+static void drop_entry(struct cache_entry *entry)
+{
+    free(((struct name_entry *)entry)->texts);
+}
+
+struct names *names_new(size_t max_bytes)
+{
+    struct names *names = cv_zalloc(sizeof *names);
+    names->cache = cache_new(KEY_SIZE, sizeof(struct name_entry), max_bytes, drop_entry);
+    return names;
+}
+
+void names_free(struct names *names)
+{
+    if (names == NULL)
+        return;
+    cache_free(names->cache);
+    free(names->wanted);
+    free(names);
+}
+
+void names_want(struct names *names, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
+{
+    uint8_t key[KEY_SIZE];
+    bool made;
+    make_key(key, organization_id, kind, id);
+    struct name_entry *entry = (struct name_entry *)cache_get(names->cache, key, &made);
+    if (!made)
+        return; /* known, or wanted already */
+    if (names->wanted_count == names->wanted_room) {
+        names->wanted_room = names->wanted_room ? names->wanted_room * 2 : 256;
+        names->wanted = cv_realloc(names->wanted, names->wanted_room * sizeof(struct name_entry *));
+    }
+    names->wanted[names->wanted_count++] = entry;
+}
+
+static struct str keep(char **at, struct str text)
+{
+    if (text.ptr == NULL)
+        return STR_NULL;
+    memcpy(*at, text.ptr, text.len);
+    struct str kept = {*at, text.len};
+    *at += text.len;
+    return kept;
+}
+
+static void fill(struct names *names, struct name_entry *entry, const struct db_result *result, int row)
+{
+    struct str name = db_str(result, row, COL_NAME);
+    struct str detail = db_str(result, row, COL_DETAIL);
+    struct str picture = db_str(result, row, COL_PICTURE);
+    size_t bytes = name.len + detail.len + picture.len;
+    free(entry->texts);
+    entry->texts = cv_alloc(bytes + 1);
+    char *at = entry->texts;
+    entry->loaded = true;
+    entry->status = (enum entity_status)db_int2(result, row, COL_STATUS);
+    entry->names.name = keep(&at, name);
+    entry->names.detail = keep(&at, detail);
+    entry->names.picture = keep(&at, picture);
+    entry->names.data_table_id = (struct uuid){0};
+    if (!db_is_null(result, row, COL_PARENT))
+        entry->names.data_table_id = db_uuid(result, row, COL_PARENT);
+    cache_weigh(names->cache, &entry->entry, bytes);
+}
+
+static struct name_entry *find_row(struct names *names, const struct db_result *result, int row)
+{
+    uint8_t key[KEY_SIZE];
+    struct uuid organization_id = db_uuid(result, row, COL_ORGANIZATION);
+    struct uuid id = db_uuid(result, row, COL_ENTITY);
+    make_key(key, &organization_id, (enum entity_kind)db_int2(result, row, COL_KIND), &id);
+    return (struct name_entry *)cache_find(names->cache, key);
+}
+
+enum cv_status names_load(struct names *names, struct db *db, struct arena *arena, struct err *err)
+{
+    size_t n = names->wanted_count;
+    if (n == 0)
+        return CV_OK;
+    struct key_columns {
+        int16_t kind;
+        struct uuid organization_id, id;
+    } *keys = arena_alloc(arena, n * sizeof *keys);
+    if (keys == NULL) {
+        err_set(err, "loading %zu directory entities: the batch is too large for its memory", n);
+        return CV_FATAL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *key = names->wanted[i]->entry.key;
+        keys[i].kind = key[0];
+        memcpy(keys[i].organization_id.b, key + 1, 16);
+        memcpy(keys[i].id.b, key + 17, 16);
+    }
+    struct db_args args;
+    db_args_init(&args, arena);
+    db_arg_int2_array(&args, &keys->kind, sizeof *keys, n);
+    db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, n);
+    db_arg_uuid_array(&args, &keys->id, sizeof *keys, n);
+    struct db_result *result;
+    enum cv_status status = db_exec(db, &names_load_statement, &args, 30000, &result, err);
+    if (status != CV_OK)
+        return status; /* the caller recovers: every cache is cleared, wanted entries too */
+    for (int row = 0; row < db_rows(result); row++)
+        fill(names, find_row(names, result, row), result, row);
+    db_result_free(result);
+    for (size_t i = 0; i < n; i++)
+        names->wanted[i]->loaded = true;
+    names->wanted_count = 0;
+    return CV_OK;
+}
+
+static const struct name_entry *find(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
+                                     const struct uuid *id)
+{
+    uint8_t key[KEY_SIZE];
+    make_key(key, organization_id, kind, id);
+    const struct name_entry *entry = (const struct name_entry *)cache_find(names->cache, key);
+    assert(entry != NULL && entry->loaded);
+    return entry;
+}
+
+const struct entity_names *names_get(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
+                                     const struct uuid *id)
+{
+    const struct name_entry *entry = find(names, organization_id, kind, id);
+    return entry->status == ENTITY_KNOWN ? &entry->names : NULL;
+}
+
+bool names_is_removed(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
+                      const struct uuid *id)
+{
+    return find(names, organization_id, kind, id)->status == ENTITY_REMOVED;
+}
+
+void names_update(struct names *names, const struct db_result *result, int row)
+{
+    struct name_entry *entry = find_row(names, result, row);
+    if (entry != NULL)
+        fill(names, entry, result, row);
+}
+
+void names_trim(struct names *names)
+{
+    assert(names->wanted_count == 0);
+    cache_trim(names->cache);
+}
+
+void names_clear(struct names *names)
+{
+    names->wanted_count = 0;
+    cache_clear(names->cache);
+}
+
+int64_t names_hash(const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
+{
+    uint8_t key[KEY_SIZE];
+    make_key(key, organization_id, kind, id);
+    return (int64_t)XXH3_64bits(key, sizeof key); /* stored in rows: never seeded */
+}
+
+void names_put_ref(struct buf *out, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
+{
+    buf_printf(out, "%s%" PRId64, out->len > 1 ? "," : "", names_hash(organization_id, kind, id));
+}

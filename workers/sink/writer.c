@@ -1,0 +1,345 @@
+#include "workers/sink/writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sql_worker.h"
+
+static const struct db_statement begin_statement = {"begin", sql_begin};
+static const struct db_statement commit_statement = {"commit", sql_commit};
+static const struct db_statement fence_statement = {"fence", sql_fence};
+static const struct db_statement case_write_statement = {"case_write", sql_case_write};
+static const struct db_statement active_write_statement = {"active_write", sql_active_write};
+static const struct db_statement active_delete_statement = {"active_delete", sql_active_delete};
+static const struct db_statement agent_write_statement = {"agent_write", sql_agent_write};
+static const struct db_statement clock_statement = {"directory_clock", sql_directory_clock};
+static const struct db_statement directory_write_statement = {"directory_write", sql_directory_write};
+static const struct db_statement directory_version_statement = {"directory_version", sql_directory_version};
+static const struct db_statement park_statement = {"park", sql_park};
+
+/* What a statement of the pipeline is for: tells what its refusal means. */
+enum step { STEP_OTHER, STEP_FENCE, STEP_ROWS };
+
+#define STEPS_MAX 16
+
+struct writer {
+    const char *conninfo;
+    int32_t gen;
+    int connect_timeout_ms;
+    struct db *db;
+    struct db *loader;
+    struct arena *arguments; /* of the pipeline being sent */
+    bool busy;
+    enum step steps[STEPS_MAX];
+    int step_count;
+};
+
+/* Arrays of a batch in PostgreSQL's binary form: of the order of the batch itself. */
+#define ARGUMENTS_BLOCK (1u << 20)
+#define ARGUMENTS_MAX   ((size_t)2 << 30)
+
+struct writer *writer_new(const char *conninfo, int32_t gen, int connect_timeout_ms)
+{
+    struct writer *writer = cv_zalloc(sizeof *writer);
+    writer->conninfo = conninfo;
+    writer->gen = gen;
+    writer->connect_timeout_ms = connect_timeout_ms;
+    writer->arguments = arena_new(ARGUMENTS_BLOCK, ARGUMENTS_MAX);
+    return writer;
+}
+
+void writer_free(struct writer *writer)
+{
+    if (writer == NULL)
+        return;
+    writer_disconnect(writer);
+    arena_free(writer->arguments);
+    free(writer);
+}
+
+/*
+ * synchronous_commit=off: rows and cursor are lost together in a crash of the database, and are replayed together.
+ * gen_N is named by the search path, so that one statement text serves every generation.
+ */
+static enum cv_status open_one(struct writer *writer, const char *name, struct db **db, struct err *err)
+{
+    char setup[256];
+    snprintf(
+        setup, sizeof setup,
+        "SET search_path = gen_%d, pg_catalog; SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan; "
+        "SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET timezone "
+        "= 'UTC'",
+        writer->gen);
+    return db_open(writer->conninfo, name, setup, writer->connect_timeout_ms, db, err);
+}
+
+enum cv_status writer_connect(struct writer *writer, struct err *err)
+{
+    enum cv_status status = CV_OK;
+    if (writer->db == NULL)
+        status = open_one(writer, "caseview worker", &writer->db, err);
+    if (status == CV_OK && writer->loader == NULL)
+        status = open_one(writer, "caseview worker (reads)", &writer->loader, err);
+    return status;
+}
+
+void writer_disconnect(struct writer *writer)
+{
+    db_close(writer->db);
+    db_close(writer->loader);
+    writer->db = writer->loader = NULL;
+    writer->busy = false;
+}
+
+bool writer_is_connected(const struct writer *writer)
+{
+    return writer->db != NULL && writer->loader != NULL && !db_is_lost(writer->db) && !db_is_lost(writer->loader);
+}
+
+struct db *writer_db(struct writer *writer)
+{
+    return writer->db;
+}
+
+struct db *writer_loader(struct writer *writer)
+{
+    return writer->loader;
+}
+
+bool writer_is_busy(const struct writer *writer)
+{
+    return writer->busy;
+}
+
+/* ---- sending ---- */
+
+/* One statement after the other, until the first that cannot be sent. */
+struct sending {
+    struct writer *writer;
+    enum cv_status status;
+    struct err *err;
+};
+
+static void send(struct sending *sending, const struct db_statement *statement, const struct db_args *args,
+                 enum step step)
+{
+    struct writer *writer = sending->writer;
+    if (sending->status != CV_OK)
+        return;
+    sending->status = db_pipeline_send(writer->db, statement, args, sending->err);
+    writer->steps[writer->step_count++] = step;
+}
+
+static void send_fence(struct sending *sending, const struct batch *batch)
+{
+    const struct batch_cursor *c = batch->cursors;
+    size_t n = batch->cursor_count;
+    struct db_args args;
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_int4(&args, sending->writer->gen);
+    db_arg_text_array(&args, &c->topic_name, sizeof *c, n);
+    db_arg_int4_array(&args, &c->part, sizeof *c, n);
+    db_arg_uuid_array(&args, &c->claim, sizeof *c, n);
+    db_arg_int8_array(&args, &c->old_offset, sizeof *c, n);
+    db_arg_int8_array(&args, &c->new_offset, sizeof *c, n);
+    db_arg_bool_array(&args, &c->has_last, sizeof *c, n);
+    db_arg_int8_array(&args, &c->last_offset, sizeof *c, n);
+    db_arg_int8_array(&args, &c->last_at, sizeof *c, n);
+    db_arg_int8_array(&args, &c->last_crc, sizeof *c, n);
+    db_arg_bool_array(&args, &c->complete, sizeof *c, n);
+    db_arg_int8_array(&args, &c->dir_no, sizeof *c, n);
+    send(sending, &fence_statement, &args, STEP_FENCE);
+}
+
+static void send_cases(struct sending *sending, const struct batch *batch)
+{
+    const struct case_row *c = batch->cases;
+    size_t n = batch->case_count;
+    if (n == 0)
+        return;
+    struct db_args args;
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_uuid_array(&args, &c->case_id, sizeof *c, n);
+    db_arg_int4_array(&args, &c->rev, sizeof *c, n);
+    db_arg_int4_array(&args, &c->part, sizeof *c, n);
+    db_arg_int2_array(&args, &c->flags, sizeof *c, n);
+    db_arg_bytea_array(&args, &c->state, sizeof *c, n);
+    send(sending, &case_write_statement, &args, STEP_ROWS);
+}
+
+/* Rows of active_case follow their case's row: whoever holds that lock is alone with them. */
+static void send_active(struct sending *sending, const struct batch *batch)
+{
+    struct db_args args;
+    if (batch->unlisted_count > 0) {
+        const struct active_key *k = batch->unlisted;
+        db_args_init(&args, sending->writer->arguments);
+        db_arg_uuid_array(&args, &k->organization_id, sizeof *k, batch->unlisted_count);
+        db_arg_uuid_array(&args, &k->case_id, sizeof *k, batch->unlisted_count);
+        send(sending, &active_delete_statement, &args, STEP_OTHER);
+    }
+    if (batch->active_count > 0) {
+        const struct active_row *a = batch->active;
+        size_t n = batch->active_count;
+        db_args_init(&args, sending->writer->arguments);
+        db_arg_uuid_array(&args, &a->organization_id, sizeof *a, n);
+        db_arg_uuid_array(&args, &a->case_id, sizeof *a, n);
+        db_arg_uuid_array(&args, &a->user_id, sizeof *a, n);
+        db_arg_uuid_array(&args, &a->unit_id, sizeof *a, n);
+        db_arg_time_array(&args, &a->status_date, sizeof *a, n);
+        db_arg_time_array(&args, &a->case_timestamp, sizeof *a, n);
+        db_arg_bool_array(&args, &a->degraded, sizeof *a, n);
+        db_arg_int4_array(&args, &a->part, sizeof *a, n);
+        db_arg_text_array(&args, &a->refs, sizeof *a, n);
+        db_arg_text_array(&args, &a->body, sizeof *a, n);
+        send(sending, &active_write_statement, &args, STEP_OTHER);
+    }
+}
+
+static void send_agents(struct sending *sending, const struct batch *batch)
+{
+    const struct agent_row *a = batch->agents;
+    size_t n = batch->agent_count;
+    if (n == 0)
+        return;
+    struct db_args args;
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_uuid_array(&args, &a->organization_id, sizeof *a, n);
+    db_arg_uuid_array(&args, &a->user_id, sizeof *a, n);
+    db_arg_int4_array(&args, &a->rev, sizeof *a, n);
+    db_arg_int4_array(&args, &a->part, sizeof *a, n);
+    db_arg_uuid_null_array(&args, &a->current_unit_id, &a->has_unit, sizeof *a, n);
+    db_arg_bool_array(&args, &a->has_workspaces, sizeof *a, n);
+    db_arg_bool_array(&args, &a->degraded, sizeof *a, n);
+    db_arg_text_array(&args, &a->refs, sizeof *a, n);
+    db_arg_bytea_array(&args, &a->state, sizeof *a, n);
+    send(sending, &agent_write_statement, &args, STEP_ROWS);
+}
+
+static void send_parked(struct sending *sending, const struct batch *batch)
+{
+    const struct batch_parked *p = batch->parked;
+    size_t n = batch->parked_count;
+    if (n == 0)
+        return;
+    struct db_args args;
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_uuid_null_array(&args, &p->organization_id, &p->has_organization, sizeof *p, n);
+    db_arg_text_array(&args, &p->topic_name, sizeof *p, n);
+    db_arg_int4_array(&args, &p->part, sizeof *p, n);
+    db_arg_int8_array(&args, &p->offset, sizeof *p, n);
+    db_arg_bytea_array(&args, &p->key, sizeof *p, n);
+    db_arg_bytea_array(&args, &p->value, sizeof *p, n);
+    db_arg_text_array(&args, &p->headers, sizeof *p, n);
+    db_arg_time_array(&args, &p->record_us, sizeof *p, n);
+    db_arg_text_array(&args, &p->reason_name, sizeof *p, n);
+    db_arg_text_array(&args, &p->text, sizeof *p, n);
+    send(sending, &park_statement, &args, STEP_OTHER);
+}
+
+/* Last before COMMIT: the clock's lock is the one that all directory writers share. */
+static void send_directory(struct sending *sending, const struct batch *batch)
+{
+    struct db_args args;
+    if (batch->version_count > 0) {
+        const struct entity_row *v = batch->versions;
+        db_args_init(&args, sending->writer->arguments);
+        db_arg_int2_array(&args, &v->kind, sizeof *v, batch->version_count);
+        db_arg_uuid_array(&args, &v->organization_id, sizeof *v, batch->version_count);
+        db_arg_uuid_array(&args, &v->entity_id, sizeof *v, batch->version_count);
+        db_arg_int8_array(&args, &v->version, sizeof *v, batch->version_count);
+        send(sending, &directory_version_statement, &args, STEP_OTHER);
+    }
+    const struct entity_row *e = batch->entities;
+    size_t n = batch->entity_count;
+    if (n == 0)
+        return;
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_int4(&args, sending->writer->gen);
+    db_arg_int8(&args, (int64_t)n);
+    send(sending, &clock_statement, &args, STEP_OTHER);
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_int4(&args, sending->writer->gen);
+    db_arg_int2_array(&args, &e->kind, sizeof *e, n);
+    db_arg_uuid_array(&args, &e->organization_id, sizeof *e, n);
+    db_arg_uuid_array(&args, &e->entity_id, sizeof *e, n);
+    db_arg_int2_array(&args, &e->status, sizeof *e, n);
+    db_arg_int8_array(&args, &e->version, sizeof *e, n);
+    db_arg_int8_array(&args, &e->nth, sizeof *e, n);
+    db_arg_text_array(&args, &e->name, sizeof *e, n);
+    db_arg_text_array(&args, &e->detail, sizeof *e, n);
+    db_arg_text_array(&args, &e->picture, sizeof *e, n);
+    db_arg_uuid_null_array(&args, &e->parent_id, &e->has_parent, sizeof *e, n);
+    db_arg_text_array(&args, &e->roles, sizeof *e, n);
+    db_arg_bool_array(&args, &e->enabled, sizeof *e, n);
+    send(sending, &directory_write_statement, &args, STEP_ROWS);
+}
+
+static int compare_cursors(const void *a, const void *b)
+{
+    const struct batch_cursor *x = a, *y = b;
+    return x->topic != y->topic ? (x->topic > y->topic) - (x->topic < y->topic)
+                                : (x->part > y->part) - (x->part < y->part);
+}
+
+enum cv_status writer_send(struct writer *writer, struct batch *batch, struct err *err)
+{
+    struct sending sending = {writer, CV_OK, err};
+    struct db_args none;
+    arena_reset(writer->arguments);
+    db_args_init(&none, writer->arguments);
+    writer->step_count = 0;
+    qsort(batch->cursors, batch->cursor_count, sizeof *batch->cursors, compare_cursors);
+
+    sending.status = db_pipeline_begin(writer->db, err);
+    send(&sending, &begin_statement, &none, STEP_OTHER);
+    send_fence(&sending, batch);
+    send_cases(&sending, batch);
+    send_active(&sending, batch);
+    send_agents(&sending, batch);
+    send_parked(&sending, batch);
+    send_directory(&sending, batch);
+    send(&sending, &commit_statement, &none, STEP_OTHER);
+    if (sending.status == CV_OK)
+        sending.status = db_pipeline_end(writer->db, err);
+    writer->busy = sending.status == CV_OK;
+    return sending.status;
+}
+
+/* ---- how it ended ---- */
+
+static bool is_one_of(const char *sqlstate, const char *const *codes)
+{
+    for (; *codes != NULL; codes++)
+        if (strcmp(sqlstate, *codes) == 0)
+            return true;
+    return false;
+}
+
+static enum writer_outcome judge(struct writer *writer, const struct err *err)
+{
+    static const char *const again[] = {"40001", "40P01", "55P03", NULL};
+    static const char *const refused[] = {"22012", "23505", NULL};
+    int failed = db_pipeline_failed(writer->db);
+    if (err->sqlstate[0] == '\0' || failed < 0)
+        return WRITER_RECOVER;
+    struct err rollback_err = ERR_INIT;
+    if (db_script(writer->db, "ROLLBACK", &rollback_err) != CV_OK)
+        return WRITER_RECOVER;
+    if (is_one_of(err->sqlstate, again))
+        return WRITER_AGAIN;
+    if (writer->steps[failed] == STEP_ROWS && is_one_of(err->sqlstate, refused))
+        return WRITER_REFOLD;
+    return WRITER_RECOVER;
+}
+
+enum writer_outcome writer_poll(struct writer *writer, struct err *err)
+{
+    if (!writer->busy)
+        return WRITER_IDLE;
+    enum cv_status status = db_pipeline_poll(writer->db, err);
+    if (status == CV_RETRY && db_pipeline_busy(writer->db))
+        return WRITER_BUSY;
+    writer->busy = false;
+    return status == CV_OK ? WRITER_COMMITTED : judge(writer, err);
+}

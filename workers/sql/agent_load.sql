@@ -1,0 +1,3 @@
+SELECT a.organization_id, a.user_id, a.rev, a.state
+  FROM unnest($1::uuid[], $2::uuid[]) AS x(organization_id, user_id)
+  JOIN agent a ON a.organization_id = x.organization_id AND a.user_id = x.user_id

@@ -1,0 +1,18 @@
+-- All cases of a batch, in key order. A row whose revision is not the one folded upon was written by somebody else: the
+-- statement fails (22012) and the batch is folded again on what is there now.
+WITH written AS (
+    INSERT INTO case_state AS t (case_id, rev, part, flags, degraded_at, over_at, state)
+    SELECT x.case_id, x.rev, x.part, x.flags,
+           CASE WHEN x.flags & 2 <> 0 THEN now() END,
+           CASE WHEN x.flags & 8 <> 0 THEN now() END,
+           x.state
+      FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::smallint[], $5::bytea[])
+           AS x(case_id, rev, part, flags, state)
+    ON CONFLICT (case_id) DO UPDATE
+       SET rev = excluded.rev, part = excluded.part, flags = excluded.flags, state = excluded.state,
+           degraded_at = CASE WHEN excluded.degraded_at IS NOT NULL THEN coalesce(t.degraded_at, excluded.degraded_at) END,
+           over_at = coalesce(t.over_at, excluded.over_at)
+     WHERE t.rev = excluded.rev - 1
+    RETURNING 1
+)
+SELECT 1 / ((SELECT count(*) FROM written) = cardinality($2::integer[]))::integer

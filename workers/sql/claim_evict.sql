@@ -1,0 +1,5 @@
+-- The owner until now holds the cursor's lock and does not end (frozen, or cut off): its connection is closed.
+SELECT count(*) FILTER (WHERE pg_terminate_backend(a.pid))::integer AS ended
+  FROM ctl.cursor c
+  JOIN pg_stat_activity a ON a.pid = c.backend_pid AND a.backend_start = c.backend_start
+ WHERE c.gen = $1::integer AND c.topic = $2::text AND c.part = $3::integer AND a.pid <> pg_backend_pid()

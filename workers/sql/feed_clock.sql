@@ -1,0 +1,1 @@
+SELECT no FROM ctl.dir_clock WHERE gen = $1::integer

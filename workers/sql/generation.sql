@@ -1,0 +1,1 @@
+SELECT state, template_version, directory_partitions FROM ctl.generation WHERE gen = $1::integer

@@ -1,0 +1,16 @@
+-- Stops a partition with a reason, if we still own it. A flood also goes back to the first record of its minute.
+WITH halted AS (
+    UPDATE ctl.cursor
+       SET state = 'halted', reason = $6::text, next_offset = coalesce($7::bigint, next_offset),
+           last_record_offset = CASE WHEN $7 IS NULL THEN last_record_offset END,
+           last_record_at = CASE WHEN $7 IS NULL THEN last_record_at END,
+           last_record_crc = CASE WHEN $7 IS NULL THEN last_record_crc END,
+           updated_at = now()
+     WHERE gen = $1::integer AND topic = $2::text AND part = $3::integer AND claim = $4::uuid AND next_offset = $5::bigint
+    RETURNING 1
+), taken_back AS (
+    DELETE FROM parked
+     WHERE topic = $2 AND part = $3 AND "offset" >= $7 AND EXISTS (SELECT FROM halted)
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM halted)::integer, (SELECT count(*) FROM taken_back)::integer

@@ -1,0 +1,268 @@
+#include "workers/worker_internal.h"
+
+#include <inttypes.h>
+#include <poll.h>
+
+#include "caseview/clock.h"
+#include "caseview/log.h"
+#include "sql_worker.h"
+
+#define LOOK_AGAIN_MS 5000 /* whether an operator has resumed a halted partition */
+
+static const struct db_statement directory_partitions_statement = {"directory_partitions", sql_directory_partitions};
+
+/*
+ * The only way back after a failed batch, a lost connection, a refused claim: forget everything that is not in the
+ * database, claim again, read the cursors, position the consumer there.
+ */
+void worker_recover(struct worker *worker, const struct err *err)
+{
+    metric_add(worker->m.recoveries, 1);
+    retry_failed(&worker->reconnect);
+    if (retry_worth_logging(&worker->reconnect))
+        log_warn("database: %s; starting again from the cursors", err->text);
+    writer_disconnect(worker->writer);
+    worker->connected = false;
+    worker_drop_batches(worker);
+    for (size_t i = 0; i < worker->partition_count; i++) {
+        struct partition *partition = &worker->partitions[i];
+        consumer_silence(worker->consumer, partition->topic, partition->part);
+        partition_set_state(partition, PARTITION_UNCLAIMED);
+    }
+    worker->feed_stale = true;
+}
+
+/* ---- claims ---- */
+
+static void start_reading(struct worker *worker, struct partition *partition)
+{
+    struct err err = ERR_INIT;
+    const struct cursor *cursor = &partition->cursor;
+    bool fresh = cursor->next_offset == 0 && !cursor->has_last;
+    int64_t from = fresh ? CONSUMER_BEGINNING : cursor->has_last ? cursor->last_offset : cursor->next_offset;
+    if (consumer_position(worker->consumer, partition->topic, partition->part, from, &err) != CV_OK) {
+        if (retry_worth_logging(&partition->hold))
+            log_warn("partition %.*s/%d: cannot be positioned yet: %s", (int)partition->topic_name.len,
+                     partition->topic_name.ptr, partition->part, err.text);
+        partition->look_again_ms = clock_mono_ms() + retry_failed(&partition->hold);
+        return; /* stays unclaimed */
+    }
+    partition_set_state(partition, cursor->has_last ? PARTITION_PROVING : PARTITION_LIVE);
+}
+
+/* The directory topic's partition count never changes: a key's history would be spread over two partitions. */
+static enum cv_status check_directory(struct worker *worker, int32_t *out_expected, int32_t *out_count, struct err *err)
+{
+    enum cv_status status = consumer_partition_count(worker->consumer, TOPIC_DIRECTORY, 2000, out_count, err);
+    if (status != CV_OK)
+        return status;
+    struct db_args args;
+    db_args_init(&args, worker->scratch);
+    db_arg_int4(&args, worker->gen);
+    db_arg_int4(&args, *out_count);
+    struct db_result *result;
+    status = db_exec(writer_loader(worker->writer), &directory_partitions_statement, &args, 5000, &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_expected = db_rows(result) == 1 ? db_int4(result, 0, 0) : *out_count;
+    db_result_free(result);
+    return CV_OK;
+}
+
+static enum cv_status claim_one(struct worker *worker, struct partition *partition, struct err *err)
+{
+    enum cv_status status = cursor_claim(writer_db(worker->writer), writer_loader(worker->writer), worker->scratch,
+                                         worker->gen, partition->topic_name, partition->part, worker->owner,
+                                         &partition->cursor, err);
+    if (status != CV_OK)
+        return status;
+    metric_add(worker->m.claims, 1);
+    partition->position = partition->cursor.next_offset;
+    partition->at_eof = partition->complete_pending = false;
+    partition->halt_reason = NULL;
+    worker->feed_stale = true;
+    if (partition->cursor.state != CURSOR_LIVE) {
+        if (partition->look_again_ms == 0) /* once, not at every look */
+            log_warn("partition %.*s/%d: %s at offset %" PRId64
+                     "; when its cause is mended: caseview resume --topic %.*s --partition %d",
+                     (int)partition->topic_name.len, partition->topic_name.ptr, partition->part,
+                     partition->cursor.state == CURSOR_PAUSED ? "paused" : partition->cursor.reason,
+                     partition->position, (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
+        partition->look_again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+        partition_set_state(partition, PARTITION_HALTED);
+        return CV_OK;
+    }
+    partition->look_again_ms = 0;
+    int32_t expected, count;
+    if (partition->topic == TOPIC_DIRECTORY) {
+        status = check_directory(worker, &expected, &count, err);
+        if (status != CV_OK)
+            return status;
+        if (expected != count) {
+            worker_halt(worker, partition, "directory-repartitioned", -1,
+                        "the directory topic has another number of partitions than when it was first read");
+            return CV_OK;
+        }
+    }
+    start_reading(worker, partition);
+    return CV_OK;
+}
+
+static void restart_feed(struct worker *worker)
+{
+    int64_t dir_no = INT64_MAX;
+    int32_t *parts = cv_alloc((2 * worker->partition_count + 1) * sizeof *parts);
+    int32_t *agents = parts + worker->partition_count;
+    size_t case_count = 0, agent_count = 0;
+    for (size_t i = 0; i < worker->partition_count; i++) {
+        const struct partition *partition = &worker->partitions[i];
+        if (partition->topic == TOPIC_DIRECTORY)
+            continue;
+        if (partition->topic == TOPIC_CASES)
+            parts[case_count++] = partition->part;
+        else
+            agents[agent_count++] = partition->part;
+        if (partition->cursor.dir_no < dir_no)
+            dir_no = partition->cursor.dir_no;
+    }
+    names_clear(worker->names);
+    feed_restart(worker->feed, dir_no, parts, case_count, agents, agent_count);
+    worker->dir_no_unsaved = 0;
+    worker->feed_stale = false;
+    cv_free_ptr(&parts);
+}
+
+static bool any_unclaimed(const struct worker *worker)
+{
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < worker->partition_count; i++) {
+        const struct partition *partition = &worker->partitions[i];
+        if (partition->state == PARTITION_UNCLAIMED && partition->look_again_ms <= now)
+            return true;
+    }
+    return false;
+}
+
+void worker_claim_partitions(struct worker *worker)
+{
+    bool connected = writer_is_connected(worker->writer);
+    if (writer_is_busy(worker->writer) || (connected && !any_unclaimed(worker) && !worker->feed_stale))
+        return;
+    if (!connected && !retry_due(&worker->reconnect))
+        return;
+    struct err err = ERR_INIT;
+    arena_reset(worker->scratch);
+    if (!connected)
+        writer_disconnect(worker->writer); /* half of a pair is none */
+    enum cv_status status = writer_connect(worker->writer, &err);
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < worker->partition_count && status == CV_OK; i++) {
+        struct partition *partition = &worker->partitions[i];
+        if (partition->state == PARTITION_UNCLAIMED && partition->look_again_ms <= now)
+            status = claim_one(worker, partition, &err);
+    }
+    if (status != CV_OK) {
+        bool unborn = strcmp(err.sqlstate, "42P01") == 0 || strcmp(err.sqlstate, "3F000") == 0;
+        if (unborn)
+            err_prefix(&err, "its schema is not there yet, run `caseview migrate`");
+        worker_recover(worker, &err);
+        return;
+    }
+    if (!worker->connected && worker->reconnect.attempts > 0)
+        log_info("database: connected, %zu partitions claimed", worker->partition_count);
+    worker->connected = true;
+    retry_reset(&worker->reconnect);
+    if (worker->feed_stale)
+        restart_feed(worker);
+}
+
+/* ---- halts and holds ---- */
+
+void worker_halt(struct worker *worker, struct partition *partition, const char *reason, int64_t back_to,
+                 const char *detail)
+{
+    consumer_silence(worker->consumer, partition->topic, partition->part);
+    partition->halt_reason = reason;
+    partition->halt_back_to = back_to;
+    partition_set_state(partition, PARTITION_HALTING);
+    log_error("partition %.*s/%d halts (%s): %s; when its cause is mended: caseview resume --topic %.*s --partition %d",
+              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, reason, detail,
+              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
+}
+
+void worker_halt_partitions(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->partition_count; i++) {
+        struct partition *partition = &worker->partitions[i];
+        /* Its last good records are committed first: a batch that holds it would meet a halted cursor. */
+        if (partition->state != PARTITION_HALTING || writer_is_busy(worker->writer) ||
+            !writer_is_connected(worker->writer) ||
+            batch_find_cursor(worker->collecting, partition->topic, partition->part) != NULL)
+            continue;
+        struct err err = ERR_INIT;
+        bool halted;
+        arena_reset(worker->scratch);
+        if (cursor_halt(writer_db(worker->writer), worker->scratch, worker->gen, partition->topic_name, partition->part,
+                        &partition->cursor, partition->halt_reason, partition->halt_back_to, &halted, &err) != CV_OK) {
+            worker_recover(worker, &err);
+            return;
+        }
+        if (!halted) {
+            partition_set_state(partition, PARTITION_UNCLAIMED); /* somebody else's by now */
+            continue;
+        }
+        memset(partition->flood, 0, sizeof partition->flood);
+        partition->look_again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+        partition_set_state(partition, PARTITION_HALTED);
+    }
+}
+
+void worker_retry_held(struct worker *worker)
+{
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < worker->partition_count; i++) {
+        struct partition *partition = &worker->partitions[i];
+        struct err err = ERR_INIT;
+        if (now < partition->look_again_ms)
+            continue;
+        if (partition->state == PARTITION_HALTED && !writer_is_busy(worker->writer)) {
+            partition_set_state(partition, PARTITION_UNCLAIMED);
+        } else if (partition->state == PARTITION_HELD) {
+            if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) ==
+                CV_OK)
+                partition_set_state(partition, PARTITION_LIVE);
+            else
+                partition->look_again_ms = now + retry_failed(&partition->hold);
+        }
+    }
+}
+
+/*
+ * The group takes partitions away: what is being committed is finished if it may be, what is being collected is dropped
+ * (it will be read again, by whoever gets the partition). All partitions are claimed anew afterwards, kept ones too.
+ */
+void worker_before_revoke(void *context, bool lost, int budget_ms)
+{
+    struct worker *worker = context;
+    struct err err = ERR_INIT;
+    int64_t deadline = clock_mono_ms() + (lost ? 0 : budget_ms);
+    enum writer_outcome outcome = writer_poll(worker->writer, &err);
+    while (outcome == WRITER_BUSY && clock_mono_ms() < deadline) {
+        struct db *db = writer_db(worker->writer);
+        struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0)), 0};
+        poll(&fd, 1, 20);
+        outcome = writer_poll(worker->writer, &err);
+    }
+    if (outcome == WRITER_COMMITTED)
+        worker_count_commit(worker, worker->writing);
+    else if (outcome != WRITER_IDLE)
+        writer_disconnect(worker->writer);
+    worker_drop_batches(worker);
+    for (size_t i = 0; i < worker->partition_count; i++) {
+        struct partition *partition = &worker->partitions[i];
+        consumer_silence(worker->consumer, partition->topic, partition->part);
+        partition->look_again_ms = 0;
+        partition_set_state(partition, PARTITION_UNCLAIMED);
+    }
+    worker->feed_stale = true;
+}

@@ -1,0 +1,290 @@
+#include "workers/worker_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "caseview/clock.h"
+#include "caseview/log.h"
+
+struct partition *worker_partition(struct worker *worker, enum topic topic, int32_t part)
+{
+    for (size_t i = 0; i < worker->partition_count; i++)
+        if (worker->partitions[i].part == part && worker->partitions[i].topic == topic)
+            return &worker->partitions[i];
+    return NULL;
+}
+
+struct batch_cursor *worker_batch_cursor(struct worker *worker, const struct partition *partition)
+{
+    struct batch_cursor *cursor = batch_find_cursor(worker->collecting, partition->topic, partition->part);
+    if (cursor != NULL)
+        return cursor;
+    return batch_add_cursor(worker->collecting, &(struct batch_cursor){
+                                                    .topic = partition->topic,
+                                                    .part = partition->part,
+                                                    .topic_name = partition->topic_name,
+                                                    .claim = partition->cursor.claim,
+                                                    .old_offset = partition->position,
+                                                    .new_offset = partition->position,
+                                                });
+}
+
+/* ---- is the log still the one that the cursor counts in? (design: what a claim checks) ---- */
+
+static void go_live(struct worker *worker, struct partition *partition, bool proven)
+{
+    if (!proven) {
+        metric_add(worker->m.unproven, 1);
+        log_info("partition %.*s/%d: the last record folded, offset %" PRId64
+                 ", is no longer in the log; going on at %" PRId64,
+                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part,
+                 partition->cursor.last_offset, partition->cursor.next_offset);
+    }
+    partition_set_state(partition, PARTITION_LIVE);
+}
+
+/* The record at last_offset is not there. That is fine where compaction or retention took it. */
+static void last_record_absent(struct worker *worker, struct partition *partition)
+{
+    struct err err = ERR_INIT;
+    bool compacted;
+    int64_t low, high;
+    if (consumer_is_compacted(worker->consumer, partition->topic, 2000, &compacted, &err) != CV_OK ||
+        consumer_watermarks(worker->consumer, partition->topic, partition->part, 2000, &low, &high, &err) != CV_OK) {
+        log_warn("partition %.*s/%d: cannot be checked now: %s", (int)partition->topic_name.len,
+                 partition->topic_name.ptr, partition->part, err.text);
+        consumer_silence(worker->consumer, partition->topic, partition->part);
+        partition_set_state(partition, PARTITION_UNCLAIMED);
+    } else if (compacted || low > partition->cursor.last_offset) {
+        go_live(worker, partition, false);
+    } else {
+        worker_halt(worker, partition, "recreated", -1, "the last record folded is missing from the log");
+    }
+}
+
+static void prove_by_record(struct worker *worker, struct partition *partition, const struct record *record)
+{
+    const struct cursor *cursor = &partition->cursor;
+    if (record->offset > cursor->last_offset)
+        last_record_absent(worker, partition);
+    else if (record->offset < cursor->last_offset)
+        return; /* left over from before */
+    else if (record->timestamp_ms == cursor->last_at && batch_record_crc(record) == cursor->last_crc)
+        go_live(worker, partition, true);
+    else
+        worker_halt(worker, partition, "recreated", -1, "another record stands where the last one folded stood");
+}
+
+static void handle_out_of_range(struct worker *worker, struct partition *partition)
+{
+    struct err err = ERR_INIT;
+    int64_t low, high;
+    char detail[160];
+    if (partition->state != PARTITION_PROVING && partition->state != PARTITION_LIVE)
+        return;
+    if (consumer_watermarks(worker->consumer, partition->topic, partition->part, 2000, &low, &high, &err) != CV_OK) {
+        log_warn("partition %.*s/%d: cannot be checked now: %s", (int)partition->topic_name.len,
+                 partition->topic_name.ptr, partition->part, err.text);
+        partition_set_state(partition, PARTITION_UNCLAIMED);
+        return;
+    }
+    snprintf(detail, sizeof detail, "the cursor is at %" PRId64 ", the log has %" PRId64 " to %" PRId64,
+             partition->position, low, high);
+    if (partition->position > high) {
+        worker_halt(worker, partition, "beyond-end", -1, detail);
+    } else if (low > partition->position) {
+        worker_halt(worker, partition, "retention-gap", -1, detail);
+    } else if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) !=
+               CV_OK) {
+        partition_set_state(partition, PARTITION_UNCLAIMED);
+    } else if (partition->state == PARTITION_PROVING) {
+        go_live(worker, partition, false);
+    }
+}
+
+/* ---- records ---- */
+
+static void hold(struct worker *worker, struct partition *partition, const struct err *err)
+{
+    consumer_silence(worker->consumer, partition->topic, partition->part);
+    int wait_ms = retry_failed(&partition->hold);
+    if (retry_worth_logging(&partition->hold))
+        log_warn("partition %.*s/%d: waits at offset %" PRId64 ": %s", (int)partition->topic_name.len,
+                 partition->topic_name.ptr, partition->part, partition->position, err->text);
+    partition->look_again_ms = clock_mono_ms() + wait_ms;
+    partition_set_state(partition, PARTITION_HELD);
+}
+
+static struct str headers_of(const struct record *record, struct buf *out)
+{
+    buf_reset(out);
+    return consumer_headers_json(record, out) ? (struct str){out->data, out->len} : STR_NULL;
+}
+
+static void moved_past(struct worker *worker, struct partition *partition, const struct record *record, bool parked)
+{
+    struct batch_cursor *cursor = worker_batch_cursor(worker, partition);
+    cursor->new_offset = record->offset + 1;
+    cursor->has_last = true;
+    cursor->last_offset = record->offset;
+    cursor->last_at = record->timestamp_ms;
+    cursor->last_crc = batch_record_crc(record);
+    partition->position = record->offset + 1;
+    partition->at_eof = false;
+    partition->last_record_ms = record->timestamp_ms;
+    metric_add(worker->m.records[record->topic], 1);
+    int64_t back_to;
+    if (partition_count_record(partition, record->offset, parked, clock_mono_ms(), &back_to))
+        worker_halt(worker, partition, "poison-flood", back_to,
+                    "more than 1,000 and more than half of its records were parked within a minute");
+}
+
+static enum cv_status handle_record(struct worker *worker, struct partition *partition, const struct record *record,
+                                    struct err *err)
+{
+    if (partition->state == PARTITION_PROVING)
+        prove_by_record(worker, partition, record);
+    if (partition->state != PARTITION_LIVE || record->offset < partition->position)
+        return CV_OK;
+
+    struct event event;
+    enum park_reason reason = PARK_NONE;
+    enum cv_status status;
+    if (consumer_headers_size(record) > RECORD_MAX_BYTES) {
+        err_set(err, "its headers are larger than 1 MiB");
+        reason = PARK_TOO_LARGE;
+        status = CV_PARK;
+    } else {
+        status = decode_record(worker->schemas, record, worker->collecting->input, &event, &reason, err);
+    }
+    switch (status) {
+    case CV_OK: {
+        bool may_mismatch = record->topic == TOPIC_CASES ||
+                            (record->topic == TOPIC_DIRECTORY && event.d.kind == ENTITY_APPLICATION);
+        struct str headers = may_mismatch ? headers_of(record, &worker->fold.scratch) : STR_NULL;
+        worker_batch_cursor(worker, partition);
+        batch_add_event(worker->collecting, record, &event, may_mismatch, headers);
+        break;
+    }
+    case CV_PARK:
+        worker_batch_cursor(worker, partition);
+        batch_park(worker->collecting, record, partition->topic_name, headers_of(record, &worker->fold.scratch), NULL,
+                   reason, err->text);
+        break;
+    case CV_RETRY:
+        hold(worker, partition, err);
+        return CV_OK;
+    case CV_HALT:
+    case CV_FATAL:
+        return status;
+    }
+    if (arena_full(worker->collecting->input)) {
+        err_set(err, "a batch is too large for its memory: lower batch-bytes or batch-events");
+        return CV_FATAL;
+    }
+    retry_reset(&partition->hold);
+    moved_past(worker, partition, record, status == CV_PARK);
+    return CV_OK;
+}
+
+/* The log ends before end: control records and compaction may have left nothing to deliver up to there. */
+static void handle_eof(struct worker *worker, struct partition *partition, int64_t end)
+{
+    if (partition->state == PARTITION_PROVING) {
+        if (end < partition->cursor.next_offset) {
+            char detail[128];
+            snprintf(detail, sizeof detail, "the cursor is at %" PRId64 ", the log ends at %" PRId64,
+                     partition->cursor.next_offset, end);
+            worker_halt(worker, partition, "beyond-end", -1, detail);
+        } else {
+            last_record_absent(worker, partition);
+        }
+    }
+    if (partition->state != PARTITION_LIVE || end < partition->position)
+        return;
+    if (end > partition->position)
+        worker_batch_cursor(worker, partition)->new_offset = end;
+    partition->position = end;
+    partition->at_eof = true;
+    partition->complete_pending = true;
+}
+
+static void handle_assigned(struct worker *worker, const struct record *record)
+{
+    if (worker_partition(worker, record->topic, record->partition) != NULL)
+        return;
+    if (worker->partition_count == worker->partition_room) {
+        worker->partition_room = worker->partition_room ? worker->partition_room * 2 : 16;
+        worker->partitions = cv_realloc(worker->partitions, worker->partition_room * sizeof *worker->partitions);
+    }
+    struct partition *partition = &worker->partitions[worker->partition_count++];
+    *partition = (struct partition){
+        .topic = record->topic,
+        .part = record->partition,
+        .topic_name = str_of(worker->topics[record->topic]),
+        .state = PARTITION_UNCLAIMED,
+        .last_record_ms = -1,
+        .committed_to_kafka = -1,
+        .halt_back_to = -1,
+    };
+    retry_init(&partition->hold, 200, 5000);
+    char labels[320];
+    snprintf(labels, sizeof labels, "topic=\"%s\",partition=\"%d\"", worker->topics[record->topic], record->partition);
+    partition->lag_events = metrics_gauge(worker->metrics, "caseview_lag_events", labels,
+                                          "Records in the log behind the cursor");
+    partition->lag_seconds = metrics_gauge(worker->metrics, "caseview_lag_seconds", labels,
+                                           "Age of the last record folded while there are more, else 0");
+    worker->feed_stale = true;
+}
+
+static void handle_revoked(struct worker *worker, const struct record *record)
+{
+    struct partition *partition = worker_partition(worker, record->topic, record->partition);
+    if (partition == NULL)
+        return;
+    metrics_hide(partition->lag_events);
+    metrics_hide(partition->lag_seconds);
+    *partition = worker->partitions[--worker->partition_count];
+    worker->feed_stale = true;
+}
+
+enum cv_status worker_take_events(struct worker *worker, struct err *err)
+{
+    struct consumer_event *events = worker->events;
+    size_t count = consumer_poll(worker->consumer, events, CONSUMER_POLL_MAX);
+    worker->more = count == CONSUMER_POLL_MAX;
+    enum cv_status status = CV_OK;
+    for (size_t i = 0; i < count && status == CV_OK; i++) {
+        const struct record *record = &events[i].record;
+        struct partition *partition = worker_partition(worker, record->topic, record->partition);
+        switch (events[i].type) {
+        case CONSUMER_RECORD:
+            if (partition != NULL)
+                status = handle_record(worker, partition, record, err);
+            break;
+        case CONSUMER_EOF:
+            if (partition != NULL)
+                handle_eof(worker, partition, record->offset);
+            break;
+        case CONSUMER_ASSIGNED:
+            handle_assigned(worker, record);
+            break;
+        case CONSUMER_REVOKED:
+            handle_revoked(worker, record);
+            break;
+        case CONSUMER_OUT_OF_RANGE:
+            if (partition != NULL)
+                handle_out_of_range(worker, partition);
+            break;
+        case CONSUMER_ERROR:
+            metric_add(worker->m.consumer_errors, 1);
+            log_warn("kafka: %s", events[i].text);
+            break;
+        case CONSUMER_FATAL:
+            err_set(err, "kafka: %s", events[i].text);
+            worker->exit_code = CV_EXIT_USAGE; /* two workers with one group-instance-id */
+            return CV_FATAL;
+        }
+    }
+    return status;
+}
