@@ -1,0 +1,144 @@
+/* One key set: from JSON to keys that cjose can verify with. */
+#include "key_set.h"
+
+#include <jansson.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+
+enum { RSA_BITS_MIN = 2048 /* RFC 7518, section 3.3 */, RSA_BITS_MAX = 8192, KEYS_MAX = 1024 };
+
+static void key_done(struct key *key)
+{
+    free(key->kid);
+    free(key->alg);
+    if (key->jwk)
+        cjose_jwk_release(key->jwk);
+}
+
+static bool is_text(const json_t *object, const char *member, const char *wanted)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+    return text && strcmp(text, wanted) == 0;
+}
+
+/* `use` and `key_ops` are optional; where they are given they must allow verifying. */
+static bool may_verify(const json_t *jwk)
+{
+    if (json_object_get(jwk, "use") && !is_text(jwk, "use", "sig"))
+        return false;
+    const json_t *operations = json_object_get(jwk, "key_ops");
+    if (!operations)
+        return true;
+    for (size_t i = 0; i < json_array_size(operations); i++) {
+        const char *operation = json_string_value(json_array_get(operations, i));
+        if (operation && strcmp(operation, "verify") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Only the named members reach cjose: no private part, no kid, nothing that it could take for something else. */
+static cjose_jwk_t *import(const json_t *jwk, const char *const *members)
+{
+    json_t *public = json_object();
+    for (; *members; members++)
+        json_object_set(public, *members, json_object_get(jwk, *members));
+    cjose_err ignored;
+    cjose_jwk_t *key = cjose_jwk_import_json((cjose_header_t *)public, &ignored);
+    json_decref(public);
+    ERR_clear_error();
+    return key;
+}
+
+static void load(struct key *key, const json_t *jwk)
+{
+    static const char *const rsa[] = {"kty", "n", "e", NULL};
+    static const char *const ec[] = {"kty", "crv", "x", "y", NULL};
+    cjose_err ignored;
+    if (is_text(jwk, "kty", "RSA")) {
+        key->jwk = import(jwk, rsa);
+        size_t bits = key->jwk ? cjose_jwk_get_keysize(key->jwk, &ignored) : 0;
+        key->kind = bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX ? KEY_RSA : KEY_UNUSABLE;
+        key->signature_length = (bits + 7) / 8;
+    } else if (is_text(jwk, "kty", "EC") && is_text(jwk, "crv", "P-256")) {
+        key->jwk = import(jwk, ec);
+        key->kind = key->jwk ? KEY_EC_P256 : KEY_UNUSABLE;
+        key->signature_length = 64;
+    }
+}
+
+static void add_key(struct key_set *set, const json_t *jwk)
+{
+    const char *kid = json_string_value(json_object_get(jwk, "kid"));
+    if (!kid || !*kid)
+        return; /* tokens choose their key by kid */
+    struct key *key = &set->keys[set->count++];
+    *key = (struct key){.kid = cv_strdup(kid), .kind = KEY_UNUSABLE};
+    const json_t *alg = json_object_get(jwk, "alg");
+    bool private = json_object_get(jwk, "d") || json_object_get(jwk, "k");
+    if (private || (alg && !json_is_string(alg)) || !may_verify(jwk))
+        return;
+    if (alg)
+        key->alg = cv_strdup(json_string_value(alg));
+    load(key, jwk);
+}
+
+enum cv_status key_set_parse(struct str json, struct key_set **out_set, struct err *err)
+{
+    json_error_t error;
+    json_t *root = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+    const json_t *keys = json_object_get(root, "keys");
+    if (!json_is_array(keys) || json_array_size(keys) > KEYS_MAX) {
+        if (!root)
+            err_set(err, "not JSON: %s (line %d)", error.text, error.line);
+        else
+            err_set(err, "no object with an array `keys` of at most %d", KEYS_MAX);
+        json_decref(root);
+        return CV_RETRY;
+    }
+    struct key_set *set = cv_zalloc(sizeof *set + json_array_size(keys) * sizeof set->keys[0]);
+    atomic_init(&set->references, 1);
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        add_key(set, json_array_get(keys, i));
+    json_decref(root);
+    *out_set = set;
+    return CV_OK;
+}
+
+enum key_search key_set_find(const struct key_set *set, const char *kid, const struct key **out_key)
+{
+    const struct key *found = NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        if (strcmp(set->keys[i].kid, kid) != 0)
+            continue;
+        if (found)
+            return KEY_AMBIGUOUS;
+        found = &set->keys[i];
+    }
+    if (!found)
+        return KEY_UNKNOWN;
+    *out_key = found;
+    return KEY_FOUND;
+}
+
+size_t key_set_usable(const struct key_set *set)
+{
+    size_t usable = 0;
+    for (size_t i = 0; i < set->count; i++)
+        usable += set->keys[i].kind != KEY_UNUSABLE;
+    return usable;
+}
+
+uint64_t key_set_version(const struct key_set *set)
+{
+    return set->version;
+}
+
+void key_set_release(struct key_set *set)
+{
+    if (!set || atomic_fetch_sub(&set->references, 1) != 1)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        key_done(&set->keys[i]);
+    free(set);
+}

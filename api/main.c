@@ -1,0 +1,205 @@
+/*
+ * caseview-api: answers one endpoint from the view that the workers keep (docs/architecture.md). It never consumes
+ * Kafka, writes nothing, and waits for nothing at its start: without database or keys it runs and answers 503 or 401.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "active_cases.h"
+#include "caseview/admin.h"
+#include "caseview/config.h"
+#include "caseview/fetch.h"
+#include "caseview/http.h"
+#include "caseview/log.h"
+#include "caseview/stop.h"
+#include "request_id.h"
+
+#ifndef CASEVIEW_VERSION
+#define CASEVIEW_VERSION "0.1.0"
+#endif
+
+enum { LIST_MAX = 64, LOOK_EVERY_MS = 500 };
+
+static const struct option_def *const tables[] = {caseview_options, NULL};
+
+/* Everything that runs, in the order in which it is made. */
+struct api {
+    struct config *config;
+    const char *listen[LIST_MAX + 1];
+    const char *issuers[LIST_MAX + 1];
+    const char *audiences[LIST_MAX + 1];
+    struct metrics *metrics;
+    struct admin *admin;
+    struct keys *keys;
+    struct tokens *tokens;
+    struct reader *reader;
+    struct active_cases *endpoint;
+    struct http_server *server;
+};
+
+static bool take_list(const struct config *config, const char *name, const char **out, struct err *err)
+{
+    size_t n = 0;
+    for (const char *item; (item = config_item(config, name, n)) != NULL; n++) {
+        if (n == LIST_MAX) {
+            err_set(err, "%s: at most %d values are allowed", name, LIST_MAX);
+            return false;
+        }
+        out[n] = item;
+    }
+    out[n] = NULL;
+    return true;
+}
+
+static size_t length_of(const char *const *list)
+{
+    size_t n = 0;
+    while (list[n])
+        n++;
+    return n;
+}
+
+static void set_up_log(const struct config *config)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"}; /* as in enum log_level */
+    const char *wanted = config_text(config, "log-level");
+    enum log_level level = LOG_LEVEL_INFO;
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+        if (wanted && strcmp(wanted, levels[i]) == 0)
+            level = (enum log_level)i;
+    const char *format = config_text(config, "log-format");
+    bool json = format ? strcmp(format, "json") == 0 : !isatty(STDERR_FILENO);
+    log_init("caseview-api", level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+}
+
+static void ready(void *context, char *out_reason, size_t size)
+{
+    struct api *api = context;
+    if (stop_requested()) {
+        snprintf(out_reason, size, "stopping");
+        return;
+    }
+    keys_reason(api->keys, out_reason, size);
+    if (!out_reason[0])
+        reader_reason(api->reader, out_reason, size);
+}
+
+static void make_parts(struct api *api)
+{
+    const struct config *config = api->config;
+    api->metrics = metrics_new();
+    api->keys = keys_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
+    api->tokens = tokens_new(api->metrics);
+    struct reader_options options = {
+        .database = config_text(config, "database"),
+        .connect_timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000,
+        .max_waiting = (int)config_int(config, "max-waiting"),
+        .callers = (int)config_int(config, "threads"),
+        .metrics = api->metrics,
+    };
+    api->reader = reader_new(&options);
+    struct auth_options auth = {
+        .issuers = api->issuers, .audiences = api->audiences, .keys = api->keys, .tokens = api->tokens};
+    api->endpoint = active_cases_new(&auth, api->reader, api->metrics);
+}
+
+static enum cv_status start_server(struct api *api, struct err *err)
+{
+    const char *certificate = config_text(api->config, "tls-certificate");
+    if (certificate && !*certificate)
+        certificate = NULL;
+    struct http_options options = {
+        .listen = api->listen,
+        .listen_count = length_of(api->listen),
+        .tls_certificate = certificate,
+        .threads = (int)config_int(api->config, "threads"),
+        .max_answer = ANSWER_MAX,
+        .handler = active_cases_handle,
+        .refused = active_cases_refused,
+        .context = api->endpoint,
+    };
+    enum cv_status status = http_start(&options, &api->server, err);
+    if (status != CV_OK)
+        return status;
+    for (size_t i = 0; i < options.listen_count; i++) {
+        const char *colon = strrchr(api->listen[i], ':');
+        log_info("listening on %s://%.*s:%d with %d threads", certificate ? "https" : "http",
+                 (int)(colon ? colon - api->listen[i] : 0), api->listen[i], http_port(api->server, i), options.threads);
+    }
+    return CV_OK;
+}
+
+/* Until a signal asks to stop. */
+static int serve(struct api *api)
+{
+    struct err err = ERR_INIT;
+    while (!stop_wait(LOOK_EVERY_MS))
+        if (reader_is_hopeless(api->reader, &err)) {
+            log_error("%s", err.text);
+            return CV_EXIT_USAGE;
+        }
+    log_info("stopping: no new connections; the requests under way are answered");
+    return CV_EXIT_OK;
+}
+
+static void take_down(struct api *api)
+{
+    http_stop(api->server);
+    admin_stop(api->admin);
+    active_cases_free(api->endpoint);
+    reader_free(api->reader);
+    keys_free(api->keys);
+    tokens_free(api->tokens);
+    metrics_free(api->metrics);
+}
+
+static int run(struct api *api)
+{
+    struct err err = ERR_INIT;
+    if (!take_list(api->config, "listen", api->listen, &err) || !take_list(api->config, "issuer", api->issuers, &err) ||
+        !take_list(api->config, "audience", api->audiences, &err)) {
+        log_error("%s", err.text);
+        return CV_EXIT_USAGE;
+    }
+    make_parts(api);
+    int code = CV_EXIT_USAGE;
+    if (admin_start(config_text(api->config, "admin-listen"), api->metrics, ready, api, &api->admin, &err) != CV_OK ||
+        start_server(api, &err) != CV_OK)
+        log_error("%s", err.text);
+    else
+        code = serve(api);
+    take_down(api);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("caseview-api " CASEVIEW_VERSION);
+        return CV_EXIT_OK;
+    }
+    struct api api = {.config = NULL};
+    struct err err = ERR_INIT;
+    if (config_load(tables, SCOPE_API, argc - 1, argv + 1, environ, &api.config, &err) != CV_OK) {
+        fprintf(stderr, "caseview-api: %s\n", err.text);
+        return CV_EXIT_USAGE;
+    }
+    if (config_wants_help(api.config)) {
+        config_help(stdout, tables, SCOPE_API, "caseview-api [options]");
+        config_free(api.config);
+        return CV_EXIT_OK;
+    }
+    if (config_operand(api.config, 0)) {
+        fprintf(stderr, "caseview-api: unexpected word `%s` (try --help)\n", config_operand(api.config, 0));
+        config_free(api.config);
+        return CV_EXIT_USAGE;
+    }
+    set_up_log(api.config);
+    stop_init();
+    fetch_global_init();
+    request_id_init();
+    int code = run(&api);
+    config_free(api.config);
+    return code;
+}

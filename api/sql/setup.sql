@@ -1,0 +1,10 @@
+-- Of every connection of the API. The statement is only ever a few index look-ups, whatever the statistics say: one plan
+-- for all calls, nested loops, no compiling, no parallel workers. Nothing is ever written.
+set plan_cache_mode = force_generic_plan;
+set enable_hashjoin = off;
+set enable_mergejoin = off;
+set enable_seqscan = off;
+set jit = off;
+set max_parallel_workers_per_gather = 0;
+set default_transaction_read_only = on;
+set statement_timeout = '10s';
