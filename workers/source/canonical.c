@@ -1,0 +1,358 @@
+#include "workers/source/canonical.h"
+
+#define MAX_EXTERNAL_TYPES 10000
+
+struct canon {
+    const struct canonical_options *options;
+    json_t *names; /* full name in the schema → the name it is written under */
+    struct buf *out;
+    struct err *err;
+    unsigned depth;
+};
+
+static bool write_type(struct canon *canon, const json_t *type, const char *space);
+
+/* An empty object. (json_object() of jansson shares its name with the one of caseview/json.h.) */
+static json_t *new_object(void)
+{
+    return json_pack("{}");
+}
+
+static bool fail(struct canon *canon, const char *what, const char *name)
+{
+    err_set(canon->err, "no Avro schema: %s%s%.200s", what, name ? " " : "", name ? name : "");
+    return false;
+}
+
+const char *canonical_short_name(const char *full_name)
+{
+    const char *dot = strrchr(full_name, '.');
+    return dot ? dot + 1 : full_name;
+}
+
+static bool is_primitive(const char *name)
+{
+    static const char *const primitives[] = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"};
+    for (size_t i = 0; i < ARRAY_LEN(primitives); i++)
+        if (strcmp(name, primitives[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_name(const char *name, bool dots)
+{
+    bool first = true;
+    for (; *name; name++) {
+        char c = *name;
+        if (c == '.' && dots && !first) {
+            first = true;
+            continue;
+        }
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && (first || c < '0' || c > '9'))
+            return false;
+        first = false;
+    }
+    return !first;
+}
+
+/* A name without dots lies in the namespace around it; space "" is the null namespace. */
+static char *full_name(const char *name, const char *space)
+{
+    struct buf full;
+    buf_init(&full, SIZE_MAX);
+    if (*space && !strchr(name, '.'))
+        buf_printf(&full, "%s.", space);
+    buf_puts(&full, name);
+    return full.data;
+}
+
+/* Names hold nothing that JSON escapes. */
+static void quote(struct canon *canon, const char *text)
+{
+    buf_byte(canon->out, '"');
+    buf_puts(canon->out, text);
+    buf_byte(canon->out, '"');
+}
+
+static bool write_reference(struct canon *canon, const char *name, const char *space)
+{
+    if (is_primitive(name)) {
+        quote(canon, name);
+        return true;
+    }
+    CV_CLEANUP(cv_free_ptr) char *full = full_name(name, space);
+    const char *written = json_string_value(json_object_get(canon->names, full));
+    if (written) {
+        quote(canon, written);
+        return true;
+    }
+    const json_t *external = json_object_get(canon->options->externals, full);
+    if (external)
+        return write_type(canon, external, "");
+    return fail(canon, "an unknown type is named:", full);
+}
+
+/* The alias by which the reader knows what `own` names, or own itself. kind: record "" for records. */
+static const char *known_as(struct canon *canon, const json_t *definition, const char *own, const char *record)
+{
+    const struct canonical_options *options = canon->options;
+    if (!options->knows_record)
+        return own;
+    if (record ? options->knows_field(record, own) : options->knows_record(canonical_short_name(own)))
+        return own;
+    size_t i;
+    json_t *alias;
+    json_array_foreach(json_object_get(definition, "aliases"), i, alias)
+    {
+        const char *name = json_string_value(alias);
+        if (!name || !is_name(name, !record))
+            continue;
+        if (record ? options->knows_field(record, name) : options->knows_record(canonical_short_name(name)))
+            return name;
+    }
+    return own;
+}
+
+static bool has_field(const json_t *fields, const char *name)
+{
+    size_t i;
+    json_t *field;
+    json_array_foreach(fields, i, field)
+    {
+        const char *own = json_string_value(json_object_get(field, "name"));
+        if (own && strcmp(own, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool write_fields(struct canon *canon, const json_t *fields, const char *record, const char *space)
+{
+    if (!json_is_array(fields))
+        return fail(canon, "no fields in record", record);
+    json_t *seen = new_object();
+    buf_puts(canon->out, ",\"fields\":[");
+    bool ok = true;
+    size_t i;
+    json_t *field;
+    json_array_foreach(fields, i, field)
+    {
+        const char *name = json_string_value(json_object_get(field, "name"));
+        if (!name || !is_name(name, false)) {
+            ok = fail(canon, "a field without a valid name in record", record);
+            break;
+        }
+        const char *known = known_as(canon, field, name, canonical_short_name(record));
+        if (strcmp(known, name) != 0 && !has_field(fields, known) && !json_object_get(seen, known))
+            name = known;
+        if (json_object_get(seen, name)) {
+            ok = fail(canon, "two fields have one name in record", record);
+            break;
+        }
+        json_object_set_new(seen, name, json_true());
+        buf_puts(canon->out, i ? ",{\"name\":" : "{\"name\":");
+        quote(canon, name);
+        buf_puts(canon->out, ",\"type\":");
+        if (!write_type(canon, json_object_get(field, "type"), space)) {
+            err_prefix(canon->err, "%.100s", name);
+            ok = false;
+            break;
+        }
+        buf_byte(canon->out, '}');
+    }
+    buf_byte(canon->out, ']');
+    json_decref(seen);
+    return ok;
+}
+
+static bool write_symbols(struct canon *canon, const json_t *symbols, const char *name)
+{
+    if (!json_is_array(symbols))
+        return fail(canon, "no symbols in enum", name);
+    buf_puts(canon->out, ",\"symbols\":[");
+    size_t i;
+    json_t *symbol;
+    json_array_foreach(symbols, i, symbol)
+    {
+        const char *text = json_string_value(symbol);
+        if (!text || !is_name(text, false))
+            return fail(canon, "an invalid symbol in enum", name);
+        if (i)
+            buf_byte(canon->out, ',');
+        quote(canon, text);
+    }
+    buf_byte(canon->out, ']');
+    return true;
+}
+
+/* The form writes the size as a bare number, even where the schema has it in quotes. */
+static bool write_size(struct canon *canon, const json_t *size, const char *name)
+{
+    int64_t number = -1;
+    if (json_is_integer(size)) {
+        number = json_integer_value(size);
+    } else if (json_is_string(size)) {
+        const char *text = json_string_value(size);
+        size_t digits = strspn(text, "0123456789");
+        if (digits > 0 && digits < 10 && !text[digits]) {
+            number = 0;
+            for (; *text; text++)
+                number = number * 10 + (*text - '0');
+        }
+    }
+    if (number < 0 || number > INT32_MAX)
+        return fail(canon, "an invalid size in fixed", name);
+    buf_printf(canon->out, ",\"size\":%lld", (long long)number);
+    return true;
+}
+
+/* The namespace that a definition opens for the names in it: the part of its full name before the last dot. */
+static char *namespace_of(const char *full)
+{
+    const char *dot = strrchr(full, '.');
+    return cv_strndup(full, dot ? (size_t)(dot - full) : 0);
+}
+
+static bool write_named(struct canon *canon, const json_t *type, const char *kind, const char *space)
+{
+    const char *name = json_string_value(json_object_get(type, "name"));
+    if (!name || !is_name(name, true))
+        return fail(canon, "a named type without a valid name:", name ? name : kind);
+    const char *own_space = json_string_value(json_object_get(type, "namespace"));
+    CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space ? own_space : space);
+    if (!is_name(own, true) || is_primitive(own))
+        return fail(canon, "an invalid name:", own);
+    if (json_object_get(canon->names, own))
+        return fail(canon, "defined twice:", own);
+    CV_CLEANUP(cv_free_ptr) char *inner = namespace_of(own);
+
+    bool record = strcmp(kind, "record") == 0;
+    CV_CLEANUP(cv_free_ptr) char *written = full_name(record ? known_as(canon, type, own, NULL) : own, inner);
+    json_object_set_new(canon->names, own, json_pack("s", written));
+
+    buf_puts(canon->out, "{\"name\":");
+    quote(canon, written);
+    buf_puts(canon->out, ",\"type\":");
+    quote(canon, kind);
+    bool ok;
+    if (record)
+        ok = write_fields(canon, json_object_get(type, "fields"), written, inner);
+    else if (strcmp(kind, "enum") == 0)
+        ok = write_symbols(canon, json_object_get(type, "symbols"), own);
+    else
+        ok = write_size(canon, json_object_get(type, "size"), own);
+    buf_byte(canon->out, '}');
+    return ok;
+}
+
+static bool write_union(struct canon *canon, const json_t *branches, const char *space)
+{
+    size_t i;
+    json_t *branch;
+    buf_byte(canon->out, '[');
+    json_array_foreach(branches, i, branch)
+    {
+        if (json_is_array(branch))
+            return fail(canon, "a union directly in a union", NULL);
+        if (i)
+            buf_byte(canon->out, ',');
+        if (!write_type(canon, branch, space))
+            return false;
+    }
+    buf_byte(canon->out, ']');
+    return true;
+}
+
+static bool write_object(struct canon *canon, const json_t *type, const char *space)
+{
+    const json_t *inner = json_object_get(type, "type");
+    if (json_is_object(inner) || json_is_array(inner))
+        return write_type(canon, inner, space);
+    const char *kind = json_string_value(inner);
+    if (!kind)
+        return fail(canon, "a type without \"type\"", NULL);
+    if (strcmp(kind, "record") == 0 || strcmp(kind, "error") == 0)
+        return write_named(canon, type, "record", space);
+    if (strcmp(kind, "enum") == 0 || strcmp(kind, "fixed") == 0)
+        return write_named(canon, type, kind, space);
+    bool array = strcmp(kind, "array") == 0;
+    if (!array && strcmp(kind, "map") != 0)
+        return write_reference(canon, kind, space);
+    buf_puts(canon->out, array ? "{\"type\":\"array\",\"items\":" : "{\"type\":\"map\",\"values\":");
+    bool ok = write_type(canon, json_object_get(type, array ? "items" : "values"), space);
+    buf_byte(canon->out, '}');
+    return ok;
+}
+
+static bool write_type(struct canon *canon, const json_t *type, const char *space)
+{
+    if (canon->depth == SCHEMA_MAX_DEPTH)
+        return fail(canon, "nested too deep", NULL);
+    canon->depth++;
+    bool ok;
+    if (json_is_string(type))
+        ok = write_reference(canon, json_string_value(type), space);
+    else if (json_is_array(type))
+        ok = write_union(canon, type, space);
+    else if (json_is_object(type))
+        ok = write_object(canon, type, space);
+    else
+        ok = fail(canon, "a type is missing", NULL);
+    canon->depth--;
+    return ok;
+}
+
+enum cv_status canonical_write(const json_t *schema, const struct canonical_options *options, struct buf *out,
+                               struct err *err)
+{
+    static const struct canonical_options none = {0};
+    struct canon canon = {.options = options ? options : &none, .names = new_object(), .out = out, .err = err};
+    bool ok = write_type(&canon, schema, "");
+    json_decref(canon.names);
+    if (ok && out->overflow) {
+        err_set(err, "the schema is too long");
+        ok = false;
+    }
+    return ok ? CV_OK : CV_PARK;
+}
+
+/* Of all objects in a schema only definitions of named types have one of these members. */
+static bool defines_type(const json_t *object)
+{
+    return json_object_get(object, "fields") || json_object_get(object, "symbols") || json_object_get(object, "size");
+}
+
+enum cv_status canonical_collect(json_t *canonical, json_t *externals, struct err *err)
+{
+    const char *name = json_string_value(json_object_get(canonical, "name"));
+    if (name && defines_type(canonical) && !json_object_get(externals, name)) {
+        if (json_object_size(externals) >= MAX_EXTERNAL_TYPES || json_object_set(externals, name, canonical)) {
+            err_set(err, "too many types in referenced schemas");
+            return CV_PARK;
+        }
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach(canonical, key, value)
+    {
+        if (canonical_collect(value, externals, err) != CV_OK)
+            return CV_PARK;
+    }
+    size_t i;
+    json_array_foreach(canonical, i, value)
+    {
+        if (canonical_collect(value, externals, err) != CV_OK)
+            return CV_PARK;
+    }
+    return CV_OK;
+}
+
+json_t *canonical_parse(struct str text, struct err *err)
+{
+    json_error_t where;
+    json_t *json = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_DECODE_ANY, &where);
+    if (!json)
+        err_set(err, "no JSON: line %d, column %d: %s", where.line, where.column, where.text);
+    return json;
+}
