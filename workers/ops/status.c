@@ -1,0 +1,183 @@
+#include "workers/ops/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "caseview/clock.h"
+#include "caseview/json.h"
+#include "caseview/log.h"
+#include "caseview/stop.h"
+#include "workers/ops/status_data.h"
+
+#define OUTPUT_MAX (16u << 20)
+#define WATCH_MS   1000
+
+static void put_time(struct json_writer *json, const char *key, int64_t us)
+{
+    char text[CLOCK_ISO_MAX];
+    if (us == INT64_MIN)
+        json_put_null(json, key);
+    else
+        json_put_str(json, key, (struct str){text, clock_iso(us, text)});
+}
+
+static void put_known(struct json_writer *json, const char *key, int64_t number)
+{
+    if (number < 0)
+        json_put_null(json, key);
+    else
+        json_put_int(json, key, number);
+}
+
+static void print_json(const struct config *config, const struct status_data *data, struct buf *out)
+{
+    struct json_writer json;
+    json_begin(&json, out);
+    json_object(&json, NULL);
+    json_put_bool(&json, "healthy", data->healthy);
+    json_put_int(&json, "generation", config_int(config, "generation"));
+    json_put_str(&json, "generation_state", data->generation_state);
+    json_put_int(&json, "parked", data->parked);
+    json_put_int(&json, "degraded", data->degraded);
+    json_put_int(&json, "incomplete", data->incomplete);
+    json_put_int(&json, "listed", data->listed);
+    json_put_int(&json, "agents", data->agents);
+    json_put_text(&json, "kafka_problem", data->kafka_problem[0] ? data->kafka_problem : NULL);
+    json_array(&json, "partitions");
+    for (size_t i = 0; i < data->partition_count; i++) {
+        const struct status_partition *partition = &data->partitions[i];
+        json_object(&json, NULL);
+        json_put_str(&json, "topic", partition->topic);
+        json_put_int(&json, "partition", partition->part);
+        json_put_str(&json, "state", partition->state);
+        json_put_str(&json, "reason", partition->reason);
+        put_known(&json, "next_offset", partition->has_cursor ? partition->next_offset : -1);
+        put_known(&json, "end_offset", partition->end_offset);
+        put_known(&json, "lag", partition->lag);
+        if (partition->lag_seconds < 0)
+            json_put_null(&json, "lag_seconds");
+        else
+            json_put_double(&json, "lag_seconds", partition->lag_seconds);
+        json_put_str(&json, "owner", partition->owner);
+        put_time(&json, "complete_at", partition->complete_at);
+        put_time(&json, "updated_at", partition->updated_at);
+        json_end(&json);
+    }
+    json_end(&json);
+    json_end(&json);
+    buf_byte(out, '\n');
+}
+
+static const char *number_or_dash(int64_t number, char text[24])
+{
+    if (number < 0)
+        return "-";
+    snprintf(text, 24, "%" PRId64, number);
+    return text;
+}
+
+static void print_table(const struct config *config, const struct status_data *data, struct buf *out)
+{
+    buf_printf(out, "generation %d (%.*s)   %s\n", (int)config_int(config, "generation"),
+               (int)data->generation_state.len, data->generation_state.ptr ? data->generation_state.ptr : "",
+               data->healthy ? "healthy" : "NOT HEALTHY");
+    buf_printf(out,
+               "listed cases %" PRId64 "   agents %" PRId64 "   parked %" PRId64 "   degraded %" PRId64
+               "   incomplete %" PRId64 "\n\n",
+               data->listed, data->agents, data->parked, data->degraded, data->incomplete);
+    if (data->kafka_problem[0] != '\0')
+        buf_printf(out, "the ends of the logs are unknown: %s\n\n", data->kafka_problem);
+    buf_printf(out, "%-20s %4s  %-9s %14s %14s %10s %9s  %-24s %s\n", "topic", "part", "state", "next", "end", "lag",
+               "lag s", "owner", "reason");
+    for (size_t i = 0; i < data->partition_count; i++) {
+        const struct status_partition *p = &data->partitions[i];
+        char next[24], end[24], lag[24], age[24] = "-";
+        if (p->lag_seconds >= 0)
+            snprintf(age, sizeof age, "%.1f", p->lag_seconds);
+        buf_printf(out, "%-20.*s %4d  %-9.*s %14s %14s %10s %9s  %-24.*s %.*s\n", (int)p->topic.len, p->topic.ptr,
+                   p->part, (int)p->state.len, p->state.ptr, number_or_dash(p->has_cursor ? p->next_offset : -1, next),
+                   number_or_dash(p->end_offset, end), number_or_dash(p->lag, lag), age, (int)p->owner.len,
+                   p->owner.ptr ? p->owner.ptr : "", (int)p->reason.len, p->reason.ptr ? p->reason.ptr : "");
+    }
+}
+
+static enum cv_status open_watermarks(const struct config *config, struct watermarks **out, struct err *err)
+{
+    struct consumer_property *properties = NULL;
+    size_t count = 0;
+    bool named = false;
+    const char *name, *value;
+    while (config_pair(config, "kafka", count, &name, &value)) {
+        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
+        properties[count++] = (struct consumer_property){name, value};
+        named |= strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
+    }
+    enum cv_status status = CV_OK;
+    *out = NULL;
+    if (named)
+        status = watermarks_open(properties, count, out, err);
+    free(properties);
+    return status;
+}
+
+static enum cv_status show(const struct config *config, struct db *db, struct watermarks *watermarks,
+                           struct status_data *data, struct err *err)
+{
+    struct buf out CV_CLEANUP(buf_done);
+    buf_init(&out, OUTPUT_MAX);
+    do {
+        enum cv_status status = status_read(config, db, watermarks, data, err);
+        if (status != CV_OK)
+            return status;
+        buf_reset(&out);
+        if (config_flag(config, "watch"))
+            buf_puts(&out, "\033[H\033[2J");
+        if (config_flag(config, "json"))
+            print_json(config, data, &out);
+        else
+            print_table(config, data, &out);
+        fwrite(out.data, 1, out.len, stdout);
+        fflush(stdout);
+    } while (config_flag(config, "watch") && !stop_wait(WATCH_MS));
+    return CV_OK;
+}
+
+static int exit_code_of(enum cv_status status, const struct config *config, const struct status_data *data)
+{
+    switch (status) {
+    case CV_OK:
+        return config_flag(config, "check") && !data->healthy ? CV_EXIT_NO : CV_EXIT_OK;
+    case CV_RETRY:
+        return CV_EXIT_UNREACHABLE;
+    case CV_PARK:
+    case CV_HALT:
+    case CV_FATAL:
+        break;
+    }
+    return CV_EXIT_USAGE;
+}
+
+int status_main(const struct config *config)
+{
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    struct watermarks *watermarks = NULL;
+    struct status_data data = {.arena = arena_new(1u << 16, 64u << 20)};
+    char setup[64];
+    snprintf(setup, sizeof setup, "SET search_path = gen_%d, pg_catalog", (int)config_int(config, "generation"));
+    enum cv_status status = open_watermarks(config, &watermarks, &err);
+    if (status == CV_OK)
+        status = db_open(config_text(config, "database"), "caseview status", setup,
+                         (int)config_int(config, "connect-timeout-s") * 1000, &db, &err);
+    if (status == CV_OK)
+        status = show(config, db, watermarks, &data, &err);
+    if (status != CV_OK)
+        log_error("status: %s%s", err.text, strcmp(err.sqlstate, "42P01") == 0 ? "; run `caseview migrate`" : "");
+    int exit_code = exit_code_of(status, config, &data);
+    watermarks_close(watermarks);
+    db_close(db);
+    free(data.partitions);
+    arena_free(data.arena);
+    return exit_code;
+}

@@ -1,0 +1,151 @@
+#include "workers/ops/status_data.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "caseview/clock.h"
+#include "sql_worker.h"
+
+#define QUERY_TIMEOUT_MS 30000
+#define KAFKA_TIMEOUT_MS 3000
+#define HEALTHY_LAG_S    60
+
+static const struct db_statement partitions_statement = {"status_partitions", sql_status_partitions};
+static const struct db_statement counts_statement = {"status_counts", sql_status_counts};
+
+static enum cv_status read_counts(struct db *db, const struct db_args *args, struct status_data *data, struct err *err)
+{
+    struct db_result *result;
+    enum cv_status status = db_exec(db, &counts_statement, args, QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    if (db_rows(result) == 1) {
+        data->generation_state = arena_str(data->arena, db_str(result, 0, 0));
+        data->parked = db_int8(result, 0, 1);
+        data->degraded = db_int8(result, 0, 2);
+        data->incomplete = db_int8(result, 0, 3);
+        data->listed = db_int8(result, 0, 4);
+        data->agents = db_int8(result, 0, 5);
+    }
+    db_result_free(result);
+    return CV_OK;
+}
+
+static int64_t time_or_never(const struct db_result *result, int row, int column)
+{
+    return db_is_null(result, row, column) ? INT64_MIN : db_time(result, row, column);
+}
+
+static struct status_partition *add(struct status_data *data, struct str topic, int32_t part)
+{
+    data->partitions = cv_realloc(data->partitions, (data->partition_count + 1) * sizeof *data->partitions);
+    struct status_partition *partition = &data->partitions[data->partition_count++];
+    *partition = (struct status_partition){
+        .topic = topic,
+        .part = part,
+        .end_offset = -1,
+        .lag = -1,
+        .lag_seconds = -1,
+        .state = STR("unclaimed"),
+        .reason = STR_NULL,
+        .owner = STR_NULL,
+        .complete_at = INT64_MIN,
+        .updated_at = INT64_MIN,
+    };
+    return partition;
+}
+
+static enum cv_status read_cursors(struct db *db, const struct db_args *args, struct status_data *data, struct err *err)
+{
+    struct db_result *result;
+    enum cv_status status = db_exec(db, &partitions_statement, args, QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    for (int row = 0; row < db_rows(result); row++) {
+        struct status_partition *partition = add(data, arena_str(data->arena, db_str(result, row, 0)),
+                                                 db_int4(result, row, 1));
+        partition->has_cursor = true;
+        partition->next_offset = db_int8(result, row, 2);
+        partition->state = arena_str(data->arena, db_str(result, row, 3));
+        partition->reason = arena_str(data->arena, db_str(result, row, 4));
+        partition->owner = arena_str(data->arena, db_str(result, row, 5));
+        if (!db_is_null(result, row, 7))
+            partition->lag_seconds = (double)(clock_wall_us() / 1000 - db_int8(result, row, 7)) / 1000.0;
+        partition->complete_at = time_or_never(result, row, 8);
+        partition->updated_at = time_or_never(result, row, 9);
+    }
+    db_result_free(result);
+    return CV_OK;
+}
+
+static struct status_partition *find(struct status_data *data, const char *topic, int32_t part)
+{
+    for (size_t i = 0; i < data->partition_count; i++)
+        if (data->partitions[i].part == part && str_eq(data->partitions[i].topic, str_of(topic)))
+            return &data->partitions[i];
+    return NULL;
+}
+
+static void read_ends(const struct config *config, struct watermarks *watermarks, struct status_data *data)
+{
+    static const char *const options[] = {"case-topic", "agent-topic", "directory-topic"};
+    for (size_t t = 0; t < ARRAY_LEN(options); t++) {
+        const char *topic = config_text(config, options[t]);
+        struct watermarks_topic *ends;
+        struct err err = ERR_INIT;
+        if (watermarks_read(watermarks, topic, KAFKA_TIMEOUT_MS, &ends, &err) != CV_OK) {
+            snprintf(data->kafka_problem, sizeof data->kafka_problem, "%.250s", err.text);
+            return;
+        }
+        for (int32_t part = 0; part < ends->count; part++) {
+            struct status_partition *partition = find(data, topic, part);
+            if (partition == NULL)
+                partition = add(data, arena_str(data->arena, str_of(topic)), part);
+            partition->end_offset = ends->partitions[part].high;
+        }
+        watermarks_topic_free(ends);
+    }
+}
+
+/* The lag while a partition has one; a cursor beyond the end is the worker's to notice. */
+static void judge(struct status_data *data)
+{
+    data->healthy = data->partition_count > 0 && data->kafka_problem[0] == '\0';
+    for (size_t i = 0; i < data->partition_count; i++) {
+        struct status_partition *partition = &data->partitions[i];
+        if (partition->end_offset >= 0)
+            partition->lag = partition->end_offset > partition->next_offset
+                                 ? partition->end_offset - partition->next_offset
+                                 : 0;
+        if (partition->lag == 0 || (partition->lag_seconds < 0 && partition->lag_seconds != -1))
+            partition->lag_seconds = 0;
+        bool prompt = partition->lag == 0 ||
+                      (partition->lag > 0 && partition->lag_seconds >= 0 && partition->lag_seconds <= HEALTHY_LAG_S);
+        if (!partition->has_cursor || !str_eq(partition->state, STR("live")) || !prompt)
+            data->healthy = false;
+    }
+}
+
+enum cv_status status_read(const struct config *config, struct db *db, struct watermarks *watermarks,
+                           struct status_data *out_data, struct err *err)
+{
+    struct arena *arena = out_data->arena;
+    free(out_data->partitions);
+    *out_data = (struct status_data){.arena = arena};
+    arena_reset(arena);
+    struct db_args args;
+    db_args_init(&args, arena);
+    db_arg_int4(&args, (int32_t)config_int(config, "generation"));
+    enum cv_status status = read_counts(db, &args, out_data, err);
+    if (status == CV_OK)
+        status = read_cursors(db, &args, out_data, err);
+    if (status != CV_OK)
+        return status;
+    if (watermarks != NULL)
+        read_ends(config, watermarks, out_data);
+    else
+        snprintf(out_data->kafka_problem, sizeof out_data->kafka_problem,
+                 "no broker was named (--kafka bootstrap.servers=HOST:PORT)");
+    judge(out_data);
+    return CV_OK;
+}
