@@ -49,14 +49,12 @@ static void put_option(FILE *out, const struct option_def *option)
         option_range(option, &text);
         fprintf(out, " %s%s", text.len ? text.data : "TEXT", option->list ? ",…" : "");
     }
-    fputc('\n', out);
-    buf_reset(&text);
-    buf_puts(&text, option->help);
     if (option->required)
-        buf_puts(&text, " (required)");
+        fputs(" (required)", out);
     else if (option->fallback && option->fallback[0])
-        buf_printf(&text, " (default %s)", option->fallback);
-    put_wrapped(out, text.data);
+        fprintf(out, " (default %s)", option->fallback);
+    fputc('\n', out);
+    put_wrapped(out, option->help);
 }
 
 void config_help(FILE *out, const struct option_def *const *tables, unsigned scope, const char *usage)
