@@ -274,6 +274,8 @@ enum cv_status agents_fold(struct agents *agents, struct batch *batch, struct fo
     for (size_t i = 0; i < count && status == CV_OK; i++)
         if (works[i].write)
             status = add_row(&works[i], batch, context, err);
+    if (status == CV_OK && arena_full(batch->output))
+        status = batch_too_large(err); /* the fold has left an event out */
     if (status != CV_OK)
         return status;
 
