@@ -103,7 +103,8 @@ static void replay_case_event(struct naive_case *result, const struct case_event
 {
     if (event->type == CASE_UNKNOWN_TYPE)
         return;
-    if (event->type == CASE_CLOSED || event->type == CASE_QUEUE_ABANDONED || event->type == CASE_APPOINTMENT_CANCELLED) {
+    if (event->type == CASE_CLOSED || event->type == CASE_QUEUE_ABANDONED ||
+        event->type == CASE_APPOINTMENT_CANCELLED) {
         result->over = true;
         return;
     }

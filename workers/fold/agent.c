@@ -176,6 +176,7 @@ void agent_store(const struct agent_state *state, struct buf *out)
         if (unit->workspace_count)
             at = blob_put_bytes(at, unit->workspace_ids, unit->workspace_count * sizeof(struct uuid));
     }
+    *at = '\0';
     out->len += (size_t)(at - start);
 }
 

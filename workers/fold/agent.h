@@ -13,8 +13,8 @@
 /* What is known of one unit: ascending by id. */
 struct agent_unit {
     struct uuid unit_id;
-    int64_t set_sequence;     /* of the last WorkspacesSelected or Revoked */
-    int64_t revoked_sequence; /* of the last Revoked, 0: never */
+    int64_t set_sequence;             /* of the last WorkspacesSelected or Revoked */
+    int64_t revoked_sequence;         /* of the last Revoked, 0: never */
     const struct uuid *workspace_ids; /* ascending, without doubles; none after Revoked */
     size_t workspace_count;
 };

@@ -1,6 +1,6 @@
 /*
- * case.h: the fold of one case: order-free, last writer wins group by group, over is sticky (contract, sections 3 and 4).
- * Pure: (state, event) → state.
+ * case.h: the fold of one case: order-free, last writer wins group by group, over is sticky (contract, sections 3 and
+ * 4). Pure: (state, event) → state.
  *
  * A state in memory borrows every text, from the blob it was loaded from and from the events folded since; both must
  * outlive it. case_store() writes a new blob: canonical, so that equal states are equal bytes.
@@ -25,7 +25,8 @@ struct case_state {
 void case_init(struct case_state *state, const struct uuid *organization_id);
 enum fold_outcome case_apply(struct case_state *state, const struct case_event *event);
 
-bool case_is_listed(const struct case_state *state);     /* snapshot, not over, status exactly "Active", locked by somebody */
+bool case_is_listed(
+    const struct case_state *state); /* snapshot, not over, status exactly "Active", locked by somebody */
 bool case_is_incomplete(const struct case_state *state); /* no snapshot yet and not over */
 bool case_is_degraded(const struct case_state *state);   /* snapshot, not over, a number is missing */
 

@@ -150,6 +150,7 @@ void case_store(const struct case_state *state, struct buf *out)
             at = blob_put_sequence(at, sequence->highest, state->group_sequence[group]);
         at = put_fields(at, &state->fields, state->group_sequence);
     }
+    *at = '\0';
     out->len += (size_t)(at - start);
 }
 

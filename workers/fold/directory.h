@@ -1,6 +1,6 @@
 /*
- * directory.h: the fold of one directory entity: the greatest version wins; a null value forgets it (contract, section 3).
- * Pure. Texts are borrowed from the events and from whatever the state was filled with.
+ * directory.h: the fold of one directory entity: the greatest version wins; a null value forgets it (contract, section
+ * 3). Pure. Texts are borrowed from the events and from whatever the state was filled with.
  */
 #ifndef CASEVIEW_FOLD_DIRECTORY_H
 #define CASEVIEW_FOLD_DIRECTORY_H
@@ -25,6 +25,7 @@ void directory_init(struct directory_state *state, const struct uuid *organizati
  * out_visible: texts or status changed, so that whoever shows the entity must look again (an equal re-publication
  * changes the version only). An application of another owner is FOLD_KEY_MISMATCH.
  */
-enum fold_outcome directory_apply(struct directory_state *state, const struct directory_event *event, bool *out_visible);
+enum fold_outcome directory_apply(struct directory_state *state, const struct directory_event *event,
+                                  bool *out_visible);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * event.h: decoded events, the hinge between source and fold. Plain data: every struct str points into the arena that
- * the decoder was given, ids are binary, texts are valid UTF-8 without U+0000, times lie in years 1–9999, rank is finite,
- * sequence and version are ≥ 1, onlineMeeting is a JSON object already trimmed to its braces.
+ * the decoder was given, ids are binary, texts are valid UTF-8 without U+0000, times lie in years 1–9999, rank is
+ * finite, sequence and version are ≥ 1, onlineMeeting is a JSON object already trimmed to its braces.
  */
 #ifndef CASEVIEW_FOLD_EVENT_H
 #define CASEVIEW_FOLD_EVENT_H
@@ -141,8 +141,8 @@ struct agent_event {
     struct uuid organization_id;
     struct uuid user_id;
     int64_t sequence;
-    struct uuid unit_id;                 /* all but Cleared */
-    const struct uuid *workspace_ids;    /* WorkspacesSelected */
+    struct uuid unit_id;              /* all but Cleared */
+    const struct uuid *workspace_ids; /* WorkspacesSelected */
     size_t workspace_count;
 };
 
@@ -173,11 +173,12 @@ enum directory_event_type {
 
 /* The texts and ids of an entity; which of them a kind uses stands beside each. */
 struct entity_fields {
-    struct str name;      /* all; displayName of users and customers */
-    struct str detail;    /* inbox: colorCode; user: initials; application: clientId */
-    struct str picture;   /* user */
+    struct str name;    /* all; displayName of users and customers */
+    struct str detail;  /* inbox: colorCode; user: initials; application: clientId */
+    struct str picture; /* user */
     bool has_parent;
-    struct uuid parent_id; /* service type: serviceCategoryId; inbox, workstation, workspace: unitId; customer: dataTableId */
+    struct uuid
+        parent_id; /* service type: serviceCategoryId; inbox, workstation, workspace: unitId; customer: dataTableId */
     const struct str *roles; /* application */
     size_t role_count;
     bool enabled; /* application */
@@ -188,7 +189,7 @@ struct directory_event {
     enum entity_kind kind;
     struct uuid organization_id;
     struct uuid entity_id;
-    int64_t version; /* 0 for FORGOTTEN */
+    int64_t version;             /* 0 for FORGOTTEN */
     struct entity_fields fields; /* UPSERTED only */
 };
 

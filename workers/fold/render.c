@@ -161,5 +161,5 @@ void render_case(const struct uuid *case_id, const struct case_state *state,
     put_text(out, STR(",\"contactPhoneNumber\":"), fields->contact_phone_number);
     put_text(out, STR(",\"contactEmail\":"), fields->contact_email);
     put_text(out, STR(",\"entryMode\":"), fields->entry_mode);
-    put_fragment(out, STR(",\"fields\":null,\"tags\":null}"));
+    buf_str(out, STR(",\"fields\":null,\"tags\":null}")); /* also puts the buffer's NUL */
 }
