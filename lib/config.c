@@ -451,8 +451,9 @@ const char *config_text(const struct config *config, const char *name)
 
 int64_t config_int(const struct config *config, const char *name)
 {
-    assert(get(config, name)->option->type == OPTION_INT);
-    return option_int(config_text(config, name));
+    const char *value = config_text(config, name);
+    assert(get(config, name)->option->type == OPTION_INT && value);
+    return option_int(value);
 }
 
 bool config_flag(const struct config *config, const char *name)

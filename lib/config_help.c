@@ -47,6 +47,9 @@ static void put_option(FILE *out, const struct option_def *option)
     fprintf(out, "  --%s", option->name);
     if (option->type != OPTION_FLAG) {
         option_range(option, &text);
+        for (size_t i = 0; option->type == OPTION_CHOICE && i < text.len; i++)
+            if (text.data[i] == ' ')
+                text.data[i] = '|';
         fprintf(out, " %s%s", text.len ? text.data : "TEXT", option->list ? ",…" : "");
     }
     if (option->required)

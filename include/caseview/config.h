@@ -79,7 +79,7 @@ bool config_wants_help(const struct config *config);
  * (assert). Borrowed.
  */
 const char *config_text(const struct config *config, const char *name);
-int64_t config_int(const struct config *config, const char *name);
+int64_t config_int(const struct config *config, const char *name); /* set or with a default (assert) */
 bool config_flag(const struct config *config, const char *name);
 bool config_is_set(const struct config *config, const char *name); /* given by the user, not by default */
 /* Item i of a list option, blanks trimmed, NULL past the end. */

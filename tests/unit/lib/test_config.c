@@ -369,6 +369,7 @@ static void test_help_lists_its_own_options_only(void **state CV_UNUSED)
     assert_int_equal(strncmp(text, "usage: caseview worker [OPTIONS]\n", 33), 0);
     assert_non_null(strstr(text, "  --gap-alarm-s 1–86400 s (default 30)\n"));
     assert_non_null(strstr(text, "  --admin-listen HOST:PORT (default 127.0.0.1:9464)\n"));
+    assert_non_null(strstr(text, "  --log-format text|json\n"));
     assert_non_null(strstr(text, "  --config FILE\n"));
     assert_null(strstr(text, "--jwks"));
     assert_null(strstr(text, "9465"));
