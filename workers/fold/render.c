@@ -21,10 +21,50 @@ static inline void put_fragment(struct buf *out, struct str fragment)
     out->len += fragment.len;
 }
 
+/* Each byte of a machine word. */
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* A bit is set if some byte of the word is below U+0020, a quote or a backslash. */
+static inline uint64_t must_escape(uint64_t word)
+{
+    uint64_t quote = word ^ EACH('"');
+    uint64_t backslash = word ^ EACH('\\');
+    uint64_t control = (word - EACH(0x20)) & ~word;
+    return (control | ((quote - EACH(1)) & ~quote) | ((backslash - EACH(1)) & ~backslash)) & EACH(0x80);
+}
+
+/* The text goes into the string as it is: nearly always, and found out eight bytes at a time. */
+static inline bool is_plain(struct str text)
+{
+    size_t at = 0;
+    uint64_t word;
+    for (; at + sizeof word <= text.len; at += sizeof word) {
+        memcpy(&word, text.ptr + at, sizeof word);
+        if (must_escape(word))
+            return false;
+    }
+    word = EACH('x');
+    for (; at < text.len; at++)
+        word = word << 8 | (unsigned char)text.ptr[at];
+    return !must_escape(word);
+}
+
 static inline void put_text(struct buf *out, struct str fragment, struct str text)
 {
-    put_fragment(out, fragment);
-    json_string(out, text);
+    if (!text.ptr || !is_plain(text)) {
+        put_fragment(out, fragment);
+        json_string(out, text);
+        return;
+    }
+    size_t len = fragment.len + text.len + 2;
+    char *at = buf_reserve(out, len);
+    if (!at)
+        return;
+    at = copy(at, fragment);
+    *at++ = '"';
+    at = copy(at, text);
+    *at = '"';
+    out->len += len;
 }
 
 /* The fragment ends with the opening quote. */
