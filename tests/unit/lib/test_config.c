@@ -205,87 +205,85 @@ static void test_load_options_of_others_are_known_and_checked(void **state CV_UN
     config_free(config);
 }
 
+static const struct {
+    struct given given;
+    const char *expected; /* FILE stands for the file's name */
+} wrong[] = {
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "0"}}, "--gap-alarm-s: \"0\" is out of range (1–86400 s)"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s=86401"}}, "--gap-alarm-s: \"86401\" is out of range (1–86400 s)"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "30s"}}, "--gap-alarm-s: \"30s\" is not a whole number (1–86400 s)"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", ""}}, "--gap-alarm-s: \"\" is not a whole number (1–86400 s)"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "99999999999999999999"}},
+     "--gap-alarm-s: \"99999999999999999999\" is not a whole number (1–86400 s)"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_GAP_ALARM_S=-1"}},
+     "CASEVIEW_GAP_ALARM_S: \"-1\" is out of range (1–86400 s)"},
+    {{SCOPE_WORKER, .file = "\n\ngap-alarm-s=+5\n"}, "FILE:3: gap-alarm-s: \"+5\" is not a whole number (1–86400 s)"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s"}}, "--gap-alarm-s: its value is missing"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "--generation", "2"}}, "--gap-alarm-s: its value is missing"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "1", "--gap-alarm-s", "1"}}, "--gap-alarm-s: is given twice"},
+    {{SCOPE_WORKER, .file = "gap-alarm-s=1\ngap-alarm-s=2\n"}, "FILE:2: gap-alarm-s: is given twice, first in line 1"},
+    {{SCOPE_WORKER, .arguments = {"--gap-alarm"}}, "--gap-alarm: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .arguments = {"--Gap-Alarm-S", "1"}},
+     "--Gap-Alarm-S: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .arguments = {"-x"}}, "-x: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_GAP_ALARM=1"}},
+     "CASEVIEW_GAP_ALARM: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_gap_alarm_s=1"}},
+     "CASEVIEW_gap_alarm_s: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_=1"}}, "CASEVIEW_: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .file = "gap-alarm = 1"}, "FILE:1: gap-alarm: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .file = "config = x"}, "FILE:1: config: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .file = "gap-alarm-s 1"}, "FILE:1: a line must be `some-name = VALUE`"},
+    {{SCOPE_WORKER, .file = "= 1"}, "FILE:1: a line must be `some-name = VALUE`"},
+    {{SCOPE_WORKER, .arguments = {"--listen", "a:1"}},
+     "--listen: belongs to another command (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_LISTEN=a"}}, "CASEVIEW_LISTEN: \"a\" is not HOST:PORT"},
+    {{SCOPE_WORKER, .file = "threads = 0\n"}, "FILE:1: threads: \"0\" is out of range (1–4096)"},
+    {{SCOPE_WORKER, .arguments = {"--log-level", "loud"}},
+     "--log-level: \"loud\" is not one of: error warn info debug (The least important lines that are logged)"},
+    {{SCOPE_WORKER, .arguments = {"--log-level", "warn info"}},
+     "--log-level: \"warn info\" is not one of: error warn info debug (The least important lines that are logged)"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_CACHE=on"}},
+     "CASEVIEW_CACHE: \"on\" is not one of: off (Answers from memory while nothing has changed; only off for now, "
+     "on comes with a later version)"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_JSON=yes"}}, "CASEVIEW_JSON: \"yes\" is not one of: on off"},
+    {{SCOPE_WORKER, .arguments = {"--case-topic", ""}}, "--case-topic: must be a text that is not empty"},
+    {{SCOPE_WORKER, .arguments = {"--schema-registry", "ftp://user:hush@x"}},
+     "--schema-registry: must be a URL that begins with http:// or https://"},
+    {{SCOPE_WORKER, .arguments = {"--schema-registry", "http:///path"}},
+     "--schema-registry: must be a URL that begins with http:// or https://"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_JWKS=ftp://x"}},
+     "CASEVIEW_JWKS: must be a file or a URL that begins with http:// or https://"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_ISSUER=a,,b"}}, "CASEVIEW_ISSUER: an item of the list is empty"},
+    {{SCOPE_WORKER, .arguments = {"--kafka", "hush"}}, "--kafka: must be PROPERTY=VALUE"},
+    {{SCOPE_WORKER, .arguments = {"--kafka", "=hush"}}, "--kafka: must be PROPERTY=VALUE"},
+    {{SCOPE_WORKER, .arguments = {"--kafka", "a=1", "--kafka", "a=2"}}, "--kafka: a is given twice"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_KAFKA_=1"}},
+     "CASEVIEW_KAFKA_: must be followed by a property in capitals, dots as _"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_KAFKA=a=1"}},
+     "CASEVIEW_KAFKA: must be followed by a property in capitals, dots as _"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_KAFKA_a.b=1"}},
+     "CASEVIEW_KAFKA_a.b: must be a property in capitals, dots as _"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_CONFIG=/nonexistent/x"}},
+     "CASEVIEW_CONFIG: /nonexistent/x cannot be read: No such file or directory"},
+    {{SCOPE_WORKER, .arguments = {"--config", "/"}}, "--config: / cannot be read: Is a directory"},
+    {{SCOPE_WORKER, .arguments = {"--config", "/a", "--config", "/b"}}, "--config: is given twice"},
+    {{SCOPE_WORKER, .environment = {"CASEVIEW_SCHEMA_DIR=/nonexistent"}},
+     "CASEVIEW_SCHEMA_DIR: the folder /nonexistent cannot be read: No such file or directory"},
+    {{SCOPE_API, .arguments = {"--issuer=i", "--audience=a"}},
+     "--jwks: is required (The key set that tokens are checked with)"},
+};
+
 static void test_load_errors_are_one_precise_line(void **state CV_UNUSED)
 {
-    static const struct {
-        struct given given;
-        const char *expected; /* FILE stands for the file's name */
-    } cases[] = {
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "0"}}, "--gap-alarm-s: \"0\" is out of range (1–86400 s)"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s=86401"}}, "--gap-alarm-s: \"86401\" is out of range (1–86400 s)"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "30s"}},
-         "--gap-alarm-s: \"30s\" is not a whole number (1–86400 s)"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", ""}}, "--gap-alarm-s: \"\" is not a whole number (1–86400 s)"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "99999999999999999999"}},
-         "--gap-alarm-s: \"99999999999999999999\" is not a whole number (1–86400 s)"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_GAP_ALARM_S=-1"}},
-         "CASEVIEW_GAP_ALARM_S: \"-1\" is out of range (1–86400 s)"},
-        {{SCOPE_WORKER, .file = "\n\ngap-alarm-s=+5\n"},
-         "FILE:3: gap-alarm-s: \"+5\" is not a whole number (1–86400 s)"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s"}}, "--gap-alarm-s: its value is missing"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "--generation", "2"}}, "--gap-alarm-s: its value is missing"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "1", "--gap-alarm-s", "1"}}, "--gap-alarm-s: is given twice"},
-        {{SCOPE_WORKER, .file = "gap-alarm-s=1\ngap-alarm-s=2\n"},
-         "FILE:2: gap-alarm-s: is given twice, first in line 1"},
-        {{SCOPE_WORKER, .arguments = {"--gap-alarm"}}, "--gap-alarm: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .arguments = {"--Gap-Alarm-S", "1"}},
-         "--Gap-Alarm-S: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .arguments = {"-x"}}, "-x: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_GAP_ALARM=1"}},
-         "CASEVIEW_GAP_ALARM: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_gap_alarm_s=1"}},
-         "CASEVIEW_gap_alarm_s: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_=1"}}, "CASEVIEW_: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .file = "gap-alarm = 1"}, "FILE:1: gap-alarm: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .file = "config = x"}, "FILE:1: config: no such option (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .file = "gap-alarm-s 1"}, "FILE:1: a line must be `some-name = VALUE`"},
-        {{SCOPE_WORKER, .file = "= 1"}, "FILE:1: a line must be `some-name = VALUE`"},
-        {{SCOPE_WORKER, .arguments = {"--listen", "a:1"}},
-         "--listen: belongs to another command (--help lists what is allowed)"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_LISTEN=a"}}, "CASEVIEW_LISTEN: \"a\" is not HOST:PORT"},
-        {{SCOPE_WORKER, .file = "threads = 0\n"}, "FILE:1: threads: \"0\" is out of range (1–4096)"},
-        {{SCOPE_WORKER, .arguments = {"--log-level", "loud"}},
-         "--log-level: \"loud\" is not one of: error warn info debug (The least important lines that are logged)"},
-        {{SCOPE_WORKER, .arguments = {"--log-level", "warn info"}},
-         "--log-level: \"warn info\" is not one of: error warn info debug (The least important lines that are logged)"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_CACHE=on"}},
-         "CASEVIEW_CACHE: \"on\" is not one of: off (Answers from memory while nothing has changed; only off for now, "
-         "on comes with a later version)"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_JSON=yes"}}, "CASEVIEW_JSON: \"yes\" is not one of: on off"},
-        {{SCOPE_WORKER, .arguments = {"--case-topic", ""}}, "--case-topic: must be a text that is not empty"},
-        {{SCOPE_WORKER, .arguments = {"--schema-registry", "ftp://user:hush@x"}},
-         "--schema-registry: must be a URL that begins with http:// or https://"},
-        {{SCOPE_WORKER, .arguments = {"--schema-registry", "http:///path"}},
-         "--schema-registry: must be a URL that begins with http:// or https://"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_JWKS=ftp://x"}},
-         "CASEVIEW_JWKS: must be a file or a URL that begins with http:// or https://"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_ISSUER=a,,b"}}, "CASEVIEW_ISSUER: an item of the list is empty"},
-        {{SCOPE_WORKER, .arguments = {"--kafka", "hush"}}, "--kafka: must be PROPERTY=VALUE"},
-        {{SCOPE_WORKER, .arguments = {"--kafka", "=hush"}}, "--kafka: must be PROPERTY=VALUE"},
-        {{SCOPE_WORKER, .arguments = {"--kafka", "a=1", "--kafka", "a=2"}}, "--kafka: a is given twice"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_KAFKA_=1"}},
-         "CASEVIEW_KAFKA_: must be followed by a property in capitals, dots as _"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_KAFKA=a=1"}},
-         "CASEVIEW_KAFKA: must be followed by a property in capitals, dots as _"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_KAFKA_a.b=1"}},
-         "CASEVIEW_KAFKA_a.b: must be a property in capitals, dots as _"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_CONFIG=/nonexistent/x"}},
-         "CASEVIEW_CONFIG: /nonexistent/x cannot be read: No such file or directory"},
-        {{SCOPE_WORKER, .arguments = {"--config", "/"}}, "--config: / cannot be read: Is a directory"},
-        {{SCOPE_WORKER, .arguments = {"--config", "/a", "--config", "/b"}}, "--config: is given twice"},
-        {{SCOPE_WORKER, .environment = {"CASEVIEW_SCHEMA_DIR=/nonexistent"}},
-         "CASEVIEW_SCHEMA_DIR: the folder /nonexistent cannot be read: No such file or directory"},
-        {{SCOPE_API, .arguments = {"--issuer=i", "--audience=a"}},
-         "--jwks: is required (The key set that tokens are checked with)"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         struct err err = ERR_INIT;
         struct config *config = NULL;
-        assert_int_equal(load(&cases[i].given, &config, &err), CV_FATAL);
+        assert_int_equal(load(&wrong[i].given, &config, &err), CV_FATAL);
         assert_null(config);
         char expected[600];
-        bool file = strncmp(cases[i].expected, "FILE", 4) == 0;
-        snprintf(expected, sizeof expected, "%s%s", file ? file_name : "", cases[i].expected + (file ? 4 : 0));
+        bool file = strncmp(wrong[i].expected, "FILE", 4) == 0;
+        snprintf(expected, sizeof expected, "%s%s", file ? file_name : "", wrong[i].expected + (file ? 4 : 0));
         assert_string_equal(err.text, expected);
     }
 }
