@@ -63,12 +63,14 @@ def postgres():
 
 
 @contextlib.contextmanager
-def mock_stack(postgres, schemas, folder, partitions=None, **options):
+def mock_stack(postgres, schemas, folder, partitions=None, migrate=True, **options):
     """A migrated database and a mock broker of its own; workers are started by the test."""
     topics = fresh_topics(**(partitions or {}))
     broker = MockBroker(folder, topics)
     try:
-        stack = Stack(postgres, broker, schemas, folder, topics, **options).migrate()
+        stack = Stack(postgres, broker, schemas, folder, topics, **options)
+        if migrate:
+            stack.migrate()
         try:
             yield stack
         finally:
@@ -81,7 +83,9 @@ def mock_stack(postgres, schemas, folder, partitions=None, **options):
 def make_stack(postgres, schemas, tmp_path):
     """make_stack(partitions=…, registry=…, options=…): closed at the end of the test, which checks exit codes."""
     with contextlib.ExitStack() as open_stacks:
-        yield lambda **options: open_stacks.enter_context(mock_stack(postgres, schemas, tmp_path, **options))
+        yield lambda postgres=postgres, **options: open_stacks.enter_context(
+            mock_stack(postgres, schemas, tmp_path, **options)
+        )
 
 
 @pytest.fixture

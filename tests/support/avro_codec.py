@@ -334,7 +334,8 @@ class Schemas:
 
 
 class Registry:
-    """A schema registry as Confluent's API shows it. mode: ok, slow, error (500), hang; stop() and start() switch it off and on."""
+    """A schema registry as Confluent's API shows it. mode: ok, slow, error (500), hang;
+    stop() and start() switch it off and on."""
 
     def __init__(self, path="/apis/ccompat/v7", user=None):
         self.path = path
@@ -397,13 +398,17 @@ class Registry:
             self._thread.join()
             self._server = None
 
+    def release(self):
+        """Lets requests that hang go on."""
+        self._released.set()
+
     def _answer(self, request, body):
         with self._lock:
             self.requests.append((request.command, request.path, request.headers.get("Authorization")))
         if self.mode == "slow":
             self._released.wait(self.delay_s)
         if self.mode == "hang":
-            self._released.wait(60)
+            self._released.wait(60)  # longer than any client waits
         if self.mode == "error":
             status, answer = 500, {"error_code": 50001, "message": "out of order"}
         elif self.user and not request.headers.get("Authorization", "").startswith("Basic "):

@@ -39,6 +39,10 @@ class Topics:
     def name(self, role):
         return getattr(self, role)
 
+    def renamed(self, partitions, **names):
+        """Other topics for some roles, of that many partitions each."""
+        return dataclasses.replace(self, **names, partitions={**self.partitions, **dict.fromkeys(names, partitions)})
+
 
 def fresh_topics(cases=4, agents=2, directory=2):
     mark = uuid.uuid4().hex[:8]

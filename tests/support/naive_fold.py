@@ -15,6 +15,8 @@ from . import avro_codec, case_json
 
 GUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 MAX_BYTES = 1 << 20
+# A key that is none at all: the contract leaves the choice of the reason open.
+NO_KEY = "bad-guid|key-mismatch|bad-text"
 ROLES = ("case", "agent", "directory")
 FULLNAMES = {"case": "caseview.CaseEvent", "agent": "caseview.AgentEvent", "directory": "caseview.DirectoryEvent"}
 
@@ -139,7 +141,7 @@ def lower_guids(name, value):
 def split_directory_key(key):
     parts = key.split(":")
     if len(parts) != 3 or parts[0] not in KINDS.values() or not all(GUID.fullmatch(p) for p in parts[1:]):
-        raise Parked("key-mismatch")
+        raise Parked(NO_KEY)
     return parts[0], parts[1].lower(), parts[2].lower()
 
 
@@ -206,6 +208,8 @@ class Decoder:
             own_kind = KINDS.get(kind) or (payload["kind"] if kind == "EntityRemoved" else key_kind)
             if (key_kind, organization, entity) != (own_kind, event["organizationId"], event["entityId"]):
                 raise Parked("key-mismatch")
+        elif not GUID.fullmatch(key):
+            raise Parked(NO_KEY)
         elif key.lower() != event["caseId" if role == "case" else "userId"]:
             raise Parked("key-mismatch")
 

@@ -1,0 +1,302 @@
+/* The consumer against a cluster: positions, flow, ends, and the group's giving and taking. */
+#include "tests/integration/consumer_fixture.h"
+
+static void test_assigned_without_position_is_silent(void **state)
+{
+    struct fixture *f = fixture_open(2);
+    (void)state;
+    for (int t = 0; t < TOPIC_COUNT; t++)
+        produce(f, (enum topic)t, 1, 0, 100);
+    struct member *m = member_open(f, NULL, NULL);
+
+    UNTIL(assigned(m) == 6, m);
+    for_ms(m, 300);
+    assert_int_equal(m->seen[0][1].records, 0);
+    assert_int_equal(m->before_revokes, 0);
+    member_close(m);
+    fixture_close(f);
+}
+
+static void test_position_flows_from_there_to_the_end(void **state)
+{
+    struct fixture *f = fixture_open(2);
+    (void)state;
+    produce(f, TOPIC_CASES, 0, 0, 5000);
+    produce(f, TOPIC_AGENTS, 1, 0, 300);
+    struct member *m = member_open(f, NULL, NULL);
+
+    UNTIL(assigned(m) == 6, m);
+    position(m, TOPIC_CASES, 0, 0);
+    position(m, TOPIC_AGENTS, 1, 299);
+    position(m, TOPIC_DIRECTORY, 0, CONSUMER_BEGINNING);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 5000 && m->seen[TOPIC_AGENTS][1].eof == 300 &&
+              m->seen[TOPIC_DIRECTORY][0].eof == 0,
+          m);
+    assert_int_equal(m->seen[TOPIC_CASES][0].records, 5000);
+    assert_int_equal(m->seen[TOPIC_AGENTS][1].records, 1);
+    assert_int_equal(consumer_end_offset(m->consumer, TOPIC_CASES, 0), 5000);
+    assert_int_equal(consumer_end_offset(m->consumer, TOPIC_CASES, 1), -1);
+
+    produce(f, TOPIC_CASES, 0, 5000, 10);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 5010, m);
+    assert_int_equal(m->seen[TOPIC_CASES][0].records, 5010);
+    assert_int_equal(m->errors, 0);
+    member_close(m);
+    fixture_close(f);
+}
+
+/* Any partition at any moment to any place: check_record() sees whatever is lost or comes from before. */
+static void test_position_in_mid_flow_is_exact(void **state)
+{
+    enum { COUNT = 3000, PARTITIONS = 4 };
+    struct fixture *f = fixture_open(PARTITIONS);
+    unsigned seed = (unsigned)clock_wall_us();
+    int turns = getenv("CASEVIEW_TEST_TURNS") ? atoi(getenv("CASEVIEW_TEST_TURNS")) : 300;
+    (void)state;
+    print_message("seed %u, %d positions\n", seed, turns);
+    srand(seed);
+    for (int p = 0; p < PARTITIONS; p++)
+        produce(f, TOPIC_CASES, p, 0, COUNT);
+    struct member *m = member_open(f, NULL, NULL);
+    UNTIL(assigned(m) == PARTITIONS * TOPIC_COUNT, m);
+    for (int p = 0; p < PARTITIONS; p++)
+        position(m, TOPIC_CASES, p, 0);
+
+    for (int i = 0; i < turns; i++) {
+        int p = rand() % PARTITIONS;
+        if (rand() % 8 == 0)
+            consumer_silence(m->consumer, TOPIC_CASES, p), m->seen[TOPIC_CASES][p].positioned = false;
+        else
+            position(m, TOPIC_CASES, p, rand() % (COUNT + 1));
+        for (int polls = rand() % 6; polls > 0; polls--)
+            turn(m, rand() % 8, 1 + (size_t)(rand() % 512));
+    }
+    for (int p = 0; p < PARTITIONS; p++)
+        position(m, TOPIC_CASES, p, COUNT / 2);
+    for (int p = 0; p < PARTITIONS; p++) {
+        UNTIL(m->seen[TOPIC_CASES][p].eof == COUNT, m);
+        assert_int_equal(m->seen[TOPIC_CASES][p].records, COUNT - COUNT / 2);
+    }
+    member_close(m);
+    fixture_close(f);
+}
+
+static void test_position_beyond_the_end_is_out_of_range(void **state)
+{
+    struct fixture *f = fixture_open(2);
+    (void)state;
+    produce(f, TOPIC_CASES, 0, 0, 100);
+    produce(f, TOPIC_CASES, 1, 0, 100);
+    struct member *m = member_open(f, NULL, NULL);
+
+    UNTIL(assigned(m) == 6, m);
+    for (int i = 0; i < 20; i++) {
+        position(m, TOPIC_CASES, 0, 1000 + i);
+        position(m, TOPIC_CASES, 1, 50);
+        UNTIL(m->seen[TOPIC_CASES][0].out_of_range && m->seen[TOPIC_CASES][1].eof == 100, m);
+        assert_int_equal(m->seen[TOPIC_CASES][1].records, 50);
+        position(m, TOPIC_CASES, 0, 40);
+        UNTIL(m->seen[TOPIC_CASES][0].eof == 100, m);
+        assert_int_equal(m->seen[TOPIC_CASES][0].records, 60);
+    }
+    /* A bad position, replaced before its error was heard, or while it is on its way. */
+    for (int i = 0; i < 40; i++) {
+        position(m, TOPIC_CASES, 0, 1000 + i);
+        for (int polls = i % 5; polls > 0; polls--)
+            turn(m, polls, 512);
+        position(m, TOPIC_CASES, 0, i);
+        UNTIL(m->seen[TOPIC_CASES][0].eof == 100, m);
+        assert_int_equal(m->seen[TOPIC_CASES][0].records, 100 - i);
+    }
+    member_close(m);
+    fixture_close(f);
+}
+
+static void test_silence_stops_until_the_next_position(void **state)
+{
+    struct fixture *f = fixture_open(1);
+    (void)state;
+    produce(f, TOPIC_CASES, 0, 0, 2000);
+    struct member *m = member_open(f, NULL, NULL);
+
+    UNTIL(assigned(m) == 3, m);
+    position(m, TOPIC_CASES, 0, 0);
+    position(m, TOPIC_AGENTS, 0, 0);
+    while (m->seen[TOPIC_CASES][0].records == 0)
+        turn(m, 50, 10);
+    consumer_silence(m->consumer, TOPIC_CASES, 0);
+    m->seen[TOPIC_CASES][0].positioned = false;
+    for_ms(m, 200);
+    /* Another partition's start does not wake it. */
+    position(m, TOPIC_AGENTS, 0, 0);
+    for_ms(m, 200);
+    position(m, TOPIC_CASES, 0, 7);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 2000, m);
+    assert_int_equal(m->seen[TOPIC_CASES][0].records, 1993);
+    member_close(m);
+    fixture_close(f);
+}
+
+static void test_second_member_takes_its_share(void **state)
+{
+    struct fixture *f = fixture_open(4);
+    (void)state;
+    for (int p = 0; p < 4; p++)
+        produce(f, TOPIC_CASES, p, 0, 1000);
+    struct member *a = member_open(f, NULL, NULL);
+    UNTIL(assigned(a) == 12, a);
+    for (int p = 0; p < 4; p++)
+        position(a, TOPIC_CASES, p, 0);
+    UNTIL(a->seen[TOPIC_CASES][3].eof == 1000, a);
+
+    struct member *b = member_open(f, NULL, NULL);
+    UNTIL(assigned(a) == 6 && assigned(b) == 6, a, b);
+    assert_true(a->before_revokes >= 1);
+    assert_int_equal(a->losts, 0);
+    assert_true(a->budget_ms > 0);
+    for (int t = 0; t < TOPIC_COUNT; t++)
+        for (int p = 0; p < 4; p++)
+            assert_int_equal(a->seen[t][p].assigned + b->seen[t][p].assigned, 1);
+    struct member *of[4];
+    for (int p = 0; p < 4; p++) {
+        of[p] = a->seen[TOPIC_CASES][p].assigned ? a : b;
+        position(of[p], TOPIC_CASES, p, 500);
+    }
+    for (int p = 0; p < 4; p++) {
+        UNTIL(of[p]->seen[TOPIC_CASES][p].eof == 1000, a, b);
+        assert_int_equal(of[p]->seen[TOPIC_CASES][p].records, 500);
+    }
+    member_close(b); /* leaves, so that the first has all again without waiting for a session's end */
+    UNTIL(assigned(a) == 12, a);
+    member_close(a);
+    fixture_close(f);
+}
+
+static void test_late_topic_is_waited_for(void **state)
+{
+    struct fixture *f = fixture_open(0);
+    (void)state;
+    if (f->mock) /* the mock cluster makes any topic that is asked for */
+        rd_kafka_mock_topic_set_error(f->mock, f->topics[TOPIC_DIRECTORY], RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    fixture_create_topic(f, TOPIC_CASES, 2);
+    fixture_create_topic(f, TOPIC_AGENTS, 2);
+    struct member *m = member_open(f, NULL, NULL);
+
+    UNTIL(assigned(m) == 4 && m->errors > 0, m);
+    assert_non_null(strstr(m->error, f->topics[TOPIC_DIRECTORY]));
+    if (f->mock)
+        rd_kafka_mock_topic_set_error(f->mock, f->topics[TOPIC_DIRECTORY], RD_KAFKA_RESP_ERR_NO_ERROR);
+    else
+        fixture_create_topic(f, TOPIC_DIRECTORY, 2);
+    UNTIL(m->seen[TOPIC_DIRECTORY][0].assigned && m->seen[TOPIC_CASES][0].assigned, m);
+    member_close(m);
+    fixture_close(f);
+}
+
+static void test_commit_is_seen_by_lag_tools(void **state)
+{
+    struct fixture *f = fixture_open(1);
+    (void)state;
+    produce(f, TOPIC_CASES, 0, 0, 10);
+    struct member *m = member_open(f, NULL, NULL);
+
+    UNTIL(assigned(m) == 3, m);
+    position(m, TOPIC_CASES, 0, 0);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 10, m);
+    consumer_commit(m->consumer, TOPIC_CASES, 0, 7);
+    member_close(m);
+
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char text[256];
+    assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", f->servers, text, sizeof text), RD_KAFKA_CONF_OK);
+    assert_int_equal(rd_kafka_conf_set(conf, "group.id", f->group, text, sizeof text), RD_KAFKA_CONF_OK);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, f->topics[TOPIC_CASES], 0);
+    assert_int_equal(rd_kafka_committed(rk, list, WAIT_MS), 0);
+    assert_int_equal(list->elems[0].offset, 7);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(rk);
+    fixture_close(f);
+}
+
+static void test_headers_as_json(void **state)
+{
+    struct fixture *f = fixture_open(1);
+    static const unsigned char bytes[] = {0xff, 0x00, 0x41, 0x42};
+    (void)state;
+    assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1),
+                                       RD_KAFKA_V_HEADER("a\"b", "x\xc3\xa9", 3), RD_KAFKA_V_HEADER("raw", bytes, 4),
+                                       RD_KAFKA_V_HEADER("none", NULL, 0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                       RD_KAFKA_V_END),
+                     0);
+    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
+    struct member *m = member_open(f, NULL, NULL);
+    UNTIL(assigned(m) == 3, m);
+    position(m, TOPIC_CASES, 0, 0);
+
+    struct consumer_event event;
+    int64_t deadline = clock_mono_ms() + WAIT_MS;
+    do
+        assert_true(clock_mono_ms() < deadline);
+    while (consumer_poll(m->consumer, &event, 1) == 0 || event.type != CONSUMER_RECORD);
+    struct buf json;
+    buf_init(&json, 4096);
+    assert_true(consumer_headers_json(&event.record, &json));
+    assert_string_equal(json.data,
+                        "[{\"name\":\"a\\\"b\",\"value\":\"x\xc3\xa9\"},{\"name\":\"raw\",\"base64\":\"/wBBQg==\"},"
+                        "{\"name\":\"none\",\"value\":null}]");
+    assert_int_equal(consumer_headers_size(&event.record), 3 + 3 + 3 + 4 + 4);
+    assert_null(event.record.key.ptr);
+    assert_true(event.record.timestamp_ms > 1600000000000);
+    buf_done(&json);
+    member_close(m);
+    fixture_close(f);
+}
+
+static void test_questions_are_answered(void **state)
+{
+    struct fixture *f = fixture_open(3);
+    struct err err = ERR_INIT;
+    int64_t low = -1, high = -1;
+    int32_t count = 0;
+    bool compacted = true;
+    (void)state;
+    produce(f, TOPIC_CASES, 2, 0, 12);
+    struct member *m = member_open(f, NULL, NULL);
+
+    assert_int_equal(consumer_watermarks(m->consumer, TOPIC_CASES, 2, 5000, &low, &high, &err), CV_OK);
+    assert_int_equal(low, 0);
+    assert_int_equal(high, 12);
+    assert_int_equal(consumer_watermarks(m->consumer, TOPIC_CASES, 99, 1000, &low, &high, &err), CV_RETRY);
+    assert_non_null(strstr(err.text, f->topics[TOPIC_CASES]));
+    assert_int_equal(consumer_partition_count(m->consumer, TOPIC_AGENTS, 5000, &count, &err), CV_OK);
+    assert_int_equal(count, 3);
+    if (!f->mock) {
+        assert_int_equal(consumer_is_compacted(m->consumer, TOPIC_AGENTS, 5000, &compacted, &err), CV_OK);
+        assert_false(compacted);
+        fixture_compact(f, TOPIC_AGENTS);
+        assert_int_equal(consumer_is_compacted(m->consumer, TOPIC_AGENTS, 5000, &compacted, &err), CV_OK);
+        assert_true(compacted);
+    }
+    member_close(m);
+    fixture_close(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_assigned_without_position_is_silent),
+        cmocka_unit_test(test_position_flows_from_there_to_the_end),
+        cmocka_unit_test(test_position_in_mid_flow_is_exact),
+        cmocka_unit_test(test_position_beyond_the_end_is_out_of_range),
+        cmocka_unit_test(test_silence_stops_until_the_next_position),
+        cmocka_unit_test(test_second_member_takes_its_share),
+        cmocka_unit_test(test_late_topic_is_waited_for),
+        cmocka_unit_test(test_commit_is_seen_by_lag_tools),
+        cmocka_unit_test(test_headers_as_json),
+        cmocka_unit_test(test_questions_are_answered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,75 @@
+"""Random histories over partitions and workers: the rows are what the naive fold makes of the log, whatever the order."""
+
+import os
+import random
+
+import pytest
+
+from support.random_history import History
+
+SEEDS = [int(s) for s in os.environ.get("CASEVIEW_TEST_SEEDS", "").split(",") if s] or [random.SystemRandom().randrange(10**9)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_history(make_stack, seed):
+    """Give CASEVIEW_TEST_SEEDS=… the seed that a failure shows to see it again."""
+    stack = make_stack(partitions={"cases": 4, "agents": 2, "directory": 3})
+    history = History(seed, organizations=4, cases=700)
+    stack.watch_cursors()
+    stack.start_worker()
+    half = len(history.items) // 2
+    stack.send_items(history.items[:half])
+    stack.start_worker(ready=False)
+    stack.send_items(history.items[half:])
+    view = stack.check()
+    assert len(view.active_cases) > 200 and not view.parked
+    report = stack.status()
+    assert (report["degraded"], report["incomplete"]) == (view.degraded, view.incomplete)
+    stack.watch.check()
+
+
+@pytest.mark.parametrize("seed", [s + 1 for s in SEEDS])
+def test_random_history_with_keys_in_many_partitions(make_stack, seed):
+    """As after a growth of the topic: events of one case or agent lie in several partitions, of several workers."""
+    stack = make_stack(partitions={"cases": 4, "agents": 3, "directory": 2})
+    history = History(seed, organizations=3, cases=400)
+    rng = random.Random(seed)
+
+    def choose(role, key):
+        return None if role == "directory" else rng.randrange(stack.topics.partitions[role])
+
+    stack.start_worker(ready=False)
+    stack.start_worker()
+    for at in range(0, len(history.items), 500):
+        stack.send_items(history.items[at : at + 500], choose=choose)
+    stack.check()
+
+
+@pytest.mark.parametrize("seed", [s + 2 for s in SEEDS])
+def test_random_history_in_tiny_batches_and_a_tiny_cache(make_stack, seed):
+    """Batch cuts and caches change nothing."""
+    stack = make_stack(options=["--batch-events", 7, "--cache-bytes", 1 << 20])
+    history = History(seed, organizations=2, cases=150)
+    stack.send_items(history.items)
+    stack.start_worker()
+    stack.check()
+
+
+@pytest.mark.parametrize("seed", [s + 3 for s in SEEDS])
+def test_read_again_from_the_beginning(make_stack, seed):
+    """A second reading of the whole log changes nothing: every event is a duplicate."""
+    stack = make_stack()
+    history = History(seed, organizations=2, cases=150)
+    stack.send_items(history.items)
+    first = stack.start_worker()
+    stack.check()
+    stack.stop_worker(first)
+    before = (stack.active_cases(), stack.agents())
+    # The directory's order is the log's: read again it passes through its own past, so only the others are wound back.
+    stack.database.query(
+        "UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL, last_record_at = NULL, last_record_crc = NULL"
+        " WHERE topic <> %s", (stack.topics.directory,),
+    )  # fmt: skip
+    stack.start_worker()
+    stack.check()
+    assert (stack.active_cases(), stack.agents()) == before
