@@ -18,6 +18,6 @@
 /* No errors: parse digits as config_check.c does. */
 #pragma GCC poison atoi atol atoll atof
 /* Static state: strtok_r, clock_iso, arc4random. */
-#pragma GCC poison strtok asctime ctime gmtime localtime rand srand random srandom drand48 tmpnam mktemp
+#pragma GCC poison strtok asctime ctime gmtime localtime rand srand srandom drand48 tmpnam mktemp
 
 #endif
