@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from support import avro_codec, programs
-from support.kafka import MockBroker, fresh_topics
+from support.kafka import ApacheKafka, MockBroker, fresh_topics
 from support.postgres import Postgres
 from support.stack import Stack
 from support.waiting import PATIENCE
@@ -77,6 +77,28 @@ def mock_stack(postgres, schemas, folder, partitions=None, migrate=True, **optio
             stack.close()
     finally:
         broker.close()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """One Apache Kafka for all; every stack has topics of its own."""
+    broker = ApacheKafka(tmp_path_factory.mktemp("kafka"))
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def make_kafka_stack(postgres, schemas, kafka, tmp_path):
+    """make_kafka_stack(partitions=…, registry=…, options=…): as make_stack, on Apache Kafka, topics made."""
+    with contextlib.ExitStack() as open_stacks:
+
+        def make(partitions=None, **options):
+            topics = fresh_topics(**(partitions or {}))
+            stack = Stack(postgres, kafka, schemas, tmp_path, topics, **options)
+            open_stacks.callback(stack.close)
+            return stack.migrate().create_topics()
+
+        yield make
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import contextlib
 import dataclasses
 import pathlib
+import subprocess
 import uuid
 import zlib
 
 import confluent_kafka
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
+from .postgres import free_port
 from .programs import Program, binary
 from .waiting import PATIENCE, wait_for
 
@@ -214,4 +217,74 @@ class KafkaMissing(RuntimeError):
 
 
 class ApacheKafka(Broker):
-    """Apache Kafka, run by deploy/kafka."""
+    """Apache Kafka, run by deploy/kafka. Its data stay over stop() and start()."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self._admin_client = None
+        self.folder = pathlib.Path(folder)
+        self.port = free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.start()
+
+    def _run(self, *args):
+        done = subprocess.run(
+            [ROOT / "deploy/kafka", *map(str, args)], capture_output=True, text=True, timeout=300 * PATIENCE,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise KafkaMissing(f"deploy/kafka {args[0]} failed: {done.stderr.strip()}")
+
+    def start(self):
+        self._run("start", self.folder, self.port)
+
+    def stop(self):
+        self._producer = self._admin_client = None
+        self._run("stop", self.folder)
+
+    def close(self):
+        self.stop()
+
+    def topic_by_script(self, name, partitions, *config):
+        self._run("topic", self.folder, self.port, name, partitions, *config)
+
+    def _admin(self):
+        if self._admin_client is None:
+            self._admin_client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
+        return self._admin_client
+
+    @staticmethod
+    def _finish(futures):
+        for future in futures.values():
+            future.result(20 * PATIENCE)
+
+    def create_topic(self, name, partitions, compact=False):
+        config = {"cleanup.policy": "compact" if compact else "delete"}
+        self._finish(self._admin().create_topics([NewTopic(name, partitions, 1, config=config)]))
+        wait_for(lambda: self._partitions(name) == partitions, 20, f"topic {name} is there")
+
+    def delete_topic(self, name):
+        self._producer = None
+        self._finish(self._admin().delete_topics([name]))
+        wait_for(lambda: self._partitions(name) == 0, 20, f"topic {name} is gone")
+
+    def grow_topic(self, name, partitions):
+        self._producer = None
+        self._finish(self._admin().create_partitions([NewPartitions(name, partitions)]))
+        wait_for(lambda: self._partitions(name) == partitions, 20, f"topic {name} has grown")
+
+    def _partitions(self, name):
+        found = self._admin().list_topics(timeout=10 * PATIENCE).topics.get(name)
+        return len(found.partitions) if found else 0
+
+    def send_in_transaction(self, records, commit=True):
+        """records as for send(); their control record takes an offset, too."""
+        producer = confluent_kafka.Producer(
+            {"bootstrap.servers": self.bootstrap, "transactional.id": uuid.uuid4().hex, "log_level": 2}
+        )
+        producer.init_transactions(20)
+        producer.begin_transaction()
+        for topic, partition, key, value, headers in records:
+            producer.produce(topic, value, key, partition=partition, headers=list(headers))
+        producer.flush(20)
+        producer.commit_transaction(20) if commit else producer.abort_transaction(20)

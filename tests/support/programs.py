@@ -157,6 +157,20 @@ class Served(Program):
         return sum(v for (n, ls), v in series.items() if n == name and set(labels.items()) <= set(ls))
 
 
+class Api(Served):
+    LISTENING = re.compile(r"listening on (https?://127\.0\.0\.1:\d+)")
+
+    @property
+    def url(self):
+        if not hasattr(self, "_url"):
+            self._url = self.wait_log(self.LISTENING)[1]
+        return self._url
+
+    def active_cases(self, application, user, token, method="GET", **headers):
+        headers = {"Authorization": f"Bearer {token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        return requests.request(method, f"{self.url}/{application}/agents/{user}/activeCases", headers=headers, timeout=10)
+
+
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)(?: (\S+))?(?: # .*)?")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)')
 

@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 
-from . import naive_fold, programs
+from . import naive_fold, programs, tokens
 from .events import key_of
 from .kafka import fresh_topics, partition_of
 from .waiting import Late, wait_for
@@ -44,7 +44,7 @@ class Stack:
         self.registry = registry
         self.options = list(options)
         self.topics = topics or fresh_topics()
-        self.workers = []
+        self.workers = []  # and apis
         self.halted = set()
         self.watch = None
         self.database = postgres.create_database()
@@ -84,6 +84,24 @@ class Stack:
         if ready:
             worker.wait_ready()
         return worker
+
+    def start_api(self, keys, *extra):
+        """The endpoint over this stack's database; keys: tokens.Keys."""
+        argv = [
+            programs.binary("caseview-api"), "--database", self.database.conninfo, "--listen", "127.0.0.1:0",
+            "--admin-listen", "127.0.0.1:0", "--jwks", keys.write(self.folder / f"jwks-{self.number}.json"),
+            "--issuer", tokens.ISSUER, "--audience", tokens.AUDIENCE, "--log-format", "text", *extra,
+        ]  # fmt: skip
+        api = programs.Api(f"api-{self.number}", argv, self.folder)
+        self.workers.append(api)
+        api.wait_ready()
+        return api
+
+    def dev(self, command, *args, **options):
+        """`caseview-dev` with this stack's broker, topics and schemas."""
+        kafka = [*self.kafka(), *self.names(), "--schema-dir", self.schemas.folder]
+        registry = ["--schema-registry", self.registry.url] if self.registry else []
+        return programs.run("caseview-dev", command, *kafka, *registry, *args, **{"check": 0, **options})
 
     def stop_worker(self, worker):
         self.workers.remove(worker)
