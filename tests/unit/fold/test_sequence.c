@@ -185,6 +185,10 @@ static void test_sequence_add_many_cleared_by_a_snapshot_at_its_end(void **state
     assert_int_equal(sequence.many_up_to, 66);
     assert_true(sequence_add(&sequence, 66, true));
     assert_false(sequence_has_missing(&sequence));
+    /* what was lost count of is a first arrival, once: a late end of a case must not be taken for a duplicate */
+    assert_true(sequence_add(&sequence, 65, false));
+    assert_false(sequence_add(&sequence, 65, false));
+    assert_true(sequence_add(&sequence, 2, false));
 }
 
 static void test_sequence_add_splitting_the_32nd_gap_is_many(void **state)
