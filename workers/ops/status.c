@@ -102,32 +102,12 @@ static void print_table(const struct config *config, const struct status_data *d
     }
 }
 
-static enum cv_status open_watermarks(const struct config *config, struct watermarks **out, struct err *err)
-{
-    struct consumer_property *properties = NULL;
-    size_t count = 0;
-    bool named = false;
-    const char *name, *value;
-    while (config_pair(config, "kafka", count, &name, &value)) {
-        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
-        properties[count++] = (struct consumer_property){name, value};
-        named |= strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
-    }
-    enum cv_status status = CV_OK;
-    *out = NULL;
-    if (named)
-        status = watermarks_open(properties, count, out, err);
-    free(properties);
-    return status;
-}
-
-static enum cv_status show(const struct config *config, struct db *db, struct watermarks *watermarks,
-                           struct status_data *data, struct err *err)
+static enum cv_status show(const struct config *config, struct db *db, struct status_data *data, struct err *err)
 {
     struct buf out CV_CLEANUP(buf_done);
     buf_init(&out, OUTPUT_MAX);
     do {
-        enum cv_status status = status_read(config, db, watermarks, data, err);
+        enum cv_status status = status_read(config, db, data, err);
         if (status != CV_OK)
             return status;
         buf_reset(&out);
@@ -162,20 +142,16 @@ int status_main(const struct config *config)
 {
     struct err err = ERR_INIT;
     struct db *db = NULL;
-    struct watermarks *watermarks = NULL;
     struct status_data data = {.arena = arena_new(1u << 16, 64u << 20)};
     char setup[64];
     snprintf(setup, sizeof setup, "SET search_path = gen_%d, pg_catalog", (int)config_int(config, "generation"));
-    enum cv_status status = open_watermarks(config, &watermarks, &err);
+    enum cv_status status = db_open(config_text(config, "database"), "caseview status", setup,
+                                    (int)config_int(config, "connect-timeout-s") * 1000, &db, &err);
     if (status == CV_OK)
-        status = db_open(config_text(config, "database"), "caseview status", setup,
-                         (int)config_int(config, "connect-timeout-s") * 1000, &db, &err);
-    if (status == CV_OK)
-        status = show(config, db, watermarks, &data, &err);
+        status = show(config, db, &data, &err);
     if (status != CV_OK)
         log_error("status: %s%s", err.text, strcmp(err.sqlstate, "42P01") == 0 ? "; run `caseview migrate`" : "");
     int exit_code = exit_code_of(status, config, &data);
-    watermarks_close(watermarks);
     db_close(db);
     free(data.partitions);
     arena_free(data.arena);

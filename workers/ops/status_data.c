@@ -86,25 +86,48 @@ static struct status_partition *find(struct status_data *data, const char *topic
     return NULL;
 }
 
-static void read_ends(const struct config *config, struct watermarks *watermarks, struct status_data *data)
+static enum cv_status read_ends(const struct config *config, const struct consumer_property *properties, size_t count,
+                                struct status_data *data, struct err *err)
 {
-    static const char *const options[] = {"case-topic", "agent-topic", "directory-topic"};
-    for (size_t t = 0; t < ARRAY_LEN(options); t++) {
-        const char *topic = config_text(config, options[t]);
-        struct watermarks_topic *ends;
-        struct err err = ERR_INIT;
-        if (watermarks_read(watermarks, topic, KAFKA_TIMEOUT_MS, &ends, &err) != CV_OK) {
-            snprintf(data->kafka_problem, sizeof data->kafka_problem, "%.250s", err.text);
-            return;
-        }
-        for (int32_t part = 0; part < ends->count; part++) {
-            struct status_partition *partition = find(data, topic, part);
-            if (partition == NULL)
-                partition = add(data, arena_str(data->arena, str_of(topic)), part);
-            partition->end_offset = ends->partitions[part].high;
-        }
-        watermarks_topic_free(ends);
+    const char *topics[] = {config_text(config, "case-topic"), config_text(config, "agent-topic"),
+                            config_text(config, "directory-topic")};
+    struct watermark *ends;
+    size_t end_count;
+    enum cv_status status = watermarks_read(properties, count, topics, ARRAY_LEN(topics), KAFKA_TIMEOUT_MS, &ends,
+                                            &end_count, err);
+    if (status == CV_RETRY) {
+        snprintf(data->kafka_problem, sizeof data->kafka_problem, "%.250s", err->text);
+        return CV_OK;
     }
+    if (status != CV_OK)
+        return status;
+    for (size_t i = 0; i < end_count; i++) {
+        const char *topic = topics[ends[i].topic];
+        struct status_partition *partition = find(data, topic, ends[i].partition);
+        if (partition == NULL)
+            partition = add(data, arena_str(data->arena, str_of(topic)), ends[i].partition);
+        partition->end_offset = ends[i].end;
+    }
+    free(ends);
+    return CV_OK;
+}
+
+static enum cv_status ask_kafka(const struct config *config, struct status_data *data, struct err *err)
+{
+    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = NULL;
+    size_t count = 0;
+    bool named = false;
+    const char *name, *value;
+    while (config_pair(config, "kafka", count, &name, &value)) {
+        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
+        properties[count++] = (struct consumer_property){name, value};
+        named |= strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
+    }
+    if (named)
+        return read_ends(config, properties, count, data, err);
+    snprintf(data->kafka_problem, sizeof data->kafka_problem,
+             "no broker was named (--kafka bootstrap.servers=HOST:PORT)");
+    return CV_OK;
 }
 
 /* The lag while a partition has one; a cursor beyond the end is the worker's to notice. */
@@ -126,8 +149,7 @@ static void judge(struct status_data *data)
     }
 }
 
-enum cv_status status_read(const struct config *config, struct db *db, struct watermarks *watermarks,
-                           struct status_data *out_data, struct err *err)
+enum cv_status status_read(const struct config *config, struct db *db, struct status_data *out_data, struct err *err)
 {
     struct arena *arena = out_data->arena;
     free(out_data->partitions);
@@ -141,11 +163,9 @@ enum cv_status status_read(const struct config *config, struct db *db, struct wa
         status = read_cursors(db, &args, out_data, err);
     if (status != CV_OK)
         return status;
-    if (watermarks != NULL)
-        read_ends(config, watermarks, out_data);
-    else
-        snprintf(out_data->kafka_problem, sizeof out_data->kafka_problem,
-                 "no broker was named (--kafka bootstrap.servers=HOST:PORT)");
+    status = ask_kafka(config, out_data, err);
+    if (status != CV_OK)
+        return status;
     judge(out_data);
     return CV_OK;
 }

@@ -31,8 +31,12 @@ struct status_data {
     bool healthy;            /* every partition is live, read to its end or at most a minute behind */
 };
 
-/* Reads everything anew; out_data->arena is the caller's and is reset. watermarks NULL: ends stay unknown. */
-enum cv_status status_read(const struct config *config, struct db *db, struct watermarks *watermarks,
-                           struct status_data *out_data, struct err *err) CV_MUST_CHECK;
+/*
+ * Reads everything anew; out_data->arena is the caller's and is reset, out_data->partitions is the caller's to free().
+ * Without a broker among the kafka properties, or without its answer, the ends stay unknown. CV_OK, CV_RETRY or
+ * CV_FATAL (a kafka property is wrong).
+ */
+enum cv_status status_read(const struct config *config, struct db *db, struct status_data *out_data,
+                           struct err *err) CV_MUST_CHECK;
 
 #endif
