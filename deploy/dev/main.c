@@ -1,0 +1,92 @@
+/* caseview-dev: a platform in a box, for trying and testing Caseview. Never part of the production package. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "caseview/config.h"
+#include "caseview/fetch.h"
+#include "caseview/log.h"
+#include "caseview/stop.h"
+#include "deploy/dev/broker.h"
+#include "deploy/dev/options.h"
+#include "deploy/dev/produce.h"
+#include "deploy/dev/simulate.h"
+#include "deploy/dev/token.h"
+
+#ifndef CASEVIEW_VERSION
+#define CASEVIEW_VERSION "0.1.0"
+#endif
+
+static const struct command {
+    const char *name;
+    unsigned scope;
+    int (*run)(struct config *config);
+    const char *usage;
+} commands[] = {
+    {"broker", SCOPE_DEV_BROKER, broker_main,
+     "caseview-dev broker [OPTION…]: a Kafka broker in memory; prints its bootstrap.servers"},
+    {"produce", SCOPE_DEV_PRODUCE, produce_main,
+     "caseview-dev produce [OPTION…] FILE: events from JSON lines into Kafka (- is standard input)"},
+    {"simulate", SCOPE_DEV_SIMULATE, simulate_main,
+     "caseview-dev simulate [OPTION…]: believable organizations at work, into Kafka or as JSON lines"},
+    {"token", SCOPE_DEV_TOKEN, token_main,
+     "caseview-dev token [OPTION…]: keys, their public set, and a signed token on standard output"},
+};
+
+static int usage(FILE *out, int code)
+{
+    fputs("usage: caseview-dev COMMAND [OPTION…]\n\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "  %s\n", commands[i].usage);
+    fputs("\ncaseview-dev COMMAND --help lists the options of a command. caseview-dev --version prints the version.\n",
+          out);
+    return code;
+}
+
+static void start_logging(const struct config *config)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    enum log_level level = LOG_LEVEL_INFO;
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+        if (strcmp(config_text(config, "log-level"), levels[i]) == 0)
+            level = (enum log_level)i;
+    const char *format = config_text(config, "log-format");
+    bool text = format ? strcmp(format, "text") == 0 : isatty(STDERR_FILENO);
+    log_init("caseview-dev", level, text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    const struct option_def *const tables[] = {caseview_options, dev_options, NULL};
+    struct config *config;
+    struct err err = ERR_INIT;
+    if (config_load(tables, command->scope, argc, argv, environ, &config, &err) != CV_OK) {
+        fprintf(stderr, "caseview-dev %s: %s\n", command->name, err.text);
+        return CV_EXIT_USAGE;
+    }
+    int code = CV_EXIT_OK;
+    if (config_wants_help(config)) {
+        config_help(stdout, tables, command->scope, command->usage);
+    } else {
+        start_logging(config);
+        stop_init();
+        fetch_global_init();
+        code = command->run(config);
+    }
+    config_free(config);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    if (strcmp(word, "--version") == 0) {
+        puts("caseview-dev " CASEVIEW_VERSION);
+        return CV_EXIT_OK;
+    }
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        return usage(stdout, CV_EXIT_OK);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(word, commands[i].name) == 0)
+            return run(&commands[i], argc - 2, argv + 2);
+    return usage(stderr, CV_EXIT_USAGE);
+}

@@ -1,0 +1,189 @@
+#include "deploy/dev/simulate_world.h"
+
+#include <stdio.h>
+
+#include "caseview/clock.h"
+#include "deploy/dev/simulate_directory.h"
+
+#define DAY_US      INT64_C(86400000000)
+#define HOUR_US     INT64_C(3600000000)
+#define START_US    INT64_C(1712815200000000) /* 2024-04-11T06:00:00Z, before the doors open */
+#define AGENT_TRIES 8
+
+/* How busy each hour is, in percent of the busiest. */
+static const uint8_t busy_hours[24] = {3,  2,  2,  2,  3,  5,  10, 30, 70, 95, 100, 95,
+                                       75, 80, 90, 85, 70, 45, 25, 15, 10, 8,  6,   4};
+
+void world_text(json_t *object, const char *key, const char *text)
+{
+    json_object_set_new_nocheck(object, key, text ? json_string_nocheck(text) : json_null());
+}
+
+void world_int(json_t *object, const char *key, int64_t number)
+{
+    json_object_set_new_nocheck(object, key, json_integer(number));
+}
+
+void world_set(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new_nocheck(object, key, value);
+}
+
+enum cv_status world_put(struct world *world, const struct world_event *event, struct err *err)
+{
+    char event_id[UUID_TEXT_LEN + 1];
+    random_uuid(&world->random, event_id);
+    json_t *value = json_object();
+    world_text(value, "eventId", event_id);
+    world_text(value, "organizationId", event->organization->id);
+    world_text(value, event->id_field, event->id);
+    world_int(value, event->number_field, event->number);
+    world_int(value, "occurredAt", world->now_us);
+    if (event->actor)
+        world_set(value, "actor", json_incref(event->actor));
+    json_t *payload = json_object();
+    world_set(payload, event->type, event->payload);
+    world_set(value, "payload", payload);
+    json_t *json = json_object();
+    world_text(json, "topic", event->topic);
+    world_set(json, "value", value);
+    enum cv_status status = sink_put(world->sink, json, err);
+    json_decref(json);
+    return status;
+}
+
+void world_tick(struct world *world, int64_t mean_us)
+{
+    if (world->wall_clock) {
+        world->now_us = clock_wall_us();
+        return;
+    }
+    if (mean_us > HOUR_US)
+        mean_us = HOUR_US;
+    world->now_us += 1 + random_below(&world->random, (uint32_t)(2 * mean_us / 1000 + 1)) * INT64_C(1000);
+    world->now_us += random_below(&world->random, 1000);
+}
+
+uint32_t world_busy_percent(const struct world *world)
+{
+    return world->wall_clock ? 100 : busy_hours[world->now_us % DAY_US / HOUR_US];
+}
+
+static void init_list(struct organization *organization, enum entity_kind kind, uint32_t count)
+{
+    struct entity_list *list = &organization->lists[kind];
+    list->items = cv_zalloc(count * sizeof *list->items);
+    list->count = count;
+}
+
+/* Which entity the index-th of a kind belongs to. */
+static struct entity *parent_of(const struct organization *organization, enum entity_kind kind, uint32_t index)
+{
+    static const uint8_t per_unit[ENTITY_APPLICATION + 1] = {[ENTITY_INBOX] = WORLD_INBOXES,
+                                                             [ENTITY_WORKSTATION] = WORLD_WORKSTATIONS,
+                                                             [ENTITY_WORKSPACE] = WORLD_WORKSPACES};
+    if (kind == ENTITY_SERVICE_TYPE)
+        return &organization->lists[ENTITY_SERVICE_CATEGORY].items[index / (WORLD_TYPES / WORLD_CATEGORIES)];
+    return per_unit[kind] ? &organization->lists[ENTITY_UNIT].items[index / per_unit[kind]] : NULL;
+}
+
+static void init_organization(struct world *world, struct organization *organization, uint32_t agents)
+{
+    static const uint32_t counts[ENTITY_APPLICATION + 1] = {
+        [ENTITY_UNIT] = WORLD_UNITS,
+        [ENTITY_SERVICE_CATEGORY] = WORLD_CATEGORIES,
+        [ENTITY_SERVICE_TYPE] = WORLD_TYPES,
+        [ENTITY_INBOX] = WORLD_UNITS * WORLD_INBOXES,
+        [ENTITY_WORKSTATION] = WORLD_UNITS * WORLD_WORKSTATIONS,
+        [ENTITY_WORKSPACE] = WORLD_UNITS * WORLD_WORKSPACES,
+        [ENTITY_CUSTOMER] = WORLD_CUSTOMERS,
+        [ENTITY_APPLICATION] = WORLD_APPLICATIONS,
+    };
+    random_uuid(&world->random, organization->id);
+    random_uuid(&world->random, organization->data_table_id);
+    for (enum entity_kind kind = ENTITY_UNIT; kind <= ENTITY_APPLICATION; kind++) {
+        init_list(organization, kind, kind == ENTITY_USER ? agents : counts[kind]);
+        struct entity_list *list = &organization->lists[kind];
+        for (uint32_t i = 0; i < list->count; i++)
+            directory_init_entity(world, organization, &list->items[i], kind, i, parent_of(organization, kind, i));
+    }
+    organization->next_customer = WORLD_INITIAL_CUSTOMERS;
+    organization->agent_count = agents;
+    organization->agents = cv_zalloc(agents * sizeof *organization->agents);
+    for (uint32_t i = 0; i < agents; i++) {
+        struct agent *agent = &organization->agents[i];
+        agent->organization = organization;
+        agent->user = &organization->lists[ENTITY_USER].items[i];
+        agent->actor = json_object();
+        world_text(agent->actor, "kind", "User");
+        world_text(agent->actor, "userId", agent->user->id);
+    }
+}
+
+struct world *world_new(const struct world_options *options, struct sink *sink)
+{
+    struct world *world = cv_zalloc(sizeof *world);
+    random_seed(&world->random, options->seed);
+    world->sink = sink;
+    world->wall_clock = options->wall_clock;
+    world->now_us = options->wall_clock ? clock_wall_us() : START_US;
+    world->organization_count = options->organizations;
+    world->organizations = cv_zalloc(options->organizations * sizeof *world->organizations);
+    for (uint32_t i = 0; i < options->organizations; i++)
+        init_organization(world, &world->organizations[i], options->agents);
+    return world;
+}
+
+static void free_organization(struct organization *organization)
+{
+    for (uint32_t i = 0; i < organization->agent_count; i++)
+        json_decref(organization->agents[i].actor);
+    free(organization->agents);
+    for (int kind = ENTITY_UNIT; kind <= ENTITY_APPLICATION; kind++) {
+        for (uint32_t i = 0; i < organization->lists[kind].count; i++) {
+            free(organization->lists[kind].items[i].picture);
+            json_decref(organization->lists[kind].items[i].ref);
+        }
+        free(organization->lists[kind].items);
+    }
+}
+
+void world_free(struct world *world)
+{
+    if (!world)
+        return;
+    for (uint32_t i = 0; i < world->organization_count; i++)
+        free_organization(&world->organizations[i]);
+    free(world->organizations);
+    free(world);
+}
+
+struct organization *world_organization(struct world *world)
+{
+    return &world->organizations[random_below(&world->random, world->organization_count)];
+}
+
+struct entity *world_entity(struct world *world, struct organization *organization, enum entity_kind kind)
+{
+    struct entity_list *list = &organization->lists[kind];
+    return &list->items[random_below(&world->random, list->count)];
+}
+
+struct entity *world_of_unit(struct world *world, struct organization *organization, enum entity_kind kind,
+                             const struct entity *unit)
+{
+    struct entity_list *list = &organization->lists[kind];
+    uint32_t per_unit = list->count / WORLD_UNITS;
+    return &list->items[unit->index * per_unit + random_below(&world->random, per_unit)];
+}
+
+struct agent *world_agent_in(struct world *world, struct organization *organization, const struct entity *unit)
+{
+    struct agent *agent = NULL;
+    for (int i = 0; i < AGENT_TRIES; i++) {
+        agent = &organization->agents[random_below(&world->random, organization->agent_count)];
+        if (agent->unit == unit && world_has_workspaces(agent))
+            break;
+    }
+    return agent;
+}
