@@ -2,7 +2,7 @@
  * consumer_fixture.h: a Kafka for the consumer's tests, and a member of the group that checks what it is given.
  *
  * Without CASEVIEW_TEST_KAFKA it is librdkafka's mock cluster in this process; with it (HOST:PORT) a real broker, on
- * topics and a group of the test's own. Every wait has a deadline; a wait that fails ends the test.
+ * topics and a group of the test's own. Every wait has a deadline_; a wait that fails ends the test.
  */
 #ifndef CONSUMER_FIXTURE_H
 #define CONSUMER_FIXTURE_H
@@ -59,6 +59,8 @@ static inline struct fixture *fixture_open(int partitions)
         assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", real, text, sizeof text), RD_KAFKA_CONF_OK);
     assert_int_equal(rd_kafka_conf_set(conf, "linger.ms", "2", text, sizeof text), RD_KAFKA_CONF_OK);
     assert_int_equal(rd_kafka_conf_set(conf, "log_level", "2", text, sizeof text), RD_KAFKA_CONF_OK);
+    assert_int_equal(rd_kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "300", text, sizeof text),
+                     RD_KAFKA_CONF_OK);
     f->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     assert_non_null(f->rk);
     if (real) {
@@ -162,6 +164,8 @@ static inline void fixture_close(struct fixture *f)
 /* Appends n records whose value is their offset's decimal, given that the partition holds `from` already. */
 static inline void produce(struct fixture *f, enum topic topic, int partition, int64_t from, int n)
 {
+    int64_t give_up = clock_mono_ms() + WAIT_MS;
+
     for (int i = 0; i < n; i++) {
         char value[32], key[16];
         int length = snprintf(value, sizeof value, "%lld", (long long)(from + i));
@@ -171,9 +175,10 @@ static inline void produce(struct fixture *f, enum topic topic, int partition, i
             code = rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[topic]), RD_KAFKA_V_PARTITION(partition),
                                      RD_KAFKA_V_VALUE(value, (size_t)length), RD_KAFKA_V_KEY(key, (size_t)key_length),
                                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
-            if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            /* The queue is full, or the producer has not heard of a new partition yet. */
+            if (code)
                 rd_kafka_poll(f->rk, 10);
-        } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL);
+        } while (code && clock_mono_ms() < give_up);
         assert_int_equal(code, 0);
     }
     assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
@@ -298,16 +303,16 @@ void wait_readable(int fd, int timeout_ms)
 }
 
 /* Turns of all members until the condition holds; m, n and what the condition names come from the caller's scope. */
-#define UNTIL(condition, ...)                                                                        \
-    do {                                                                                             \
-        struct member *members[] = {__VA_ARGS__};                                                    \
-        int64_t deadline = clock_mono_ms() + WAIT_MS;                                                \
-        while (!(condition)) {                                                                       \
-            for (size_t i_ = 0; i_ < ARRAY_LEN(members); i_++)                                       \
-                turn(members[i_], ARRAY_LEN(members) > 1 ? 5 : 20, 512);                             \
-            if (clock_mono_ms() > deadline)                                                          \
-                fail_msg("waited too long for: %s (last error: %s)", #condition, members[0]->error); \
-        }                                                                                            \
+#define UNTIL(condition, ...)                                                                         \
+    do {                                                                                              \
+        struct member *members_[] = {__VA_ARGS__};                                                    \
+        int64_t deadline_ = clock_mono_ms() + WAIT_MS;                                                \
+        while (!(condition)) {                                                                        \
+            for (size_t i_ = 0; i_ < ARRAY_LEN(members_); i_++)                                       \
+                turn(members_[i_], ARRAY_LEN(members_) > 1 ? 5 : 20, 512);                            \
+            if (clock_mono_ms() > deadline_)                                                          \
+                fail_msg("waited too long for: %s (last error: %s)", #condition, members_[0]->error); \
+        }                                                                                             \
     } while (0)
 
 /* Turns of the member for a while: for what must not happen. */

@@ -103,7 +103,7 @@ enum cv_status consumer_partition_count(struct consumer *consumer, enum topic to
                                         struct err *err) CV_MUST_CHECK;
 /*
  * True when the topic's cleanup.policy has `compact`; CV_RETRY: unknown. Needs the right to describe the topic's
- * configuration. A cluster without that request (librdkafka's mock) compacts nothing.
+ * configuration. Ask only when the answer matters: librdkafka's mock cluster never answers.
  */
 enum cv_status consumer_is_compacted(struct consumer *consumer, enum topic topic, int timeout_ms, bool *out_compacted,
                                      struct err *err) CV_MUST_CHECK;

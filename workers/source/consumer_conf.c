@@ -7,20 +7,20 @@
 static const struct fixed_property {
     const char *name;
     const char *value; /* NULL: comes from an option or stays at the library's default */
-    bool group_only;
+    bool group_only;   /* means nothing to a client that only asks */
     const char *why;
 } fixed_properties[] = {
-    {"enable.auto.commit", "false", false, "positions are kept in the database"},
+    {"enable.auto.commit", "false", true, "positions are kept in the database"},
     {"auto.commit.enable", NULL, false, "positions are kept in the database"},
-    {"enable.auto.offset.store", "false", false, "positions are kept in the database"},
+    {"enable.auto.offset.store", "false", true, "positions are kept in the database"},
     {"offset.store.method", NULL, false, "positions are kept in the database"},
     {"isolation.level", "read_committed", false, "aborted records must not be folded"},
-    {"auto.offset.reset", "error", false, "a position that is out of range must never be replaced by a guess"},
-    {"enable.partition.eof", "true", false, "the end of a partition moves its cursor"},
+    {"auto.offset.reset", "error", true, "a position that is out of range must never be replaced by a guess"},
+    {"enable.partition.eof", "true", true, "the end of a partition moves its cursor"},
     {"group.protocol", NULL, false, "the classic protocol is the one Caseview is tested with"},
     {"group.id", NULL, true, "set it with --group-id"},
     {"group.instance.id", NULL, true, "set it with --group-instance-id"},
-    {"log.queue", "true", false, "the library's log goes through Caseview's"},
+    {"log.queue", "true", true, "the library's log goes through Caseview's"},
     {"enabled_events", NULL, false, "events are handled by Caseview"},
 };
 
@@ -87,7 +87,7 @@ static enum cv_status set_ours(rd_kafka_conf_t *conf, bool in_group, struct err 
     }
     for (size_t i = 0; i < ARRAY_LEN(fixed_properties); i++) {
         const struct fixed_property *p = &fixed_properties[i];
-        if (p->value && set(conf, p->name, p->value, err) != CV_OK)
+        if (p->value && (in_group || !p->group_only) && set(conf, p->name, p->value, err) != CV_OK)
             return CV_FATAL;
     }
     return CV_OK;

@@ -122,6 +122,7 @@ void consumer_on_error(rd_kafka_t *rk, int code, const char *reason, void *opaqu
     char text[512];
     rd_kafka_resp_err_t cause = rd_kafka_fatal_error(rk, text, sizeof text);
     char *line;
+    consumer_lose_all(consumer); /* librdkafka revokes nothing by itself until it is closed */
     if (asprintf(&line, "%s: %s", rd_kafka_err2name(cause), text) >= 0)
         consumer_push(consumer, CONSUMER_FATAL, TOPIC_COUNT, -1, line);
 }

@@ -104,12 +104,23 @@ void consumer_send_commits(struct consumer *consumer);
 void consumer_on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
 void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
                            void *opaque);
+/* As if the group had taken all away and given it to others: the client is dead. */
+void consumer_lose_all(struct consumer *consumer);
 bool consumer_is_cooperative(const struct consumer *consumer);
 
 /* consumer_position.c */
 void consumer_start_wanted(struct consumer *consumer);
 /* Starts it once more where it stands, after delay_ms. */
 void consumer_start_again(struct consumer *consumer, struct consumer_partition *p, int delay_ms);
+
+/*
+ * consumer_query.c. which: RD_KAFKA_OFFSET_BEGINNING or _END, of all partitions of the list at once; each element then
+ * has its offset or its err.
+ */
+rd_kafka_resp_err_t consumer_ask_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int64_t which,
+                                         int timeout_ms) CV_MUST_CHECK;
+enum cv_status consumer_first_offset(struct consumer *consumer, enum topic topic, int32_t partition, int timeout_ms,
+                                     int64_t *out_low, struct err *err) CV_MUST_CHECK;
 
 /* NULL when the topic has no such partition as far as we know. */
 struct consumer_partition *consumer_find(struct consumer *consumer, enum topic topic, int32_t partition);

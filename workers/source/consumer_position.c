@@ -179,9 +179,7 @@ enum cv_status consumer_position(struct consumer *consumer, enum topic topic, in
         return CV_RETRY;
     }
     if (next_offset == CONSUMER_BEGINNING) {
-        int64_t high;
-        enum cv_status status = consumer_watermarks(consumer, topic, partition, LOW_TIMEOUT_MS, &next_offset, &high,
-                                                    err);
+        enum cv_status status = consumer_first_offset(consumer, topic, partition, LOW_TIMEOUT_MS, &next_offset, err);
         if (status != CV_OK)
             return status;
     }

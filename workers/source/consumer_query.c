@@ -1,3 +1,4 @@
+#include "caseview/clock.h"
 #include "workers/source/consumer_internal.h"
 
 static enum cv_status refused(struct err *err, const char *topic, const char *what, const char *text)
@@ -6,18 +7,63 @@ static enum cv_status refused(struct err *err, const char *topic, const char *wh
     return CV_RETRY;
 }
 
+/*
+ * rd_kafka_query_watermark_offsets() would be the call for this, but it waits without end for a leader that is away
+ * (2.0.2). This one keeps its time-out and passes the two special times on to the broker as they are.
+ */
+rd_kafka_resp_err_t consumer_ask_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int64_t which,
+                                         int timeout_ms)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        list->elems[i].offset = which;
+        list->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(rk, list, timeout_ms);
+    for (int i = 0; !code && i < list->cnt; i++)
+        if (!list->elems[i].err && list->elems[i].offset < 0)
+            list->elems[i].err = RD_KAFKA_RESP_ERR__BAD_MSG;
+    return code;
+}
+
+static enum cv_status ask_one(struct consumer *consumer, enum topic topic, int32_t partition, int64_t which,
+                              int64_t deadline_ms, int64_t *out_offset, struct err *err)
+{
+    const char *name = consumer->topics[topic].name;
+    int64_t left_ms = deadline_ms - clock_mono_ms();
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, name, partition);
+    rd_kafka_resp_err_t code = consumer_ask_offsets(consumer->rk, list, which, left_ms > 0 ? (int)left_ms : 0);
+    int64_t offset = one->offset;
+
+    if (!code)
+        code = one->err;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code) {
+        err_set(err, "kafka topic %s [%d]: %s offset: %s", name, partition,
+                which == RD_KAFKA_OFFSET_BEGINNING ? "first" : "end", rd_kafka_err2str(code));
+        return CV_RETRY;
+    }
+    *out_offset = offset;
+    return CV_OK;
+}
+
+enum cv_status consumer_first_offset(struct consumer *consumer, enum topic topic, int32_t partition, int timeout_ms,
+                                     int64_t *out_low, struct err *err)
+{
+    return ask_one(consumer, topic, partition, RD_KAFKA_OFFSET_BEGINNING, clock_mono_ms() + timeout_ms, out_low, err);
+}
+
 enum cv_status consumer_watermarks(struct consumer *consumer, enum topic topic, int32_t partition, int timeout_ms,
                                    int64_t *out_low, int64_t *out_high, struct err *err)
 {
-    const char *name = consumer->topics[topic].name;
-    int64_t low, high;
-    /* The end is the last stable one, since the question carries our isolation level. */
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(consumer->rk, name, partition, &low, &high, timeout_ms);
+    int64_t deadline_ms = clock_mono_ms() + timeout_ms, low, high;
+    enum cv_status status = ask_one(consumer, topic, partition, RD_KAFKA_OFFSET_BEGINNING, deadline_ms, &low, err);
 
-    if (code) {
-        err_set(err, "kafka topic %s [%d]: first and end offset: %s", name, partition, rd_kafka_err2str(code));
-        return CV_RETRY;
-    }
+    /* The end is the last stable one, since the question carries our isolation level. */
+    if (status == CV_OK)
+        status = ask_one(consumer, topic, partition, RD_KAFKA_OFFSET_END, deadline_ms, &high, err);
+    if (status != CV_OK)
+        return status;
     *out_low = low;
     *out_high = high;
     return CV_OK;
@@ -70,14 +116,6 @@ static enum cv_status read_policy(rd_kafka_event_t *event, const char *name, boo
 
     if (!event)
         return refused(err, name, "configuration", "no answer");
-    /*
-     * Every Kafka since 0.11 answers this request; one that does not know it is librdkafka's mock cluster, which keeps
-     * all records.
-     */
-    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE) {
-        *out_compacted = false;
-        return CV_OK;
-    }
     if (rd_kafka_event_error(event))
         return refused(err, name, "configuration", rd_kafka_event_error_string(event));
     const rd_kafka_DescribeConfigs_result_t *result = rd_kafka_event_DescribeConfigs_result(event);

@@ -66,6 +66,33 @@ static void give_up(struct consumer *consumer, const rd_kafka_topic_partition_li
     rd_kafka_topic_partition_list_destroy(ours);
 }
 
+/* Not when nothing of it is the caller's any more, and not while closing. */
+static void tell_before_revoke(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool lost)
+{
+    bool any = false;
+
+    for (int i = 0; i < list->cnt && !any; i++) {
+        enum topic topic = consumer_topic_of(consumer, list->elems[i].topic);
+        const struct consumer_partition *p = consumer_find(consumer, topic, list->elems[i].partition);
+        any = p && p->owned;
+    }
+    if (any && !consumer->closing)
+        consumer->before_revoke(consumer->context, lost, lost ? 0 : REVOKE_BUDGET_MS);
+}
+
+void consumer_lose_all(struct consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+
+    for (enum topic t = 0; t < TOPIC_COUNT; t++)
+        for (int32_t i = 0; i < consumer->topics[t].count; i++)
+            if (consumer->topics[t].partitions[i].owned)
+                rd_kafka_topic_partition_list_add(list, consumer->topics[t].name, i);
+    tell_before_revoke(consumer, list, true);
+    give_up(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
                            void *opaque)
 {
@@ -75,10 +102,8 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_to
         on_assign(consumer, list);
         return;
     }
-    if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && !consumer->closing && list->cnt > 0) {
-        bool lost = rd_kafka_assignment_lost(rk);
-        consumer->before_revoke(consumer->context, lost, lost ? 0 : REVOKE_BUDGET_MS);
-    }
+    if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        tell_before_revoke(consumer, list, rd_kafka_assignment_lost(rk));
     consumer_send_commits(consumer);
     if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
         give_up(consumer, list);
