@@ -1,11 +1,13 @@
 """The command line, the roles in the database and the operators' port (contract, sections 5 and 6)."""
 
+import json
 import re
 import time
 
 import psycopg2
 import pytest
 
+from conftest import mock_stack
 from support import events, programs
 from support.postgres import free_port
 from support.waiting import wait_for
@@ -68,7 +70,7 @@ def test_wrong_usage_is_one_line_and_exit_2(name):
 
 @pytest.mark.parametrize(
     "lines,named",
-    [("gap-alarm-s = many", "gap-alarm-s"), ("colour = blue", "colour"), ("just words", "just words"), ("jwks-refresh-s = 1", "jwks-refresh-s")],
+    [("gap-alarm-s = many", "gap-alarm-s"), ("colour = blue", "colour"), ("just words", ":3"), ("jwks-refresh-s = 1", "jwks-refresh-s")],
 )  # fmt: skip
 def test_wrong_line_of_the_file(tmp_path, lines, named):
     file = tmp_path / "caseview.conf"
@@ -229,8 +231,6 @@ def test_worker_needs_only_its_role(make_stack):
 
 @pytest.fixture(scope="module")
 def served(postgres, schemas, tmp_path_factory):
-    from conftest import mock_stack
-
     with mock_stack(postgres, schemas, tmp_path_factory.mktemp("served")) as stack:
         stack.start_worker()
         stack.send(events.queued(events.guid(), events.guid()))
@@ -248,7 +248,8 @@ def test_live_and_ready(served):
 def test_ready_says_why_not(make_stack):
     stack = make_stack(migrate=False)
     worker = stack.start_worker(ready=False)
-    answer = wait_for(lambda: worker.get("/ready"), 10, "/ready answers")
+    worker.wait_log("admin port")
+    answer = worker.get("/ready")
     assert answer.status_code == 503 and len(answer.text.strip().splitlines()) == 1
     assert worker.get("/live").status_code == 200
 
@@ -293,8 +294,6 @@ def test_status_without_kafka_is_not_healthy(served):
 
 
 def test_log_as_json(make_stack):
-    import json
-
     stack = make_stack(options=["--log-format", "json"])
     worker = stack.start_worker(ready=False)
     found = worker.wait_log(r"127\.0\.0\.1:(\d+)")

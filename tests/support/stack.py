@@ -70,15 +70,18 @@ class Stack:
     def start_worker(self, *extra, instance=None, ready=True, properties=()):
         # The mock cluster gives a group a few seconds anyway; frozen and killed members should cost no more than they must.
         kafka = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500, **dict(properties)}
-        argv = [
-            programs.binary("caseview"), "worker", "--database", self.database.conninfo, *self.kafka(**kafka),
-            *self.names(), "--schema-dir", self.schemas.folder, "--admin-listen", "127.0.0.1:0",
-            "--log-format", "text", *self.options, *extra,
-        ]  # fmt: skip
+        given = {
+            "--database": self.database.conninfo, "--schema-dir": self.schemas.folder, "--admin-listen": "127.0.0.1:0",
+            "--log-format": "text",
+        }  # fmt: skip
         if self.registry:
-            argv += ["--schema-registry", self.registry.url]
+            given["--schema-registry"] = self.registry.url
         if instance:
-            argv += ["--group-instance-id", instance]
+            given["--group-instance-id"] = instance
+        chosen = [*self.options, *extra]
+        given.update(zip(chosen[::2], chosen[1::2], strict=True))
+        argv = [programs.binary("caseview"), "worker", *self.kafka(**kafka), *self.names()]
+        argv += [item for pair in given.items() for item in pair]
         worker = programs.Served(f"worker-{self.number}-{next(self.worker_numbers)}", argv, self.folder)
         self.workers.append(worker)
         if ready:
