@@ -11,7 +11,7 @@
 #include "caseview/err.h"
 
 /* A schema's text, and its canonical form, may be this long. */
-#define SCHEMA_MAX_BYTES (4u << 20)
+#define SCHEMA_MAX_BYTES (1u << 20)
 
 /* Deeper schemas are refused: every later walk is recursive. */
 #define SCHEMA_MAX_DEPTH 512

@@ -1,0 +1,181 @@
+/*
+ * decode_fixture.h: writes Avro bytes by hand and decodes them, for the tests of this folder.
+ */
+#ifndef CASEVIEW_TESTS_DECODE_FIXTURE_H
+#define CASEVIEW_TESTS_DECODE_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "caseview/buf.h"
+#include "workers/source/decode.h"
+#include "workers/source/fingerprint.h"
+#include "workers/source/schemas.h"
+
+#define SCHEMA_FOLDER CASEVIEW_SOURCE_DIR "/schemas/avro"
+
+#define EVENT_ID "0b6e2f3a-1111-4a5b-8c9d-000000000001"
+#define ORG_ID   "0b6e2f3a-2222-4a5b-8c9d-000000000002"
+#define ID       "0b6e2f3a-3333-4a5b-8c9d-00000000abcd"
+#define UNIT_ID  "0b6e2f3a-4444-4a5b-8c9d-000000000004"
+#define OTHER_ID "0b6e2f3a-5555-4a5b-8c9d-000000000005"
+#define SOME_DAY INT64_C(1712834018008222)
+
+static inline void put_long(struct buf *out, int64_t number)
+{
+    uint64_t n = (uint64_t)number << 1 ^ (uint64_t)(number >> 63);
+    for (; n > 0x7f; n >>= 7)
+        buf_byte(out, (char)(n | 0x80));
+    buf_byte(out, (char)n);
+}
+
+static inline void put_bytes(struct buf *out, const void *data, size_t len)
+{
+    put_long(out, (int64_t)len);
+    buf_append(out, data, len);
+}
+
+static inline void put_text(struct buf *out, const char *text)
+{
+    put_bytes(out, text, strlen(text));
+}
+
+static inline void put_float(struct buf *out, float number)
+{
+    buf_append(out, &number, sizeof number);
+}
+
+/* eventId … actor of a case or agent event, as the contract's files order them. */
+static inline void put_envelope(struct buf *out, int64_t sequence)
+{
+    put_text(out, EVENT_ID);
+    put_text(out, ORG_ID);
+    put_text(out, ID);
+    put_long(out, sequence);
+    put_long(out, SOME_DAY);
+    put_long(out, 0); /* no actor */
+}
+
+static inline uint64_t fingerprint_of_file(const char *path)
+{
+    static char text[1 << 16];
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    size_t len = fread(text, 1, sizeof text, file);
+    fclose(file);
+    uint64_t fingerprint;
+    assert_int_equal(fingerprint_of((struct str){text, len}, &fingerprint, NULL), CV_OK);
+    return fingerprint;
+}
+
+static inline void put_frame(struct buf *out, uint64_t fingerprint)
+{
+    buf_append(out, "\xc3\x01", 2);
+    for (int i = 0; i < 8; i++)
+        buf_byte(out, (char)(fingerprint >> (8 * i)));
+}
+
+static const char *const topic_files[TOPIC_COUNT] = {
+    [TOPIC_CASES] = SCHEMA_FOLDER "/case-event.avsc",
+    [TOPIC_AGENTS] = SCHEMA_FOLDER "/agent-event.avsc",
+    [TOPIC_DIRECTORY] = SCHEMA_FOLDER "/directory-event.avsc",
+};
+
+/* A decoder over a folder of schemas, and the outcome of its last record. */
+struct fixture {
+    struct schemas *schemas;
+    struct arena *arena;
+    struct buf value; /* the record being written */
+    struct event event;
+    enum park_reason reason;
+    struct err err;
+};
+
+static inline void fixture_open(struct fixture *fixture, const char *folder, const char *registry)
+{
+    *fixture = (struct fixture){.arena = arena_new(1 << 16, DECODE_ARENA_MAX)};
+    buf_init(&fixture->value, 4 << 20);
+    enum cv_status status = schemas_open(folder, registry, &fixture->schemas, &fixture->err);
+    if (status != CV_OK)
+        fail_msg("schemas_open: %s", fixture->err.text);
+}
+
+static inline void fixture_close(struct fixture *fixture)
+{
+    schemas_close(fixture->schemas);
+    arena_free(fixture->arena);
+    buf_done(&fixture->value);
+}
+
+/* Begins a record of a topic in the contract's own schema. */
+static inline struct buf *fixture_begin(struct fixture *fixture, enum topic topic)
+{
+    static uint64_t fingerprints[TOPIC_COUNT];
+    if (!fingerprints[topic])
+        fingerprints[topic] = fingerprint_of_file(topic_files[topic]);
+    buf_reset(&fixture->value);
+    put_frame(&fixture->value, fingerprints[topic]);
+    return &fixture->value;
+}
+
+static inline enum cv_status fixture_decode(struct fixture *fixture, enum topic topic, struct str key, struct str value)
+{
+    struct record record = {.topic = topic, .key = key, .value = value};
+    arena_reset(fixture->arena);
+    fixture->reason = PARK_NONE;
+    fixture->err.text[0] = '\0';
+    return decode_record(fixture->schemas, &record, fixture->arena, &fixture->event, &fixture->reason, &fixture->err);
+}
+
+/* What was written, in a block of its own size, so that a sanitizer sees every byte read too many. */
+static inline enum cv_status fixture_decode_written(struct fixture *fixture, enum topic topic, const char *key)
+{
+    char *copy = malloc(fixture->value.len ? fixture->value.len : 1);
+    memcpy(copy, fixture->value.data, fixture->value.len);
+    enum cv_status status = fixture_decode(fixture, topic, str_of(key), (struct str){copy, fixture->value.len});
+    free(copy);
+    return status;
+}
+
+static inline void assert_decoded(struct fixture *fixture, enum topic topic, const char *key)
+{
+    if (fixture_decode_written(fixture, topic, key) != CV_OK)
+        fail_msg("parked as %s: %s", park_reason_name(fixture->reason), fixture->err.text);
+}
+
+static inline void assert_parked(struct fixture *fixture, enum topic topic, const char *key, enum park_reason reason)
+{
+    assert_int_equal(fixture_decode_written(fixture, topic, key), CV_PARK);
+    assert_string_equal(park_reason_name(fixture->reason), park_reason_name(reason));
+    assert_string_not_equal(fixture->err.text, "");
+    assert_int_equal(arena_used(fixture->arena), 0);
+}
+
+static inline void assert_err_has(const struct fixture *fixture, const char *text)
+{
+    if (!strstr(fixture->err.text, text))
+        fail_msg("\"%s\" does not say \"%s\"", fixture->err.text, text);
+}
+
+static inline void assert_uuid(const struct uuid *uuid, const char *text)
+{
+    char own[UUID_TEXT_LEN + 1];
+    uuid_format(uuid, own);
+    assert_string_equal(own, text);
+}
+
+static inline void assert_text(struct str text, const char *expected)
+{
+    assert_non_null(text.ptr);
+    assert_int_equal(text.len, strlen(expected));
+    assert_memory_equal(text.ptr, expected, text.len);
+}
+
+#endif

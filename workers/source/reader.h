@@ -1,0 +1,76 @@
+/*
+ * reader.h: the records that Caseview reads, as tables: which field is where in a decoded event (contract, section 3).
+ * A writer's schema is compiled against these (plan.h). Private to workers/source.
+ */
+#ifndef CASEVIEW_SOURCE_READER_H
+#define CASEVIEW_SOURCE_READER_H
+
+#include "workers/fold/event.h"
+
+/* What a decoder fills: the event, and what is checked but not kept. */
+struct decoded {
+    struct event event;
+    const struct reader_payload *payload; /* NULL: an unknown type */
+    struct str removed_kind;              /* EntityRemoved */
+    int64_t ignored_time;
+    struct uuid ignored_id;
+    struct str ignored_text;
+};
+
+enum field_type {
+    FIELD_GUID,     /* struct uuid */
+    FIELD_TEXT,     /* struct str */
+    FIELD_MEETING,  /* struct str: a JSON object */
+    FIELD_TIME,     /* int64_t */
+    FIELD_SEQUENCE, /* int64_t, at least 1 */
+    FIELD_INT,      /* int32_t */
+    FIELD_RANK,     /* float, finite */
+    FIELD_BOOL,     /* bool */
+    FIELD_RECORD,
+    FIELD_GUIDS, /* an event has at most one list, which lies in the decoder until the end */
+    FIELD_TEXTS,
+    FIELD_PAYLOAD, /* the union of a topic's payloads */
+};
+
+/* Offsets are relative to where the record lies; `flag` and `present` are one more than a bool's offset, 0: none. */
+struct reader_field {
+    const char *name;
+    enum field_type type;
+    bool nullable; /* and null by default: a writer need not have it */
+    uint32_t offset;
+    uint32_t flag;  /* becomes true when there is a value */
+    uint32_t given; /* groups of case_event.given that a value adds */
+    const struct reader_record *record;
+};
+
+struct reader_record {
+    const char *name;
+    uint32_t present; /* becomes true when there is such a record */
+    const struct reader_field *fields;
+    size_t field_count;
+};
+
+struct reader_payload {
+    const struct reader_record *record;
+    int type;              /* of the topic's event type enum */
+    enum entity_kind kind; /* directory: the kind that its key must name; 0: any */
+    uint32_t base;         /* where in struct decoded its fields lie */
+};
+
+struct reader_topic {
+    const struct reader_record *record;
+    const struct reader_payload *payloads;
+    size_t payload_count;
+};
+
+extern const struct reader_topic reader_topics[TOPIC_COUNT];
+
+/* By name without namespace, as Avro resolves records. NULL: none. */
+const struct reader_payload *reader_payload_find(const struct reader_topic *topic, const char *name);
+const struct reader_field *reader_field_find(const struct reader_record *record, const char *name);
+
+/* Is there such a record, such a field? For a writer's aliases. */
+bool reader_knows_record(const char *name);
+bool reader_knows_field(const char *record, const char *field);
+
+#endif
