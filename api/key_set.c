@@ -37,37 +37,40 @@ static bool may_verify(const json_t *jwk)
     return false;
 }
 
-/* Only the named members reach cjose: no private part, no kid, nothing that it could take for something else. */
-static cjose_jwk_t *import(const json_t *jwk, const char *const *members)
+/* A private or symmetric key in a public place is nobody's to use, whatever else it says. */
+static bool is_public(const json_t *jwk)
 {
-    json_t *public = json_object();
-    for (; *members; members++)
-        json_object_set(public, *members, json_object_get(jwk, *members));
+    static const char *const secret[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+    for (size_t i = 0; i < ARRAY_LEN(secret); i++)
+        if (json_object_get(jwk, secret[i]))
+            return false;
+    return true;
+}
+
+static cjose_jwk_t *import(json_t *jwk)
+{
     cjose_err ignored;
-    cjose_jwk_t *key = cjose_jwk_import_json((cjose_header_t *)public, &ignored);
-    json_decref(public);
+    cjose_jwk_t *key = cjose_jwk_import_json((cjose_header_t *)jwk, &ignored);
     ERR_clear_error();
     return key;
 }
 
-static void load(struct key *key, const json_t *jwk)
+static void load(struct key *key, json_t *jwk)
 {
-    static const char *const rsa[] = {"kty", "n", "e", NULL};
-    static const char *const ec[] = {"kty", "crv", "x", "y", NULL};
     cjose_err ignored;
     if (is_text(jwk, "kty", "RSA")) {
-        key->jwk = import(jwk, rsa);
+        key->jwk = import(jwk);
         size_t bits = key->jwk ? cjose_jwk_get_keysize(key->jwk, &ignored) : 0;
         key->kind = bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX ? KEY_RSA : KEY_UNUSABLE;
         key->signature_length = (bits + 7) / 8;
     } else if (is_text(jwk, "kty", "EC") && is_text(jwk, "crv", "P-256")) {
-        key->jwk = import(jwk, ec);
+        key->jwk = import(jwk);
         key->kind = key->jwk ? KEY_EC_P256 : KEY_UNUSABLE;
         key->signature_length = 64;
     }
 }
 
-static void add_key(struct key_set *set, const json_t *jwk)
+static void add_key(struct key_set *set, json_t *jwk)
 {
     const char *kid = json_string_value(json_object_get(jwk, "kid"));
     if (!kid || !*kid)
@@ -75,8 +78,7 @@ static void add_key(struct key_set *set, const json_t *jwk)
     struct key *key = &set->keys[set->count++];
     *key = (struct key){.kid = cv_strdup(kid), .kind = KEY_UNUSABLE};
     const json_t *alg = json_object_get(jwk, "alg");
-    bool private = json_object_get(jwk, "d") || json_object_get(jwk, "k");
-    if (private || (alg && !json_is_string(alg)) || !may_verify(jwk))
+    if (!is_public(jwk) || (alg && !json_is_string(alg)) || !may_verify(jwk))
         return;
     if (alg)
         key->alg = cv_strdup(json_string_value(alg));

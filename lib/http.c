@@ -1,8 +1,6 @@
 #include "caseview/http.h"
 
 #include <civetweb.h>
-#include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,6 +13,8 @@
 #include "caseview/clock.h"
 #include "caseview/log.h"
 #include "http_guard.h"
+#include "http_listeners.h"
+#include "http_tls.h"
 
 static_assert(HTTP_FIELDS_MAX == MG_MAX_HEADERS, "a full field list means that some may have been dropped");
 
@@ -451,42 +451,19 @@ static void put_listeners(struct buf *out, const struct http_options *options)
         buf_printf(out, "%s%s%s", i ? "," : "", options->listen[i], options->tls_certificate ? "s" : "");
 }
 
-/* The sockets that accept on our ports: CivetWeb has no way to stop accepting without dropping the answers under way.
- */
-static void find_listeners(struct http_server *server)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
-        return; /* then http_stop() goes on accepting while it drains */
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        int fd = atoi(entry->d_name);
-        int accepts = 0;
-        socklen_t len = sizeof accepts;
-        union {
-            struct sockaddr any;
-            struct sockaddr_storage room;
-        } address;
-        socklen_t address_len = sizeof address;
-        if (entry->d_name[0] == '.' || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &len) != 0 || !accepts ||
-            getsockname(fd, &address.any, &address_len) != 0)
-            continue;
-        uint16_t port_be; /* at the same place for both families */
-        memcpy(&port_be, (const char *)&address + 2, sizeof port_be);
-        int port = (port_be & 0xff) << 8 | port_be >> 8;
-        for (size_t i = 0; i < server->options.listen_count; i++)
-            if (server->ports[i] == port && server->listener_count < LISTENERS_MAX) {
-                server->listeners[server->listener_count++] = fd;
-                break;
-            }
-    }
-    closedir(dir);
-}
-
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
 static void init_library(void)
 {
     mg_init_library(MG_FEATURES_TLS);
+}
+
+/* 0: CivetWeb goes on and loads the certificate. */
+static int on_tls(void *ssl_context, void *user_data)
+{
+    (void)ssl_context;
+    (void)user_data;
+    return http_tls_mend() ? 0 : -1;
 }
 
 static struct mg_context *start_civetweb(struct http_server *server, const char *ports)
@@ -532,6 +509,7 @@ static struct mg_context *start_civetweb(struct http_server *server, const char 
         .init_thread = on_thread,
         .exit_thread = on_thread_end,
         .log_message = on_message,
+        .init_ssl = on_tls,
     };
     char text[256] = "";
     struct mg_init_data init = {.callbacks = &callbacks, .user_data = server, .configuration_options = settings};
@@ -565,7 +543,8 @@ enum cv_status http_start(const struct http_options *options, struct http_server
     int count = mg_get_server_ports(server->context, LISTENERS_MAX, found);
     for (int i = 0; i < count; i++)
         server->ports[i] = found[i].port;
-    find_listeners(server);
+    server->listener_count = http_find_listeners(server->ports, options->listen_count, server->listeners,
+                                                 LISTENERS_MAX);
     *out_server = server;
     return CV_OK;
 }
