@@ -50,14 +50,14 @@ void problem_answer(struct http_response *response, enum problem problem, const 
     buf_reset(&response->body);
     struct json_writer json;
     json_begin(&json, &response->body);
-    json_object(&json, NULL);
+    json_open_object(&json, NULL);
     json_put_text(&json, "type", type);
     json_put_text(&json, "title", problems[problem].title);
     json_put_int(&json, "status", problems[problem].status);
     json_put_text(&json, "detail", detail ? detail : problems[problem].detail);
     if (problems[problem].error_code)
         json_put_int(&json, "errorCode", problems[problem].error_code);
-    json_end(&json);
+    json_close(&json);
 }
 
 const char *problem_name(enum problem problem)

@@ -26,7 +26,7 @@ static void put_escape(struct buf *out, unsigned char byte)
     }
 }
 
-void json_string(struct buf *out, struct str text)
+void json_quote(struct buf *out, struct str text)
 {
     if (!text.ptr) {
         buf_append(out, "null", 4);
@@ -97,12 +97,12 @@ static void put_key(struct json_writer *json, const char *key)
         json->has_items |= bit;
     }
     if (key) {
-        json_string(json->out, str_of(key));
+        json_quote(json->out, str_of(key));
         buf_byte(json->out, ':');
     }
 }
 
-/* Which levels are arrays is seen in `is_array`, so that json_end() needs no argument. */
+/* Which levels are arrays is seen in `is_array`, so that json_close() needs no argument. */
 static void open_level(struct json_writer *json, const char *key, bool array)
 {
     put_key(json, key);
@@ -113,17 +113,17 @@ static void open_level(struct json_writer *json, const char *key, bool array)
     buf_byte(json->out, array ? '[' : '{');
 }
 
-void json_object(struct json_writer *json, const char *key)
+void json_open_object(struct json_writer *json, const char *key)
 {
     open_level(json, key, false);
 }
 
-void json_array(struct json_writer *json, const char *key)
+void json_open_array(struct json_writer *json, const char *key)
 {
     open_level(json, key, true);
 }
 
-void json_end(struct json_writer *json)
+void json_close(struct json_writer *json)
 {
     assert(json->depth > 0);
     uint32_t bit = UINT32_C(1) << --json->depth;
@@ -133,7 +133,7 @@ void json_end(struct json_writer *json)
 void json_put_str(struct json_writer *json, const char *key, struct str text)
 {
     put_key(json, key);
-    json_string(json->out, text);
+    json_quote(json->out, text);
 }
 
 void json_put_text(struct json_writer *json, const char *key, const char *text)

@@ -78,12 +78,12 @@ static void put_json(struct buf *line, enum log_level level, const char *message
     char time[CLOCK_ISO_MAX];
     size_t time_len = clock_iso(clock_wall_us(), time);
     json_begin(&json, line);
-    json_object(&json, NULL);
+    json_open_object(&json, NULL);
     json_put_str(&json, "time", (struct str){time, time_len});
     json_put_text(&json, "level", level_names[level]);
     json_put_text(&json, "program", settings.program);
     json_put_str(&json, "message", (struct str){clean.data ? clean.data : "", clean.len});
-    json_end(&json);
+    json_close(&json);
 }
 
 static void put_text(struct buf *line, enum log_level level, const char *message, size_t len)

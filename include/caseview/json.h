@@ -1,6 +1,7 @@
 /*
  * json.h: writes JSON into a buf. Strings are raw UTF-8 with only `"`, `\` and U+0000–U+001F escaped (contract,
- * section 2). Commas and colons are the caller's for json_* value writers, and automatic inside struct json_writer.
+ * section 2). Commas and colons are the caller's for the bare value writers, and automatic inside struct json_writer.
+ * No name here is one of jansson's: the linker would give one library the other's function.
  */
 #ifndef CASEVIEW_JSON_H
 #define CASEVIEW_JSON_H
@@ -10,7 +11,7 @@
 #include "caseview/uuid.h"
 
 /* Bare values, for the hot paths. text.ptr == NULL writes null. */
-void json_string(struct buf *out, struct str text);
+void json_quote(struct buf *out, struct str text);
 void json_uuid(struct buf *out, const struct uuid *uuid); /* NULL writes null */
 void json_time(struct buf *out, int64_t us);
 void json_int(struct buf *out, int64_t number);
@@ -30,9 +31,9 @@ struct json_writer {
 };
 
 void json_begin(struct json_writer *json, struct buf *out);
-void json_object(struct json_writer *json, const char *key); /* key NULL inside an array or at the top */
-void json_array(struct json_writer *json, const char *key);
-void json_end(struct json_writer *json); /* closes the innermost object or array */
+void json_open_object(struct json_writer *json, const char *key); /* key NULL inside an array or at the top */
+void json_open_array(struct json_writer *json, const char *key);
+void json_close(struct json_writer *json); /* closes the innermost object or array */
 void json_put_str(struct json_writer *json, const char *key, struct str text);
 void json_put_text(struct json_writer *json, const char *key, const char *text); /* NULL writes null */
 void json_put_int(struct json_writer *json, const char *key, int64_t number);

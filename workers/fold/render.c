@@ -53,7 +53,7 @@ static inline void put_text(struct buf *out, struct str fragment, struct str tex
 {
     if (!text.ptr || !is_plain(text)) {
         put_fragment(out, fragment);
-        json_string(out, text);
+        json_quote(out, text);
         return;
     }
     size_t len = fragment.len + text.len + 2;

@@ -34,7 +34,7 @@ static void print_json(const struct config *config, const struct status_data *da
 {
     struct json_writer json;
     json_begin(&json, out);
-    json_object(&json, NULL);
+    json_open_object(&json, NULL);
     json_put_bool(&json, "healthy", data->healthy);
     json_put_int(&json, "generation", config_int(config, "generation"));
     json_put_str(&json, "generation_state", data->generation_state);
@@ -44,10 +44,10 @@ static void print_json(const struct config *config, const struct status_data *da
     json_put_int(&json, "listed", data->listed);
     json_put_int(&json, "agents", data->agents);
     json_put_text(&json, "kafka_problem", data->kafka_problem[0] ? data->kafka_problem : NULL);
-    json_array(&json, "partitions");
+    json_open_array(&json, "partitions");
     for (size_t i = 0; i < data->partition_count; i++) {
         const struct status_partition *partition = &data->partitions[i];
-        json_object(&json, NULL);
+        json_open_object(&json, NULL);
         json_put_str(&json, "topic", partition->topic);
         json_put_int(&json, "partition", partition->part);
         json_put_str(&json, "state", partition->state);
@@ -62,10 +62,10 @@ static void print_json(const struct config *config, const struct status_data *da
         json_put_str(&json, "owner", partition->owner);
         put_time(&json, "complete_at", partition->complete_at);
         put_time(&json, "updated_at", partition->updated_at);
-        json_end(&json);
+        json_close(&json);
     }
-    json_end(&json);
-    json_end(&json);
+    json_close(&json);
+    json_close(&json);
     buf_byte(out, '\n');
 }
 

@@ -73,7 +73,7 @@ static void put(struct buf *out, const char *text_key, const char *bytes_key, co
 {
     if (!data || is_text(data, size)) {
         buf_printf(out, "\"%s\":", text_key);
-        json_string(out, data ? (struct str){data, size} : STR_NULL);
+        json_quote(out, data ? (struct str){data, size} : STR_NULL);
     } else {
         buf_printf(out, "\"%s\":", bytes_key);
         base64(out, data, size);

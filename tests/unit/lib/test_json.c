@@ -32,7 +32,7 @@ static void test_string_escapes_only_what_must_be(void **state CV_UNUSED)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         buf_reset(&out);
-        json_string(&out, cases[i].in);
+        json_quote(&out, cases[i].in);
         assert_string_equal(text_of(), cases[i].expected);
     }
 }
@@ -42,7 +42,7 @@ static void test_string_every_byte(void **state CV_UNUSED)
     for (int byte = 0; byte < 256; byte++) {
         char in = (char)byte;
         buf_reset(&out);
-        json_string(&out, (struct str){&in, 1});
+        json_quote(&out, (struct str){&in, 1});
         bool escaped = byte < 0x20 || byte == '"' || byte == '\\';
         assert_int_equal(out.len > 3, escaped);
         if (byte < 0x20 && !strchr("\b\f\n\r\t", byte)) {
@@ -262,24 +262,24 @@ static void test_writer_keeps_the_commas(void **state CV_UNUSED)
     struct json_writer json;
     buf_reset(&out);
     json_begin(&json, &out);
-    json_object(&json, NULL);
+    json_open_object(&json, NULL);
     json_put_text(&json, "a", "x\"y");
     json_put_text(&json, "n", NULL);
-    json_array(&json, "list");
+    json_open_array(&json, "list");
     json_put_int(&json, NULL, -1);
     json_put_bool(&json, NULL, true);
-    json_object(&json, NULL);
-    json_end(&json);
-    json_array(&json, NULL);
-    json_end(&json);
+    json_open_object(&json, NULL);
+    json_close(&json);
+    json_open_array(&json, NULL);
+    json_close(&json);
     json_put_null(&json, NULL);
-    json_end(&json);
-    json_object(&json, "o");
+    json_close(&json);
+    json_open_object(&json, "o");
     json_put_bool(&json, "b", false);
     json_put_str(&json, "k\n", STR("v"));
-    json_end(&json);
+    json_close(&json);
     json_put_double(&json, "d", 0.1);
-    json_end(&json);
+    json_close(&json);
     assert_string_equal(text_of(), "{\"a\":\"x\\\"y\",\"n\":null,\"list\":[-1,true,{},[],null],"
                                    "\"o\":{\"b\":false,\"k\\n\":\"v\"},\"d\":0.1}");
 }
@@ -290,11 +290,11 @@ static void test_writer_full_depth(void **state CV_UNUSED)
     buf_reset(&out);
     json_begin(&json, &out);
     for (int i = 0; i < JSON_DEPTH_MAX; i++)
-        json_array(&json, NULL);
+        json_open_array(&json, NULL);
     json_put_int(&json, NULL, 1);
     json_put_int(&json, NULL, 2);
     for (int i = 0; i < JSON_DEPTH_MAX; i++)
-        json_end(&json);
+        json_close(&json);
     assert_int_equal(out.len, 2 * JSON_DEPTH_MAX + 3);
     assert_string_equal(text_of() + JSON_DEPTH_MAX - 1, "[1,2]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
 }
@@ -312,10 +312,10 @@ static void test_writer_doubles_read_back(void **state CV_UNUSED)
     struct json_writer json;
     buf_reset(&out);
     json_begin(&json, &out);
-    json_array(&json, NULL);
+    json_open_array(&json, NULL);
     json_put_double(&json, NULL, (double)NAN);
     json_put_double(&json, NULL, -(double)INFINITY);
-    json_end(&json);
+    json_close(&json);
     assert_string_equal(text_of(), "[null,null]");
 }
 
