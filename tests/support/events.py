@@ -12,15 +12,15 @@ def guid():
 
 
 def ref(id=None, name=None):
-    return {"id": id or guid(), "name": name}
+    return {"id": guid() if id is None else id, "name": name}
 
 
 def inbox(id=None, name=None, color=None):
-    return {"id": id or guid(), "name": name, "colorCode": color}
+    return {"id": guid() if id is None else id, "name": name, "colorCode": color}
 
 
 def user(id=None, name=None, initials=None, picture=None):
-    return {"userId": id or guid(), "displayName": name, "initials": initials, "picture": picture}
+    return {"userId": guid() if id is None else id, "displayName": name, "initials": initials, "picture": picture}
 
 
 def customer(table=None, record=None, name=None):
