@@ -46,7 +46,7 @@ size_t http_find_listeners(const int *ports, size_t port_count, int *out_fds, si
         return 0;
     size_t found = 0;
     for (const struct dirent *entry; found < max && (entry = readdir(dir)) != NULL;) {
-        int fd = atoi(entry->d_name);
+        int fd = (int)strtol(entry->d_name, NULL, 10);
         int port = entry->d_name[0] == '.' ? 0 : accepting_port(fd);
         if (port > 0 && is_among(port, ports, port_count))
             out_fds[found++] = fd;
