@@ -45,8 +45,8 @@ void problem_answer(struct http_response *response, enum problem problem, const 
     buf_puts(&response->headers, "Cache-Control: no-store\r\n");
     buf_puts(&response->headers, problems[problem].fields);
 
-    char type[64] = "urn:caseview:problem:";
-    strncat(type, problems[problem].name, sizeof type - strlen(type) - 1);
+    char type[64];
+    snprintf(type, sizeof type, "urn:caseview:problem:%s", problems[problem].name);
     buf_reset(&response->body);
     struct json_writer json;
     json_begin(&json, &response->body);
