@@ -1,5 +1,7 @@
 #include "problem.h"
 
+#include <stdio.h>
+
 #include "caseview/json.h"
 
 static const struct {
