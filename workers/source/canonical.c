@@ -4,7 +4,8 @@
 
 struct canon {
     const struct canonical_options *options;
-    json_t *names; /* full name in the schema → the name it is written under */
+    json_t *names;   /* full name in the schema → the name it is written under */
+    json_t *written; /* all of those */
     struct buf *out;
     struct err *err;
     unsigned depth;
@@ -228,8 +229,13 @@ static bool write_named(struct canon *canon, const json_t *type, const char *kin
     CV_CLEANUP(cv_free_ptr) char *inner = namespace_of(own);
 
     bool record = strcmp(kind, "record") == 0;
-    CV_CLEANUP(cv_free_ptr) char *written = full_name(record ? known_as(canon, type, own, NULL) : own, inner);
+    const char *known = record ? known_as(canon, type, own, NULL) : own;
+    CV_CLEANUP(cv_free_ptr) char *known_full = full_name(known, inner);
+    const char *written = json_object_get(canon->written, known_full) ? own : known_full;
+    if (json_object_get(canon->written, written))
+        return fail(canon, "defined twice:", written);
     json_object_set_new(canon->names, own, json_pack("s", written));
+    json_object_set_new(canon->written, written, json_true());
 
     buf_puts(canon->out, "{\"name\":");
     quote(canon, written);
@@ -307,9 +313,11 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
                                struct err *err)
 {
     static const struct canonical_options none = {0};
-    struct canon canon = {.options = options ? options : &none, .names = new_object(), .out = out, .err = err};
+    struct canon canon = {
+        .options = options ? options : &none, .names = new_object(), .written = new_object(), .out = out, .err = err};
     bool ok = write_type(&canon, schema, "");
     json_decref(canon.names);
+    json_decref(canon.written);
     if (ok && out->overflow) {
         err_set(err, "the schema is too long");
         ok = false;

@@ -1,0 +1,387 @@
+/* Writers of other versions: their schemas lie in a folder, as an operator would put them there. */
+#include "tests/unit/source/decode_fixture.h"
+
+#include <dirent.h>
+
+#define GUID_TYPE            "{\"type\":\"string\",\"logicalType\":\"uuid\"}"
+#define TIME_TYPE            "{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}"
+#define FIELD(name, type)    "{\"name\":\"" name "\",\"type\":" type "}"
+#define RECORD(name, fields) "{\"type\":\"record\",\"name\":\"" name "\",\"fields\":[" fields "]}"
+#define TOP(name, fields) \
+    "{\"type\":\"record\",\"name\":\"" name "\",\"namespace\":\"caseview\",\"fields\":[" fields "]}"
+
+/* The first five fields of an agent event. */
+#define AGENT_HEAD                                                                                                     \
+    FIELD("eventId", GUID_TYPE)                                                                                        \
+    "," FIELD("organizationId", GUID_TYPE) "," FIELD("userId", GUID_TYPE) "," FIELD("sequence", "\"long\"") "," FIELD( \
+        "occurredAt", TIME_TYPE)
+#define CASE_HEAD                                                                                                      \
+    FIELD("eventId", GUID_TYPE)                                                                                        \
+    "," FIELD("organizationId", GUID_TYPE) "," FIELD("caseId", GUID_TYPE) "," FIELD("sequence", "\"long\"") "," FIELD( \
+        "occurredAt", TIME_TYPE)
+#define CLEARED  RECORD("AgentCurrentUnitCleared", "")
+#define SELECTED RECORD("AgentCurrentUnitSelected", FIELD("unitId", GUID_TYPE))
+
+static struct fixture fixture;
+static char folder[] = "/tmp/caseview-schemas-XXXXXX";
+
+/* Opens the decoder over a folder with this one schema, and begins a record of it. */
+static struct buf *write_with(const char *schema)
+{
+    char path[sizeof folder + 16];
+    snprintf(path, sizeof path, "%s/writer.avsc", folder);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fputs(schema, file);
+    assert_int_equal(fclose(file), 0);
+    fixture_close(&fixture);
+    fixture_open(&fixture, folder, NULL);
+    put_frame(&fixture.value, fingerprint_of_file(path));
+    return &fixture.value;
+}
+
+static int setup(void **state CV_UNUSED)
+{
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state CV_UNUSED)
+{
+    char path[sizeof folder + 16];
+    snprintf(path, sizeof path, "%s/writer.avsc", folder);
+    fixture_close(&fixture);
+    unlink(path);
+    return rmdir(folder);
+}
+
+static void put_head(struct buf *out)
+{
+    put_text(out, EVENT_ID);
+    put_text(out, ORG_ID);
+    put_text(out, ID);
+    put_long(out, 7);
+    put_long(out, SOME_DAY);
+}
+
+static void test_added_fields_are_ignored_whatever_they_are(void **state CV_UNUSED)
+{
+    struct buf *out = write_with(TOP(
+        "AgentEvent",
+        FIELD(
+            "trace",
+            "{\"type\":\"map\",\"values\":[\"null\",\"bytes\",{\"type\":\"array\",\"items\":\"double\"}]"
+            "}") "," AGENT_HEAD
+                 "," FIELD(
+                     "mode",
+                     "{\"type\":\"enum\",\"name\":\"Mode\",\"symbols\":["
+                     "\"A\",\"B\"]}") "," FIELD("hash",
+                                                "{\"type\":"
+                                                "\"fixed\","
+                                                "\"name\":\"Hash\","
+                                                "\"size\":4}") "," FIELD("nothing",
+                                                                         "{\"type\":\"fixed\",\"name\":\"Nothing\","
+                                                                         "\"size\":0}") "," FIELD("payload",
+                                                                                                  "[" SELECTED
+                                                                                                  "]") "," FIELD("sure",
+                                                                                                                 "\"boo"
+                                                                                                                 "lean"
+                                                                                                                 "\"")));
+    put_long(out, 2); /* trace: two entries in a block */
+    put_text(out, "one");
+    put_long(out, 1);
+    put_bytes(out, "\xff\0\xff", 3);
+    put_text(out, "two");
+    put_long(out, 2);
+    put_long(out, 1);
+    buf_append(out, "12345678", 8);
+    put_long(out, 0);
+    put_long(out, 0);
+    put_head(out);
+    put_long(out, 1); /* mode */
+    buf_append(out, "\xde\xad\xbe\xef", 4);
+    put_long(out, 0); /* payload */
+    put_text(out, UNIT_ID);
+    buf_byte(out, 1);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_SELECTED);
+    assert_uuid(&fixture.event.a.unit_id, UNIT_ID);
+    for (size_t len = out->len; len-- > 10;) {
+        out->len = len;
+        assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_NOT_AVRO);
+    }
+}
+
+static void test_fields_in_another_order_and_without_defaulted_ones(void **state CV_UNUSED)
+{
+    struct buf *out = write_with(TOP(
+        "DirectoryEvent",
+        FIELD("payload", "[" RECORD("UserUpserted", FIELD("picture", "[\"string\",\"null\"]") "," FIELD("displayName", "\"string\"")) "]") "," FIELD(
+            "occurredAt",
+            TIME_TYPE) "," FIELD("version",
+                                 "\"int\"") "," FIELD("entityId",
+                                                      "\"string\"") "," FIELD("organizationId",
+                                                                              "\"bytes\"") "," FIELD("eventId",
+                                                                                                     GUID_TYPE)));
+    put_long(out, 0);
+    put_long(out, 0); /* the union has its string first */
+    put_text(out, "pic");
+    put_text(out, "Jo");
+    put_long(out, SOME_DAY);
+    put_long(out, 9);
+    put_text(out, ID);
+    put_text(out, ORG_ID);
+    put_text(out, EVENT_ID);
+    assert_decoded(&fixture, TOPIC_DIRECTORY, "user:" ORG_ID ":" ID);
+    assert_int_equal(fixture.event.d.version, 9);
+    assert_uuid(&fixture.event.d.organization_id, ORG_ID);
+    assert_text(fixture.event.d.fields.name, "Jo");
+    assert_text(fixture.event.d.fields.picture, "pic");
+    assert_null(fixture.event.d.fields.detail.ptr);
+}
+
+static void test_numbers_are_promoted(void **state CV_UNUSED)
+{
+    static const char *const ranks[] = {"\"int\"", "\"long\"", "\"float\"", "[\"int\",\"float\"]"};
+    for (size_t i = 0; i < ARRAY_LEN(ranks); i++) {
+        char schema[2048];
+        snprintf(
+            schema, sizeof schema,
+            TOP("CaseEvent",
+                CASE_HEAD "," FIELD(
+                    "payload",
+                    "[" RECORD("CasePositionChanged",
+                               "{\"name\":\"rank\",\"type\":%s},{\"name\":\"caseTimestamp\",\"type\":\"int\"}") "]")),
+            ranks[i]);
+        struct buf *out = write_with(schema);
+        put_head(out);
+        put_long(out, 0);
+        if (i == 3)
+            put_long(out, 0);
+        if (i == 2)
+            put_float(out, -12345.0f);
+        else
+            put_long(out, -12345);
+        put_long(out, 1000);
+        assert_decoded(&fixture, TOPIC_CASES, ID);
+        assert_true(fixture.event.c.fields.rank == -12345.0f);
+        assert_int_equal(fixture.event.c.fields.case_timestamp, 1000);
+    }
+}
+
+static void test_new_payload_is_an_unknown_type(void **state CV_UNUSED)
+{
+    const char *schema = TOP(
+        "AgentEvent", AGENT_HEAD
+        "," FIELD("payload", "[" CLEARED "," RECORD("AgentPaused", FIELD("why", "\"string\"") "," FIELD(
+                                                                       "next", "[\"null\",\"AgentPaused\"]")) "]"));
+    struct buf *out = write_with(schema);
+    put_head(out);
+    put_long(out, 1);
+    put_text(out, "\xff"); /* what is not known is not checked */
+    put_long(out, 1);
+    put_text(out, "lunch");
+    put_long(out, 0);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    assert_int_equal(fixture.event.a.type, AGENT_UNKNOWN_TYPE);
+    assert_int_equal(fixture.event.a.sequence, 7);
+    assert_parked(&fixture, TOPIC_AGENTS, OTHER_ID, PARK_KEY_MISMATCH);
+    buf_reset(out);
+    put_frame(out, 0);
+    out = write_with(schema);
+    put_text(out, EVENT_ID);
+    put_text(out, ORG_ID);
+    put_text(out, ID);
+    put_long(out, 0);
+    put_long(out, SOME_DAY);
+    put_long(out, 1);
+    put_text(out, "");
+    put_long(out, 0);
+    assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_BAD_SEQUENCE);
+}
+
+/* A list in itself, as deep as one likes: it ends before the stack does. */
+static void test_recursive_values_nested_too_deep_park(void **state CV_UNUSED)
+{
+    for (int depth = 100; depth <= 100000; depth *= 1000) {
+        struct buf *out = write_with(TOP(
+            "AgentEvent", AGENT_HEAD "," FIELD("tree", RECORD("Tree", FIELD("left", "[\"null\",\"Tree\"]"))) "," FIELD(
+                              "payload", "[" CLEARED "]")));
+        put_head(out);
+        for (int i = 0; i < depth; i++)
+            put_long(out, 1);
+        put_long(out, 0);
+        put_long(out, 0);
+        if (depth == 100) {
+            assert_decoded(&fixture, TOPIC_AGENTS, ID);
+        } else {
+            assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_NOT_AVRO);
+            assert_err_has(&fixture, "deep");
+        }
+    }
+}
+
+/* Items that take no bytes could be of any number. */
+static void test_arrays_of_nothing_end(void **state CV_UNUSED)
+{
+    static const char *const items[] = {"\"null\"", RECORD("Empty", ""), "{\"type\":\"array\",\"items\":\"null\"}"};
+    for (size_t i = 0; i < ARRAY_LEN(items); i++) {
+        char schema[2048];
+        snprintf(schema, sizeof schema,
+                 TOP("AgentEvent", "{\"name\":\"x\",\"type\":{\"type\":\"array\",\"items\":%s}}," AGENT_HEAD
+                                   "," FIELD("payload", "[" CLEARED "]")),
+                 items[i]);
+        struct buf *out = write_with(schema);
+        put_long(out, INT64_C(1) << 60);
+        if (i == 2)
+            put_long(out, INT64_C(1) << 60);
+        assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_NOT_AVRO);
+        out = write_with(schema);
+        put_long(out, i < 2 ? 1000 : 0);
+        if (i < 2)
+            put_long(out, 0);
+        put_head(out);
+        put_long(out, 0);
+        assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    }
+}
+
+static void test_renamed_with_an_alias(void **state CV_UNUSED)
+{
+    struct buf *out = write_with(
+        "{\"type\":\"record\",\"name\":\"AgentEventV2\",\"namespace\":\"caseview\",\"aliases\":[\"AgentEvent\"],"
+        "\"fields\":[" AGENT_HEAD ",{\"name\":\"content\",\"aliases\":[\"payload\"],\"type\":["
+        "{\"type\":\"record\",\"name\":\"UnitChosen\",\"aliases\":[\"other\",\"caseview.AgentCurrentUnitSelected\"],"
+        "\"fields\":[{\"name\":\"unit\",\"type\":\"string\",\"aliases\":[\"unitId\"]}]}]}]}");
+    put_head(out);
+    put_long(out, 0);
+    put_text(out, UNIT_ID);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_SELECTED);
+    assert_uuid(&fixture.event.a.unit_id, UNIT_ID);
+}
+
+/* An alias counts only where the name itself is not taken. */
+static void test_alias_of_a_name_that_is_there_is_nothing(void **state CV_UNUSED)
+{
+    struct buf *out = write_with(
+        TOP("AgentEvent", AGENT_HEAD
+            "," FIELD("payload",
+                      "[" RECORD("AgentCurrentUnitSelected",
+                                 "{\"name\":\"old\",\"type\":\"int\",\"aliases\":[\"unitId\"]}," FIELD(
+                                     "unitId", "\"string\"")) ","
+                                                              "{\"type\":\"record\",\"name\":\"Again\",\"aliases\":["
+                                                              "\"AgentCurrentUnitSelected\"],\"fields\":[]}"
+                                                              "]")));
+    put_head(out);
+    put_long(out, 0);
+    put_long(out, 5);
+    put_text(out, UNIT_ID);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    assert_uuid(&fixture.event.a.unit_id, UNIT_ID);
+}
+
+static void test_other_namespace_is_the_same_record(void **state CV_UNUSED)
+{
+    struct buf *out = write_with("{\"type\":\"record\",\"name\":\"com.acme.AgentEvent\",\"fields\":[" AGENT_HEAD
+                                 "," FIELD("payload", CLEARED) "]}");
+    put_head(out);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
+}
+
+struct incompatible {
+    const char *schema;
+    const char *says;
+};
+
+static void test_incompatible_schemas_park_all_their_records(void **state CV_UNUSED)
+{
+    static const struct incompatible schemas[] = {
+        {TOP("AgentEvent", AGENT_HEAD), "payload"},
+        {TOP("AgentEvent", FIELD("payload", "[" CLEARED "]")), "eventId"},
+        {TOP("AgentEvent", FIELD("eventId", "\"int\"")), "eventId: the writer has int, not string"},
+        {TOP("AgentEvent", FIELD("eventId", "[\"null\",\"int\"]")), "eventId"},
+        {TOP("AgentEvent", FIELD("sequence", "\"float\"")), "sequence: the writer has float, not long"},
+        {TOP("AgentEvent", FIELD("occurredAt", "\"double\"")), "occurredAt"},
+        {TOP("AgentEvent", AGENT_HEAD
+             "," FIELD("actor", RECORD("Person", FIELD("kind", "\"string\""))) "," FIELD("payload", "[" CLEARED "]")),
+         "actor: the writer has Person, not Actor"},
+        {TOP("AgentEvent", AGENT_HEAD "," FIELD("payload", "\"string\"")), "payload"},
+        {TOP("AgentEvent", AGENT_HEAD "," FIELD("payload", "[" RECORD("AgentCurrentUnitSelected", "") "]")), "unitId"},
+        {TOP("AgentEvent", AGENT_HEAD
+             "," FIELD("payload", "[" RECORD("AgentWorkspacesSelected",
+                                             FIELD("unitId", "\"string\"") "," FIELD(
+                                                 "workspaceIds", "{\"type\":\"array\",\"items\":\"long\"}")) "]")),
+         "workspaceIds: the writer has an array of long"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(schemas); i++) {
+        struct buf *out = write_with(schemas[i].schema);
+        buf_puts(out, "whatever");
+        assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_WRONG_TYPE);
+        assert_err_has(&fixture, schemas[i].says);
+    }
+}
+
+/* Inside a union only the records that take the bad branch are lost. */
+static void test_incompatible_branch_parks_its_records_only(void **state CV_UNUSED)
+{
+    const char *schema = TOP(
+        "CaseEvent", CASE_HEAD
+        "," FIELD("payload", "[" RECORD("CasePositionChanged",
+                                        FIELD("rank", "\"double\"") "," FIELD(
+                                            "caseTimestamp", TIME_TYPE)) "," RECORD("CaseTicketPrinted",
+                                                                                    FIELD("caseTimestamp",
+                                                                                          "[\"null\",\"long\"]")) "]"));
+    struct buf *out = write_with(schema);
+    put_head(out);
+    put_long(out, 1);
+    put_long(out, 1);
+    put_long(out, SOME_DAY);
+    assert_decoded(&fixture, TOPIC_CASES, ID);
+    assert_int_equal(fixture.event.c.type, CASE_TICKET_PRINTED);
+
+    out = write_with(schema);
+    put_head(out);
+    put_long(out, 1);
+    put_long(out, 0); /* null where a time must be */
+    assert_parked(&fixture, TOPIC_CASES, ID, PARK_WRONG_TYPE);
+    assert_err_has(&fixture, "payload.CaseTicketPrinted.caseTimestamp: the writer has null");
+    assert_uuid(decode_organization(fixture.schemas), ORG_ID);
+
+    out = write_with(schema);
+    put_head(out);
+    put_long(out, 0);
+    buf_append(out, "12345678", 8);
+    put_long(out, SOME_DAY);
+    assert_parked(&fixture, TOPIC_CASES, ID, PARK_WRONG_TYPE);
+    assert_err_has(&fixture, "payload.CasePositionChanged.rank: the writer has double, not float");
+    out->len -= 2;
+    assert_parked(&fixture, TOPIC_CASES, ID, PARK_NOT_AVRO);
+}
+
+static void test_schema_of_something_else(void **state CV_UNUSED)
+{
+    struct buf *out = write_with("{\"type\":\"array\",\"items\":\"string\"}");
+    buf_byte(out, 0);
+    assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_WRONG_TYPE);
+    assert_err_has(&fixture, "array");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_added_fields_are_ignored_whatever_they_are),
+        cmocka_unit_test(test_fields_in_another_order_and_without_defaulted_ones),
+        cmocka_unit_test(test_numbers_are_promoted),
+        cmocka_unit_test(test_new_payload_is_an_unknown_type),
+        cmocka_unit_test(test_recursive_values_nested_too_deep_park),
+        cmocka_unit_test(test_arrays_of_nothing_end),
+        cmocka_unit_test(test_renamed_with_an_alias),
+        cmocka_unit_test(test_alias_of_a_name_that_is_there_is_nothing),
+        cmocka_unit_test(test_other_namespace_is_the_same_record),
+        cmocka_unit_test(test_incompatible_schemas_park_all_their_records),
+        cmocka_unit_test(test_incompatible_branch_parks_its_records_only),
+        cmocka_unit_test(test_schema_of_something_else),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,271 @@
+#include "tests/unit/source/decode_fixture.h"
+
+#include <sys/stat.h>
+
+#include "caseview/clock.h"
+#include "caseview/fetch.h"
+#include "tests/support/fake_registry.h"
+
+/* An agent event whose only payload is AgentCurrentUnitCleared, as a registry's JSON string. */
+#define AGENT_FIELDS(payload)                                                                                       \
+    "{\\\"name\\\":\\\"eventId\\\",\\\"type\\\":\\\"string\\\"},{\\\"name\\\":\\\"organizationId\\\",\\\"type\\\":" \
+    "\\\"string\\\"},{\\\"name\\\":\\\"userId\\\",\\\"type\\\":\\\"string\\\"},{\\\"name\\\":\\\"sequence\\\","     \
+    "\\\"type\\\":\\\"long\\\"},{\\\"name\\\":\\\"occurredAt\\\",\\\"type\\\":\\\"long\\\"},{\\\"name\\\":"         \
+    "\\\"payload\\\",\\\"type\\\":" payload "}"
+#define AGENT_SCHEMA(payload)                                                                                         \
+    "{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"AgentEvent\\\",\\\"namespace\\\":\\\"caseview\\\",\\\"fields\\\":" \
+    "[" AGENT_FIELDS(payload) "]}"
+#define CLEARED                                                                                                     \
+    "{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"AgentCurrentUnitCleared\\\",\\\"namespace\\\":\\\"caseview\\\"," \
+    "\\\"fields\\\":[]}"
+
+static struct fake_registry registry;
+static struct fixture fixture;
+
+static int setup(void **state CV_UNUSED)
+{
+    fake_registry_start(&registry);
+    fixture_open(&fixture, NULL, registry.url);
+    return 0;
+}
+
+static int teardown(void **state CV_UNUSED)
+{
+    fixture_close(&fixture);
+    fake_registry_stop(&registry);
+    return 0;
+}
+
+static void write_cleared(uint32_t id)
+{
+    struct buf *out = &fixture.value;
+    buf_reset(out);
+    buf_byte(out, 0);
+    for (int shift = 24; shift >= 0; shift -= 8)
+        buf_byte(out, (char)(id >> shift));
+    put_text(out, EVENT_ID);
+    put_text(out, ORG_ID);
+    put_text(out, ID);
+    put_long(out, 7);
+    put_long(out, SOME_DAY);
+    put_long(out, 0);
+}
+
+static void test_by_id_asks_once(void **state CV_UNUSED)
+{
+    fake_registry_answer(&registry, "/apis/schemas/ids/4000000000", 200,
+                         "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
+    int before = registry.requests;
+    for (int i = 0; i < 3; i++) {
+        write_cleared(4000000000);
+        assert_decoded(&fixture, TOPIC_AGENTS, ID);
+        assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
+    }
+    assert_int_equal(registry.requests, before + 1);
+}
+
+static void test_by_id_with_references(void **state CV_UNUSED)
+{
+    fake_registry_answer(
+        &registry, "/apis/schemas/ids/2", 200,
+        "{\"schema\":\"" AGENT_SCHEMA(
+            "[\\\"AgentCurrentUnitCleared\\\",\\\"x.Extra\\\"]") "\","
+                                                                 "\"schemaType\":\"AVRO\",\"references\":["
+                                                                 "{\"name\":\"caseview.AgentCurrentUnitCleared\","
+                                                                 "\"subject\":\"a b/c\",\"version\":3},"
+                                                                 "{\"name\":\"x.Extra\",\"subject\":\"extra\","
+                                                                 "\"version\":1}]}");
+    fake_registry_answer(&registry, "/apis/subjects/a%20b%2Fc/versions/3", 200, "{\"schema\":\"" CLEARED "\"}");
+    fake_registry_answer(
+        &registry, "/apis/subjects/extra/versions/1", 200,
+        "{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"x.Extra\\\",\\\"fields\\\":[{\\\"name"
+        "\\\":\\\"f\\\",\\\"type\\\":\\\"x.F\\\"}]}\",\"references\":[{\"name\":\"x.F\",\"subject\":\"f\","
+        "\"version\":1}]}");
+    fake_registry_answer(&registry, "/apis/subjects/f/versions/1", 200,
+                         "{\"schema\":\"{\\\"type\\\":\\\"fixed\\\",\\\"name\\\":\\\"x.F\\\",\\\"size\\\":2}\"}");
+    write_cleared(2);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
+    write_cleared(2);
+    fixture.value.len--;
+    put_long(&fixture.value, 1);
+    buf_puts(&fixture.value, "ab");
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    assert_int_equal(fixture.event.a.type, AGENT_UNKNOWN_TYPE);
+}
+
+static void test_by_id_bad_answers_park(void **state CV_UNUSED)
+{
+    static const struct {
+        const char *body;
+        const char *says;
+    } answers[] = {
+        {"{\"schema\":\"syntax\",\"schemaType\":\"PROTOBUF\"}", "PROTOBUF"},
+        {"{\"id\":1}", "no schema"},
+        {"{\"schema\":\"{\"}", "JSON"},
+        {"{\"schema\":\"{}\"}", "no Avro schema"},
+        {"{\"schema\":\"\\\"x.Unknown\\\"\"}", "x.Unknown"},
+        {"{\"schema\":\"\\\"int\\\"\",\"references\":[{\"name\":\"x\"}]}", "reference"},
+        {"{\"schema\":\"\\\"int\\\"\",\"references\":[{\"name\":\"x\",\"subject\":\"gone\",\"version\":1}]}", "gone"},
+    };
+    static char paths[ARRAY_LEN(answers)][40];
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        snprintf(paths[i], sizeof paths[i], "/apis/schemas/ids/%zu", 100 + i);
+        registry.answer_count = 0;
+        fake_registry_answer(&registry, paths[i], 200, answers[i].body);
+        write_cleared((uint32_t)(100 + i));
+        assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_UNKNOWN_SCHEMA);
+        assert_err_has(&fixture, answers[i].says);
+    }
+}
+
+static void test_by_id_unknown_is_remembered_for_some_seconds(void **state CV_UNUSED)
+{
+    int before = registry.requests;
+    for (int i = 0; i < 5; i++) {
+        write_cleared(200);
+        assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_UNKNOWN_SCHEMA);
+    }
+    assert_int_equal(registry.requests, before + 1);
+    /* Registered a little later: found within seconds. */
+    fake_registry_answer(&registry, "/apis/schemas/ids/200", 200, "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
+    int64_t deadline_ms = clock_mono_ms() + 10000;
+    enum cv_status status;
+    do {
+        write_cleared(200);
+        status = fixture_decode_written(&fixture, TOPIC_AGENTS, ID);
+        usleep(50000);
+    } while (status == CV_PARK && clock_mono_ms() < deadline_ms);
+    assert_int_equal(status, CV_OK);
+}
+
+static void test_by_id_refusals_are_tried_again(void **state CV_UNUSED)
+{
+    static const int refusals[] = {500, 503, 401, 403, 429, 301, 200};
+    fake_registry_answer(&registry, "/apis/schemas/ids/4000000001", 200,
+                         "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
+    write_cleared(4000000001);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+        fixture_close(&fixture);
+        fixture_open(&fixture, NULL, registry.url);
+        fake_registry_answer(&registry, "/apis/schemas/ids/300", refusals[i], "sorry");
+        write_cleared(4000000001);
+        assert_decoded(&fixture, TOPIC_AGENTS, ID);
+        int before = registry.requests;
+        write_cleared(300);
+        for (int again = 0; again < 3; again++)
+            assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
+        assert_string_not_equal(fixture.err.text, "");
+        /* The back-off asks nobody (a slow machine may come to its end). */
+        assert_in_range(registry.requests, before + 1, before + 2);
+        write_cleared(4000000001); /* what is known is not held up */
+        assert_decoded(&fixture, TOPIC_AGENTS, ID);
+    }
+    fake_registry_answer(&registry, "/apis/schemas/ids/300", 200, "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
+    int64_t deadline_ms = clock_mono_ms() + 10000;
+    enum cv_status status;
+    do {
+        write_cleared(300);
+        status = fixture_decode_written(&fixture, TOPIC_AGENTS, ID);
+        usleep(20000);
+    } while (status == CV_RETRY && clock_mono_ms() < deadline_ms);
+    assert_int_equal(status, CV_OK);
+}
+
+static void test_by_id_without_an_answer_is_tried_again(void **state CV_UNUSED)
+{
+    fixture_close(&fixture);
+    fixture_open(&fixture, NULL, "http://user:secret@127.0.0.1:1/");
+    write_cleared(1);
+    assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
+    assert_string_not_equal(fixture.err.text, "");
+    assert_null(strstr(fixture.err.text, "secret"));
+    fixture_close(&fixture);
+    fixture_open(&fixture, NULL, registry.url);
+}
+
+/* The folder. */
+
+static char folder[] = "/tmp/caseview-folder-XXXXXX";
+
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void remove_file(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(remove(path), 0);
+}
+
+static void test_open_of_a_folder_with_a_bad_schema_names_it(void **state CV_UNUSED)
+{
+    assert_non_null(mkdtemp(folder));
+    struct schemas *schemas = NULL;
+    struct err err = ERR_INIT;
+    write_file("notes.txt", "no schema");
+    write_file(".avsc", "no schema");
+    write_file("good.avsc", "{\"type\":\"record\",\"name\":\"A\",\"fields\":[]}");
+    write_file("same.avsc", "{\"type\":\"record\",\"name\":\"A\",\"fields\":[],\"doc\":\"again\"}");
+    write_file("primitive.avsc", "\"string\"");
+    assert_int_equal(schemas_open(folder, NULL, &schemas, &err), CV_OK);
+    schemas_close(schemas);
+
+    static const char *const bad[] = {"", "{", "{\"type\":\"x.Elsewhere\"}", "{\"type\":\"record\",\"name\":\"A\"}"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        write_file("wrong.avsc", bad[i]);
+        assert_int_equal(schemas_open(folder, NULL, &schemas, &err), CV_FATAL);
+        assert_non_null(strstr(err.text, "wrong.avsc"));
+    }
+    remove_file("wrong.avsc");
+
+    char path[128];
+    snprintf(path, sizeof path, "%s/dir.avsc", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(schemas_open(folder, NULL, &schemas, &err), CV_FATAL);
+    assert_non_null(strstr(err.text, "dir.avsc"));
+
+    static const char *const names[] = {"dir.avsc", "notes.txt", ".avsc", "good.avsc", "same.avsc", "primitive.avsc"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        remove_file(names[i]);
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(schemas_open(folder, NULL, &schemas, &err), CV_FATAL);
+    assert_non_null(strstr(err.text, folder));
+}
+
+static void test_fingerprints_of_two_versions_side_by_side(void **state CV_UNUSED)
+{
+    struct schemas *schemas = NULL;
+    struct err err = ERR_INIT;
+    const struct schema_plan *plan = NULL;
+    assert_int_equal(schemas_open(SCHEMA_FOLDER, NULL, &schemas, &err), CV_OK);
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        assert_int_equal(schemas_by_fingerprint(schemas, fingerprint_of_file(topic_files[i]), &plan, &err), CV_OK);
+    assert_int_equal(schemas_by_fingerprint(schemas, 1, &plan, &err), CV_PARK);
+    assert_int_equal(schemas_by_id(schemas, 1, &plan, &err), CV_PARK);
+    schemas_close(schemas);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_by_id_asks_once),
+        cmocka_unit_test(test_by_id_with_references),
+        cmocka_unit_test(test_by_id_bad_answers_park),
+        cmocka_unit_test(test_by_id_unknown_is_remembered_for_some_seconds),
+        cmocka_unit_test(test_by_id_refusals_are_tried_again),
+        cmocka_unit_test(test_by_id_without_an_answer_is_tried_again),
+        cmocka_unit_test(test_open_of_a_folder_with_a_bad_schema_names_it),
+        cmocka_unit_test(test_fingerprints_of_two_versions_side_by_side),
+    };
+    fetch_global_init();
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
