@@ -1,0 +1,113 @@
+#include "api/key_set.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+/* RFC 7515, appendices A.2 and A.3. */
+#define N                                                                                                            \
+    "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-" \
+    "pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2Ca" \
+    "pHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb5" \
+    "4h4FRWyuXpoQ"
+#define RSA "\"kty\":\"RSA\",\"n\":\"" N "\",\"e\":\"AQAB\""
+#define EC                                                                                    \
+    "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\"," \
+    "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\""
+
+static const struct {
+    const char *members;
+    enum key_kind want;
+} keys[] = {
+    {RSA, KEY_RSA},
+    {RSA ",\"use\":\"sig\",\"alg\":\"RS256\",\"key_ops\":[\"verify\"],\"x\":1e400000",
+     KEY_UNUSABLE}, /* no JSON for us */
+    {RSA ",\"use\":\"sig\",\"alg\":\"RS256\",\"key_ops\":[\"sign\",\"verify\"]", KEY_RSA},
+    {RSA ",\"use\":\"enc\"", KEY_UNUSABLE},
+    {RSA ",\"use\":1", KEY_UNUSABLE},
+    {RSA ",\"key_ops\":[]", KEY_UNUSABLE},
+    {RSA ",\"key_ops\":\"verify\"", KEY_UNUSABLE},
+    {RSA ",\"alg\":null", KEY_UNUSABLE},
+    {RSA ",\"d\":\"AQAB\"", KEY_UNUSABLE},
+    {RSA ",\"p\":\"AQAB\"", KEY_UNUSABLE},
+    {"\"kty\":\"RSA\",\"n\":\"" N "\"", KEY_UNUSABLE},
+    {"\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"", KEY_UNUSABLE},
+    {"\"kty\":\"rsa\",\"n\":\"" N "\",\"e\":\"AQAB\"", KEY_UNUSABLE},
+    {EC, KEY_EC_P256},
+    {"\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\"y\":\"AQAB\"",
+     KEY_UNUSABLE},
+    {"\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"AQAB\",\"y\":\"AQAB\"", KEY_UNUSABLE},
+    {"\"kty\":\"oct\",\"k\":\"AAAA\"", KEY_UNUSABLE},
+    {"\"kty\":7", KEY_UNUSABLE},
+};
+
+static void test_parse_kinds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        char text[4096];
+        snprintf(text, sizeof text, "{\"keys\":[{\"kid\":\"k\",%s}]}", keys[i].members);
+        struct key_set *set = NULL;
+        struct err err = ERR_INIT;
+        if (key_set_parse(str_of(text), &set, &err) != CV_OK) {
+            if (keys[i].want != KEY_UNUSABLE)
+                fail_msg("%s: %s", keys[i].members, err.text);
+            continue;
+        }
+        const struct key *key = NULL;
+        assert_int_equal(key_set_find(set, "k", &key), KEY_FOUND);
+        if (key->kind != keys[i].want)
+            fail_msg("%s: kind %d", keys[i].members, key->kind);
+        assert_int_equal(key_set_usable(set), keys[i].want != KEY_UNUSABLE);
+        assert_int_equal(key->signature_length, key->kind == KEY_RSA       ? 256
+                                                : key->kind == KEY_EC_P256 ? 64
+                                                                           : key->signature_length);
+        key_set_release(set);
+    }
+}
+
+static void test_parse_what_is_no_set(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"",          "{",
+                                        "[]",        "{}",
+                                        "null",      "{\"keys\":{}}",
+                                        "{\"keys\"", "{\"keys\":[],\"keys\":[]}",
+                                        "\xff",      "{\"keys\":[]}x"};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct key_set *set = NULL;
+        struct err err = ERR_INIT;
+        if (key_set_parse(str_of(texts[i]), &set, &err) != CV_RETRY || !err.text[0])
+            fail_msg("%s", texts[i]);
+        assert_null(set);
+    }
+}
+
+static void test_find(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"keys\":[{\"kid\":\"a\"," RSA "},{\"kid\":\"b\"," EC "},{\"kid\":\"b\"," RSA "},"
+                               "{" RSA "},{\"kid\":\"\"," RSA "},{\"kid\":7," RSA "},null,\"x\"]}";
+    struct key_set *set = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(key_set_parse(str_of(text), &set, &err), CV_OK);
+    const struct key *key = NULL;
+    assert_int_equal(key_set_find(set, "a", &key), KEY_FOUND);
+    assert_string_equal(key->kid, "a");
+    assert_int_equal(key_set_find(set, "b", &key), KEY_AMBIGUOUS);
+    assert_int_equal(key_set_find(set, "A", &key), KEY_UNKNOWN);
+    assert_int_equal(key_set_find(set, "", &key), KEY_UNKNOWN);
+    key_set_release(set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse_kinds),
+        cmocka_unit_test(test_parse_what_is_no_set),
+        cmocka_unit_test(test_find),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
