@@ -164,6 +164,50 @@ static void test_transactions_end_behind_their_control_records(void **state)
     fixture_close(f);
 }
 
+/* A caller slower than the broker fills the queue: the fetching must go on as soon as there is room again. */
+static void test_full_queue_does_not_stall(void **state)
+{
+    /* Every request to the broker would help, so the others are made rare. */
+    static const char *const extra[] = {"queued.max.messages.kbytes",
+                                        "1024",
+                                        "fetch.max.bytes",
+                                        "1100000",
+                                        "topic.metadata.refresh.interval.ms",
+                                        "60000",
+                                        NULL};
+    enum { COUNT = 50000 };
+    struct fixture *f = fixture_open(1);
+    static char value[600];
+    int stalls = 0;
+    (void)state;
+    memset(value, 'x', sizeof value);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
+                                           RD_KAFKA_V_VALUE(value, sizeof value), RD_KAFKA_V_END),
+                         0);
+    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
+    struct member *m = member_open(f, NULL, extra);
+    m->holes = true; /* the values are not offsets here */
+    UNTIL(assigned(m) == 3, m);
+    position(m, TOPIC_CASES, 0, 0);
+    int64_t heard_ms = clock_mono_ms(), give_up_ms = heard_ms + WAIT_MS;
+    while (m->seen[TOPIC_CASES][0].records < COUNT) {
+        assert_true(clock_mono_ms() < give_up_ms);
+        int before = m->seen[TOPIC_CASES][0].records;
+        turn(m, 20, 100);
+        for (int64_t end = clock_mono_us() + 2000; clock_mono_us() < end;)
+            ; /* 100 records of work */
+        if (m->seen[TOPIC_CASES][0].records == before)
+            continue;
+        stalls += before > 0 && clock_mono_ms() - heard_ms > 600;
+        heard_ms = clock_mono_ms();
+    }
+    print_message("%d stalls\n", stalls);
+    assert_in_range(stalls, 0, 3); /* without care: more than ten */
+    member_close(m);
+    fixture_close(f);
+}
+
 static void test_cooperative_moves_only_what_must(void **state)
 {
     static const char *const extra[] = {"partition.assignment.strategy", "cooperative-sticky", NULL};
@@ -250,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_start_of_the_log_gone_is_out_of_range),
         cmocka_unit_test(test_new_partitions_come_by_rebalance),
         cmocka_unit_test(test_transactions_end_behind_their_control_records),
+        cmocka_unit_test(test_full_queue_does_not_stall),
         cmocka_unit_test(test_cooperative_moves_only_what_must),
         cmocka_unit_test(test_watermarks_of_all_topics),
     };

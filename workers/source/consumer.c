@@ -93,6 +93,7 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
     consumer->context = context;
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
         consumer->topics[t].name = cv_strdup(options->topics[t]);
+    consumer->fetch_sleeps = !consumer_conf_knows(FETCH_QUEUE_BACKOFF);
     consumer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (consumer->event_fd < 0) {
         err_set(err, "eventfd: %s", strerror(errno));
@@ -248,7 +249,7 @@ size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_event
 {
     const rd_kafka_topic_t *handle = NULL;
     enum topic topic = TOPIC_COUNT;
-    size_t n = 0;
+    size_t n = 0, bytes = 0;
 
     give_back_messages(consumer);
     consumer_forget_told(consumer);
@@ -265,8 +266,10 @@ size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_event
             handle = message->rkt;
             topic = handle ? consumer_topic_of(consumer, rd_kafka_topic_name(handle)) : TOPIC_COUNT;
         }
+        bytes += message->len + message->key_len;
         n += deliver(consumer, message, topic, &out_events[n]);
     }
+    consumer_keep_fetching(consumer, bytes);
     n += consumer_take_events(consumer, out_events + n, max - n);
     /* librdkafka reports a queue that fills from empty, once: what was left there or here is reported by us. */
     if (taken == room || consumer->pending_count > 0)

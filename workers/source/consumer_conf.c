@@ -39,12 +39,12 @@ static const struct default_property {
     {"topic.metadata.refresh.interval.ms", "10000", false, false}, /* finds new partitions and late topics */
     {"allow.auto.create.topics", "false", false, false},
     {"statistics.interval.ms", "1000", true, false}, /* the last stable offset, for the lag */
-    {"fetch.wait.max.ms", "500", true, false},
+    {"fetch.wait.max.ms", "100", true, false},       /* an end of a partition is heard this much later, a start too */
     {"fetch.error.backoff.ms", "100", true, false},
     {"queued.min.messages", "100000", true, false},
-    {"queued.max.messages.kbytes", "16384", true, false},
-    {"fetch.queue.backoff.ms", "10", true, true}, /* since 2.2; its default of a second starves a small queue */
-    {"fetch.max.bytes", "8388608", true, false},
+    {"queued.max.messages.kbytes", "8192", true, false},
+    {FETCH_QUEUE_BACKOFF, "10", true, true}, /* its default of a second starves a small queue */
+    {"fetch.max.bytes", "4194304", true, false},
     {"check.crcs", "true", true, false},
     {"socket.keepalive.enable", "true", false, false},
     {"socket.nagle.disable", "true", false, false},
@@ -71,6 +71,16 @@ static enum cv_status set(rd_kafka_conf_t *conf, const char *name, const char *v
         return CV_OK;
     err_set(err, "kafka property %s: %s", name, text);
     return CV_FATAL;
+}
+
+bool consumer_conf_knows(const char *property)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    size_t size = 0;
+    bool known = rd_kafka_conf_get(conf, property, NULL, &size) == RD_KAFKA_CONF_OK;
+
+    rd_kafka_conf_destroy(conf);
+    return known;
 }
 
 static enum cv_status set_ours(rd_kafka_conf_t *conf, bool in_group, struct err *err)

@@ -24,6 +24,9 @@
 /* Commits are told to the group this often at most. */
 #define COMMIT_INTERVAL_MS 1000
 
+/* How long a full queue stops the fetching; the first versions have no such property, and a second there. */
+#define FETCH_QUEUE_BACKOFF "fetch.queue.backoff.ms"
+
 /*
  * One partition. It is `owned` from the group's word on, `announced` once the caller was told, `wanted` from
  * consumer_position() on, and `running` once librdkafka was started at `next`: only then anything of it is delivered.
@@ -71,6 +74,9 @@ struct consumer {
     bool restart; /* some partition is wanted and not running */
     int64_t restart_at_ms;
 
+    bool fetch_sleeps; /* see consumer_keep_fetching() */
+    size_t nudge_bytes;
+    int64_t nudge_at_ms;
     rd_kafka_message_t **messages; /* lent to the caller until the next poll */
     size_t message_count, message_cap;
     struct consumer_pending *pending;
@@ -85,6 +91,9 @@ struct consumer {
 /* consumer_conf.c: CV_OK or CV_FATAL. in_group: with group and subscription, else for questions only. */
 enum cv_status consumer_conf_new(const struct consumer_options *options, bool in_group, rd_kafka_conf_t **out_conf,
                                  struct err *err) CV_MUST_CHECK;
+
+/* True when the library knows the property. */
+bool consumer_conf_knows(const char *property);
 
 /* consumer_events.c. text is taken over. */
 void consumer_push(struct consumer *consumer, enum consumer_event_type type, enum topic topic, int32_t partition,
@@ -119,6 +128,8 @@ void consumer_start_again(struct consumer *consumer, struct consumer_partition *
  */
 rd_kafka_resp_err_t consumer_ask_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int64_t which,
                                          int timeout_ms) CV_MUST_CHECK;
+/* Wakes the library's fetching now and then; bytes: what a poll took from its queue. */
+void consumer_keep_fetching(struct consumer *consumer, size_t bytes);
 enum cv_status consumer_first_offset(struct consumer *consumer, enum topic topic, int32_t partition, int timeout_ms,
                                      int64_t *out_low, struct err *err) CV_MUST_CHECK;
 

@@ -25,6 +25,32 @@ rd_kafka_resp_err_t consumer_ask_offsets(rd_kafka_t *rk, rd_kafka_topic_partitio
     return code;
 }
 
+/* A question for so many bytes taken, and at most one in this time: nothing to a broker that sends a backlog. */
+#define NUDGE_BYTES       (1u << 20)
+#define NUDGE_INTERVAL_MS 10
+
+/*
+ * A full queue stops the fetching, and the library looks again only when its broker thread wakes: in 2.0.2 a second
+ * later, while a worker empties the queue in a fraction of that (measured at 3 µs a record: 80,000 instead of 311,000
+ * records/s). Any request to the leader wakes the thread, so the ends are asked for, without waiting for the answers.
+ */
+void consumer_keep_fetching(struct consumer *consumer, size_t bytes)
+{
+    consumer->nudge_bytes += bytes;
+    if (!consumer->fetch_sleeps || consumer->nudge_bytes < NUDGE_BYTES || clock_mono_ms() < consumer->nudge_at_ms)
+        return;
+    consumer->nudge_bytes = 0;
+    consumer->nudge_at_ms = clock_mono_ms() + NUDGE_INTERVAL_MS;
+
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+    for (enum topic t = 0; t < TOPIC_COUNT; t++)
+        for (int32_t i = 0; i < consumer->topics[t].count; i++)
+            if (consumer->topics[t].partitions[i].running)
+                rd_kafka_topic_partition_list_add(list, consumer->topics[t].name, i)->offset = RD_KAFKA_OFFSET_END;
+    (void)rd_kafka_offsets_for_times(consumer->rk, list, 0); /* always "timed out": nobody waits */
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 static enum cv_status ask_one(struct consumer *consumer, enum topic topic, int32_t partition, int64_t which,
                               int64_t deadline_ms, int64_t *out_offset, struct err *err)
 {
