@@ -1,10 +1,8 @@
 /*
- * The ceiling to compare the API with: one constant answer on keep-alive connections.
+ * CivetWeb alone, with the API's settings and one constant answer on keep-alive connections: the ceiling of the
+ * endpoint.
  *
- *     civetweb_constant [--raw] [PORT [BYTES [THREADS]]]        default 8088, 2202 bytes (two cases), 160 threads
- *
- * By default through lib/http.c, so the difference to the API is what the API itself does; --raw is CivetWeb alone with
- * the same settings, so the difference to that is what lib/http.c does.
+ *     civetweb_constant [BYTES [THREADS]]        default 2202 bytes (two cases) and 160 threads; takes a free port
  */
 #include <civetweb.h>
 #include <signal.h>
@@ -12,42 +10,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "caseview/http.h"
-
 enum { BODY_MAX = 16 * 1024 * 1024 };
 
-static char *body;
-static size_t body_length;
+/* Header and body, written once before threads start. */
+static char *answer;
+static size_t answer_length;
 
-static void handle(void *context, const struct http_request *request, struct http_response *response)
+static int handle(struct mg_connection *connection)
 {
-    (void)context;
-    (void)request;
-    response->status = 200;
-    response->content_type = "application/json; charset=utf-8";
-    buf_append(&response->body, body, body_length);
-}
-
-static int handle_raw(struct mg_connection *connection)
-{
-    static _Thread_local char answer[256];
-    int length = snprintf(
-        answer, sizeof answer,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n\r\n", body_length);
-    char *whole = malloc((size_t)length + body_length);
-    if (!whole)
-        return 0;
-    memcpy(whole, answer, (size_t)length);
-    memcpy(whole + length, body, body_length);
-    mg_write(connection, whole, (size_t)length + body_length);
-    free(whole);
+    if (mg_write(connection, answer, answer_length) != (int)answer_length)
+        mg_disable_connection_keep_alive(connection);
     return 200;
 }
 
-static int start_raw(const char *address, const char *threads)
+static int make_answer(size_t body)
 {
+    static const char head[] =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n\r\n";
+    int length = snprintf(NULL, 0, head, body);
+    answer = malloc((size_t)length + 1 + body);
+    if (!answer)
+        return -1;
+    snprintf(answer, (size_t)length + 1, head, body);
+    memset(answer + length, 'x', body);
+    answer_length = (size_t)length + body;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    size_t body = argc > 1 ? strtoul(argv[1], NULL, 10) : 2202;
+    const char *threads = argc > 2 ? argv[2] : "160";
+    if (body > BODY_MAX || make_answer(body) != 0) {
+        fprintf(stderr, "at most %d bytes\n", BODY_MAX);
+        return 2;
+    }
+    sigset_t stop; /* before threads, which inherit it */
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+
     const char *settings[] = {"listening_ports",
-                              address,
+                              "127.0.0.1:0",
                               "num_threads",
                               threads,
                               "max_request_size",
@@ -63,52 +68,20 @@ static int start_raw(const char *address, const char *threads)
                               "enable_auth_domain_check",
                               "no",
                               NULL};
-    struct mg_callbacks callbacks = {.begin_request = handle_raw};
+    struct mg_callbacks callbacks = {.begin_request = handle};
     mg_init_library(MG_FEATURES_DEFAULT);
-    return mg_start(&callbacks, NULL, settings) ? 0 : 1;
-}
-
-static int start_ours(const char *address, int threads)
-{
-    const char *listen[] = {address};
-    struct http_options options = {
-        .listen = listen, .listen_count = 1, .threads = threads, .max_answer = BODY_MAX, .handler = handle};
-    struct http_server *server;
-    struct err err = ERR_INIT;
-    if (http_start(&options, &server, &err) == CV_OK)
-        return 0;
-    fprintf(stderr, "%s\n", err.text);
-    return 1;
-}
-
-int main(int argc, char **argv)
-{
-    bool raw = argc > 1 && strcmp(argv[1], "--raw") == 0;
-    char **words = argv + 1 + raw;
-    int count = argc - 1 - raw;
-    const char *port = count > 0 ? words[0] : "8088";
-    body_length = count > 1 ? strtoul(words[1], NULL, 10) : 2202;
-    const char *threads = count > 2 ? words[2] : "160";
-    if (body_length > BODY_MAX) {
-        fprintf(stderr, "at most %d bytes\n", BODY_MAX);
-        return 2;
-    }
-    body = cv_alloc(body_length + 1);
-    memset(body, 'x', body_length);
-
-    char address[64];
-    snprintf(address, sizeof address, "127.0.0.1:%s", port);
-    sigset_t stop; /* before threads, which inherit it */
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    int failed = raw ? start_raw(address, threads) : start_ours(address, atoi(threads));
-    if (failed)
+    struct mg_context *context = mg_start(&callbacks, NULL, settings);
+    struct mg_server_port port;
+    if (!context || mg_get_server_ports(context, 1, &port) != 1) {
+        fprintf(stderr, "cannot listen\n");
         return 1;
-    printf("%s: %zu bytes, %s threads, %s\n", address, body_length, threads, raw ? "CivetWeb alone" : "lib/http.c");
+    }
+    printf("listening on 127.0.0.1:%d\n", port.port);
     fflush(stdout);
-    int signal_number;
-    sigwait(&stop, &signal_number);
+    int ignored;
+    sigwait(&stop, &ignored);
+    mg_stop(context);
+    mg_exit_library();
+    free(answer);
     return 0;
 }
