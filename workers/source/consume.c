@@ -420,12 +420,12 @@ static enum cv_status not_avro(struct decoder *decoder, const char *why, enum pa
     return CV_PARK;
 }
 
-static bool consume(struct decoder *decoder, const struct schema_plan *plan, struct str body)
+static bool consume(struct decoder *decoder, struct plan_node *root, struct str body)
 {
     struct avro_allocator_state outer = AVRO_CURRENT_ALLOCATOR;
     avro_reader_memory_set_source(decoder->reader, body.ptr, (int64_t)body.len);
     avro_set_allocator(allocate, decoder);
-    int failed = avro_consume_binary(decoder->reader, &plan->root->consumer, decoder->frames);
+    int failed = avro_consume_binary(decoder->reader, &root->consumer, decoder->frames);
     avro_set_allocator(outer.alloc, outer.user_data);
     return !failed;
 }
@@ -486,19 +486,19 @@ static bool keep_list(struct decoder *decoder, struct arena *arena)
 _Static_assert(sizeof(union item) == sizeof(struct uuid) && sizeof(union item) == sizeof(struct str),
                "a list's items lie one behind the other as its element type has them");
 
-enum cv_status decoder_run(struct decoder *decoder, const struct schema_plan *plan, struct str body,
+enum cv_status decoder_run(struct decoder *decoder, struct plan_node *root, enum topic topic, struct str body,
                            struct decoded **out_decoded, enum park_reason *out_reason, struct err *err)
 {
     struct err own_err;
     begin(decoder, body.len, err ? err : &own_err);
-    if (!consume(decoder, plan, body)) {
+    if (!consume(decoder, root, body)) {
         enum cv_status status = not_avro(decoder, decoder->broken ? decoder->broken : avro_strerror(), out_reason);
         avro_set_error("%s", ""); /* the library puts some of its errors in front of the one before */
         return status;
     }
     if (avro_skip(decoder->reader, 1) == 0)
         return not_avro(decoder, "bytes are left over behind the record", out_reason);
-    decoder->decoded.event.topic = plan->topic;
+    decoder->decoded.event.topic = topic;
     *out_decoded = &decoder->decoded;
     if (decoder->reason != PARK_NONE) {
         *out_reason = decoder->reason;

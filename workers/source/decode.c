@@ -1,6 +1,7 @@
 #include "workers/source/decode.h"
 
 #include "workers/source/consume.h"
+#include "workers/source/plan.h"
 
 /* Single-object encoding: marker and fingerprint. The registry's framing: a zero byte and the id. */
 #define SINGLE_OBJECT_HEADER 10
@@ -215,7 +216,7 @@ static enum cv_status decode_value(struct schemas *schemas, const struct record 
         return status;
     struct decoder *decoder = schemas_decoder(schemas);
     struct decoded *decoded = NULL;
-    status = decoder_run(decoder, plan, body, &decoded, out_reason, err);
+    status = decoder_run(decoder, plan->root, plan->topic, body, &decoded, out_reason, err);
     if (status != CV_OK) {
         static const struct uuid none;
         const struct uuid *organization = decoded ? organization_of(&decoded->event) : NULL;

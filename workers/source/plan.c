@@ -3,8 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "workers/source/consume.h"
-
 #define ARENA_BLOCK (64u << 10)
 /* Far above what a schema of SCHEMA_MAX_BYTES takes in the library, which does not check all of its allocations. */
 #define ARENA_MAX (512u << 20)

@@ -9,25 +9,8 @@
 #ifndef CASEVIEW_SOURCE_PLAN_H
 #define CASEVIEW_SOURCE_PLAN_H
 
-#include <avro.h>
-
-#include "caseview/arena.h"
-#include "caseview/err.h"
 #include "workers/source/canonical.h"
-#include "workers/source/reader.h"
-
-struct plan_node {
-    avro_consumer_t consumer; /* first, so that the library's callbacks find the node */
-    const char *path;         /* "payload.CaseMoved.rank", for texts; NULL: ignored */
-    uint32_t offset;          /* of the value in struct decoded */
-    uint32_t flag;            /* one more than the offset of a bool to set; 0: none */
-    uint32_t given;           /* groups to add to case_event.given */
-    bool keep;                /* its string is a text of the event and outlives the decoding */
-    const struct reader_payload *payload;
-    size_t child_count; /* fields, branches, or one item; an ignored enum: its symbols */
-    struct plan_node **children;
-    const char **mismatches; /* of a union: why a branch cannot be read, NULL where it can */
-};
+#include "workers/source/consume.h"
 
 struct schema_plan {
     struct arena *arena;      /* holds all of it, the library's schema too */

@@ -12,6 +12,7 @@
 #include "caseview/retry.h"
 #include "workers/source/consume.h"
 #include "workers/source/fingerprint.h"
+#include "workers/source/plan.h"
 #include "workers/source/registry.h"
 
 #define REGISTRY_TIMEOUT_MS 5000
