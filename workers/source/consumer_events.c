@@ -79,6 +79,8 @@ size_t consumer_take_events(struct consumer *consumer, struct consumer_event *ou
 {
     size_t n = consumer->pending_count < max ? consumer->pending_count : max;
 
+    if (n == 0)
+        return 0;
     if (n > consumer->told_cap) {
         consumer->told_cap = n;
         consumer->told = cv_realloc(consumer->told, n * sizeof *consumer->told);
@@ -143,15 +145,15 @@ void consumer_on_log(const rd_kafka_t *rk, int level, const char *facility, cons
 {
     struct consumer *consumer = rd_kafka_opaque(rk);
     unsigned suppressed = 0;
-    int key = 1 << 20; /* apart from the error codes */
+    unsigned key = 1u << 20; /* apart from the error codes */
 
     if (level > 5 || is_noise(facility)) {
         log_debug("kafka: %s: %s", facility, text);
         return;
     }
     for (const char *c = facility; *c; c++)
-        key = (key * 31 + *c) | 1 << 20;
-    if (!limit_allows(consumer, key, &suppressed))
+        key = (key * 31 + (unsigned char)*c) | 1u << 20;
+    if (!limit_allows(consumer, (int)(key & INT32_MAX), &suppressed))
         return;
     if (level <= 4)
         log_warn("kafka: %s: %s", facility, text);
