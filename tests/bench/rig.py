@@ -1,0 +1,231 @@
+"""What the sections measure with: the built programs, a PostgreSQL, brokers, and a backlog that is made only once."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import measure  # noqa: F401  (the tests' folder becomes a place to import from)
+from support import programs, tokens
+from support.kafka import ApacheKafka, Topics
+from support.postgres import Postgres
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "schemas/avro"
+PROGRAMS = (
+    "caseview", "caseview-api", "caseview-dev", "bench_decode", "bench_fold", "bench_render", "bench_consume",
+    "civetweb_constant", "http_constant",
+)  # fmt: skip
+
+# As a server that keeps its data: what the tests switch off for speed is on again.
+SETTINGS = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "512MB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "30min",
+    "max_connections": 200,
+    "log_min_duration_statement": -1,
+}
+PARTITIONS = {"case": 4, "agent": 2, "directory": 2}
+
+
+class Broken(RuntimeError):
+    """The benchmark could not be run; the figures say nothing."""
+
+
+def build(folder):
+    """Builds what the benchmarks need into this folder, with optimisation. Returns the folder of the programs."""
+    steps = [["cmake", "--build", folder, "--target", *PROGRAMS]]
+    if not (folder / "CMakeCache.txt").exists():
+        options = ["-DCMAKE_BUILD_TYPE=Release", "-DCASEVIEW_TESTS=ON"]
+        steps.insert(0, ["cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, *options])
+    for step in steps:
+        done = subprocess.run(step, capture_output=True, text=True)
+        if done.returncode:
+            raise Broken(f"{' '.join(map(str, step))}:\n{(done.stdout + done.stderr)[-4000:]}")
+    return folder / "bin"
+
+
+def build_type(programs_folder):
+    cache = programs_folder.parent / "CMakeCache.txt"
+    found = re.search(r"CMAKE_BUILD_TYPE:\w+=(\w+)", cache.read_text()) if cache.exists() else None
+    return found[1] if found else "unknown"
+
+
+def finished(*argv, environment=()):
+    """(standard output, CPU seconds) of a program that must succeed."""
+    argv = [str(word) for word in argv]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=programs.clean_environment(environment)
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        errors.seek(0)
+        text = out.read().decode()
+        if process.returncode:
+            raise Broken(f"{' '.join(argv)}: exit {process.returncode}\n{text}{errors.read().decode()}"[:4000])
+    return text, used.ru_utime + used.ru_stime
+
+
+class Backlog:
+    """Three topics that lie ready in a broker, and what is in them."""
+
+    def __init__(self, name, events, per_case, in_flight, seed):
+        self.name, self.events, self.per_case, self.in_flight, self.seed = name, events, per_case, in_flight, seed
+        self.topics = Topics(f"{name}-cases", f"{name}-agents", f"{name}-directory", PARTITIONS)
+        self.ends = None  # (topic, partition) → end offset
+
+    @property
+    def options(self):
+        return [
+            "--events", self.events, "--events-per-case", self.per_case, "--cases", self.in_flight, "--seed", self.seed,
+            "--organizations", 20, "--agents", 100,
+        ]  # fmt: skip
+
+    @property
+    def total(self):
+        return sum(self.ends.values())
+
+    def count(self, role):
+        return sum(end for (topic, _), end in self.ends.items() if topic == self.topics.name(role))
+
+
+class Rig:
+    """Everything that is started is ended by close()."""
+
+    def __init__(self, programs_folder, cache, wanted, say):
+        self.cache, self.wanted, self.say = cache, wanted, say
+        os.environ["CASEVIEW_BIN_DIR"] = str(programs_folder)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="caseview-bench-"))
+        self.keys = tokens.Keys()
+        self._exits = contextlib.ExitStack()
+        self._exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._postgres = self._broker = self._scratch = None
+        self._numbers = 0
+        self.after_drain_mib = None
+
+    def close(self):
+        for program in list(programs.Program.running):
+            program.kill()
+        self._exits.close()
+
+    def program(self, name):
+        return programs.binary(name)
+
+    def number(self):
+        self._numbers += 1
+        return self._numbers
+
+    # --- servers
+
+    @property
+    def postgres(self):
+        if self._postgres is None:
+            self._postgres = Postgres(SETTINGS)
+            self._exits.callback(self._postgres.close)
+        return self._postgres
+
+    def settings_line(self):
+        version = self.postgres.query("postgres", "SHOW server_version")[0][0]
+        shown = ("fsync", "full_page_writes", "shared_buffers", "max_wal_size")
+        return f"PostgreSQL {version}, unix socket: " + ", ".join(f"{name}={SETTINGS[name]}" for name in shown)
+
+    def database(self):
+        """A new one, migrated."""
+        database = self.postgres.create_database()
+        programs.caseview("migrate", "--database", database.conninfo, check=0)
+        return database
+
+    @property
+    def scratch(self):
+        """A broker for topics that nobody needs afterwards."""
+        if self._scratch is None:
+            self._scratch = ApacheKafka(self.folder / "kafka")
+            self._exits.callback(self._scratch.close)
+        return self._scratch
+
+    def backlogs(self):
+        """name → Backlog. The broker's folder is kept: producing takes longer than most measurements."""
+        w = self.wanted
+        made = [Backlog("ten", w.events, 10, w.in_flight, 1), Backlog("one", w.single_events, 1, w.in_flight, 2)]
+        if self._broker is None:
+            self._broker = self._start_cached(made)
+        for backlog in made:
+            backlog.ends = {where: end for where, (_, end) in self._broker.ends(backlog.topics).items()}
+        return {backlog.name: backlog for backlog in made}
+
+    @property
+    def broker(self):
+        return self._broker
+
+    def _start_cached(self, backlogs):
+        sources = [*sorted(SCHEMAS.glob("*.avsc")), *sorted((ROOT / "deploy/dev").glob("simulate*.c"))]
+        recipe = json.dumps([b.options for b in backlogs]) + "".join(path.read_text() for path in sources)
+        folder = self.cache / f"kafka-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+        done = folder / "produced"
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        broker = ApacheKafka(folder)
+        self._exits.callback(broker.close)
+        for backlog in backlogs if not done.exists() else ():
+            self.say(f"producing {backlog.events:,} events ({backlog.per_case} a case), kept in {folder}")
+            broker.create_topics(backlog.topics)
+            self.dev(broker, backlog.topics, "simulate", *backlog.options)
+        done.touch()
+        return broker
+
+    # --- programs
+
+    @staticmethod
+    def kafka(broker, topics):
+        names = [word for role in PARTITIONS for word in (f"--{role}-topic", topics.name(role))]
+        return ["--kafka", f"bootstrap.servers={broker.bootstrap}", *names, "--schema-dir", SCHEMAS]
+
+    def dev(self, broker, topics, command, *args):
+        programs.run("caseview-dev", command, *self.kafka(broker, topics), *args, check=0, deadline_s=900)
+
+    def simulate(self, broker, topics, *args):
+        argv = [self.program("caseview-dev"), "simulate", *self.kafka(broker, topics), "--end-with-parent", *args]
+        return programs.Program(f"simulate-{self.number()}", argv, self.folder)
+
+    def worker(self, broker, topics, database):
+        number = self.number()
+        argv = [
+            self.program("caseview"), "worker", "--database", database.conninfo, *self.kafka(broker, topics),
+            "--group-id", f"bench-{number}-{os.getpid()}", "--admin-listen", "127.0.0.1:0", "--log-format", "text",
+        ]  # fmt: skip
+        return programs.Served(f"worker-{number}", argv, self.folder)
+
+    def api(self, conninfo):
+        number = self.number()
+        argv = [
+            self.program("caseview-api"), "--database", conninfo, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+            "--jwks", self.keys.write(self.folder / "jwks.json"), "--issuer", tokens.ISSUER,
+            "--audience", tokens.AUDIENCE, "--log-format", "text",
+        ]  # fmt: skip
+        api = programs.Api(f"api-{number}", argv, self.folder)
+        api.wait_ready()
+        return api
+
+
+def java_pid(broker):
+    return int((broker.folder / "kafka.pid").read_text())
+
+
+def sleep_until(moment):
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def progress(text):
+    print(f"   {text} …", file=sys.stderr, flush=True)
