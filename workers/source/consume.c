@@ -18,6 +18,7 @@
  */
 struct frame {
     struct decoder *decoder;
+    bool ended; /* of the array or map here: its last block was empty */
 };
 
 union item {
@@ -349,6 +350,19 @@ static int array_element(avro_consumer_t *consumer, unsigned int index CV_UNUSED
     return descend(decoder, node_of(consumer)->children[0], frame, out_consumer, out_frame);
 }
 
+/*
+ * An empty block is the end. The library takes one of -2^63 items for empty too, and goes on; its count is cut to 32
+ * bits on the way here, which makes the many that no record can hold look empty as well.
+ */
+static int list_block(avro_consumer_t *consumer CV_UNUSED, int first, unsigned int count, void *frame)
+{
+    struct frame *own = frame;
+    if (!first && own->ended)
+        return broken(own->decoder, "a block of more items than there can be");
+    own->ended = count == 0;
+    return 0;
+}
+
 /* The library reads the keys itself: they lie over one another, as nothing of a map is kept. */
 static int map_element(avro_consumer_t *consumer, unsigned int index, const char *key CV_UNUSED,
                        avro_consumer_t **out_consumer, void **out_frame, void *frame)
@@ -375,6 +389,7 @@ void consume_payload(struct plan_node *node)
 
 void consume_list(struct plan_node *node)
 {
+    node->consumer.array_start_block = list_block;
     node->consumer.array_element = array_element;
 }
 
@@ -390,7 +405,9 @@ void consume_ignored(struct plan_node *node)
     consumer->enum_value = ignored_enum;
     consumer->record_field = record_field;
     consumer->union_branch = union_branch;
+    consumer->array_start_block = list_block;
     consumer->array_element = array_element;
+    consumer->map_start_block = list_block;
     consumer->map_element = map_element;
 }
 

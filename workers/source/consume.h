@@ -35,8 +35,8 @@ void decoder_free(struct decoder *decoder);
 
 /*
  * Decodes a body by its plan's root and checks every value of it. out_decoded and its texts are borrowed until the next
- * call; it is set also when only values were bad. CV_OK, or CV_PARK with out_reason and err: of several faults the first
- * in the order of enum park_reason.
+ * call; it is set also when only values were bad. CV_OK, or CV_PARK with out_reason and err: of several faults the
+ * first in the order of enum park_reason.
  */
 enum cv_status decoder_run(struct decoder *decoder, struct plan_node *root, enum topic topic, struct str body,
                            struct decoded **out_decoded, enum park_reason *out_reason, struct err *err) CV_MUST_CHECK;

@@ -509,12 +509,13 @@ static void test_decode_boolean_of_2_parks(void **state CV_UNUSED)
 
 static void test_decode_endless_array_parks(void **state CV_UNUSED)
 {
-    static const int64_t counts[] = {INT64_C(1) << 60, INT64_MAX, INT64_MIN + 1};
+    static const int64_t counts[] = {INT64_C(1) << 60, INT64_C(1) << 32, INT64_MAX, INT64_MIN + 1, INT64_MIN};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         struct buf *out = begin_agent(WORKSPACES_SELECTED);
         put_text(out, UNIT_ID);
         put_long(out, counts[i]);
-        put_text(out, ID);
+        put_long(out, 0); /* the size of a block whose count is negative */
+        put_long(out, 0); /* and what the array's end would be */
         assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_NOT_AVRO);
     }
 }
