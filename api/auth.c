@@ -133,7 +133,7 @@ static const char *check_signature(const struct auth_options *options, struct st
     const char *alg = json_string_value(json_object_get(header, "alg"));
     const struct key *key = NULL;
     struct key_set *set = NULL;
-    switch (keys_find(options->keys, kid, &key, &set)) {
+    switch (key_source_find(options->keys, kid, &key, &set)) {
     case KEY_FOUND:
         break;
     case KEY_UNKNOWN:
@@ -148,7 +148,7 @@ static const char *check_signature(const struct auth_options *options, struct st
         why = "The token's key does not fit its algorithm.";
     else if (parts->length[2] != key->signature_length || !signature_holds(token, key))
         why = "The token's signature is wrong.";
-    *out_version = key_set_version(set);
+    *out_version = set->version;
     key_set_release(set);
     return why;
 }
@@ -288,7 +288,7 @@ enum auth_outcome auth_request(const struct auth_options *options, const struct 
         return AUTH_NO_TOKEN;
     }
     int64_t now_us = clock_wall_us();
-    if (tokens_find(options->tokens, token, keys_version(options->keys), now_us, out_principal))
+    if (tokens_find(options->tokens, token, key_source_version(options->keys), now_us, out_principal))
         return AUTH_OK;
     *out_why = auth_verify(options, token, now_us, out_principal);
     if (*out_why)

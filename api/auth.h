@@ -6,7 +6,7 @@
 #define CASEVIEW_API_AUTH_H
 
 #include "caseview/http.h"
-#include "keys.h"
+#include "key_source.h"
 #include "tokens.h"
 
 enum auth_outcome {
@@ -18,7 +18,7 @@ enum auth_outcome {
 struct auth_options {
     const char *const *issuers; /* NULL-terminated, borrowed for ever, like all here */
     const char *const *audiences;
-    struct keys *keys;
+    struct key_source *keys;
     struct tokens *tokens;
 };
 

@@ -1,297 +1,146 @@
+/* One key set: from JSON to keys that cjose can verify with. */
 #include "keys.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
+#include <jansson.h>
+#include <openssl/err.h>
 #include <stdlib.h>
-#include <time.h>
-#include <xxhash.h>
 
-#include "caseview/buf.h"
-#include "caseview/clock.h"
-#include "caseview/fetch.h"
-#include "caseview/log.h"
-#include "caseview/retry.h"
-#include "key_set.h"
+enum { RSA_BITS_MIN = 2048 /* RFC 7518, section 3.3 */, RSA_BITS_MAX = 8192, KEYS_MAX = 1024 };
 
-enum {
-    SET_MAX = 4 * 1024 * 1024,
-    FETCH_TIMEOUT_MS = 5000,
-    REREAD_EVERY_MS = 5000, /* for unknown kids */
-    WAIT_FOR_REREAD_MS = 3000,
-    WAITERS_MAX = 32, /* a flood of made-up kids must not hold all threads */
-    RETRY_BASE_MS = 500,
-    RETRY_MAX_MS = 30000,
-};
-
-struct keys {
-    const char *source;
-    int refresh_s;
-    pthread_t thread;
-    struct metric *age, *usable, *failures;
-
-    atomic_uint_fast64_t version;
-    pthread_mutex_t mutex; /* guards all below; never held while a set is read */
-    pthread_cond_t wake;   /* for the thread: read again, or stop */
-    pthread_cond_t done;   /* for calls: a reading has ended */
-    struct key_set *set;   /* NULL before the first one */
-    struct err why;        /* of the last failed reading, "" after a good one */
-    int64_t asked_ms;      /* when an unknown kid last made it read */
-    int waiters;
-    bool wanted;             /* an unknown kid asks for a reading … */
-    bool reading_on_request; /* … which has begun */
-    bool stopping;
-
-    /* The thread's own. */
-    uint64_t fingerprint; /* of the text of the set in force */
-    int64_t tried_ms, read_ms;
-    struct retry retry;
-};
-
-static bool is_url(const char *source)
+static void key_done(struct key *key)
 {
-    return strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
+    free(key->kid);
+    free(key->alg);
+    if (key->jwk)
+        cjose_jwk_release(key->jwk);
 }
 
-static enum cv_status read_file(const char *path, struct buf *out, struct err *err)
+static bool is_text(const json_t *object, const char *member, const char *wanted)
 {
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        err_set(err, "%s: %s", path, strerror(errno));
-        return CV_RETRY;
-    }
-    char block[16384];
-    size_t n;
-    while ((n = fread(block, 1, sizeof block, file)) > 0 && !out->overflow)
-        buf_append(out, block, n);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    if (failed || out->overflow) {
-        err_set(err, "%s: %s", path, failed ? "cannot be read" : "is longer than 4 MiB");
-        return CV_RETRY;
-    }
-    return CV_OK;
+    const char *text = json_string_value(json_object_get(object, member));
+    return text && strcmp(text, wanted) == 0;
 }
 
-static enum cv_status read_url(const char *url, struct buf *out, struct err *err)
+/* `use` and `key_ops` are optional; where they are given they must allow verifying. */
+static bool may_verify(const json_t *jwk)
 {
-    int http_status = 0;
-    enum cv_status status = fetch_get(url, FETCH_TIMEOUT_MS, &http_status, out, err);
-    if (status == CV_OK && http_status != 200) {
-        char shown[256];
-        fetch_redact(url, shown, sizeof shown);
-        err_set(err, "%s answers with status %d", shown, http_status);
-        return CV_RETRY;
-    }
-    return status;
-}
-
-/* Reads and parses; out_fingerprint is the text's. */
-static enum cv_status read_set(const char *source, struct key_set **out_set, uint64_t *out_fingerprint, struct err *err)
-{
-    struct buf text CV_CLEANUP(buf_done);
-    buf_init(&text, SET_MAX);
-    enum cv_status status = is_url(source) ? read_url(source, &text, err) : read_file(source, &text, err);
-    if (status != CV_OK)
-        return status;
-    *out_fingerprint = XXH3_64bits(text.data ? text.data : "", text.len);
-    return key_set_parse((struct str){text.data ? text.data : "", text.len}, out_set, err);
-}
-
-/* Caller holds the mutex. Returns what is to be released: the old set, or the new one when its text is the same. */
-static struct key_set *publish(struct keys *keys, struct key_set *set, uint64_t fingerprint)
-{
-    struct key_set *old = keys->set;
-    if (old && fingerprint == keys->fingerprint)
-        return set; /* what was verified stays verified */
-    set->version = (old ? old->version : 0) + 1;
-    keys->set = set;
-    keys->fingerprint = fingerprint;
-    atomic_store_explicit(&keys->version, set->version, memory_order_release);
-    return old;
-}
-
-/* Only the thread replaces the set, so that it may look at it without the mutex. */
-static void tell_of_new_set(const struct keys *keys)
-{
-    size_t usable = key_set_usable(keys->set);
-    metric_set(keys->usable, (double)usable);
-    log_info("keys: %zu of %zu keys of the set can be used (version %llu)", usable, keys->set->count,
-             (unsigned long long)keys->set->version);
-    if (usable == 0)
-        log_warn("keys: no key of the set can be used: every token is refused");
-}
-
-static void tell_of_failure(const struct keys *keys, const struct err *err)
-{
-    log_warn("keys: the key set cannot be read, %s: %s",
-             keys->set ? "the old one stays in force" : "every token is refused until it can", err->text);
-}
-
-static void read_once(struct keys *keys)
-{
-    struct key_set *set = NULL;
-    uint64_t fingerprint = 0;
-    struct err err = ERR_INIT;
-    keys->tried_ms = clock_mono_ms();
-    bool good = read_set(keys->source, &set, &fingerprint, &err) == CV_OK;
-    if (good) {
-        retry_reset(&keys->retry);
-        keys->read_ms = keys->tried_ms;
-    } else {
-        retry_failed(&keys->retry);
-        metric_add(keys->failures, 1);
-    }
-    uint64_t old_version = keys_version(keys);
-
-    pthread_mutex_lock(&keys->mutex);
-    bool was_bad = keys->why.text[0] != '\0';
-    bool news = good ? was_bad && keys->set : strcmp(keys->why.text, err.text) != 0;
-    struct key_set *surplus = good ? publish(keys, set, fingerprint) : NULL;
-    if (good)
-        err.text[0] = '\0';
-    keys->why = err;
-    keys->reading_on_request = false;
-    pthread_cond_broadcast(&keys->done);
-    pthread_mutex_unlock(&keys->mutex);
-
-    if (news && good)
-        log_info("keys: the key set can be read again");
-    else if (news)
-        tell_of_failure(keys, &err);
-    if (keys_version(keys) != old_version)
-        tell_of_new_set(keys);
-    key_set_release(surplus);
-}
-
-static void wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_ms)
-{
-    struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
-    pthread_cond_timedwait(cond, mutex, &until); /* the callers' loops look at what they wait for, and at the clock */
-}
-
-static int64_t next_reading_ms(const struct keys *keys)
-{
-    int64_t regular = keys->tried_ms + (int64_t)keys->refresh_s * 1000;
-    bool failing = keys->retry.attempts > 0;
-    return failing && keys->retry.next_at_ms < regular ? keys->retry.next_at_ms : regular;
-}
-
-static void *run(void *context)
-{
-    struct keys *keys = context;
-    for (bool stopping = false; !stopping;) {
-        read_once(keys);
-        int64_t due = next_reading_ms(keys);
-        pthread_mutex_lock(&keys->mutex);
-        while (!keys->wanted && !keys->stopping && clock_mono_ms() < due) {
-            int64_t tick = clock_mono_ms() + 1000; /* the age on the metrics page moves */
-            if (keys->set)
-                metric_set(keys->age, (double)(clock_mono_ms() - keys->read_ms) / 1000);
-            wait_until(&keys->wake, &keys->mutex, tick < due ? tick : due);
-        }
-        keys->reading_on_request = keys->wanted;
-        keys->wanted = false;
-        stopping = keys->stopping;
-        pthread_mutex_unlock(&keys->mutex);
-    }
-    return NULL;
-}
-
-struct keys *keys_new(const char *source, int refresh_s, struct metrics *metrics)
-{
-    struct keys *keys = cv_zalloc(sizeof *keys);
-    keys->source = source;
-    keys->refresh_s = refresh_s;
-    keys->asked_ms = -REREAD_EVERY_MS;
-    keys->age = metrics_gauge(metrics, "caseview_api_key_set_age_seconds", NULL, "Since the key set was last read");
-    keys->usable = metrics_gauge(metrics, "caseview_api_keys", NULL, "Usable keys of the set in force");
-    keys->failures = metrics_counter(metrics, "caseview_api_key_set_failures_total", NULL,
-                                     "Failed readings of the key set");
-    retry_init(&keys->retry, RETRY_BASE_MS, RETRY_MAX_MS);
-    pthread_mutex_init(&keys->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&keys->wake, &monotonic);
-    pthread_cond_init(&keys->done, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    int failed = pthread_create(&keys->thread, NULL, run, keys);
-    assert(failed == 0);
-    return keys;
-}
-
-void keys_free(struct keys *keys)
-{
-    if (!keys)
-        return;
-    pthread_mutex_lock(&keys->mutex);
-    keys->stopping = true;
-    pthread_cond_signal(&keys->wake);
-    pthread_mutex_unlock(&keys->mutex);
-    pthread_join(keys->thread, NULL);
-    key_set_release(keys->set);
-    pthread_cond_destroy(&keys->wake);
-    pthread_cond_destroy(&keys->done);
-    pthread_mutex_destroy(&keys->mutex);
-    free(keys);
-}
-
-uint64_t keys_version(const struct keys *keys)
-{
-    return atomic_load_explicit(&keys->version, memory_order_acquire);
-}
-
-void keys_reason(struct keys *keys, char *out, size_t size)
-{
-    pthread_mutex_lock(&keys->mutex);
-    if (keys->set)
-        out[0] = '\0';
-    else
-        snprintf(out, size, "no key set yet%s%s", keys->why.text[0] ? ": " : "", keys->why.text);
-    pthread_mutex_unlock(&keys->mutex);
-}
-
-/* Caller holds the mutex. Is a reading under way that an unknown kid asked for, after this call if need be? */
-static bool ask_for_reading(struct keys *keys)
-{
-    if (keys->waiters >= WAITERS_MAX)
+    if (json_object_get(jwk, "use") && !is_text(jwk, "use", "sig"))
         return false;
-    if (keys->wanted || keys->reading_on_request)
+    const json_t *operations = json_object_get(jwk, "key_ops");
+    if (!operations)
         return true;
-    int64_t now = clock_mono_ms();
-    if (now - keys->asked_ms < REREAD_EVERY_MS)
-        return false;
-    keys->asked_ms = now;
-    keys->wanted = true;
-    pthread_cond_signal(&keys->wake);
+    for (size_t i = 0; i < json_array_size(operations); i++) {
+        const char *operation = json_string_value(json_array_get(operations, i));
+        if (operation && strcmp(operation, "verify") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A private or symmetric key in a public place is nobody's to use, whatever else it says. */
+static bool is_public(const json_t *jwk)
+{
+    static const char *const secret[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+    for (size_t i = 0; i < ARRAY_LEN(secret); i++)
+        if (json_object_get(jwk, secret[i]))
+            return false;
     return true;
 }
 
-static enum key_search search(struct keys *keys, const char *kid, const struct key **out_key, struct key_set **out_set)
+static cjose_jwk_t *import(json_t *jwk)
 {
-    if (!keys->set)
-        return KEY_NO_SET;
-    enum key_search found = key_set_find(keys->set, kid, out_key);
-    if (found == KEY_FOUND) {
-        atomic_fetch_add(&keys->set->references, 1);
-        *out_set = keys->set;
-    }
-    return found;
+    cjose_err ignored;
+    cjose_jwk_t *key = cjose_jwk_import_json((cjose_header_t *)jwk, &ignored);
+    ERR_clear_error();
+    return key;
 }
 
-enum key_search keys_find(struct keys *keys, const char *kid, const struct key **out_key, struct key_set **out_set)
+static void load(struct key *key, json_t *jwk)
 {
-    pthread_mutex_lock(&keys->mutex);
-    enum key_search found = search(keys, kid, out_key, out_set);
-    if (found == KEY_UNKNOWN && ask_for_reading(keys)) {
-        int64_t deadline = clock_mono_ms() + WAIT_FOR_REREAD_MS;
-        keys->waiters++;
-        while ((keys->wanted || keys->reading_on_request) && !keys->stopping && clock_mono_ms() < deadline)
-            wait_until(&keys->done, &keys->mutex, deadline);
-        keys->waiters--;
-        found = search(keys, kid, out_key, out_set);
+    cjose_err ignored;
+    if (is_text(jwk, "kty", "RSA")) {
+        key->jwk = import(jwk);
+        size_t bits = key->jwk ? cjose_jwk_get_keysize(key->jwk, &ignored) : 0;
+        key->kind = bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX ? KEY_RSA : KEY_UNUSABLE;
+        key->signature_length = (bits + 7) / 8;
+    } else if (is_text(jwk, "kty", "EC") && is_text(jwk, "crv", "P-256")) {
+        key->jwk = import(jwk);
+        key->kind = key->jwk ? KEY_EC_P256 : KEY_UNUSABLE;
+        key->signature_length = 64;
     }
-    pthread_mutex_unlock(&keys->mutex);
-    return found;
+}
+
+static void add_key(struct key_set *set, json_t *jwk)
+{
+    const char *kid = json_string_value(json_object_get(jwk, "kid"));
+    if (!kid || !*kid)
+        return; /* tokens choose their key by kid */
+    struct key *key = &set->keys[set->count++];
+    *key = (struct key){.kid = cv_strdup(kid), .kind = KEY_UNUSABLE};
+    const json_t *alg = json_object_get(jwk, "alg");
+    if (!is_public(jwk) || (alg && !json_is_string(alg)) || !may_verify(jwk))
+        return;
+    if (alg)
+        key->alg = cv_strdup(json_string_value(alg));
+    load(key, jwk);
+}
+
+enum cv_status key_set_parse(struct str json, struct key_set **out_set, struct err *err)
+{
+    json_error_t error;
+    json_t *root = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+    const json_t *keys = json_object_get(root, "keys");
+    if (!json_is_array(keys) || json_array_size(keys) > KEYS_MAX) {
+        if (!root)
+            err_set(err, "not JSON: %s (line %d)", error.text, error.line);
+        else
+            err_set(err, "no object with an array `keys` of at most %d", KEYS_MAX);
+        json_decref(root);
+        return CV_RETRY;
+    }
+    struct key_set *set = cv_zalloc(sizeof *set + json_array_size(keys) * sizeof set->keys[0]);
+    atomic_init(&set->references, 1);
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        add_key(set, json_array_get(keys, i));
+    json_decref(root);
+    *out_set = set;
+    return CV_OK;
+}
+
+enum key_search key_set_find(const struct key_set *set, const char *kid, const struct key **out_key)
+{
+    const struct key *found = NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        if (strcmp(set->keys[i].kid, kid) != 0)
+            continue;
+        if (found)
+            return KEY_AMBIGUOUS;
+        found = &set->keys[i];
+    }
+    if (!found)
+        return KEY_UNKNOWN;
+    *out_key = found;
+    return KEY_FOUND;
+}
+
+size_t key_set_usable(const struct key_set *set)
+{
+    size_t usable = 0;
+    for (size_t i = 0; i < set->count; i++)
+        usable += set->keys[i].kind != KEY_UNUSABLE;
+    return usable;
+}
+
+void key_set_hold(struct key_set *set)
+{
+    atomic_fetch_add(&set->references, 1);
+}
+
+void key_set_release(struct key_set *set)
+{
+    if (!set || atomic_fetch_sub(&set->references, 1) != 1)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        key_done(&set->keys[i]);
+    free(set);
 }

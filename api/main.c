@@ -31,7 +31,7 @@ struct api {
     const char *audiences[LIST_MAX + 1];
     struct metrics *metrics;
     struct admin *admin;
-    struct keys *keys;
+    struct key_source *keys;
     struct tokens *tokens;
     struct reader *reader;
     struct active_cases *endpoint;
@@ -80,7 +80,7 @@ static void ready(void *context, char *out_reason, size_t size)
         snprintf(out_reason, size, "stopping");
         return;
     }
-    keys_reason(api->keys, out_reason, size);
+    key_source_reason(api->keys, out_reason, size);
     if (!out_reason[0])
         reader_reason(api->reader, out_reason, size);
 }
@@ -89,7 +89,7 @@ static void make_parts(struct api *api)
 {
     const struct config *config = api->config;
     api->metrics = metrics_new();
-    api->keys = keys_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
+    api->keys = key_source_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
     api->tokens = tokens_new(api->metrics);
     struct reader_options options = {
         .database = config_text(config, "database"),
@@ -149,7 +149,7 @@ static void take_down(struct api *api)
     admin_stop(api->admin);
     active_cases_free(api->endpoint);
     reader_free(api->reader);
-    keys_free(api->keys);
+    key_source_free(api->keys);
     tokens_free(api->tokens);
     metrics_free(api->metrics);
 }

@@ -1,4 +1,4 @@
-#include "api/key_set.h"
+#include "api/keys.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

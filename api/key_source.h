@@ -1,0 +1,35 @@
+/*
+ * key_source.h: the key set (JWKS) that access tokens are verified with, from a file or a URL, kept fresh by a thread
+ * of its own: read again every refresh_s, and when a token names an unknown kid (at most every 5 s). A set that cannot
+ * be read or parsed leaves the old one in force.
+ *
+ * A set is immutable once published; version grows with every published set that differs from the one before, so that
+ * what was verified with a withdrawn key can be told. All functions but new and free: any thread.
+ */
+#ifndef CASEVIEW_API_KEY_SOURCE_H
+#define CASEVIEW_API_KEY_SOURCE_H
+
+#include "caseview/base.h"
+#include "caseview/metrics.h"
+#include "keys.h"
+
+struct key_source;
+
+/* Starts the thread; returns at once, whether the set can be read or not. source is borrowed for the life of keys. */
+struct key_source *key_source_new(const char *source, int refresh_s, struct metrics *metrics);
+void key_source_free(struct key_source *keys);
+
+/* Version of the set in force; 0: none yet. */
+uint64_t key_source_version(const struct key_source *keys);
+/* Empty when there is a set, else why there is none. */
+void key_source_reason(struct key_source *keys, char *out, size_t size);
+
+/*
+ * KEY_FOUND: the key lies in the set, which the caller gives back by key_set_release(). An unknown kid is looked for
+ * again after the set was read anew; the call waits for that, at most 3 s, and not at all when the last such reading
+ * was less than 5 s ago or many calls are waiting already.
+ */
+enum key_search key_source_find(struct key_source *keys, const char *kid, const struct key **out_key,
+                                struct key_set **out_set);
+
+#endif
