@@ -116,9 +116,9 @@ void worker_count_commit(struct worker *worker, const struct batch *batch)
     metric_add(m->directory_rows, (int64_t)(batch->entity_count + batch->version_count));
     metric_add(m->parked_rows, (int64_t)batch->parked_count);
     metric_observe_us(m->commit_seconds, clock_mono_us() - worker->sent_at_us);
-    int64_t age_us = clock_wall_us() - batch->oldest_record_ms * 1000;
-    if (batch->oldest_record_ms != INT64_MAX && age_us >= 0)
-        metric_observe_us(m->visible_seconds, age_us);
+    int64_t now_us = clock_wall_us(); /* a producer's clock may say anything */
+    if (batch->oldest_record_ms <= now_us / 1000)
+        metric_observe_us(m->visible_seconds, now_us - batch->oldest_record_ms * 1000);
 }
 
 /* ---- once a second ---- */
