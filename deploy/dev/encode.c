@@ -133,7 +133,7 @@ static enum cv_status put_record(avro_value_t *value, const json_t *json, struct
 {
     if (!json_is_object(json))
         return bad(err, "needs an object");
-    size_t fields, found = 0;
+    size_t fields = 0, found = 0;
     avro_value_get_size(value, &fields);
     for (size_t i = 0; i < fields; i++) {
         avro_value_t field;
