@@ -30,6 +30,7 @@ struct api {
     const char *issuers[LIST_MAX + 1];
     const char *audiences[LIST_MAX + 1];
     struct metrics *metrics;
+    struct metric *connections;
     struct admin *admin;
     struct key_source *keys;
     struct tokens *tokens;
@@ -89,6 +90,7 @@ static void make_parts(struct api *api)
 {
     const struct config *config = api->config;
     api->metrics = metrics_new();
+    api->connections = metrics_gauge(api->metrics, "caseview_api_connections", NULL, "Client connections open now");
     api->keys = key_source_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
     api->tokens = tokens_new(api->metrics);
     struct reader_options options = {
@@ -130,15 +132,33 @@ static enum cv_status start_server(struct api *api, struct err *err)
     return CV_OK;
 }
 
+/* A thread serves one connection: when all have one, new clients wait without an answer, which nobody else could tell.
+ */
+static void look_at_connections(struct api *api, bool *busy)
+{
+    int64_t threads = config_int(api->config, "threads");
+    int connections = http_connections(api->server);
+    metric_set(api->connections, connections);
+    bool now = connections >= threads;
+    if (now && !*busy)
+        log_warn(
+            "all %lld threads hold a connection, further clients wait: more --threads or more processes are needed",
+            (long long)threads);
+    *busy = now;
+}
+
 /* Until a signal asks to stop. */
 static int serve(struct api *api)
 {
     struct err err = ERR_INIT;
-    while (!stop_wait(LOOK_EVERY_MS))
+    bool busy = false;
+    while (!stop_wait(LOOK_EVERY_MS)) {
+        look_at_connections(api, &busy);
         if (reader_is_hopeless(api->reader, &err)) {
             log_error("%s", err.text);
             return CV_EXIT_USAGE;
         }
+    }
     log_info("stopping: no new connections; the requests under way are answered");
     return CV_EXIT_OK;
 }

@@ -35,7 +35,6 @@ enum {
 };
 
 static const struct db_statement active_cases = {"active_cases", sql_active_cases};
-static const struct db_statement ping = {"ping", sql_ping};
 
 /* A question, copied: who asked may have gone away before the statement is sent. */
 struct item {
@@ -67,6 +66,7 @@ struct reader_thread {
     struct retry retry;
     int64_t lost_ms;          /* when the connection was lost; 0: it stands, or never stood */
     unsigned refusals_in_row; /* statements that the server refused */
+    struct batch *nobody;     /* an empty one, to see whether the statement can be run at all */
 };
 
 struct reader {
@@ -82,7 +82,8 @@ struct reader {
     int connected; /* threads with a connection */
     bool stopping;
     bool hopeless;
-    struct err why; /* of the last failed connection */
+    struct err why;     /* of the last failed connection */
+    struct err refusal; /* of the last statement, "" when it was not refused */
 
     struct reader_thread threads[READERS];
 };
@@ -270,8 +271,8 @@ enum cv_status reader_ask(struct reader *reader, const struct question *question
 
 /* --- the reader thread -------------------------------------------------------------------------------------------- */
 
-static enum cv_status run_statement(struct reader_thread *thread, struct batch *batch, struct db_result **out_result,
-                                    struct err *err)
+static enum cv_status run_statement(struct reader_thread *thread, struct batch *batch, int timeout_ms,
+                                    struct db_result **out_result, struct err *err)
 {
     struct db_args args;
     db_args_init(&args, batch->arena);
@@ -281,7 +282,7 @@ static enum cv_status run_statement(struct reader_thread *thread, struct batch *
     db_arg_text_array(&args, &batch->items[0].client, stride, batch->count);
     db_arg_bool_array(&args, &batch->items[0].need_roles, stride, batch->count);
     int64_t begin_us = clock_mono_us();
-    enum cv_status status = db_exec(thread->db, &active_cases, &args, STATEMENT_TIMEOUT_MS, out_result, err);
+    enum cv_status status = db_exec(thread->db, &active_cases, &args, timeout_ms, out_result, err);
     metric_observe_us(thread->reader->duration, clock_mono_us() - begin_us);
     return status;
 }
@@ -321,10 +322,26 @@ static void set_disconnected(struct reader_thread *thread, const struct err *err
  */
 static void note_refusal(struct reader_thread *thread, const struct err *err)
 {
+    struct reader *reader = thread->reader;
     unsigned n = ++thread->refusals_in_row;
-    metric_add(thread->reader->errors, 1);
+    metric_add(reader->errors, 1);
+    pthread_mutex_lock(&reader->mutex);
+    reader->refusal = *err;
+    pthread_mutex_unlock(&reader->mutex);
     if ((n & (n - 1)) == 0) /* 1, 2, 4, 8 … */
         log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", err->text, n);
+}
+
+static void note_success(struct reader_thread *thread)
+{
+    if (thread->refusals_in_row == 0)
+        return;
+    struct reader *reader = thread->reader;
+    log_info("database takes the look-up again, after %u refusals", thread->refusals_in_row);
+    thread->refusals_in_row = 0;
+    pthread_mutex_lock(&reader->mutex);
+    reader->refusal.text[0] = '\0';
+    pthread_mutex_unlock(&reader->mutex);
 }
 
 static void execute(struct reader_thread *thread, struct batch *batch)
@@ -335,16 +352,16 @@ static void execute(struct reader_thread *thread, struct batch *batch)
     metric_add(reader->batches, 1);
     metric_add(reader->questions, (int64_t)batch->count);
     metric_set(reader->waiting_gauge, atomic_load_explicit(&reader->waiting, memory_order_relaxed));
-    enum cv_status status = run_statement(thread, batch, &result, &err);
+    enum cv_status status = run_statement(thread, batch, STATEMENT_TIMEOUT_MS, &result, &err);
     if (status != CV_OK && db_is_lost(thread->db)) {
         /* A restarted database or an idle connection cut on the way: the next connection often stands at once. */
         log_info("database connection broken, trying once more: %s", err.text);
         close_connection(thread);
         if (open_connection(thread, RECONNECT_TIMEOUT_MS, &err) == CV_OK)
-            status = run_statement(thread, batch, &result, &err);
+            status = run_statement(thread, batch, STATEMENT_TIMEOUT_MS, &result, &err);
     }
     if (status == CV_OK) {
-        thread->refusals_in_row = 0;
+        note_success(thread);
         batch_end(reader, batch, result, NULL);
         return;
     }
@@ -382,11 +399,20 @@ static struct batch *next_batch(struct reader *reader)
     return batch;
 }
 
-static void check_idle_connection(struct reader_thread *thread)
+/* The statement for nobody: does the connection stand, are the views there, may they be read? */
+static void check_statement(struct reader_thread *thread)
 {
     struct err err = ERR_INIT;
-    if (db_exec(thread->db, &ping, NULL, PING_TIMEOUT_MS, NULL, &err) != CV_OK && db_is_lost(thread->db))
+    struct db_result *result = NULL;
+    enum cv_status status = run_statement(thread, thread->nobody, PING_TIMEOUT_MS, &result, &err);
+    db_result_free(result);
+    arena_reset(thread->nobody->arena);
+    if (status == CV_OK)
+        note_success(thread);
+    else if (db_is_lost(thread->db))
         set_disconnected(thread, &err);
+    else
+        note_refusal(thread, &err);
 }
 
 static void connect_or_wait(struct reader_thread *thread)
@@ -405,6 +431,7 @@ static void connect_or_wait(struct reader_thread *thread)
         reader->connected++;
         metric_set(reader->connected_gauge, reader->connected);
         pthread_mutex_unlock(&reader->mutex);
+        check_statement(thread);
         return;
     }
     retry_failed(&thread->retry);
@@ -439,7 +466,7 @@ static void *run(void *context)
         if (batch)
             execute(thread, batch);
         else if (!is_stopping(thread->reader))
-            check_idle_connection(thread);
+            check_statement(thread);
     }
     close_connection(thread);
     return NULL;
@@ -479,6 +506,7 @@ struct reader *reader_new(const struct reader_options *options)
     for (size_t i = 0; i < READERS; i++) {
         struct reader_thread *thread = &reader->threads[i];
         thread->reader = reader;
+        thread->nobody = batch_new(reader);
         retry_init(&thread->retry, RETRY_BASE_MS, RETRY_MAX_MS);
         int failed = pthread_create(&thread->thread, NULL, run, thread);
         assert(failed == 0);
@@ -496,6 +524,8 @@ void reader_free(struct reader *reader)
     pthread_mutex_unlock(&reader->mutex);
     for (size_t i = 0; i < READERS; i++)
         pthread_join(reader->threads[i].thread, NULL);
+    for (size_t i = 0; i < READERS; i++)
+        batch_free(reader->threads[i].nobody);
     batch_free(reader->forming);
     for (struct batch *batch = reader->free, *next; batch; batch = next) {
         next = batch->next_free;
@@ -509,10 +539,12 @@ void reader_free(struct reader *reader)
 void reader_reason(struct reader *reader, char *out, size_t size)
 {
     pthread_mutex_lock(&reader->mutex);
-    if (reader->connected > 0)
-        out[0] = '\0';
-    else
+    if (reader->connected == 0)
         snprintf(out, size, "no database connection: %s", reader->why.text);
+    else if (reader->refusal.text[0])
+        snprintf(out, size, "the database refuses the look-up: %s", reader->refusal.text);
+    else
+        out[0] = '\0';
     pthread_mutex_unlock(&reader->mutex);
 }
 

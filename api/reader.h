@@ -50,7 +50,7 @@ void reader_free(struct reader *reader);
 enum cv_status reader_ask(struct reader *reader, const struct question *question, struct reading *out_reading,
                           struct buf *out_body, const char **out_why) CV_MUST_CHECK;
 
-/* Empty when a connection stands, else why none does. */
+/* Empty when look-ups can be done, else why not. */
 void reader_reason(struct reader *reader, char *out, size_t size);
 /* True when `database` can never work: the program should end. */
 bool reader_is_hopeless(struct reader *reader, struct err *out_err);

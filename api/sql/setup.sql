@@ -7,4 +7,4 @@ set enable_seqscan = off;
 set jit = off;
 set max_parallel_workers_per_gather = 0;
 set default_transaction_read_only = on;
-set statement_timeout = '10s';
+set statement_timeout = '5s';

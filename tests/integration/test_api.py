@@ -931,8 +931,14 @@ def test_a_refused_statement_is_503_and_says_why_in_the_log(own, server, token):
     own.database.query("alter schema caseview rename to away")
     check_problem(api.call(token), 503, "unavailable")
     api.wait_log("refuses the look-up")
+    assert api.get("/ready").status_code == 503
+    late = own()
+    late.wait_log("refuses the look-up")  # without a request
+    assert late.get("/ready").status_code == 503 and "refuses" in late.get("/ready").text
     own.database.query("alter schema away rename to caseview")
     wait_for(lambda: api.call(token).status_code == 200, 10, "answers again")
+    api.wait_ready()
+    late.wait_ready()
 
 
 def test_swapped_views_are_read_from_the_next_request_on(own, token):

@@ -1,2 +1,0 @@
--- Is the connection alive?
-select 1
