@@ -123,6 +123,16 @@ static void send_batch(struct worker *worker)
         worker_recover(worker, &err);
 }
 
+/*
+ * Cases and agents are folded upon the cache, which is ahead of the database; directory entities upon their rows, which
+ * must not be on their way there.
+ */
+static bool can_fold_ahead(const struct worker *worker)
+{
+    const struct batch *writing = worker->writing;
+    return worker->collecting->directory_count == 0 || writing->entity_count + writing->version_count == 0;
+}
+
 /* Folds the batch being collected when it is due, and sends it when the one before is committed. */
 static enum cv_status advance(struct worker *worker, struct err *err)
 {
@@ -132,7 +142,7 @@ static enum cv_status advance(struct worker *worker, struct err *err)
     if (idle)
         add_idle_cursors(worker);
     struct batch *batch = worker->collecting;
-    if (!batch->folded && (is_full(worker) || (idle && is_due(worker)))) {
+    if (!batch->folded && (idle ? is_due(worker) : is_full(worker) && can_fold_ahead(worker))) {
         enum cv_status status = fold(worker, batch, err);
         if (status == CV_RETRY) {
             worker_recover(worker, err);

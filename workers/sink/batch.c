@@ -40,7 +40,7 @@ void batch_reset(struct batch *batch)
     batch_begin_fold(batch);
     arena_reset(batch->input);
     batch->cursor_count = 0;
-    batch->event_count = 0;
+    batch->event_count = batch->directory_count = 0;
     batch->rerender_count = 0;
     batch->bytes = 0;
     batch->opened_at_us = 0;
@@ -143,6 +143,7 @@ void batch_add_event(struct batch *batch, const struct record *record, const str
         return;
     batch->events = make_room(batch->events, batch->event_count, &batch->event_room, sizeof(struct batch_event *));
     batch->events[batch->event_count++] = kept;
+    batch->directory_count += event->topic == TOPIC_DIRECTORY;
     count_record(batch, record);
 }
 

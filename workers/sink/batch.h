@@ -133,6 +133,7 @@ struct batch {
     size_t cursor_count, cursor_room;
     struct batch_event **events;
     size_t event_count, event_room;
+    size_t directory_count; /* of them, those of the directory */
     struct batch_parked *parked;
     size_t parked_count, parked_room;
     size_t parked_decoded;    /* how many of them the decoder refused; the others are the fold's */

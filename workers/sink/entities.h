@@ -1,7 +1,7 @@
 /*
  * entities.h: folds the directory events of a batch: one row an entity, and which of them changed so that somebody may
- * see it. Rows are read from the table every time; a directory partition has one writer, so there is nothing to fence
- * beyond the cursor. One thread.
+ * see it. Rows are read from the table every time, so no row of an earlier batch may still be on its way there; a
+ * directory partition has one writer, so there is nothing to fence beyond the cursor. One thread.
  */
 #ifndef CASEVIEW_SINK_ENTITIES_H
 #define CASEVIEW_SINK_ENTITIES_H

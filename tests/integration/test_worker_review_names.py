@@ -1,0 +1,72 @@
+"""Names of the directory, where a batch is made while the one before is still on its way to the database."""
+
+import contextlib
+
+from support import events
+from support.waiting import stays_true, wait_for
+
+WAITING = """
+SELECT count(*) FROM pg_locks WHERE NOT granted
+   AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = 'caseview worker')"""
+
+
+@contextlib.contextmanager
+def held_up(stack, sql, *args):
+    """While this lasts, the worker's next batch waits for the lock that sql takes, and it goes on reading."""
+    with contextlib.closing(stack.postgres.connect(stack.database.name)) as blocker:
+        blocker.autocommit = False
+        blocker.cursor().execute(sql, args)
+
+        def wait_for_batch():
+            wait_for(lambda: stack.database.value(WAITING) > 0, 10, "a batch waits for the lock")
+
+        yield wait_for_batch
+        blocker.rollback()
+
+
+def unit_event(organization, unit, version, name):
+    return events.directory_event(organization, unit, version, {"UnitUpserted": {"name": name}})
+
+
+def read_up_to(stack, worker, records):
+    """The worker has taken so many records of the directory from Kafka."""
+    wait_for(lambda: worker.metric("caseview_records_total", kind="directory") >= records, 20, f"{records} are taken")
+
+
+def test_a_name_that_comes_back_in_the_next_batch(make_stack):
+    """A, then B in one batch, then A again in the next one, which is full before the first is committed."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-events", "4"])
+    worker = stack.start_worker()
+    organization, unit, case = events.guid(), events.guid(), events.guid()
+    stack.send(unit_event(organization, unit, 1, "A"), events.queued(organization, case, unit=events.ref(unit)))
+    stack.wait_body(case, lambda body: body and '"unitName":"A"' in body)
+    stack.check()
+    others = [events.guid() for _ in range(8)]
+    with held_up(stack, "SELECT FROM gen_1.directory WHERE entity_id = %s FOR UPDATE", unit) as wait_for_batch:
+        stack.send(unit_event(organization, unit, 2, "B"))
+        wait_for_batch()
+        stack.send(
+            unit_event(organization, unit, 3, "A"), *(unit_event(organization, other, 1, "other") for other in others)
+        )
+        read_up_to(stack, worker, 6)
+        stays_true(worker.is_running, 0.3, "the second batch is made")
+    stack.check()
+
+
+def test_an_entity_forgotten_and_made_anew_in_the_next_batch(make_stack):
+    """After a null value any upsert counts, a lower version too."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-events", "4"])
+    worker = stack.start_worker()
+    organization, unit, case = events.guid(), events.guid(), events.guid()
+    stack.send(unit_event(organization, unit, 9, "old"), events.queued(organization, case, unit=events.ref(unit)))
+    stack.wait_body(case, lambda body: body and '"unitName":"old"' in body)
+    others = [events.guid() for _ in range(8)]
+    with held_up(stack, "SELECT FROM gen_1.directory WHERE entity_id = %s FOR UPDATE", unit) as wait_for_batch:
+        stack.send_items([("directory", events.directory_key("unit", organization, unit), None)])
+        wait_for_batch()
+        stack.send(
+            unit_event(organization, unit, 1, "new"), *(unit_event(organization, other, 1, "other") for other in others)
+        )
+        read_up_to(stack, worker, 6)
+        stays_true(worker.is_running, 0.3, "the second batch is made")
+    stack.check()
