@@ -13,12 +13,6 @@ struct canon {
 
 static bool write_type(struct canon *canon, const json_t *type, const char *space);
 
-/* An empty object. (json_object() of jansson shares its name with the one of caseview/json.h.) */
-static json_t *new_object(void)
-{
-    return json_pack("{}");
-}
-
 static bool fail(struct canon *canon, const char *what, const char *name)
 {
     err_set(canon->err, "no Avro schema: %s%s%.200s", what, name ? " " : "", name ? name : "");
@@ -132,7 +126,7 @@ static bool write_fields(struct canon *canon, const json_t *fields, const char *
 {
     if (!json_is_array(fields))
         return fail(canon, "no fields in record", record);
-    json_t *seen = new_object();
+    json_t *seen = json_object();
     buf_puts(canon->out, ",\"fields\":[");
     bool ok = true;
     size_t i;
@@ -234,7 +228,7 @@ static bool write_named(struct canon *canon, const json_t *type, const char *kin
     const char *written = json_object_get(canon->written, known_full) ? own : known_full;
     if (json_object_get(canon->written, written))
         return fail(canon, "defined twice:", written);
-    json_object_set_new(canon->names, own, json_pack("s", written));
+    json_object_set_new(canon->names, own, json_string(written));
     json_object_set_new(canon->written, written, json_true());
 
     buf_puts(canon->out, "{\"name\":");
@@ -314,7 +308,7 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
 {
     static const struct canonical_options none = {0};
     struct canon canon = {
-        .options = options ? options : &none, .names = new_object(), .written = new_object(), .out = out, .err = err};
+        .options = options ? options : &none, .names = json_object(), .written = json_object(), .out = out, .err = err};
     bool ok = write_type(&canon, schema, "");
     json_decref(canon.names);
     json_decref(canon.written);

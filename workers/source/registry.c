@@ -158,7 +158,7 @@ enum cv_status registry_get(const char *base, uint32_t id, int timeout_ms, struc
     if (status == CV_OK)
         status = check_type(&lookup, answer);
     if (status == CV_OK && json_array_size(json_object_get(answer, "references")) > 0) {
-        lookup.externals = json_pack("{}");
+        lookup.externals = json_object();
         status = resolve(&lookup, answer, 0);
     }
     if (status == CV_OK) {
