@@ -1,6 +1,7 @@
 """Names of the directory, where a batch is made while the one before is still on its way to the database."""
 
 import contextlib
+import threading
 
 from support import events
 from support.waiting import stays_true, wait_for
@@ -69,4 +70,50 @@ def test_an_entity_forgotten_and_made_anew_in_the_next_batch(make_stack):
         )
         read_up_to(stack, worker, 6)
         stays_true(worker.is_running, 0.3, "the second batch is made")
+    stack.check()
+
+
+@contextlib.contextmanager
+def repeated(stack, *sent):
+    """The same events again and again, so that each batch has one of them."""
+    ended = threading.Event()
+
+    def run():
+        items = [(role, events.key_of(role, value), value) for role, value in sent] * 5
+        while not ended.wait(0.001):
+            stack.send_items(items)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_new_names_reach_what_gets_a_duplicate_in_the_same_batch(make_stack):
+    """A duplicate changes nothing, and does not take the place of the rendering that a new name asks for."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    organization, unit, case, user = events.guid(), events.guid(), events.guid(), events.guid()
+    of_case = events.queued(organization, case, unit=events.ref(unit, "Jerusalem"))
+    of_agent = events.agent_event(organization, user, 1, {"AgentCurrentUnitSelected": {"unitId": unit}})
+    stack.send(of_case, of_agent)
+    stack.wait_body(case)
+
+    def shown():
+        return f'"unitName":"{name}"' in stack.body(case) and (
+            stack.agents()[organization, user][0] == (None if removed else unit)
+        )
+
+    with repeated(stack, of_case, of_agent):
+        wait_for(lambda: worker.metric("caseview_duplicates_total") > 100, 20, "duplicates come")
+        for version in range(1, 21):
+            removed = version % 4 == 0
+            name = "Jerusalem" if removed else f"name {version}"
+            payload = {"EntityRemoved": {"kind": "unit"}} if removed else {"UnitUpserted": {"name": name}}
+            stack.send(events.directory_event(organization, unit, version, payload))
+            wait_for(shown, 5, f"version {version} is shown")
     stack.check()

@@ -27,6 +27,7 @@ struct agent_entry {
 struct agent_work {
     struct agent_entry *entry;
     struct batch_event *first, *last; /* NULL: only evaluated anew */
+    bool reevaluate;                  /* the directory says otherwise of its unit or a workspace */
     int32_t part;
     struct agent_state state;
     bool write;
@@ -102,6 +103,7 @@ static size_t collect(struct agents *agents, struct batch *batch, struct agent_w
             continue;
         struct agent_key key = {rerender->organization_id, rerender->id};
         struct agent_work *work = work_on(agents, &key, works, &count);
+        work->reevaluate = true;
         if (work->first == NULL)
             work->part = rerender->part;
     }
@@ -167,7 +169,7 @@ static enum cv_status fold_one(struct agent_work *work, struct batch *batch, str
             return CV_FATAL;
         }
     }
-    work->write = work->first == NULL && entry->blob != NULL;
+    work->write = work->reevaluate && entry->blob != NULL;
     for (struct batch_event *event = work->first; event != NULL; event = event->next) {
         enum fold_outcome outcome = agent_apply(&work->state, &event->event.a);
         batch->counts.applied += outcome == FOLD_APPLIED;

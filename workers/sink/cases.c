@@ -26,6 +26,7 @@ struct case_entry {
 struct case_work {
     struct case_entry *entry;
     struct batch_event *first, *last; /* in the order of arrival; NULL: only rendered anew */
+    bool rerender;                    /* a name of it changed */
     int32_t part;
 };
 
@@ -104,6 +105,7 @@ static size_t collect(struct cases *cases, struct batch *batch, struct case_work
         if (rerender->topic != TOPIC_CASES)
             continue;
         struct case_work *work = work_on(cases, &rerender->id, works, &count);
+        work->rerender = true;
         if (work->first == NULL)
             work->part = rerender->part;
     }
@@ -228,7 +230,7 @@ static enum cv_status fold_one(struct batch *batch, const struct case_work *work
         return CV_FATAL;
     }
     bool changed = apply(batch, work, &state);
-    if (!changed && !(entry->listed && work->first == NULL))
+    if (!changed && !(entry->listed && work->rerender))
         return CV_OK;
 
     buf_reset(&context->scratch);
