@@ -196,6 +196,7 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
         worker_count_commit(worker, worker->writing);
         batch_reset(worker->writing);
         worker->refolds = 0;
+        retry_reset(&worker->reconnect);
         return CV_OK;
     case WRITER_AGAIN:
         metric_add(worker->m.retries, 1);
@@ -207,7 +208,7 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
     case WRITER_RECOVER:
         if (strcmp(err->sqlstate, "22012") == 0) {
             metric_add(worker->m.fenced, 1);
-            err_set(err, "a claim was refused: another worker owns a partition of ours by now");
+            err_set(err, "a claim was refused: another worker owns a partition of ours by now, or it was paused");
         }
         worker_recover(worker, err);
         return CV_OK;
@@ -279,8 +280,9 @@ static enum cv_status turn(struct worker *worker, bool take, struct err *err)
         status = worker_take_events(worker, err);
     if (status == CV_OK)
         status = collect_outcome(worker, err);
+    if (status == CV_OK)
+        status = worker_claim_partitions(worker, err);
     if (status == CV_OK) {
-        worker_claim_partitions(worker);
         follow_directory(worker);
         status = advance(worker, err);
     }

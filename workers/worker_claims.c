@@ -17,10 +17,12 @@ static const struct db_statement directory_partitions_statement = {"directory_pa
  */
 void worker_recover(struct worker *worker, const struct err *err)
 {
+    bool unborn = strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0;
     metric_add(worker->m.recoveries, 1);
     retry_failed(&worker->reconnect);
     if (retry_worth_logging(&worker->reconnect))
-        log_warn("database: %s; starting again from the cursors", err->text);
+        log_warn("database: %s; %s", err->text,
+                 unborn ? "waiting for its schema: run `caseview migrate`" : "starting again from the cursors");
     writer_disconnect(worker->writer);
     worker->connected = false;
     worker_drop_batches(worker);
@@ -143,37 +145,40 @@ static bool any_unclaimed(const struct worker *worker)
     return false;
 }
 
-void worker_claim_partitions(struct worker *worker)
+enum cv_status worker_claim_partitions(struct worker *worker, struct err *err)
 {
     bool connected = writer_is_connected(worker->writer);
     if (writer_is_busy(worker->writer) || (connected && !any_unclaimed(worker) && !worker->feed_stale))
-        return;
+        return CV_OK;
     if (!connected && !retry_due(&worker->reconnect))
-        return;
-    struct err err = ERR_INIT;
+        return CV_OK;
     arena_reset(worker->scratch);
     if (!connected)
         writer_disconnect(worker->writer); /* half of a pair is none */
-    enum cv_status status = writer_connect(worker->writer, &err);
+    enum cv_status status = writer_connect(worker->writer, err);
+    if (status == CV_FATAL) {
+        worker->exit_code = CV_EXIT_USAGE;
+        return status;
+    }
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < worker->partition_count && status == CV_OK; i++) {
         struct partition *partition = &worker->partitions[i];
         if (partition->state == PARTITION_UNCLAIMED && partition->look_again_ms <= now)
-            status = claim_one(worker, partition, &err);
+            status = claim_one(worker, partition, err);
     }
     if (status != CV_OK) {
-        bool unborn = strcmp(err.sqlstate, "42P01") == 0 || strcmp(err.sqlstate, "3F000") == 0;
-        if (unborn)
-            err_prefix(&err, "its schema is not there yet, run `caseview migrate`");
-        worker_recover(worker, &err);
-        return;
+        worker_recover(worker, err);
+        return CV_OK;
     }
-    if (!worker->connected && worker->reconnect.attempts > 0)
-        log_info("database: connected, %zu partitions claimed", worker->partition_count);
+    if (!connected) {
+        if (worker->reconnect.attempts > 0)
+            log_info("database: connected, %zu partitions claimed", worker->partition_count);
+        worker->connected_at_ms = now;
+    }
     worker->connected = true;
-    retry_reset(&worker->reconnect);
     if (worker->feed_stale)
         restart_feed(worker);
+    return CV_OK;
 }
 
 /* ---- halts and holds ---- */
@@ -217,6 +222,23 @@ void worker_halt_partitions(struct worker *worker)
     }
 }
 
+/* Claims it again once its cursor says live. False: the database is gone, everything starts again. */
+static bool look_at_halted(struct worker *worker, struct partition *partition)
+{
+    struct err err = ERR_INIT;
+    enum cursor_state state;
+    arena_reset(worker->scratch);
+    if (cursor_look(writer_loader(worker->writer), worker->scratch, worker->gen, partition->topic_name, partition->part,
+                    &state, &err) != CV_OK) {
+        worker_recover(worker, &err);
+        return false;
+    }
+    partition->look_again_ms = state == CURSOR_LIVE ? 0 : clock_mono_ms() + LOOK_AGAIN_MS;
+    if (state == CURSOR_LIVE)
+        partition_set_state(partition, PARTITION_UNCLAIMED);
+    return true;
+}
+
 void worker_retry_held(struct worker *worker)
 {
     int64_t now = clock_mono_ms();
@@ -225,8 +247,9 @@ void worker_retry_held(struct worker *worker)
         struct err err = ERR_INIT;
         if (now < partition->look_again_ms)
             continue;
-        if (partition->state == PARTITION_HALTED && !writer_is_busy(worker->writer)) {
-            partition_set_state(partition, PARTITION_UNCLAIMED);
+        if (partition->state == PARTITION_HALTED && writer_is_connected(worker->writer)) {
+            if (!look_at_halted(worker, partition))
+                return;
         } else if (partition->state == PARTITION_HELD) {
             if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) ==
                 CV_OK)

@@ -59,7 +59,8 @@ struct worker {
     int refolds;                /* of the batch being written */
     int64_t dir_no_unsaved;     /* the cursors may show this, with the next batch or a second later */
     int64_t dir_no_saved_ms;
-    struct retry reconnect;
+    struct retry reconnect; /* reset by a commit, or by some seconds without a failure */
+    int64_t connected_at_ms;
 
     int64_t next_tick_ms, next_counts_ms, next_sweep_ms;
     int64_t alarms;
@@ -83,7 +84,8 @@ struct batch_cursor *worker_batch_cursor(struct worker *worker, const struct par
 
 /* worker_claims.c: ownership: claims, halts, and the one way back after any failure. */
 void worker_recover(struct worker *worker, const struct err *err);
-void worker_claim_partitions(struct worker *worker);
+/* CV_OK, or CV_FATAL: the connection string cannot work. */
+enum cv_status worker_claim_partitions(struct worker *worker, struct err *err) CV_MUST_CHECK;
 void worker_halt_partitions(struct worker *worker);
 void worker_retry_held(struct worker *worker);
 void worker_halt(struct worker *worker, struct partition *partition, const char *reason, int64_t back_to,

@@ -7,9 +7,10 @@
 #include "caseview/log.h"
 #include "sql_worker.h"
 
-#define TICK_MS   1000
-#define COUNTS_MS 2000
-#define SWEEP_MS  60000
+#define TICK_MS    1000
+#define COUNTS_MS  2000
+#define SWEEP_MS   60000
+#define SETTLED_MS 10000 /* a connection that lasts */
 
 static const struct db_statement counts_statement = {"worker_counts", sql_worker_counts};
 static const struct db_statement tombstone_statement = {"tombstone_sweep", sql_tombstone_sweep};
@@ -218,6 +219,8 @@ void worker_tick(struct worker *worker)
     struct err err = ERR_INIT;
     enum cv_status status = CV_OK;
     arena_reset(worker->scratch);
+    if (now >= worker->connected_at_ms + SETTLED_MS)
+        retry_reset(&worker->reconnect);
     if (now >= worker->next_counts_ms) {
         worker->next_counts_ms = now + COUNTS_MS;
         status = show_counts(worker, &err);

@@ -168,8 +168,8 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
     }
     case CV_PARK:
         worker_batch_cursor(worker, partition);
-        batch_park(worker->collecting, record, partition->topic_name, headers_of(record, &worker->fold.scratch), NULL,
-                   reason, err->text);
+        batch_park(worker->collecting, record, partition->topic_name, headers_of(record, &worker->fold.scratch),
+                   reason == PARK_TOO_LARGE ? NULL : decode_organization(worker->schemas), reason, err->text);
         break;
     case CV_RETRY:
         hold(worker, partition, err);

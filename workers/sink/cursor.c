@@ -18,6 +18,7 @@ static const struct db_statement settings_statement = {"claim_settings", sql_cla
 static const struct db_statement insert_statement = {"claim_insert", sql_claim_insert};
 static const struct db_statement take_statement = {"claim_take", sql_claim_take};
 static const struct db_statement evict_statement = {"claim_evict", sql_claim_evict};
+static const struct db_statement look_statement = {"cursor_look", sql_cursor_look};
 static const struct db_statement halt_statement = {"halt", sql_halt};
 
 struct claim_args {
@@ -59,18 +60,20 @@ static enum cv_status wait_for(struct db *db, struct err *err)
     return status;
 }
 
+static enum cursor_state state_of(struct str name)
+{
+    return str_eq(name, STR("halted")) ? CURSOR_HALTED : str_eq(name, STR("paused")) ? CURSOR_PAUSED : CURSOR_LIVE;
+}
+
 static void read_cursor(const struct db_result *row, struct cursor *out)
 {
-    struct str state = db_str(row, 0, 6);
     struct str reason = db_str(row, 0, 7);
     *out = (struct cursor){
         .claim = db_uuid(row, 0, 0),
         .next_offset = db_int8(row, 0, 1),
         .dir_no = db_int8(row, 0, 2),
         .has_last = !db_is_null(row, 0, 3),
-        .state = str_eq(state, STR("halted"))   ? CURSOR_HALTED
-                 : str_eq(state, STR("paused")) ? CURSOR_PAUSED
-                                                : CURSOR_LIVE,
+        .state = state_of(db_str(row, 0, 6)),
     };
     if (out->has_last) {
         out->last_offset = db_int8(row, 0, 3);
@@ -120,7 +123,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
             const struct db_result *taken = db_pipeline_result(writer, 3);
             if (db_rows(taken) != 1) {
                 err_set(err, "generation %d does not exist: run `caseview migrate`", gen);
-                return CV_FATAL;
+                return CV_RETRY;
             }
             read_cursor(taken, out_cursor);
             return CV_OK;
@@ -139,6 +142,23 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
         if (status != CV_OK)
             return status;
     }
+}
+
+enum cv_status cursor_look(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,
+                           enum cursor_state *out_state, struct err *err)
+{
+    struct db_args args;
+    db_args_init(&args, arena);
+    db_arg_int4(&args, gen);
+    db_arg_text(&args, topic);
+    db_arg_int4(&args, part);
+    struct db_result *result;
+    enum cv_status status = db_exec(db, &look_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_state = db_rows(result) == 1 ? state_of(db_str(result, 0, 0)) : CURSOR_LIVE;
+    db_result_free(result);
+    return CV_OK;
 }
 
 enum cv_status cursor_halt(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,

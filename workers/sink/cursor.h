@@ -24,10 +24,15 @@ struct cursor {
 /*
  * Takes the partition, on disk before it returns. A batch of the owner until now that is still open is waited for half
  * a second, then its connection is ended. writer: the connection that will write the batches (its pid is recorded);
- * other: any second one. CV_OK, CV_RETRY (err->sqlstate empty: a connection is lost) or CV_FATAL (no such generation).
+ * other: any second one. CV_OK or CV_RETRY (its schema or generation is not there yet, or a connection is lost).
  */
 enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *arena, int32_t gen, struct str topic,
                             int32_t part, const char *owner, struct cursor *out_cursor, struct err *err) CV_MUST_CHECK;
+
+/* What the cursor says now, without taking it: whether an operator has let a halted partition go on. CV_OK or CV_RETRY.
+ */
+enum cv_status cursor_look(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,
+                           enum cursor_state *out_state, struct err *err) CV_MUST_CHECK;
 
 /*
  * Halts the partition if the claim and the offset still stand; back_to ≥ 0: the cursor goes back there and parked rows
