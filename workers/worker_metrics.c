@@ -145,8 +145,9 @@ static void show_partitions(struct worker *worker)
     }
     for (int i = 0; i < PARTITION_STATE_COUNT; i++)
         metric_set(worker->m.partitions[i], (double)in_state[i]);
-    worker->unready = worker->partition_count == 0 ? -1
-                                                   : (int)(worker->partition_count - (size_t)in_state[PARTITION_LIVE]);
+    /* More workers than partitions are a reserve, and ready. */
+    size_t live = (size_t)in_state[PARTITION_LIVE];
+    worker->unready = consumer_has_joined(worker->consumer) ? (int)(worker->partition_count - live) : -1;
     metric_set(worker->m.cached_cases, (double)cases_cached(worker->cases));
     metric_set(worker->m.cache_bytes, (double)cases_cached_bytes(worker->cases));
     metric_set(worker->m.directory_number, (double)feed_number(worker->feed));

@@ -245,6 +245,11 @@ static bool deliver(struct consumer *consumer, rd_kafka_message_t *message, enum
     return true;
 }
 
+bool consumer_has_joined(const struct consumer *consumer)
+{
+    return consumer->joined;
+}
+
 size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_events, size_t max)
 {
     const rd_kafka_topic_t *handle = NULL;

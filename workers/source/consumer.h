@@ -78,6 +78,9 @@ void consumer_fd_drain(struct consumer *consumer); /* call after poll(2) reporte
  */
 size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_events, size_t max);
 
+/* The group has answered once, be it with no partition at all: there may be more members than partitions. */
+bool consumer_has_joined(const struct consumer *consumer);
+
 /* next_offset of consumer_position(): the partition's first record. */
 #define CONSUMER_BEGINNING INT64_C(-2)
 /*

@@ -99,6 +99,7 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_to
     struct consumer *consumer = opaque;
 
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !consumer->closing) {
+        consumer->joined = true;
         on_assign(consumer, list);
         return;
     }
