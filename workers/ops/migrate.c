@@ -162,10 +162,12 @@ int migrate_main(const struct config *config)
     if (status == CV_OK)
         log_info("the database is ready for generation %d", (int)config_int(config, "generation"));
     else
-        log_error("migrate: %s%s%s", err.text, err.sqlstate[0] ? " SQLSTATE " : "", err.sqlstate);
+        log_error("migrate: %s%s", err.text,
+                  strcmp(err.sqlstate, "42501") == 0 ? "; run it as the database's owner, once with CREATEROLE" : "");
     arena_free(arena);
     db_close(db);
     if (status == CV_OK)
         return CV_EXIT_OK;
-    return err.sqlstate[0] == '\0' && status == CV_RETRY ? CV_EXIT_UNREACHABLE : CV_EXIT_BUG;
+    /* What the server refuses is for the one who configured it to mend. */
+    return status == CV_RETRY && err.sqlstate[0] == '\0' ? CV_EXIT_UNREACHABLE : CV_EXIT_USAGE;
 }

@@ -123,13 +123,14 @@ static enum cv_status show(const struct config *config, struct db *db, struct st
     return CV_OK;
 }
 
-static int exit_code_of(enum cv_status status, const struct config *config, const struct status_data *data)
+static int exit_code_of(enum cv_status status, const struct config *config, const struct status_data *data,
+                        const struct err *err)
 {
     switch (status) {
     case CV_OK:
         return config_flag(config, "check") && !data->healthy ? CV_EXIT_NO : CV_EXIT_OK;
     case CV_RETRY:
-        return CV_EXIT_UNREACHABLE;
+        return err->sqlstate[0] != '\0' ? CV_EXIT_USAGE : CV_EXIT_UNREACHABLE;
     case CV_PARK:
     case CV_HALT:
     case CV_FATAL:
@@ -151,7 +152,7 @@ int status_main(const struct config *config)
         status = show(config, db, &data, &err);
     if (status != CV_OK)
         log_error("status: %s%s", err.text, strcmp(err.sqlstate, "42P01") == 0 ? "; run `caseview migrate`" : "");
-    int exit_code = exit_code_of(status, config, &data);
+    int exit_code = exit_code_of(status, config, &data, &err);
     db_close(db);
     free(data.partitions);
     arena_free(data.arena);
