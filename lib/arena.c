@@ -15,6 +15,7 @@ struct block {
 
 struct arena {
     struct block *newest;
+    struct block *spare; /* of block_size each, empty: what the round before the last reset had needed */
     size_t block_size;
     size_t max;
     size_t total; /* bytes of all blocks' data */
@@ -36,37 +37,46 @@ static void free_block(struct block *block)
     free(block);
 }
 
-void arena_free(struct arena *arena)
+static void free_blocks(struct block *block)
 {
-    if (!arena)
-        return;
-    for (struct block *block = arena->newest; block;) {
+    while (block) {
         struct block *older = block->older;
         free_block(block);
         block = older;
     }
+}
+
+void arena_free(struct arena *arena)
+{
+    if (!arena)
+        return;
+    free_blocks(arena->newest);
+    free_blocks(arena->spare);
     free(arena);
 }
 
-/* Keeps one block of the usual size: an arena that is busy every few ms would else ask the kernel each time. */
+/*
+ * Blocks of the usual size that this round needed are kept for the next one: fresh memory costs a page fault every 4 KiB.
+ * Those that it did not need go back, so that one large batch does not hold its memory for ever.
+ */
 void arena_reset(struct arena *arena)
 {
-    struct block *keep = NULL;
+    free_blocks(arena->spare);
+    arena->spare = NULL;
     for (struct block *block = arena->newest; block;) {
         struct block *older = block->older;
-        if (!keep && block->size == arena->block_size)
-            keep = block;
-        else
+        if (block->size == arena->block_size) {
+            block->used = 0;
+            block->older = arena->spare;
+            arena->spare = block;
+            ASAN_POISON_MEMORY_REGION(block->data, block->size);
+        } else {
             free_block(block);
+        }
         block = older;
     }
-    if (keep) {
-        keep->older = NULL;
-        keep->used = 0;
-        ASAN_POISON_MEMORY_REGION(keep->data, keep->size);
-    }
-    arena->newest = keep;
-    arena->total = keep ? keep->size : 0;
+    arena->newest = NULL;
+    arena->total = 0;
     arena->used = 0;
     arena->full = false;
 }
@@ -89,7 +99,11 @@ static bool add_block(struct arena *arena, size_t need)
         size = left; /* the last block is what the ceiling leaves */
     if (size < need)
         return false;
-    struct block *block = cv_alloc(sizeof *block + size);
+    struct block *block = size == arena->block_size ? arena->spare : NULL;
+    if (block)
+        arena->spare = block->older;
+    else
+        block = cv_alloc(sizeof *block + size);
     block->size = size;
     block->used = 0;
     block->older = arena->newest;

@@ -115,8 +115,10 @@ static void hold(struct worker *worker, struct partition *partition, const struc
     partition_set_state(partition, PARTITION_HELD);
 }
 
-static struct str headers_of(const struct record *record, struct buf *out)
+static struct str headers_of(const struct record *record, size_t size, struct buf *out)
 {
+    if (size == 0)
+        return STR_NULL; /* asking the library again costs as much as a small decode */
     buf_reset(out);
     return consumer_headers_json(record, out) ? (struct str){out->data, out->len} : STR_NULL;
 }
@@ -150,7 +152,8 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
     struct event event;
     enum park_reason reason = PARK_NONE;
     enum cv_status status;
-    if (consumer_headers_size(record) > RECORD_MAX_BYTES) {
+    size_t headers_size = consumer_headers_size(record);
+    if (headers_size > RECORD_MAX_BYTES) {
         err_set(err, "its headers are larger than 1 MiB");
         reason = PARK_TOO_LARGE;
         status = CV_PARK;
@@ -161,14 +164,15 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
     case CV_OK: {
         bool may_mismatch = record->topic == TOPIC_CASES ||
                             (record->topic == TOPIC_DIRECTORY && event.d.kind == ENTITY_APPLICATION);
-        struct str headers = may_mismatch ? headers_of(record, &worker->fold.scratch) : STR_NULL;
+        struct str headers = may_mismatch ? headers_of(record, headers_size, &worker->fold.scratch) : STR_NULL;
         worker_batch_cursor(worker, partition);
         batch_add_event(worker->collecting, record, &event, may_mismatch, headers);
         break;
     }
     case CV_PARK:
         worker_batch_cursor(worker, partition);
-        batch_park(worker->collecting, record, partition->topic_name, headers_of(record, &worker->fold.scratch),
+        batch_park(worker->collecting, record, partition->topic_name,
+                   headers_of(record, headers_size, &worker->fold.scratch),
                    reason == PARK_TOO_LARGE ? NULL : decode_organization(worker->schemas), reason, err->text);
         break;
     case CV_RETRY:
@@ -251,8 +255,10 @@ static void handle_revoked(struct worker *worker, const struct record *record)
 enum cv_status worker_take_events(struct worker *worker, struct err *err)
 {
     struct consumer_event *events = worker->events;
-    size_t count = consumer_poll(worker->consumer, events, CONSUMER_POLL_MAX);
-    worker->more = count == CONSUMER_POLL_MAX;
+    size_t room = worker->batch_events - worker->collecting->event_count - worker->collecting->parked_count;
+    size_t most = room < CONSUMER_POLL_MAX ? room : CONSUMER_POLL_MAX;
+    size_t count = consumer_poll(worker->consumer, events, most);
+    worker->more = count == most;
     enum cv_status status = CV_OK;
     for (size_t i = 0; i < count && status == CV_OK; i++) {
         const struct record *record = &events[i].record;

@@ -119,6 +119,6 @@ void consumer_commit(struct consumer *consumer, enum topic topic, int32_t partit
  * U+0000) stand under "name_base64", "base64" instead. false: it has none, nothing is appended.
  */
 bool consumer_headers_json(const struct record *record, struct buf *out);
-size_t consumer_headers_size(const struct record *record); /* bytes of names and values */
+size_t consumer_headers_size(const struct record *record); /* bytes of names, each with its end, and values; 0: none */
 
 #endif

@@ -109,6 +109,6 @@ size_t consumer_headers_size(const struct record *record)
 
     for (size_t i = 0;
          headers && rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-        total += strlen(name) + size;
+        total += strlen(name) + 1 + size;
     return total;
 }
