@@ -280,14 +280,16 @@ static enum cv_status turn(struct worker *worker, bool take, struct err *err)
         status = worker_take_events(worker, err);
     if (status == CV_OK)
         status = collect_outcome(worker, err);
-    if (status == CV_OK)
+    if (status == CV_OK) {
+        /* Between two batches: under load advance() leaves no such moment. */
+        worker_halt_partitions(worker);
         status = worker_claim_partitions(worker, err);
+    }
     if (status == CV_OK) {
         follow_directory(worker);
         status = advance(worker, err);
     }
     if (status == CV_OK) {
-        worker_halt_partitions(worker);
         worker_retry_held(worker);
         worker_tick(worker);
     }
