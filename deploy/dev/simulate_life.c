@@ -287,15 +287,24 @@ static const struct way *choose(struct life *life, const struct sim_case *c)
     }
 }
 
+/* Actions whose payload says a status, and that do nothing about it but this. */
+static const char *const statuses[] = {
+    [ACT_CHECK_IN] = "InQueue", [ACT_CALL] = "Called",         [ACT_HOLD] = "OnHold",
+    [ACT_REQUEUE] = "InQueue",  [ACT_TOUCH_ACTIVE] = "Active", /* again: nothing but the date moves, and nobody is
+                                                                  unlocked */
+    [ACT_RETURN] = "InQueue",   [ACT_REOPEN] = "InQueue",      [ACT_MEETING] = NULL, /* the last one */
+};
+
 static json_t *act(struct life *life, struct sim_case *c, enum action action)
 {
-    struct world *world = life->world;
+    struct random *random = &life->world->random;
     json_t *payload = json_object();
+    if (statuses[action])
+        set_status(life, c, payload, statuses[action]);
     switch (action) {
     case ACT_CHECK_IN:
-        set_status(life, c, payload, "InQueue");
         set_rank(life, payload);
-        if (random_chance(&world->random, 8000))
+        if (random_chance(random, 8000))
             set_ticket(life, c, payload);
         break;
     case ACT_CANCEL:
@@ -304,18 +313,8 @@ static json_t *act(struct life *life, struct sim_case *c, enum action action)
     case ACT_ABANDON:
         end(life, c, payload, "Abandoned");
         break;
-    case ACT_CALL:
-        set_status(life, c, payload, "Called");
-        break;
     case ACT_HOLD:
         c->agent = NULL;
-        set_status(life, c, payload, "OnHold");
-        break;
-    case ACT_REQUEUE:
-        set_status(life, c, payload, "InQueue");
-        break;
-    case ACT_TOUCH_ACTIVE: /* again Active: nothing but the date moves, and nobody is unlocked */
-        set_status(life, c, payload, "Active");
         break;
     case ACT_START:
         start_service(life, c, payload);
@@ -323,7 +322,6 @@ static json_t *act(struct life *life, struct sim_case *c, enum action action)
     case ACT_RETURN:
     case ACT_REOPEN:
         c->agent = NULL;
-        set_status(life, c, payload, "InQueue");
         set_rank(life, payload);
         break;
     case ACT_MOVE_QUEUED:
@@ -341,15 +339,17 @@ static json_t *act(struct life *life, struct sim_case *c, enum action action)
         set_rank(life, payload);
         break;
     case ACT_ASSIGN:
-        set_ref(payload, "assignedTo", world_agent_in(world, c->organization, c->inbox->parent)->user);
+        set_ref(payload, "assignedTo", world_agent_in(life->world, c->organization, c->inbox->parent)->user);
         break;
     case ACT_UPDATE:
         update(life, c, payload);
         break;
     case ACT_MEETING:
-        world_text(payload, "onlineMeeting",
-                   random_chance(&world->random, 8000) ? meeting(&world->random, (char[160]){0}) : NULL);
+        world_text(payload, "onlineMeeting", random_chance(random, 8000) ? meeting(random, (char[160]){0}) : NULL);
         break;
+    case ACT_CALL:
+    case ACT_REQUEUE:
+    case ACT_TOUCH_ACTIVE:
     case ACT_UNASSIGN:
     case ACT_PRINT:
         break;
