@@ -9,10 +9,6 @@
 #include "caseview/stop.h"
 #include "deploy/dev/encode.h"
 
-#ifndef CASEVIEW_SCHEMA_DIR
-#define CASEVIEW_SCHEMA_DIR "/usr/share/caseview/schemas/avro"
-#endif
-
 #define RECORD_CEILING (16u << 20) /* above what the worker takes: a test sends such records */
 
 struct producer {
