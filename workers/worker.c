@@ -92,6 +92,26 @@ static enum cv_status fold(struct worker *worker, struct batch *batch, struct er
     return CV_OK;
 }
 
+/*
+ * Its rows are ours to render. They belong to a batch with the partition's claim: whoever lost it must not put an older
+ * name back. Where the partition is read does not matter, only that the cursor is known.
+ */
+static bool shows_names(const struct partition *partition)
+{
+    switch (partition->state) {
+    case PARTITION_PROVING:
+    case PARTITION_LIVE:
+    case PARTITION_HELD:
+    case PARTITION_HALTED:
+        return partition->topic != TOPIC_DIRECTORY;
+    case PARTITION_UNCLAIMED:
+    case PARTITION_HALTING: /* its cursor is about to change */
+    case PARTITION_STATE_COUNT:
+        break;
+    }
+    return false;
+}
+
 /* What an idle partition's cursor still has to say: read to its end, names up to a number. Once a second at most. */
 static void add_idle_cursors(struct worker *worker)
 {
@@ -110,7 +130,7 @@ static void add_idle_cursors(struct worker *worker)
         return;
     worker->dir_no_saved_ms = now;
     for (size_t i = 0; i < worker->partition_count; i++)
-        if (worker->partitions[i].topic != TOPIC_DIRECTORY && worker->partitions[i].state == PARTITION_LIVE)
+        if (shows_names(&worker->partitions[i]))
             worker_batch_cursor(worker, &worker->partitions[i])->dir_no = worker->dir_no_unsaved;
     worker->dir_no_unsaved = 0;
 }
@@ -239,7 +259,7 @@ static void follow_directory(struct worker *worker)
         return;
     /* The rows need a cursor beside them, or the batch would never be due. */
     for (size_t i = 0; i < worker->partition_count; i++)
-        if (worker->partitions[i].topic != TOPIC_DIRECTORY && worker->partitions[i].state == PARTITION_LIVE)
+        if (shows_names(&worker->partitions[i]))
             worker_batch_cursor(worker, &worker->partitions[i]);
 }
 
@@ -251,7 +271,7 @@ static int wait_ms(const struct worker *worker)
         return 0;
     int wait = 100;
     int feed = feed_wait_ms(worker->feed);
-    if (writer_is_connected(worker->writer) && feed >= 0 && feed < wait)
+    if (writer_is_connected(worker->writer) && !worker->feed_stale && feed >= 0 && feed < wait)
         wait = feed;
     if (!batch_is_empty(worker->collecting) && !writer_is_busy(worker->writer) && wait > 1)
         wait = 1;

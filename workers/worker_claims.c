@@ -216,6 +216,9 @@ void worker_halt_partitions(struct worker *worker)
             partition_set_state(partition, PARTITION_UNCLAIMED); /* somebody else's by now */
             continue;
         }
+        if (partition->halt_back_to >= 0)
+            partition->cursor.next_offset = partition->halt_back_to;
+        partition->position = partition->cursor.next_offset;
         memset(partition->flood, 0, sizeof partition->flood);
         partition->look_again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
         partition_set_state(partition, PARTITION_HALTED);

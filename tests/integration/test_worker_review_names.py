@@ -117,3 +117,44 @@ def test_new_names_reach_what_gets_a_duplicate_in_the_same_batch(make_stack):
             stack.send(events.directory_event(organization, unit, version, payload))
             wait_for(shown, 5, f"version {version} is shown")
     stack.check()
+
+
+def test_a_name_that_thousands_of_cases_show_is_spread_over_batches(make_stack):
+    """Nothing else waits until all are rendered, and memory stays what it is."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    organization, unit, case = events.guid(), events.guid(), events.guid()
+    stack.send(events.queued(organization, case, unit=events.ref(unit, "old")))
+    stack.wait_body(case)
+    stack.database.query("CREATE TABLE ids AS SELECT gen_random_uuid() AS id FROM generate_series(1, 4500)")
+    stack.database.query(
+        "INSERT INTO gen_1.case_state SELECT id, rev, part, flags, NULL, NULL, state FROM gen_1.case_state, ids"
+    )
+    stack.database.query("""
+        INSERT INTO gen_1.active_case
+        SELECT organization_id, id, user_id, unit_id, status_date, case_timestamp, degraded, part, refs, body
+        FROM gen_1.active_case, ids""")
+    before = worker.metric("caseview_batches_total")
+    stack.send(unit_event(organization, unit, 1, "new"))
+    old = "SELECT count(*) FROM caseview.active_case WHERE body NOT LIKE %s"
+    wait_for(lambda: stack.database.value(old, ('%"unitName":"new"%',)) == 0, 60, "all show the new name")
+    assert worker.metric("caseview_rerendered_total") == 4501
+    assert worker.metric("caseview_batches_total") - before >= 5
+
+
+def test_new_names_reach_the_rows_of_a_halted_partition(make_stack):
+    """It is read no further; what is served of it keeps its names, and holds nobody's place in the change feed."""
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    stack.start_worker()
+    organization, unit, case = events.guid(), events.guid(), events.guid()
+    stack.send(events.queued(organization, case, unit=events.ref(unit)), partition=0)
+    stack.wait_body(case)
+    stack.send_raw("case", [(b"no guid", b"no event", ())] * 1500, 0)
+    stack.wait_halt("case", 0, "poison-flood")
+    stack.send(unit_event(organization, unit, 1, "new"))
+    stack.wait_body(case, lambda body: '"unitName":"new"' in body)
+    numbers = "SELECT count(DISTINCT dir_no) = 1 AND min(dir_no) = 1 FROM ctl.cursor WHERE topic = ANY (%s)"
+    wait_for(
+        lambda: stack.database.value(numbers, ([stack.topics.case, stack.topics.agent],)), 10, "all cursors show the number"
+    )
+    stack.check()

@@ -9,6 +9,7 @@
 
 #define IDLE_MS  20
 #define PAGE     1000 /* the LIMIT of feed_read.sql and feed_all_*.sql */
+#define PIECE    1000 /* rows for one batch: what else is in it must not wait for long */
 #define REFS_MAX (1u << 20)
 
 static const struct db_statement read_statement = {"feed_read", sql_feed_read};
@@ -19,10 +20,10 @@ static const struct db_statement all_cases_statement = {"feed_all_cases", sql_fe
 static const struct db_statement all_agents_statement = {"feed_all_agents", sql_feed_all_agents};
 
 enum feed_state {
-    FEED_LOOKING,    /* next: read what came after `number` */
-    FEED_WAITING,    /* names are up to `up_to`; older batches are still to be committed */
-    FEED_ALL_CASES,  /* far behind: every listed case, from `page` on */
-    FEED_ALL_AGENTS, /* … then every agent */
+    FEED_LOOKING, /* next: read what came after `number` */
+    FEED_WAITING, /* names are up to `up_to`; older batches are still to be committed */
+    FEED_CASES,   /* the listed cases that name what changed go into batches, a piece at a time */
+    FEED_AGENTS,  /* … then the agents */
 };
 
 struct parts {
@@ -35,10 +36,12 @@ struct feed {
     enum feed_state state;
     int64_t number;       /* all changes up to here are shown */
     int64_t up_to;        /* … and up to here when the present round is done */
-    bool far;             /* the present round renders everything */
+    bool far;             /* the present round renders everything, a page at a time */
     uint64_t after_folds; /* the round waits until so many batches are committed */
     int64_t next_look_ms;
-    struct buf refs;     /* the entities that changed, bigint[] as text */
+    struct buf refs;        /* the entities that changed, bigint[] as text */
+    struct db_result *rows; /* found and not yet in a batch, from next_row on; NULL: to be looked up */
+    int next_row;
     struct uuid page[2]; /* last key of the page before */
     struct parts cases, agents;
 };
@@ -56,9 +59,17 @@ void feed_free(struct feed *feed)
     if (feed == NULL)
         return;
     buf_done(&feed->refs);
+    db_result_free(feed->rows);
     free(feed->cases.items);
     free(feed->agents.items);
     free(feed);
+}
+
+static void drop_rows(struct feed *feed)
+{
+    db_result_free(feed->rows);
+    feed->rows = NULL;
+    feed->next_row = 0;
 }
 
 static void set_parts(struct parts *parts, const int32_t *items, size_t count)
@@ -74,6 +85,7 @@ void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, 
 {
     set_parts(&feed->cases, case_parts, case_count);
     set_parts(&feed->agents, agent_parts, agent_count);
+    drop_rows(feed);
     feed->state = FEED_LOOKING;
     feed->number = dir_no;
     feed->next_look_ms = 0;
@@ -81,9 +93,7 @@ void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, 
 
 int feed_wait_ms(const struct feed *feed)
 {
-    if (feed->cases.count + feed->agents.count == 0)
-        return -1;
-    if (feed->state == FEED_WAITING)
+    if (feed->cases.count + feed->agents.count == 0 || feed->state != FEED_LOOKING)
         return -1;
     int64_t left = feed->next_look_ms - clock_mono_ms();
     return left > 0 ? (int)left : 0;
@@ -159,87 +169,78 @@ static enum cv_status look(struct feed *feed, struct fold_context *context, stru
 
 /* ---- which rows name what changed ---- */
 
-static void add_cases(struct batch *batch, const struct db_result *result)
+/* All of the round, or the next page of it. */
+static enum cv_status find_rows(struct feed *feed, struct fold_context *context, struct arena *arena, struct err *err)
 {
-    for (int row = 0; row < db_rows(result); row++)
-        batch_add_rerender(
-            batch, &(struct batch_rerender){TOPIC_CASES, db_int4(result, row, 1), {{0}}, db_uuid(result, row, 0)});
-}
-
-static void add_agents(struct batch *batch, const struct db_result *result)
-{
-    for (int row = 0; row < db_rows(result); row++)
-        batch_add_rerender(batch, &(struct batch_rerender){TOPIC_AGENTS, db_int4(result, row, 2),
-                                                           db_uuid(result, row, 0), db_uuid(result, row, 1)});
-}
-
-static enum cv_status find_rows(struct feed *feed, const struct db_statement *statement, const struct parts *parts,
-                                struct fold_context *context, struct arena *arena, struct db_result **out_result,
-                                struct err *err)
-{
+    bool cases = feed->state == FEED_CASES;
+    const struct parts *parts = cases ? &feed->cases : &feed->agents;
+    const struct db_statement *statement;
     struct db_args args;
     db_args_init(&args, arena);
     db_arg_int4_array(&args, parts->items, sizeof *parts->items, parts->count);
-    db_arg_text(&args, (struct str){feed->refs.data, feed->refs.len});
-    return db_exec(context->loader, statement, &args, FOLD_QUERY_TIMEOUT_MS, out_result, err);
+    if (feed->far) {
+        statement = cases ? &all_cases_statement : &all_agents_statement;
+        db_arg_uuid(&args, &feed->page[0]);
+        db_arg_uuid(&args, &feed->page[1]);
+    } else {
+        statement = cases ? &cases_statement : &agents_statement;
+        db_arg_text(&args, (struct str){feed->refs.data, feed->refs.len});
+    }
+    return db_exec(context->loader, statement, &args, FOLD_QUERY_TIMEOUT_MS, &feed->rows, err);
 }
 
-static enum cv_status add_changed(struct feed *feed, struct fold_context *context, struct arena *arena,
-                                  struct batch *batch, struct err *err)
+enum { COL_ORGANIZATION, COL_ID, COL_PART };
+
+static void add_piece(struct feed *feed, struct batch *batch)
 {
-    struct db_result *result;
-    enum cv_status status = find_rows(feed, &cases_statement, &feed->cases, context, arena, &result, err);
-    if (status != CV_OK)
-        return status;
-    add_cases(batch, result);
-    db_result_free(result);
-    status = find_rows(feed, &agents_statement, &feed->agents, context, arena, &result, err);
-    if (status != CV_OK)
-        return status;
-    add_agents(batch, result);
-    db_result_free(result);
-    return CV_OK;
+    enum topic topic = feed->state == FEED_CASES ? TOPIC_CASES : TOPIC_AGENTS;
+    int rows = db_rows(feed->rows);
+    int end = rows - feed->next_row > PIECE ? feed->next_row + PIECE : rows;
+    for (int row = feed->next_row; row < end; row++)
+        batch_add_rerender(batch, &(struct batch_rerender){
+                                      .topic = topic,
+                                      .part = db_int4(feed->rows, row, COL_PART),
+                                      .organization_id = db_uuid(feed->rows, row, COL_ORGANIZATION),
+                                      .id = db_uuid(feed->rows, row, COL_ID),
+                                  });
+    feed->next_row = end;
 }
 
-static void finish_round(struct feed *feed, int64_t *out_dir_no)
+/* After the last row in hand: whether it was the last of the round's cases or agents. */
+static bool was_last(struct feed *feed)
 {
-    feed->number = feed->up_to;
-    *out_dir_no = feed->up_to;
-    feed->state = FEED_LOOKING;
-    feed->next_look_ms = 0;
+    int rows = db_rows(feed->rows);
+    bool more = feed->far && rows == PAGE;
+    if (more) {
+        feed->page[0] = db_uuid(feed->rows, rows - 1, COL_ORGANIZATION);
+        feed->page[1] = db_uuid(feed->rows, rows - 1, COL_ID);
+    } else {
+        memset(feed->page, 0, sizeof feed->page);
+    }
+    drop_rows(feed);
+    return !more;
 }
 
-static enum cv_status add_page(struct feed *feed, struct fold_context *context, struct arena *arena,
+/* Gives the batch its piece. The round is done when no row is left: its number goes with the last of them. */
+static enum cv_status hand_out(struct feed *feed, struct fold_context *context, struct arena *arena,
                                struct batch *batch, int64_t *out_dir_no, struct err *err)
 {
-    bool cases = feed->state == FEED_ALL_CASES;
-    const struct parts *parts = cases ? &feed->cases : &feed->agents;
-    struct db_args args;
-    db_args_init(&args, arena);
-    db_arg_int4_array(&args, parts->items, sizeof *parts->items, parts->count);
-    db_arg_uuid(&args, &feed->page[0]);
-    db_arg_uuid(&args, &feed->page[1]);
-    struct db_result *result;
-    enum cv_status status = db_exec(context->loader, cases ? &all_cases_statement : &all_agents_statement, &args,
-                                    FOLD_QUERY_TIMEOUT_MS, &result, err);
-    if (status != CV_OK)
-        return status;
-    int rows = db_rows(result);
-    if (cases)
-        add_cases(batch, result);
-    else
-        add_agents(batch, result);
-    if (rows > 0) {
-        feed->page[0] = db_uuid(result, rows - 1, cases ? 2 : 0);
-        feed->page[1] = db_uuid(result, rows - 1, cases ? 0 : 1);
-    }
-    db_result_free(result);
-    if (rows < PAGE) {
-        memset(feed->page, 0, sizeof feed->page);
-        if (cases)
-            feed->state = FEED_ALL_AGENTS;
-        else
-            finish_round(feed, out_dir_no);
+    while (batch->rerender_count == 0) {
+        enum cv_status status = feed->rows == NULL ? find_rows(feed, context, arena, err) : CV_OK;
+        if (status != CV_OK)
+            return status;
+        add_piece(feed, batch);
+        if (feed->next_row < db_rows(feed->rows) || !was_last(feed))
+            continue;
+        if (feed->state == FEED_CASES) {
+            feed->state = FEED_AGENTS;
+            continue;
+        }
+        feed->number = feed->up_to;
+        *out_dir_no = feed->up_to;
+        feed->state = FEED_LOOKING;
+        feed->next_look_ms = 0;
+        return CV_OK;
     }
     return CV_OK;
 }
@@ -250,25 +251,14 @@ enum cv_status feed_step(struct feed *feed, struct fold_context *context, struct
     *out_dir_no = 0;
     if (feed->cases.count + feed->agents.count == 0)
         return CV_OK;
-    switch (feed->state) {
-    case FEED_LOOKING:
-        return clock_mono_ms() < feed->next_look_ms ? CV_OK : look(feed, context, arena, folds, err);
-    case FEED_WAITING: {
-        if (committed < feed->after_folds || batch == NULL)
-            return CV_OK;
-        if (feed->far) {
-            memset(feed->page, 0, sizeof feed->page);
-            feed->state = FEED_ALL_CASES;
-            return CV_OK;
-        }
-        enum cv_status status = add_changed(feed, context, arena, batch, err);
-        if (status == CV_OK)
-            finish_round(feed, out_dir_no);
-        return status;
+    if (feed->state == FEED_LOOKING && clock_mono_ms() >= feed->next_look_ms) {
+        enum cv_status status = look(feed, context, arena, folds, err);
+        if (status != CV_OK)
+            return status;
     }
-    case FEED_ALL_CASES:
-    case FEED_ALL_AGENTS:
-        return batch == NULL ? CV_OK : add_page(feed, context, arena, batch, out_dir_no, err);
-    }
-    return CV_OK;
+    if (feed->state == FEED_LOOKING || batch == NULL || (feed->state == FEED_WAITING && committed < feed->after_folds))
+        return CV_OK;
+    if (feed->state == FEED_WAITING)
+        feed->state = FEED_CASES;
+    return hand_out(feed, context, arena, batch, out_dir_no, err);
 }

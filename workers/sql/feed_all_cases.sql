@@ -1,5 +1,5 @@
 -- All listed cases of these partitions, a page at a time.
-SELECT case_id, part, organization_id
+SELECT organization_id, case_id, part
   FROM active_case
  WHERE part = ANY ($1::integer[]) AND (organization_id, case_id) > ($2::uuid, $3::uuid)
  ORDER BY organization_id, case_id

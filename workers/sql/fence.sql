@@ -1,5 +1,5 @@
 -- First in every batch: locks the cursors, proves the claims, moves on. Fails by itself (22012) when one does not fit, so
--- that the COMMIT already in the pipe rolls back.
+-- that the COMMIT already in the pipe rolls back. A halted or paused partition stays where it is; names in its rows do not.
 WITH moved AS (
     UPDATE ctl.cursor c
        SET next_offset = x.new_offset,
@@ -13,7 +13,8 @@ WITH moved AS (
                   $9::bigint[], $10::bigint[], $11::boolean[], $12::bigint[])
            AS x(topic, part, claim, old_offset, new_offset, has_last, last_offset, last_at, last_crc, complete, dir_no)
      WHERE c.gen = $1::integer AND c.topic = x.topic AND c.part = x.part
-       AND c.claim = x.claim AND c.next_offset = x.old_offset AND c.state = 'live'
+       AND c.claim = x.claim AND c.next_offset = x.old_offset
+       AND (c.state = 'live' OR x.new_offset = x.old_offset)
     RETURNING 1
 )
 SELECT 1 / ((SELECT count(*) FROM moved) = cardinality($3::integer[]))::integer
