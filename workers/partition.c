@@ -43,16 +43,23 @@ void partition_set_state(struct partition *partition, enum partition_state state
     partition->state = state;
 }
 
-bool partition_count_record(struct partition *partition, int64_t offset, bool parked, int64_t now_ms,
-                            int64_t *out_back_to)
+static struct flood_second *bucket_of(struct partition *partition, int64_t second)
+{
+    struct flood_second *bucket = &partition->flood[second % FLOOD_SECONDS];
+    if (bucket->second != second)
+        *bucket = (struct flood_second){.second = second};
+    return bucket;
+}
+
+void partition_count_record(struct partition *partition, int64_t now_ms)
+{
+    bucket_of(partition, now_ms / 1000)->records++;
+}
+
+bool partition_count_parked(struct partition *partition, int64_t offset, int64_t now_ms, int64_t *out_back_to)
 {
     int64_t second = now_ms / 1000;
-    struct flood_second *now = &partition->flood[second % FLOOD_SECONDS];
-    if (now->second != second)
-        *now = (struct flood_second){.second = second};
-    now->records++;
-    if (!parked)
-        return false;
+    struct flood_second *now = bucket_of(partition, second);
     if (now->parked++ == 0 || offset < now->first_parked)
         now->first_parked = offset;
 

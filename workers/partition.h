@@ -60,9 +60,9 @@ struct partition {
 /* Logs old → new; a transition that the table in partition.c does not have is a bug of ours (assert). */
 void partition_set_state(struct partition *partition, enum partition_state state);
 
-/* Counts one record; true when the flood limit is passed: *out_back_to is then the first parked offset of the minute.
- */
-bool partition_count_record(struct partition *partition, int64_t offset, bool parked, int64_t now_ms,
-                            int64_t *out_back_to);
+void partition_count_record(struct partition *partition, int64_t now_ms);
+/* One of those counted was parked; true when the flood limit is passed: *out_back_to is then the first parked offset of
+ * the minute. */
+bool partition_count_parked(struct partition *partition, int64_t offset, int64_t now_ms, int64_t *out_back_to);
 
 #endif

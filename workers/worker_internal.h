@@ -79,6 +79,8 @@ void worker_drop_batches(struct worker *worker);
 /* worker_records.c: from the consumer into the collecting batch. CV_OK or CV_FATAL. */
 enum cv_status worker_take_events(struct worker *worker, struct err *err) CV_MUST_CHECK;
 struct partition *worker_partition(struct worker *worker, enum topic topic, int32_t part);
+/* Counts a parked record of the partition, which halts when there are too many. */
+void worker_count_parked(struct worker *worker, struct partition *partition, int64_t offset);
 /* The partition's entry in the collecting batch, made when there is none. */
 struct batch_cursor *worker_batch_cursor(struct worker *worker, const struct partition *partition);
 

@@ -104,8 +104,13 @@ void worker_count_commit(struct worker *worker, const struct batch *batch)
         if (cursor->dir_no > partition->cursor.dir_no)
             partition->cursor.dir_no = cursor->dir_no;
     }
-    for (size_t i = 0; i < batch->parked_count; i++)
-        metric_add(m->parked[batch->parked[i].reason], 1);
+    for (size_t i = 0; i < batch->parked_count; i++) {
+        const struct batch_parked *parked = &batch->parked[i];
+        metric_add(m->parked[parked->reason], 1);
+        struct partition *partition = worker_partition(worker, parked->topic, parked->part);
+        if (i >= batch->parked_decoded && partition != NULL) /* the others were counted when they were taken */
+            worker_count_parked(worker, partition, parked->offset);
+    }
     metric_add(m->applied, batch->counts.applied);
     metric_add(m->duplicates, batch->counts.duplicates);
     metric_add(m->unknown_types, batch->counts.unknown_types);

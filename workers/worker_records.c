@@ -123,6 +123,14 @@ static struct str headers_of(const struct record *record, size_t size, struct bu
     return consumer_headers_json(record, out) ? (struct str){out->data, out->len} : STR_NULL;
 }
 
+void worker_count_parked(struct worker *worker, struct partition *partition, int64_t offset)
+{
+    int64_t back_to;
+    if (partition_count_parked(partition, offset, clock_mono_ms(), &back_to) && partition->state == PARTITION_LIVE)
+        worker_halt(worker, partition, "poison-flood", back_to,
+                    "more than 1,000 and more than half of its records were parked within a minute");
+}
+
 static void moved_past(struct worker *worker, struct partition *partition, const struct record *record, bool parked)
 {
     struct batch_cursor *cursor = worker_batch_cursor(worker, partition);
@@ -135,10 +143,9 @@ static void moved_past(struct worker *worker, struct partition *partition, const
     partition->at_eof = false;
     partition->last_record_ms = record->timestamp_ms;
     metric_add(worker->m.records[record->topic], 1);
-    int64_t back_to;
-    if (partition_count_record(partition, record->offset, parked, clock_mono_ms(), &back_to))
-        worker_halt(worker, partition, "poison-flood", back_to,
-                    "more than 1,000 and more than half of its records were parked within a minute");
+    partition_count_record(partition, clock_mono_ms());
+    if (parked)
+        worker_count_parked(worker, partition, record->offset);
 }
 
 static enum cv_status handle_record(struct worker *worker, struct partition *partition, const struct record *record,

@@ -154,6 +154,7 @@ void batch_park(struct batch *batch, const struct record *record, struct str top
     struct batch_parked *row = &batch->parked[batch->parked_count++];
     *row = (struct batch_parked){
         .has_organization = organization_id != NULL,
+        .topic = record->topic,
         .topic_name = topic_name,
         .part = record->partition,
         .offset = record->offset,

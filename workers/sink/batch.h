@@ -37,6 +37,7 @@ struct batch_event {
 struct batch_parked {
     bool has_organization;
     struct uuid organization_id;
+    enum topic topic;
     struct str topic_name;
     int32_t part;
     int64_t offset;

@@ -10,8 +10,10 @@
 static bool feed(struct partition *partition, int64_t from, int64_t count, bool parked, int64_t now_ms, int64_t *out_back_to)
 {
     bool flood = false;
-    for (int64_t offset = from; offset < from + count && !flood; offset++)
-        flood = partition_count_record(partition, offset, parked, now_ms, out_back_to);
+    for (int64_t offset = from; offset < from + count && !flood; offset++) {
+        partition_count_record(partition, now_ms);
+        flood = parked && partition_count_parked(partition, offset, now_ms, out_back_to);
+    }
     return flood;
 }
 
