@@ -3,6 +3,7 @@ The worker)."""
 
 import pytest
 
+from conftest import mock_stack
 from support import events, programs
 from support.waiting import stays_true, wait_for
 
@@ -32,117 +33,125 @@ class Cursors:
         )
 
 
-def filled(make_stack, cases):
-    """A stack whose every case partition was read to its end by a worker that has left."""
-    stack = make_stack(partitions={"cases": cases})
-    for partition in range(cases):
-        stack.send(*good(ROWS), partition=partition)
-    worker = stack.start_worker()
-    stack.check()
-    stack.stop_worker(worker)
-    return stack, Cursors(stack)
-
-
-BROKEN = {
-    "beyond-end": {"next_offset": "next_offset + 1000", "last_record_offset": "last_record_offset + 1000"},
-    "beyond-end, the last record stands": {"next_offset": "next_offset + 1000"},
-    "beyond-end, never had a record": {"next_offset": 1000, "last_record_offset": "NULL", "last_record_at": "NULL", "last_record_crc": "NULL"},
-    "recreated, other content": {"last_record_crc": "last_record_crc # 1"},
-    "recreated, other time": {"last_record_at": "last_record_at - 1"},
+# What happens to a case partition while no worker runs; the reason with which it then halts, None: it goes on.
+NOTHING = {"last_record_offset": "NULL", "last_record_at": "NULL", "last_record_crc": "NULL"}
+CHANGES = {
+    "beyond the end": ("beyond-end", {"next_offset": "next_offset + 1000", "last_record_offset": "last_record_offset + 1000"}),
+    "beyond the end, the last record stands": ("beyond-end", {"next_offset": "next_offset + 1000"}),
+    "beyond the end, never had a record": ("beyond-end", {"next_offset": "1000", **NOTHING}),
+    "other content": ("recreated", {"last_record_crc": "last_record_crc # 1"}),
+    "other time": ("recreated", {"last_record_at": "last_record_at - 1"}),
+    "records lost unread": ("retention-gap", {}),
+    "records lost that were read": (None, {}),
+    "paused": (None, {"state": "'paused'"}),
+    "to be mended": ("recreated", {"last_record_crc": "last_record_crc # 1"}),
+    "not to be mended": ("recreated", {"last_record_at": "last_record_at + 1"}),
+    "nothing": (None, {}),
 }  # fmt: skip
+PARTITION = {name: number for number, name in enumerate(CHANGES)}
+HALTING = [name for name, (reason, _) in CHANGES.items() if reason]
 
 
-def test_broken_promises_halt_their_partition_alone(make_stack):
-    count = len(BROKEN) + 1
-    stack, cursors = filled(make_stack, count)
-    for partition, columns in enumerate(BROKEN.values()):
-        cursors.set("case", partition, **columns)
-    fine = count - 1
-    worker = stack.start_worker(ready=False)
-    stack.send(*good(10), partition=fine)
-    for partition, name in enumerate(BROKEN):
-        stack.wait_halt("case", partition, name.partition(",")[0])
-    wait_for(lambda: stack.progress()[stack.topics.case, fine][0] == ROWS + 10, 20, "the others go on")
-    for partition, name in enumerate(BROKEN):
-        worker.wait_log(rf"(?m)^.*{stack.topics.case}/{partition}\b.*{name.partition(',')[0]}.*$")
-    assert not worker.is_ready(), "/ready says that something is wrong"
+def fill_up(stack, partition):
+    """More than the mock cluster keeps of a partition (5 MB): its first records go. Returns the first offset left."""
+    role, event = events.queued(events.guid(), events.guid(), contactEmail="x" * 500_000)
+    stack.send_raw(role, [(events.key_of(role, event), stack.encode(role, event), ())] * 14, partition)
+    return stack.broker.ends(stack.topics)[stack.topics.case, partition][0]
 
+
+@pytest.fixture(scope="module")
+def changed(postgres, schemas, tmp_path_factory):
+    """All of CHANGES, a partition each, between two workers; the second one runs, and ten more records came everywhere."""
+    folder = tmp_path_factory.mktemp("cursor")
+    with mock_stack(postgres, schemas, folder, partitions={"cases": len(CHANGES)}) as stack:
+        cursors = Cursors(stack)
+        read = PARTITION["records lost that were read"]
+        for partition in PARTITION.values():
+            stack.send(*good(ROWS), partition=partition)
+        first = fill_up(stack, read)
+        assert first > ROWS
+        worker = stack.start_worker()
+        stack.wait_caught_up()
+        stack.stop_worker(worker)
+        for name, (_, columns) in CHANGES.items():
+            if columns:
+                cursors.set("case", PARTITION[name], **columns)
+        # As if only what is gone by now had been read.
+        cursors.set("case", read, next_offset=first, last_record_offset=first - 1)
+        assert fill_up(stack, PARTITION["records lost unread"]) > ROWS
+        stack.start_worker(ready=False)
+        for partition in PARTITION.values():
+            stack.send(*good(10), partition=partition)
+        yield stack, cursors
+
+
+@pytest.mark.parametrize("name", HALTING)
+def test_broken_promise_halts_its_partition(changed, name):
+    stack, cursors = changed
+    reason, partition = CHANGES[name][0], PARTITION[name]
+    stack.wait_halt("case", partition, reason)
+    place = cursors.get("case", partition, "next_offset")
+    line = stack.workers[0].wait_log(rf"(?m)^.*{stack.topics.case}/{partition}\b.*{reason}.*$")[0]
+    assert "caseview resume" in line, "the line names the command to run next"
+    stays_true(lambda: cursors.get("case", partition, "next_offset") == place, 0.3, "a halted partition's cursor")
+
+
+def test_the_others_go_on(changed):
+    stack, cursors = changed
+    end = stack.broker.ends(stack.topics)[stack.topics.case, PARTITION["records lost that were read"]][1]
+    for name, expected in (("nothing", ROWS + 10), ("records lost that were read", end)):
+        wait_for(lambda: cursors.get("case", PARTITION[name], "next_offset") == expected, 20, f"{name}: it goes on")
+    assert stack.workers[0].metric("caseview_unproven_total") == 1
+
+
+def test_paused_by_an_operator(changed):
+    """A cursor that says paused is left alone by whoever claims it."""
+    stack, cursors = changed
+    partition = PARTITION["paused"]
+    assert stack.progress()[stack.topics.case, partition][::2] == (ROWS, "paused")
+    resume = ("resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, "--partition", partition)
+    programs.caseview(*resume, check=0)
+    wait_for(lambda: cursors.get("case", partition, "next_offset") == ROWS + 10, 20, "it goes on")
+    assert programs.caseview(*resume).returncode == 1, "neither halted nor paused any more"
+
+
+def test_status_names_what_halted(changed):
+    stack, _ = changed
+    for name in HALTING:
+        stack.wait_halt("case", PARTITION[name], CHANGES[name][0])
     report = stack.status()
     assert report["healthy"] is False
-    halted = {p["partition"]: p for p in report["partitions"] if p["state"] == "halted"}
-    assert {p: h["reason"] for p, h in halted.items()} == {p: n.partition(",")[0] for p, n in enumerate(BROKEN)}
-    done = programs.caseview("status", "--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--check")
-    assert done.returncode == 1, done.stdout
+    halted = {p["partition"]: p["reason"] for p in report["partitions"] if p["state"] == "halted"}
+    assert halted == {PARTITION[name]: CHANGES[name][0] for name in HALTING}
+    checked = ("status", "--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--check")
+    assert programs.caseview(*checked).returncode == 1
+    assert not stack.workers[0].is_ready(), "/ready says that something is wrong"
+    assert stack.workers[0].is_running()
 
 
-def test_a_halted_partition_does_not_move(make_stack):
-    stack, cursors = filled(make_stack, 2)
-    cursors.set("case", 0, last_record_crc="last_record_crc # 1")
-    stack.start_worker(ready=False)
-    stack.wait_halt("case", 0, "recreated")
-    stack.send(*good(5), partition=0)
-    stays_true(lambda: cursors.get("case", 0, "next_offset") == ROWS, 1.5, "a halted partition's cursor")
+def test_resume_after_the_cause_was_mended(changed):
+    stack, cursors = changed
+    partition = PARTITION["to be mended"]
+    stack.wait_halt("case", partition, "recreated")
+    cursors.set("case", partition, last_record_crc="last_record_crc # 1")
+    programs.caseview(
+        "resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, "--partition", partition, check=0
+    )
+    wait_for(lambda: cursors.get("case", partition, "next_offset") == ROWS + 10, 20, "it goes on")
+    assert stack.halt("case", partition)[0] == "live"
 
 
-def test_retention_gap(make_stack):
-    """The log begins after the cursor: records were lost that were never read."""
-    stack = make_stack(partitions={"cases": 2})
-    stack.send(*good(ROWS), partition=0)
-    worker = stack.start_worker()
-    stack.check()
-    stack.stop_worker(worker)
-    # The mock cluster keeps 5 MB a partition.
-    role, event = events.queued(events.guid(), events.guid(), contactEmail="x" * 500_000)
-    stack.send_raw("case", [(events.key_of(role, event), stack.encode(role, event), ())] * 14, 0)
-    first, _ = stack.broker.ends(stack.topics)[stack.topics.case, 0]
-    assert first > ROWS, "the first records are gone"
-    stack.send(*good(ROWS), partition=1)
-    stack.start_worker(ready=False)
-    stack.wait_halt("case", 0, "retention-gap")
-    wait_for(lambda: stack.progress()[stack.topics.case, 1][0] == ROWS, 20, "the other partition goes on")
-
-
-def test_retention_that_took_only_what_was_read_goes_on(make_stack):
-    stack = make_stack(partitions={"cases": 1})
-    stack.send(*good(3))
-    role, event = events.queued(events.guid(), events.guid(), contactEmail="x" * 500_000)
-    stack.send_raw("case", [(events.key_of(role, event), stack.encode(role, event), ())] * 14, 0)
-    first, end = stack.broker.ends(stack.topics)[stack.topics.case, 0]
-    assert first > 3
-    # As if the worker had read everything up to the first record that is left.
-    stack.start_worker(ready=False)
-    wait_for(lambda: stack.progress().get((stack.topics.case, 0), (0,))[0] == end, 30, "a new group starts at the beginning")
-    stack.stop_worker(stack.workers[0])
-    Cursors(stack).set("case", 0, next_offset=first, last_record_offset=first - 1)
-    stack.start_worker()
-    stack.wait_caught_up()
-    assert stack.metric("caseview_unproven_total") == 1
-
-
-def test_resume_after_the_cause_was_mended(make_stack):
-    stack, cursors = filled(make_stack, 2)
-    cursors.set("case", 0, next_offset="next_offset + 1000", last_record_offset="last_record_offset + 1000")
-    stack.start_worker(ready=False)
-    stack.wait_halt("case", 0, "beyond-end")
-    stack.send(*good(5), partition=0)
-    cursors.set("case", 0, next_offset="next_offset - 1000", last_record_offset="last_record_offset - 1000")
-    resume = ("resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, "--partition")
-    assert programs.caseview(*resume, 1).returncode == 1, "partition 1 was not halted"
-    programs.caseview(*resume, 0, check=0)
-    stack.halted.clear()
-    stack.check()
-    stack.workers[0].wait_ready()
-
-
-def test_resume_does_not_help_before_that(make_stack):
-    stack, cursors = filled(make_stack, 1)
-    cursors.set("case", 0, last_record_at="last_record_at + 1")
-    stack.start_worker(ready=False)
-    stack.wait_halt("case", 0, "recreated")
-    epoch = cursors.get("case", 0, "owner_epoch")
-    programs.caseview("resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, check=0)
-    wait_for(lambda: cursors.get("case", 0, "owner_epoch") > epoch, 20, "the worker tries again")
-    stack.wait_halt("case", 0, "recreated")
+def test_resume_does_not_help_before_that(changed):
+    stack, cursors = changed
+    partition = PARTITION["not to be mended"]
+    stack.wait_halt("case", partition, "recreated")
+    epoch = cursors.get("case", partition, "owner_epoch")
+    programs.caseview(
+        "resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, "--partition", partition, check=0
+    )
+    wait_for(lambda: cursors.get("case", partition, "owner_epoch") > epoch, 20, "the worker tries again")
+    stack.wait_halt("case", partition, "recreated")
+    assert cursors.get("case", partition, "next_offset") == ROWS
 
 
 def test_complete_at_says_when_a_partition_was_read_to_its_end(make_stack):
@@ -157,23 +166,21 @@ def test_complete_at_says_when_a_partition_was_read_to_its_end(make_stack):
     wait_for(lambda: stack.progress()[where][1] > before[where], 10, "complete_at moves on")
     assert stack.progress()[where][0] == 1
 
-
-def test_paused_by_an_operator(make_stack):
-    """A cursor that says paused is left alone by whoever claims it."""
-    stack, cursors = filled(make_stack, 2)
-    cursors.set("case", 0, state="'paused'")
-    stack.start_worker(ready=False)
-    stack.send(*good(5), partition=0)
-    stack.send(*good(5), partition=1)
-    wait_for(lambda: stack.progress()[stack.topics.case, 1][0] == ROWS + 5, 20, "the other partition goes on")
-    assert stack.progress()[stack.topics.case, 0][::2] == (ROWS, "paused")
-    programs.caseview("resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, check=0)
-    stack.check()
+    # The checksum of the last record covers key and value.
+    ((role, one), (_, two)) = good(2)
+    key, value = events.key_of(role, one), stack.encode(role, one)
+    records = [(key, value, ()), (events.key_of(role, two), value, ()), (key, stack.encode(role, {**one, "occurredAt": 1}), ())]
+    checksums = set()
+    for record in records:
+        stack.send_raw("case", [record], 3)
+        stack.wait_caught_up()
+        checksums.add(Cursors(stack).get("case", 3, "last_record_crc"))
+    assert len(checksums) == 3 and None not in checksums
 
 
 def test_directory_topic_must_keep_its_partitions(make_stack):
-    stack, _ = filled(make_stack, 1)
-    stack.database.query("UPDATE ctl.generation SET directory_partitions = directory_partitions + 1 WHERE gen = 1")
+    stack = make_stack()
+    stack.database.query("UPDATE ctl.generation SET directory_partitions = 3 WHERE gen = 1")
     stack.start_worker(ready=False)
     for partition in range(stack.topics.partitions["directory"]):
         stack.wait_halt("directory", partition, "directory-repartitioned")
@@ -193,21 +200,8 @@ def test_tombstones_are_kept_for_tombstone_days(make_stack):
         age = f"UPDATE gen_1.case_state SET over_at = over_at - interval '{days} days' WHERE case_id = %s"
         stack.database.query(age, (case,))
     stack.start_worker()
-    left = lambda: {row[0] for row in stack.database.query("SELECT case_id::text FROM gen_1.case_state")}  # noqa: E731
+
+    def left():
+        return {row[0] for row in stack.database.query("SELECT case_id::text FROM gen_1.case_state")}
+
     wait_for(lambda: left() == {cases[0], cases[2]}, 20, "the tombstone of eight days is gone")
-
-
-@pytest.mark.parametrize("what", ["key", "value"])
-def test_the_checksum_covers_key_and_value(make_stack, what):
-    """Another record of the same time at the same offset is noticed: the cursor's checksum is not only of one of them."""
-    stack = make_stack(partitions={"cases": 2})
-    (role, one), (_, two) = good(2)
-    key, value = events.key_of(role, one), stack.encode(role, one)
-    stack.send_raw("case", [(key, value, ())], 0)
-    other = (events.key_of(role, two), value, ()) if what == "key" else (key, stack.encode(role, {**one, "occurredAt": 1}), ())
-    stack.send_raw("case", [other], 1)
-    worker = stack.start_worker()
-    stack.wait_caught_up()
-    stack.stop_worker(worker)
-    cursors = Cursors(stack)
-    assert cursors.get("case", 0, "last_record_crc") != cursors.get("case", 1, "last_record_crc")

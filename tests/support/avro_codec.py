@@ -12,6 +12,7 @@ import os
 import re
 import struct
 import threading
+import time
 import urllib.parse
 
 PRIMITIVES = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
@@ -398,15 +399,19 @@ class Registry:
             self._thread.join()
             self._server = None
 
-    def release(self):
-        """Lets requests that hang go on."""
-        self._released.set()
+    def behave(self, mode):
+        """From now on; requests that hang go on, unless the new mode is to hang."""
+        self.mode = mode
+        if mode == "hang":
+            self._released.clear()
+        else:
+            self._released.set()
 
     def _answer(self, request, body):
         with self._lock:
             self.requests.append((request.command, request.path, request.headers.get("Authorization")))
         if self.mode == "slow":
-            self._released.wait(self.delay_s)
+            time.sleep(self.delay_s)
         if self.mode == "hang":
             self._released.wait(60)  # longer than any client waits
         if self.mode == "error":

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import threading
 import time
 
@@ -27,11 +28,28 @@ PROGRESS = "SELECT topic, partition, next_offset, complete_at, state FROM casevi
 HALT = "SELECT state, reason, next_offset FROM ctl.cursor WHERE topic = %s AND part = %s"
 
 
+def told_apart(one, other):
+    """Two rows; of two bodies that are JSON objects only the members that differ."""
+    if one is None or other is None or len(one) != len(other):
+        return one, other
+    cut = [], []
+    for a, b in zip(one, other):
+        if isinstance(a, bytes) and isinstance(b, bytes) and a != b:
+            with contextlib.suppress(ValueError):
+                objects = json.loads(a), json.loads(b)
+                keys = [k for k in objects[0] if objects[0][k] != objects[1].get(k)]
+                a, b = ({k: o.get(k) for k in keys} or o for o in objects)
+        cut[0].append(a)
+        cut[1].append(b)
+    return cut
+
+
 def difference(what, expected, found, limit=5):
     lines = []
     for key in sorted(set(expected) | set(found), key=str):
         if expected.get(key) != found.get(key):
-            lines.append(f"{what} {key}:\n  expected {expected.get(key)!r}\n  found    {found.get(key)!r}")
+            one, other = told_apart(expected.get(key), found.get(key))
+            lines.append(f"{what} {key}:\n  expected {one!r}\n  found    {other!r}")
     if len(lines) > limit:
         lines = lines[:limit] + [f"… and {len(lines) - limit} more"]
     return lines
