@@ -48,6 +48,8 @@ struct batch_parked {
     struct str text;
 };
 
+struct state_entry; /* states.h */
+
 /* A listed case, or an agent, whose names changed in the directory: rendered anew without an event. */
 struct batch_rerender {
     enum topic topic; /* TOPIC_CASES or TOPIC_AGENTS */
@@ -58,7 +60,7 @@ struct batch_rerender {
 
 /* One row of case_state and, where listed or was_listed, what becomes of its row of active_case. */
 struct case_row {
-    struct cache_entry *entry; /* pinned until the commit */
+    struct state_entry *entry; /* pinned until the commit */
     struct uuid case_id;
     int32_t rev;
     int32_t part;
@@ -81,7 +83,7 @@ struct active_key {
 };
 
 struct agent_row {
-    struct cache_entry *entry; /* pinned until the commit */
+    struct state_entry *entry; /* pinned until the commit */
     struct uuid organization_id, user_id;
     int32_t rev;
     int32_t part;

@@ -7,42 +7,23 @@
 #include "sql_worker.h"
 #include "workers/fold/case.h"
 #include "workers/fold/render.h"
+#include "workers/sink/states.h"
 
 static const struct db_statement case_load_statement = {"case_load", sql_case_load};
 
-struct case_work;
-
-struct case_entry {
-    struct cache_entry entry; /* key: case id */
-    bool loaded;
-    int32_t rev; /* of the row, 0: there is none */
-    bool listed; /* it has a row in active_case */
-    char *blob;
-    size_t blob_len;
-    struct case_work *work; /* in the batch being folded */
-};
-
-/* One case of the batch being folded. */
-struct case_work {
-    struct case_entry *entry;
-    struct batch_event *first, *last; /* in the order of arrival; NULL: only rendered anew */
-    bool rerender;                    /* a name of it changed */
-    int32_t part;
-};
-
 struct cases {
-    struct cache *cache;
+    struct states *states; /* key: case id */
 };
 
-static void drop_entry(struct cache_entry *entry)
+static void key_of(const struct batch_event *event, const struct batch_rerender *rerender, uint8_t *out_key)
 {
-    free(((struct case_entry *)entry)->blob);
+    memcpy(out_key, event != NULL ? &event->event.c.case_id : &rerender->id, sizeof(struct uuid));
 }
 
 struct cases *cases_new(size_t max_bytes)
 {
     struct cases *cases = cv_zalloc(sizeof *cases);
-    cases->cache = cache_new(sizeof(struct uuid), sizeof(struct case_entry), max_bytes, drop_entry);
+    cases->states = states_new(TOPIC_CASES, sizeof(struct uuid), key_of, max_bytes);
     return cases;
 }
 
@@ -50,84 +31,34 @@ void cases_free(struct cases *cases)
 {
     if (cases == NULL)
         return;
-    cache_free(cases->cache);
+    states_free(cases->states);
     free(cases);
 }
 
 void cases_clear(struct cases *cases)
 {
-    cache_clear(cases->cache);
+    states_clear(cases->states);
 }
 
 size_t cases_cached(const struct cases *cases)
 {
-    return cache_count(cases->cache);
+    return states_count(cases->states);
 }
 
 size_t cases_cached_bytes(const struct cases *cases)
 {
-    return cache_bytes(cases->cache);
+    return states_bytes(cases->states);
 }
 
-/* ---- which cases, and with which events ---- */
+/* ---- reading what is not in memory ---- */
 
-static struct case_work *work_on(struct cases *cases, const struct uuid *case_id, struct case_work *works,
-                                 size_t *count)
-{
-    bool made;
-    struct case_entry *entry = (struct case_entry *)cache_get(cases->cache, case_id->b, &made);
-    if (entry->work != NULL)
-        return entry->work;
-    cache_pin(&entry->entry);
-    works[*count] = (struct case_work){.entry = entry};
-    entry->work = &works[*count];
-    return &works[(*count)++];
-}
-
-static size_t collect(struct cases *cases, struct batch *batch, struct case_work *works)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < batch->event_count; i++) {
-        struct batch_event *event = batch->events[i];
-        if (event->event.topic != TOPIC_CASES)
-            continue;
-        struct case_work *work = work_on(cases, &event->event.c.case_id, works, &count);
-        event->next = NULL;
-        if (work->first == NULL)
-            work->first = event;
-        else
-            work->last->next = event;
-        work->last = event;
-        work->part = event->record.partition;
-    }
-    for (size_t i = 0; i < batch->rerender_count; i++) {
-        const struct batch_rerender *rerender = &batch->rerenders[i];
-        if (rerender->topic != TOPIC_CASES)
-            continue;
-        struct case_work *work = work_on(cases, &rerender->id, works, &count);
-        work->rerender = true;
-        if (work->first == NULL)
-            work->part = rerender->part;
-    }
-    return count;
-}
-
-static bool expected_new(const struct case_work *work)
+static bool expected_new(const struct state_work *work)
 {
     return work->first != NULL && work->first->event.c.sequence == 1 &&
            (work->first->event.c.type == CASE_QUEUED || work->first->event.c.type == CASE_APPOINTMENT_BOOKED);
 }
 
-static void set_blob(struct cases *cases, struct case_entry *entry, struct str blob)
-{
-    free(entry->blob);
-    entry->blob = cv_alloc(blob.len + 1);
-    memcpy(entry->blob, blob.ptr, blob.len);
-    entry->blob_len = blob.len;
-    cache_weigh(cases->cache, &entry->entry, blob.len);
-}
-
-static enum cv_status load(struct cases *cases, struct batch *batch, struct case_work *works, size_t count,
+static enum cv_status load(struct cases *cases, struct batch *batch, struct state_work *works, size_t count,
                            struct fold_context *context, struct err *err)
 {
     struct uuid *ids = arena_alloc(batch->output, (count + 1) * sizeof *ids);
@@ -152,10 +83,10 @@ static enum cv_status load(struct cases *cases, struct batch *batch, struct case
         return status;
     for (int row = 0; row < db_rows(result); row++) {
         struct uuid case_id = db_uuid(result, row, 0);
-        struct case_entry *entry = (struct case_entry *)cache_find(cases->cache, case_id.b);
+        struct state_entry *entry = states_find(cases->states, &case_id);
         entry->rev = db_int4(result, row, 1);
         entry->listed = (db_int2(result, row, 2) & CASE_LISTED) != 0;
-        set_blob(cases, entry, db_str(result, row, 3));
+        states_set(cases->states, entry, db_str(result, row, 3));
     }
     db_result_free(result);
     return CV_OK;
@@ -187,7 +118,7 @@ static void count_outcome(struct batch *batch, const struct batch_event *event, 
     }
 }
 
-static bool apply(struct batch *batch, const struct case_work *work, struct case_state *state)
+static bool apply(struct batch *batch, const struct state_work *work, struct case_state *state)
 {
     bool changed = false;
     for (struct batch_event *event = work->first; event != NULL; event = event->next) {
@@ -214,16 +145,16 @@ static void want_names(struct names *names, const struct case_state *state)
 }
 
 /* Adds the case's row, unless nothing changed and nobody asked for it to be rendered. */
-static enum cv_status fold_one(struct batch *batch, const struct case_work *work, struct fold_context *context,
+static enum cv_status fold_one(struct batch *batch, const struct state_work *work, struct fold_context *context,
                                struct err *err)
 {
-    struct case_entry *entry = work->entry;
+    struct state_entry *entry = work->entry;
     struct case_state state;
-    if (entry->blob == NULL) {
+    if (entry->blob.ptr == NULL) {
         if (work->first == NULL)
             return CV_OK; /* gone since it was found by the feed */
         case_init(&state, &work->first->event.c.organization_id);
-    } else if (!case_load((struct str){entry->blob, entry->blob_len}, &state)) {
+    } else if (!case_load(entry->blob, &state)) {
         char text[UUID_TEXT_LEN + 1];
         uuid_format((const struct uuid *)entry->entry.key, text);
         err_set(err, "case %s: its state in case_state was not written by this version of caseview", text);
@@ -237,7 +168,7 @@ static enum cv_status fold_one(struct batch *batch, const struct case_work *work
     case_store(&state, &context->scratch);
     struct case_row *row = &batch->cases[batch->case_count];
     *row = (struct case_row){
-        .entry = &entry->entry,
+        .entry = entry,
         .rev = ++entry->rev,
         .part = work->part,
         .flags = flags_of(&state),
@@ -313,45 +244,34 @@ static enum cv_status render(struct batch *batch, struct fold_context *context, 
     return status;
 }
 
-static int compare_works(const void *a, const void *b)
-{
-    const struct case_work *x = a, *y = b;
-    return memcmp(x->entry->entry.key, y->entry->entry.key, sizeof(struct uuid));
-}
-
 enum cv_status cases_fold(struct cases *cases, struct batch *batch, struct fold_context *context, struct err *err)
 {
-    size_t most = batch->event_count + batch->rerender_count;
-    if (most == 0)
-        return CV_OK;
-    struct case_work *works = arena_alloc(batch->output, most * sizeof *works);
-    if (works == NULL)
-        return batch_too_large(err);
-    size_t count = collect(cases, batch, works);
+    struct state_work *works;
+    size_t count;
+    enum cv_status status = states_collect(cases->states, batch, &works, &count, err);
+    if (status != CV_OK)
+        return status;
     batch->cases = arena_alloc(batch->output, (count + 1) * sizeof *batch->cases);
     batch->active = arena_alloc(batch->output, (count + 1) * sizeof *batch->active);
     batch->unlisted = arena_alloc(batch->output, (count + 1) * sizeof *batch->unlisted);
     if (batch->cases == NULL || batch->active == NULL || batch->unlisted == NULL)
         return batch_too_large(err);
 
-    enum cv_status status = load(cases, batch, works, count, context, err);
-    qsort(works, count, sizeof *works, compare_works);
+    status = load(cases, batch, works, count, context, err);
     for (size_t i = 0; i < count && status == CV_OK; i++)
         status = fold_one(batch, &works[i], context, err);
     if (status == CV_OK)
         status = render(batch, context, err);
-    for (size_t i = 0; i < count; i++)
-        works[i].entry->work = NULL;
     if (status != CV_OK)
         return status;
 
-    /* The cache takes the new states; a case without a row was not touched and needs no pin. */
+    /* The new states are kept; a case without a row was not touched and needs no pin. */
     size_t row = 0;
     for (size_t i = 0; i < count; i++) {
-        if (row < batch->case_count && batch->cases[row].entry == &works[i].entry->entry)
-            set_blob(cases, works[i].entry, batch->cases[row++].state);
+        if (row < batch->case_count && batch->cases[row].entry == works[i].entry)
+            states_set(cases->states, works[i].entry, batch->cases[row++].state);
         else
-            cache_unpin(&works[i].entry->entry);
+            states_release(works[i].entry);
     }
     assert(row == batch->case_count);
     return CV_OK;
@@ -360,6 +280,6 @@ enum cv_status cases_fold(struct cases *cases, struct batch *batch, struct fold_
 void cases_committed(struct cases *cases, struct batch *batch)
 {
     for (size_t i = 0; i < batch->case_count; i++)
-        cache_unpin(batch->cases[i].entry);
-    cache_trim(cases->cache);
+        states_release(batch->cases[i].entry);
+    states_trim(cases->states);
 }
