@@ -129,7 +129,8 @@ def notes(rig):
     return [
         rig.settings_line() + "; the worker commits with synchronous_commit=off",
         "Apache Kafka, 1 broker beside it: 4 case, 2 agent, 2 directory partitions; consume: the case topic alone; "
-        "drain: all three, a new database each time",
+        f"drain: all three, a new database each time; with 10 events a case about {rig.wanted.in_flight:,} cases change "
+        f"between each other{f'; worker {rig.wanted.worker}' * bool(rig.wanted.worker)}",
         "drain rate: from the first committed batch seen (its events left out) to the last; looked at every "
         f"{LOOK_EVERY_S * 1000:.0f} ms",
     ]

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -204,6 +205,7 @@ class Rig:
         argv = [
             self.program("caseview"), "worker", "--database", database.conninfo, *self.kafka(broker, topics),
             "--group-id", f"bench-{number}-{os.getpid()}", "--admin-listen", "127.0.0.1:0", "--log-format", "text",
+            *shlex.split(self.wanted.worker),
         ]  # fmt: skip
         return programs.Served(f"worker-{number}", argv, self.folder)
 
