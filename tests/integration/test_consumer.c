@@ -247,7 +247,7 @@ static void test_headers_as_json(void **state)
     assert_string_equal(json.data,
                         "[{\"name\":\"a\\\"b\",\"value\":\"x\xc3\xa9\"},{\"name\":\"raw\",\"base64\":\"/wBBQg==\"},"
                         "{\"name\":\"none\",\"value\":null}]");
-    assert_int_equal(consumer_headers_size(&event.record), 3 + 3 + 3 + 4 + 4);
+    assert_int_equal(consumer_headers_size(&event.record), 3 + 3 + 3 + 4 + 4 + 3);
     assert_null(event.record.key.ptr);
     assert_true(event.record.timestamp_ms > 1600000000000);
     buf_done(&json);
