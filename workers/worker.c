@@ -37,7 +37,7 @@ void worker_drop_batches(struct worker *worker)
 static bool is_full(const struct worker *worker)
 {
     const struct batch *batch = worker->collecting;
-    return batch->bytes >= worker->batch_bytes || batch->event_count + batch->parked_count >= worker->batch_events;
+    return batch->bytes >= worker->batch_bytes || batch->event_count + batch->parked_count >= worker->most_events;
 }
 
 static bool is_behind(const struct worker *worker)
@@ -89,6 +89,21 @@ static enum cv_status fold(struct worker *worker, struct batch *batch, struct er
         return status;
     batch->folded = true;
     metric_observe_us(worker->m.fold_seconds, clock_mono_us() - started_us);
+    return CV_OK;
+}
+
+/* What folds into more than there is memory for is read again, less of it at once; single events must fit. */
+static enum cv_status after_failed_fold(struct worker *worker, const struct batch *batch, enum cv_status status,
+                                        struct err *err)
+{
+    size_t most = batch->event_count > batch->rerender_count ? batch->event_count : batch->rerender_count;
+    if (status == CV_FATAL && arena_full(batch->output) && most > 1) {
+        worker->most_events = most / 4 + 1;
+        status = CV_RETRY;
+    }
+    if (status != CV_RETRY)
+        return status;
+    worker_recover(worker, err);
     return CV_OK;
 }
 
@@ -164,12 +179,8 @@ static enum cv_status advance(struct worker *worker, struct err *err)
     struct batch *batch = worker->collecting;
     if (!batch->folded && (idle ? is_due(worker) : is_full(worker) && can_fold_ahead(worker))) {
         enum cv_status status = fold(worker, batch, err);
-        if (status == CV_RETRY) {
-            worker_recover(worker, err);
-            return CV_OK;
-        }
         if (status != CV_OK)
-            return status;
+            return after_failed_fold(worker, batch, status, err);
         worker->folds++;
     }
     if (batch->folded && idle) {
@@ -196,11 +207,10 @@ static enum cv_status refold(struct worker *worker, struct err *err)
         return CV_OK;
     }
     enum cv_status status = fold(worker, worker->writing, err);
-    if (status == CV_RETRY)
-        worker_recover(worker, err);
-    else if (status == CV_OK)
-        send_batch(worker);
-    return status == CV_RETRY ? CV_OK : status;
+    if (status != CV_OK)
+        return after_failed_fold(worker, worker->writing, status, err);
+    send_batch(worker);
+    return CV_OK;
 }
 
 static enum cv_status collect_outcome(struct worker *worker, struct err *err)
@@ -216,6 +226,8 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
         worker_count_commit(worker, worker->writing);
         batch_reset(worker->writing);
         worker->refolds = 0;
+        if (worker->most_events < worker->batch_events) /* back to what was configured, in steps */
+            worker->most_events += worker->most_events / 8 + 1;
         retry_reset(&worker->reconnect);
         return CV_OK;
     case WRITER_AGAIN:
@@ -246,6 +258,7 @@ static void follow_directory(struct worker *worker)
     size_t before = worker->collecting->rerender_count;
     arena_reset(worker->scratch);
     worker->fold.loader = writer_loader(worker->writer);
+    worker->fold.rerenders_max = worker->most_events;
     if (feed_step(worker->feed, &worker->fold, worker->scratch, worker->folds, worker->committed, batch, &dir_no,
                   &err) != CV_OK) {
         worker_recover(worker, &err);
@@ -382,7 +395,7 @@ static void init(struct worker *worker, const struct config *config)
     worker->topics[TOPIC_AGENTS] = config_text(config, "agent-topic");
     worker->topics[TOPIC_DIRECTORY] = config_text(config, "directory-topic");
     worker->batch_bytes = (size_t)config_int(config, "batch-bytes");
-    worker->batch_events = (size_t)config_int(config, "batch-events");
+    worker->most_events = worker->batch_events = (size_t)config_int(config, "batch-events");
     worker->tombstone_days = (int)config_int(config, "tombstone-days");
     worker->gap_alarm_s = (int)config_int(config, "gap-alarm-s");
     /* Of the memory for what is cached, cases take the most. */

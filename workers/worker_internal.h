@@ -33,6 +33,7 @@ struct worker {
     char owner[128]; /* host:pid, for people */
     const char *topics[TOPIC_COUNT];
     size_t batch_bytes, batch_events;
+    size_t most_events; /* … for now: fewer after a batch that was too large for its memory */
     int tombstone_days, gap_alarm_s;
 
     struct consumer *consumer;

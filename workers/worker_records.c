@@ -262,7 +262,7 @@ static void handle_revoked(struct worker *worker, const struct record *record)
 enum cv_status worker_take_events(struct worker *worker, struct err *err)
 {
     struct consumer_event *events = worker->events;
-    size_t room = worker->batch_events - worker->collecting->event_count - worker->collecting->parked_count;
+    size_t room = worker->most_events - worker->collecting->event_count - worker->collecting->parked_count;
     size_t most = room < CONSUMER_POLL_MAX ? room : CONSUMER_POLL_MAX;
     size_t count = consumer_poll(worker->consumer, events, most);
     worker->more = count == most;

@@ -16,3 +16,26 @@ def test_a_flood_of_another_organizations_events_halts(make_stack):
     assert row[2] == 1, "back at the first one"
     assert not stack.parked(), "what was parked is taken back"
     stack.check()
+
+
+def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
+    """Small events of cases with large texts: what they fold into is a thousand times what was read."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    organization, first = events.guid(), events.guid()
+    meeting = '{"notes":"' + "x" * 1_000_000 + '"}'
+    stack.send(events.queued(organization, first, onlineMeeting=meeting))
+    stack.wait_body(first)
+    stack.database.query("CREATE TABLE ids AS SELECT gen_random_uuid() AS id FROM generate_series(1, 150)")
+    stack.database.query(
+        "INSERT INTO gen_1.case_state SELECT id, rev, part, flags, NULL, NULL, state FROM gen_1.case_state, ids"
+    )
+    cases = [row[0] for row in stack.database.query("SELECT id::text FROM ids")]
+    sent = [events.case_event(organization, case, 2, {"CasePositionChanged": {"rank": 2.0}}) for case in cases]
+    # Frozen meanwhile, so that it finds all of them at once.
+    worker.freeze()
+    stack.send(*sent)
+    worker.thaw()
+    stack.wait_caught_up()
+    assert stack.database.value("SELECT count(*) FROM caseview.active_case") == 151
+    stack.wait_body(cases[-1], lambda body: '"rank":2,' in body)

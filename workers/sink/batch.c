@@ -5,17 +5,21 @@
 
 #include "caseview/clock.h"
 
-/* An event in memory is larger than its record; rows are, too. The loop closes a batch long before these ceilings. */
+/*
+ * An event in memory is larger than its record; the loop closes a batch long before that ceiling. Rows may be larger by
+ * any factor, since a small event is folded upon a state with large texts: the loop makes smaller batches then. All of
+ * a batch's rows must fit into one message to the server, and each column into a parameter.
+ */
 #define ARENA_BLOCK  (1u << 20)
-#define ARENA_FACTOR 64
-#define ARENA_FLOOR  (256u << 20)
+#define INPUT_FACTOR 64
+#define INPUT_FLOOR  (256u << 20)
+#define OUTPUT_MAX   (192u << 20)
 
 struct batch *batch_new(size_t max_bytes)
 {
     struct batch *batch = cv_zalloc(sizeof *batch);
-    size_t ceiling = max_bytes * ARENA_FACTOR + ARENA_FLOOR;
-    batch->input = arena_new(ARENA_BLOCK, ceiling);
-    batch->output = arena_new(ARENA_BLOCK, ceiling);
+    batch->input = arena_new(ARENA_BLOCK, max_bytes * INPUT_FACTOR + INPUT_FLOOR);
+    batch->output = arena_new(ARENA_BLOCK, OUTPUT_MAX);
     batch_reset(batch);
     return batch;
 }

@@ -191,11 +191,12 @@ static enum cv_status find_rows(struct feed *feed, struct fold_context *context,
 
 enum { COL_ORGANIZATION, COL_ID, COL_PART };
 
-static void add_piece(struct feed *feed, struct batch *batch)
+static void add_piece(struct feed *feed, size_t most, struct batch *batch)
 {
     enum topic topic = feed->state == FEED_CASES ? TOPIC_CASES : TOPIC_AGENTS;
     int rows = db_rows(feed->rows);
-    int end = rows - feed->next_row > PIECE ? feed->next_row + PIECE : rows;
+    int piece = most < PIECE ? (int)most : PIECE;
+    int end = rows - feed->next_row > piece ? feed->next_row + piece : rows;
     for (int row = feed->next_row; row < end; row++)
         batch_add_rerender(batch, &(struct batch_rerender){
                                       .topic = topic,
@@ -229,7 +230,7 @@ static enum cv_status hand_out(struct feed *feed, struct fold_context *context, 
         enum cv_status status = feed->rows == NULL ? find_rows(feed, context, arena, err) : CV_OK;
         if (status != CV_OK)
             return status;
-        add_piece(feed, batch);
+        add_piece(feed, context->rerenders_max, batch);
         if (feed->next_row < db_rows(feed->rows) || !was_last(feed))
             continue;
         if (feed->state == FEED_CASES) {

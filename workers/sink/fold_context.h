@@ -19,6 +19,7 @@ struct fold_context {
      * was wrong (a replay) the revision is refused, and the batch is folded again with this off.
      */
     bool expect_new;
+    size_t rerenders_max; /* rows that the change feed may give to one batch */
 };
 
 #endif
