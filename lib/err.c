@@ -5,7 +5,10 @@
 
 #define ELLIPSIS "\xe2\x80\xa6"
 
-/* Copies text as one line; what does not fit is cut at a character's start and ends in "…". */
+/*
+ * Copies text as one line; what does not fit is cut at a character's start and ends in "…". What is no UTF-8 becomes
+ * "?": a text cut by its caller, or a library's. The database takes none of it.
+ */
 static void put_line(struct err *err, const char *text)
 {
     size_t len = strlen(text);
@@ -18,8 +21,13 @@ static void put_line(struct err *err, const char *text)
         while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
             len--;
     }
-    for (size_t i = 0; i < len; i++)
-        err->text[i] = (unsigned char)text[i] < 0x20 ? ' ' : text[i];
+    for (size_t i = 0; i < len;) {
+        size_t n = cv_utf8_length(text + i, len - i);
+        memcpy(err->text + i, text + i, n);
+        if (n == 0 || (unsigned char)text[i] < 0x20)
+            err->text[i] = n == 0 ? '?' : ' ';
+        i += n ? n : 1;
+    }
     memcpy(err->text + len, cut ? ELLIPSIS : "", cut ? sizeof ELLIPSIS : 1);
 }
 

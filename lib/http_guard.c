@@ -201,23 +201,6 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Length of the UTF-8 character at p, 0 when it is none (RFC 3629: no surrogates, nothing overlong, up to U+10FFFF). */
-static size_t utf8_length(const unsigned char *p, size_t left)
-{
-    if (p[0] < 0x80)
-        return p[0] != 0;
-    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len > left)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 bool http_decode_segment(struct str text, char *out, size_t *out_len)
 {
     size_t len = 0;
@@ -234,7 +217,7 @@ bool http_decode_segment(struct str text, char *out, size_t *out_len)
         i += 2;
     }
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_length((const unsigned char *)out + i, len - i);
+        size_t n = out[i] != '\0' ? cv_utf8_length(out + i, len - i) : 0;
         if (n == 0)
             return false;
         i += n;

@@ -32,22 +32,6 @@ bool log_enabled(enum log_level level)
     return level <= settings.level;
 }
 
-/* Length of the valid UTF-8 character at p, 0 when there is none. */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len > left)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool outside = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return overlong || outside ? 0 : len;
-}
-
 /* Library texts come in any encoding and with any number of lines; collectors want one line of UTF-8. */
 static void put_message(struct buf *out, const char *text, size_t len, bool escape)
 {
@@ -55,7 +39,7 @@ static void put_message(struct buf *out, const char *text, size_t len, bool esca
         len--;
     for (size_t i = 0; i < len;) {
         const unsigned char *p = (const unsigned char *)text + i;
-        size_t n = utf8_len(p, len - i);
+        size_t n = cv_utf8_length(text + i, len - i);
         if (n == 0)
             buf_puts(out, "\xef\xbf\xbd");
         else if (escape && *p == '\n')

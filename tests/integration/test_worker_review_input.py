@@ -1,6 +1,9 @@
 """Records that no producer should send."""
 
-from support import events
+import contextlib
+import json
+
+from support import avro_codec, events
 
 
 def test_a_flood_of_another_organizations_events_halts(make_stack):
@@ -39,3 +42,28 @@ def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
     stack.wait_caught_up()
     assert stack.database.value("SELECT count(*) FROM caseview.active_case") == 151
     stack.wait_body(cases[-1], lambda body: '"rank":2,' in body)
+
+
+class OddRegistry(avro_codec.Registry):
+    """Its schemas are of a type whose name has two bytes a character, an odd number of bytes before it."""
+
+    def _answer(self, request, body):
+        request.send_response(200)
+        text = json.dumps({"schemaType": "x" + "é" * 100, "schema": "{}"}).encode()
+        request.send_header("Content-Length", str(len(text)))
+        request.end_headers()
+        request.wfile.write(text)
+
+    close = avro_codec.Registry.stop
+
+
+def test_a_reason_with_a_cut_character_is_stored(make_stack):
+    """What the database refuses in a parked row would be sent again for ever."""
+    registry = OddRegistry()
+    with contextlib.closing(registry):
+        stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, registry=registry)
+        stack.start_worker()
+        stack.send_raw("case", [(events.guid().encode(), b"\0\0\0\0\1body", ())])
+        stack.wait_caught_up(20)
+        ((row,),) = [stack.parked().values()]
+        assert row[0] == "unknown-schema" and "é" in row[6]

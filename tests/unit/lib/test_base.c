@@ -167,6 +167,15 @@ static void test_err_long_text_is_cut_between_characters(void **state CV_UNUSED)
     assert_string_equal(err.text, text);
 }
 
+static void test_err_what_is_no_utf8_becomes_a_question_mark(void **state CV_UNUSED)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, "schema %.4s: gone", "aé€");
+    assert_string_equal(err.text, "schema aé?: gone");
+    err_prefix(&err, "\xff\xc3 x");
+    assert_string_equal(err.text, "?? x: schema aé?: gone");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_err_set_may_quote_itself),
         cmocka_unit_test(test_err_prefix_keeps_the_code),
         cmocka_unit_test(test_err_long_text_is_cut_between_characters),
+        cmocka_unit_test(test_err_what_is_no_utf8_becomes_a_question_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
