@@ -40,7 +40,8 @@ static void start_reading(struct worker *worker, struct partition *partition)
 {
     struct err err = ERR_INIT;
     const struct cursor *cursor = &partition->cursor;
-    bool fresh = cursor->next_offset == 0 && !cursor->has_last;
+    /* Once it had been read to its end at 0, what a later beginning leaves out is lost. */
+    bool fresh = cursor->next_offset == 0 && !cursor->has_last && !cursor->complete;
     int64_t from = fresh ? CONSUMER_BEGINNING : cursor->has_last ? cursor->last_offset : cursor->next_offset;
     if (consumer_position(worker->consumer, partition->topic, partition->part, from, &err) != CV_OK) {
         if (retry_worth_logging(&partition->hold))

@@ -74,6 +74,7 @@ static void read_cursor(const struct db_result *row, struct cursor *out)
         .dir_no = db_int8(row, 0, 2),
         .has_last = !db_is_null(row, 0, 3),
         .state = state_of(db_str(row, 0, 6)),
+        .complete = db_bool(row, 0, 8),
     };
     if (out->has_last) {
         out->last_offset = db_int8(row, 0, 3);

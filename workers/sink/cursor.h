@@ -15,6 +15,7 @@ struct cursor {
     struct uuid claim;
     int64_t next_offset;
     int64_t dir_no;
+    bool complete; /* has been read to its end before */
     bool has_last; /* last_*: the last record folded */
     int64_t last_offset, last_at, last_crc;
     enum cursor_state state;

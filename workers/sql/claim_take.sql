@@ -4,4 +4,5 @@ UPDATE ctl.cursor
        backend_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()),
        updated_at = now()
  WHERE gen = $1::integer AND topic = $2::text AND part = $3::integer
-RETURNING claim, next_offset, dir_no, last_record_offset, last_record_at, last_record_crc, state, reason
+RETURNING claim, next_offset, dir_no, last_record_offset, last_record_at, last_record_crc, state, reason,
+          complete_at IS NOT NULL AS complete
