@@ -7,6 +7,7 @@
 #include "caseview/log.h"
 #include "sql_worker.h"
 
+#define CLAIMS_MS     2000
 #define LOOK_AGAIN_MS 5000 /* whether an operator has resumed a halted partition */
 
 static const struct db_statement directory_partitions_statement = {"directory_partitions", sql_directory_partitions};
@@ -36,6 +37,17 @@ void worker_recover(struct worker *worker, const struct err *err)
 
 /* ---- claims ---- */
 
+void worker_postpone(struct worker *worker, struct partition *partition, const struct err *err)
+{
+    int wait_ms = retry_failed(&partition->hold);
+    if (retry_worth_logging(&partition->hold))
+        log_warn("partition %.*s/%d: cannot be read yet: %s", (int)partition->topic_name.len, partition->topic_name.ptr,
+                 partition->part, err->text);
+    consumer_silence(worker->consumer, partition->topic, partition->part);
+    partition->look_again_ms = clock_mono_ms() + wait_ms;
+    partition_set_state(partition, PARTITION_UNCLAIMED);
+}
+
 static void start_reading(struct worker *worker, struct partition *partition)
 {
     struct err err = ERR_INIT;
@@ -44,30 +56,25 @@ static void start_reading(struct worker *worker, struct partition *partition)
     bool fresh = cursor->next_offset == 0 && !cursor->has_last && !cursor->complete;
     int64_t from = fresh ? CONSUMER_BEGINNING : cursor->has_last ? cursor->last_offset : cursor->next_offset;
     if (consumer_position(worker->consumer, partition->topic, partition->part, from, &err) != CV_OK) {
-        if (retry_worth_logging(&partition->hold))
-            log_warn("partition %.*s/%d: cannot be positioned yet: %s", (int)partition->topic_name.len,
-                     partition->topic_name.ptr, partition->part, err.text);
-        partition->look_again_ms = clock_mono_ms() + retry_failed(&partition->hold);
-        return; /* stays unclaimed */
+        worker_postpone(worker, partition, &err);
+        return;
     }
     partition_set_state(partition, cursor->has_last ? PARTITION_PROVING : PARTITION_LIVE);
 }
 
 /* The directory topic's partition count never changes: a key's history would be spread over two partitions. */
-static enum cv_status check_directory(struct worker *worker, int32_t *out_expected, int32_t *out_count, struct err *err)
+static enum cv_status check_directory(struct worker *worker, int32_t count, int32_t *out_expected, struct err *err)
 {
-    enum cv_status status = consumer_partition_count(worker->consumer, TOPIC_DIRECTORY, 2000, out_count, err);
-    if (status != CV_OK)
-        return status;
     struct db_args args;
     db_args_init(&args, worker->scratch);
     db_arg_int4(&args, worker->gen);
-    db_arg_int4(&args, *out_count);
+    db_arg_int4(&args, count);
     struct db_result *result;
-    status = db_exec(writer_loader(worker->writer), &directory_partitions_statement, &args, 5000, &result, err);
+    enum cv_status status = db_exec(writer_loader(worker->writer), &directory_partitions_statement, &args, 5000,
+                                    &result, err);
     if (status != CV_OK)
         return status;
-    *out_expected = db_rows(result) == 1 ? db_int4(result, 0, 0) : *out_count;
+    *out_expected = db_rows(result) == 1 ? db_int4(result, 0, 0) : count;
     db_result_free(result);
     return CV_OK;
 }
@@ -77,6 +84,10 @@ static enum cv_status claim_one(struct worker *worker, struct partition *partiti
     enum cv_status status = cursor_claim(writer_db(worker->writer), writer_loader(worker->writer), worker->scratch,
                                          worker->gen, partition->topic_name, partition->part, worker->owner,
                                          &partition->cursor, err);
+    if (status == CV_RETRY && strcmp(err->sqlstate, "55P03") == 0) {
+        worker_postpone(worker, partition, err);
+        return CV_OK;
+    }
     if (status != CV_OK)
         return status;
     metric_add(worker->m.claims, 1);
@@ -98,7 +109,12 @@ static enum cv_status claim_one(struct worker *worker, struct partition *partiti
     partition->look_again_ms = 0;
     int32_t expected, count;
     if (partition->topic == TOPIC_DIRECTORY) {
-        status = check_directory(worker, &expected, &count, err);
+        struct err kafka_err = ERR_INIT;
+        if (consumer_partition_count(worker->consumer, TOPIC_DIRECTORY, 2000, &count, &kafka_err) != CV_OK) {
+            worker_postpone(worker, partition, &kafka_err);
+            return CV_OK;
+        }
+        status = check_directory(worker, count, &expected, err);
         if (status != CV_OK)
             return status;
         if (expected != count) {
@@ -119,8 +135,8 @@ static void restart_feed(struct worker *worker)
     size_t case_count = 0, agent_count = 0;
     for (size_t i = 0; i < worker->partition_count; i++) {
         const struct partition *partition = &worker->partitions[i];
-        if (partition->topic == TOPIC_DIRECTORY)
-            continue;
+        if (partition->topic == TOPIC_DIRECTORY || partition->state == PARTITION_UNCLAIMED)
+            continue; /* its claim makes the feed begin anew */
         if (partition->topic == TOPIC_CASES)
             parts[case_count++] = partition->part;
         else
@@ -162,7 +178,9 @@ enum cv_status worker_claim_partitions(struct worker *worker, struct err *err)
         return status;
     }
     int64_t now = clock_mono_ms();
-    for (size_t i = 0; i < worker->partition_count && status == CV_OK; i++) {
+    /* Each may wait for the database and the brokers: the rest comes next turn, after a look at Kafka and the signals.
+     */
+    for (size_t i = 0; i < worker->partition_count && status == CV_OK && clock_mono_ms() < now + CLAIMS_MS; i++) {
         struct partition *partition = &worker->partitions[i];
         if (partition->state == PARTITION_UNCLAIMED && partition->look_again_ms <= now)
             status = claim_one(worker, partition, err);

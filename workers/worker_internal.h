@@ -89,6 +89,8 @@ struct batch_cursor *worker_batch_cursor(struct worker *worker, const struct par
 void worker_recover(struct worker *worker, const struct err *err);
 /* CV_OK, or CV_FATAL: the connection string cannot work. */
 enum cv_status worker_claim_partitions(struct worker *worker, struct err *err) CV_MUST_CHECK;
+/* A partition that cannot be read for now: silent and unclaimed, until it is tried again. The others go on. */
+void worker_postpone(struct worker *worker, struct partition *partition, const struct err *err);
 void worker_halt_partitions(struct worker *worker);
 void worker_retry_held(struct worker *worker);
 void worker_halt(struct worker *worker, struct partition *partition, const char *reason, int64_t back_to,

@@ -6,6 +6,8 @@
 #include "caseview/clock.h"
 #include "caseview/log.h"
 
+#define QUESTION_MS 2000 /* to the brokers, within the loop */
+
 struct partition *worker_partition(struct worker *worker, enum topic topic, int32_t part)
 {
     for (size_t i = 0; i < worker->partition_count; i++)
@@ -40,6 +42,7 @@ static void go_live(struct worker *worker, struct partition *partition, bool pro
                  (int)partition->topic_name.len, partition->topic_name.ptr, partition->part,
                  partition->cursor.last_offset, partition->cursor.next_offset);
     }
+    retry_reset(&partition->hold);
     partition_set_state(partition, PARTITION_LIVE);
 }
 
@@ -47,19 +50,18 @@ static void go_live(struct worker *worker, struct partition *partition, bool pro
 static void last_record_absent(struct worker *worker, struct partition *partition)
 {
     struct err err = ERR_INIT;
-    bool compacted;
+    bool compacted = false;
     int64_t low, high;
-    if (consumer_is_compacted(worker->consumer, partition->topic, 2000, &compacted, &err) != CV_OK ||
-        consumer_watermarks(worker->consumer, partition->topic, partition->part, 2000, &low, &high, &err) != CV_OK) {
-        log_warn("partition %.*s/%d: cannot be checked now: %s", (int)partition->topic_name.len,
-                 partition->topic_name.ptr, partition->part, err.text);
-        consumer_silence(worker->consumer, partition->topic, partition->part);
-        partition_set_state(partition, PARTITION_UNCLAIMED);
-    } else if (compacted || low > partition->cursor.last_offset) {
+    enum cv_status status = consumer_watermarks(worker->consumer, partition->topic, partition->part, QUESTION_MS, &low,
+                                                &high, &err);
+    if (status == CV_OK && low <= partition->cursor.last_offset)
+        status = consumer_is_compacted(worker->consumer, partition->topic, QUESTION_MS, &compacted, &err);
+    if (status != CV_OK)
+        worker_postpone(worker, partition, &err);
+    else if (compacted || low > partition->cursor.last_offset)
         go_live(worker, partition, false);
-    } else {
+    else
         worker_halt(worker, partition, "recreated", -1, "the last record folded is missing from the log");
-    }
 }
 
 static void prove_by_record(struct worker *worker, struct partition *partition, const struct record *record)
@@ -82,10 +84,9 @@ static void handle_out_of_range(struct worker *worker, struct partition *partiti
     char detail[160];
     if (partition->state != PARTITION_PROVING && partition->state != PARTITION_LIVE)
         return;
-    if (consumer_watermarks(worker->consumer, partition->topic, partition->part, 2000, &low, &high, &err) != CV_OK) {
-        log_warn("partition %.*s/%d: cannot be checked now: %s", (int)partition->topic_name.len,
-                 partition->topic_name.ptr, partition->part, err.text);
-        partition_set_state(partition, PARTITION_UNCLAIMED);
+    if (consumer_watermarks(worker->consumer, partition->topic, partition->part, QUESTION_MS, &low, &high, &err) !=
+        CV_OK) {
+        worker_postpone(worker, partition, &err);
         return;
     }
     snprintf(detail, sizeof detail, "the cursor is at %" PRId64 ", the log has %" PRId64 " to %" PRId64,
@@ -96,7 +97,7 @@ static void handle_out_of_range(struct worker *worker, struct partition *partiti
         worker_halt(worker, partition, "retention-gap", -1, detail);
     } else if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) !=
                CV_OK) {
-        partition_set_state(partition, PARTITION_UNCLAIMED);
+        worker_postpone(worker, partition, &err);
     } else if (partition->state == PARTITION_PROVING) {
         go_live(worker, partition, false);
     }

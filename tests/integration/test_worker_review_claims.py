@@ -1,5 +1,8 @@
 """What a claim finds: a log that is not what the cursor says, a database that is in the way."""
 
+import contextlib
+import time
+
 from support import events
 from support.waiting import wait_for
 
@@ -18,3 +21,47 @@ def test_records_lost_behind_an_empty_partition_are_noticed(make_stack):
     stack.start_worker(ready=False)
     row = stack.wait_halt("case", 0, "retention-gap")
     assert row[2] == 0
+
+
+def test_a_cursor_that_somebody_holds_stops_its_partition_alone(make_stack):
+    """An operator's open transaction, not a worker's: nobody is there to be ended."""
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    stack.stop_worker(stack.start_worker())
+    organization, here, there = events.guid(), events.guid(), events.guid()
+    stack.send(events.queued(organization, there), partition=0)
+    stack.send(events.queued(organization, here), partition=1)
+    with contextlib.closing(stack.postgres.connect(stack.database.name)) as operator:
+        operator.autocommit = False
+        operator.cursor().execute(
+            "SELECT FROM ctl.cursor WHERE topic = %s AND part = 0 FOR UPDATE", (stack.topics.case,)
+        )
+        stack.start_worker(ready=False)
+        stack.wait_body(here)
+        assert stack.body(there) is None
+        operator.rollback()
+    stack.wait_body(there)
+    stack.check()
+
+
+def test_a_question_that_no_broker_answers_is_not_asked_all_the_time(make_stack):
+    """The mock cluster never says whether a topic is compacted: its partition waits, and lets the others go on."""
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    organization = events.guid()
+    stack.send(*(events.queued(organization, events.guid()) for _ in range(10)), partition=0)
+    worker = stack.start_worker()
+    stack.check()
+    stack.stop_worker(worker)
+    stack.database.query(
+        "UPDATE ctl.cursor SET last_record_offset = 10 WHERE topic = %s AND part = 0", (stack.topics.case,)
+    )
+    worker = stack.start_worker(ready=False)
+    worker.wait_log("cannot be read yet")
+    end = time.monotonic() + 15
+    slow = 0
+    while time.monotonic() < end:
+        case, sent = events.guid(), time.monotonic()
+        stack.send(events.queued(organization, case), partition=1)
+        stack.wait_body(case)
+        slow += time.monotonic() - sent > 1
+    assert slow <= 5, f"{slow} of the other partition's events waited"
+    assert worker.metric("caseview_claims_total") < 15

@@ -85,7 +85,7 @@ static void read_cursor(const struct db_result *row, struct cursor *out)
 }
 
 static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, struct str topic, int32_t part,
-                            struct err *err)
+                            bool *out_evicted, struct err *err)
 {
     struct db_args args;
     db_args_init(&args, arena);
@@ -96,7 +96,8 @@ static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, 
     enum cv_status status = db_exec(other, &evict_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
-    if (db_int4(result, 0, 0) > 0)
+    *out_evicted = db_int4(result, 0, 0) > 0;
+    if (*out_evicted)
         log_warn("partition %.*s/%d: its owner until now held it without working; its database connection was ended",
                  (int)topic.len, topic.ptr, part);
     db_result_free(result);
@@ -136,12 +137,16 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
             *err = rollback_err;
             return CV_RETRY;
         }
-        bool blocked = strcmp(err->sqlstate, "55P03") == 0;
+        bool evicted, blocked = strcmp(err->sqlstate, "55P03") == 0;
         if (!blocked || try == CLAIM_TRIES)
             return status;
-        status = evict(other, arena, gen, topic, part, err);
-        if (status != CV_OK)
-            return status;
+        struct err evict_err = ERR_INIT;
+        if (evict(other, arena, gen, topic, part, &evicted, &evict_err) != CV_OK) {
+            *err = evict_err;
+            return CV_RETRY;
+        }
+        if (!evicted)
+            return status; /* somebody else's transaction, not an owner's: it may last */
     }
 }
 
