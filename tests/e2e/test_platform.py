@@ -122,7 +122,7 @@ def test_broker_restarts_and_is_away_at_the_start(make_kafka_stack, kafka):
     items = History(201, cases=300).items
     stack.send_items(items[:800])
     kafka.stop()
-    worker = stack.start_worker(ready=False)
+    worker = stack.start_worker(ready=False, properties={"reconnect.backoff.max.ms": 500})
     stays_true(lambda: worker.is_running() and not worker.is_ready(), 1, "it waits for the broker")
     kafka.start()
     stack.check()

@@ -125,7 +125,9 @@ KINDS = {
     "invalid utf-8": ("case", "bad-text", lambda m: m.case(lockedBy=events.user(name="J\udcff"))),
     "overlong utf-8": ("case", "bad-text", lambda m: m.case(contactEmail="\udcc0\udcaf")),
     "surrogate in utf-8": ("case", "bad-text", lambda m: m.case(channel="\udced\udca0\udc80")),
-    "beyond U+10FFFF": ("directory", "bad-text", lambda m: m.directory({"UnitUpserted": {"name": "\udcf4\udc90\udc80\udc80"}})),
+    "beyond U+10FFFF": (
+        "directory", "bad-text", lambda m: m.directory({"UnitUpserted": {"name": "\udcf4\udc90\udc80\udc80"}})
+    ),
     "NUL in a text": ("case", "bad-text", lambda m: m.case(entryMode="Walk\0In")),
     "NUL in a role": (
         "directory", "bad-text",
@@ -137,7 +139,9 @@ KINDS = {
     "lone low surrogate in a meeting": ("case", "bad-text", lambda m: m.case(onlineMeeting='{"a":["\\udc00"]}')),
     "rank NaN": ("case", "bad-rank", lambda m: m.case(rank=struct.pack("<I", 0x7FC00000))),
     "rank infinite": ("case", "bad-rank", lambda m: m.case(rank=struct.pack("<I", 0xFF800000))),
-    "rank of a change NaN": ("case", "bad-rank", lambda m: m.update({"CasePositionChanged": {"rank": struct.pack("<I", 0x7F800001)}})),
+    "rank of a change NaN": (
+        "case", "bad-rank", lambda m: m.update({"CasePositionChanged": {"rank": struct.pack("<I", 0x7F800001)}})
+    ),
     "meeting of a change no object": (
         "case", "bad-json", lambda m: m.update({"CaseOnlineMeetingSet": {"onlineMeeting": "[]"}})
     ),
@@ -169,8 +173,9 @@ KINDS = {
     "headers too large": ("agent", "too-large", lambda m: (*m.agent()[:2], [("h", b"x" * LARGE)])),
     "headers too many": ("case", "too-large", lambda m: (*m.case()[:2], [(f"h{i}", os.urandom(2000)) for i in range(600)])),
 }  # fmt: skip
-for number, text in enumerate(["", "null", "[]", '"x"', "{", "}{", '{"a":1}}', '{"a":01}', "{'a':1}", '{"a":1,}',
-                               '{"a":NaN}', '{"a":"\n"}', '{"a":1} x', '{"a" 1}', '\ufeff{}', '{"a":"\\x"}', "{}{}"]):  # fmt: skip
+NO_OBJECTS = ["", "null", "[]", '"x"', "{", "}{", '{"a":1}}', '{"a":01}', "{'a':1}", '{"a":1,}', '{"a":NaN}', '{"a":"\n"}',
+              '{"a":1} x', '{"a" 1}', "\ufeff{}", '{"a":"\\x"}', "{}{}"]  # fmt: skip
+for number, text in enumerate(NO_OBJECTS):
     KINDS[f"meeting {number}"] = ("case", "bad-json", bad_json(text))
 for number, text in enumerate(GUIDS):
     KINDS[f"guid {number}"] = ("case", "bad-guid", lambda m, text=text: m.case(inbox=events.inbox(text)))

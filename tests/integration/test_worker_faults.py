@@ -126,7 +126,8 @@ def test_backend_terminated(make_stack):
     for share in (0.2, 0.4, 0.6, 0.8):
         load.wait_share(share)
         stack.database.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     load.finish()
     stack.check()
@@ -155,7 +156,7 @@ def test_broker_away_at_the_start_and_in_between(make_stack):
     organization = events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(50)))
     stack.broker.freeze()
-    worker = stack.start_worker(ready=False)
+    worker = stack.start_worker(ready=False, properties={"reconnect.backoff.max.ms": 500})
     stays_true(lambda: worker.is_running() and not worker.is_ready(), 2, "it waits for the broker")
     stack.broker.thaw()
     stack.check()

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import pathlib
+import shutil
 
 import pytest
 
@@ -10,11 +12,20 @@ from support import avro_codec, events
 from support.waiting import stays_true, wait_for
 
 
+def with_field(schema, field):
+    return {**schema, "fields": [*schema["fields"], field]}
+
+
 @pytest.fixture(scope="module")
 def stack(postgres, schemas, tmp_path_factory):
     """One worker for all tests of this file: each has ids of its own. The last test folds the whole log again."""
     registry = avro_codec.Registry(user="reader:secret")
     folder = tmp_path_factory.mktemp("fold")
+    # Several versions of a schema lie side by side in the folder.
+    schema_folder = shutil.copytree(schemas.folder, folder / "schemas")
+    newer = with_field(schemas.by_role["case"].json, {"name": "weather", "type": "string"})
+    (schema_folder / "case-event-2.avsc").write_text(json.dumps(newer))
+    schemas = avro_codec.Schemas(str(schema_folder))
     with mock_stack(postgres, schemas, folder, registry=registry, options=["--gap-alarm-s", 1]) as stack:
         stack.start_worker()
         yield stack
@@ -236,6 +247,48 @@ def test_registry_framing_with_the_known_schema(stack, org):
     assert "secret" not in stack.workers[0].log(), "and never logged"
 
 
+def test_second_version_in_the_schema_folder(stack, org):
+    role, value = events.queued(org, events.guid(), channel="Phone")
+    schema = stack.schemas.add((pathlib.Path(stack.schemas.folder) / "case-event-2.avsc").read_text())
+    assert schema.fingerprint != stack.schemas.by_role["case"].fingerprint
+    stack.send_raw(role, [(events.key_of(role, value), schema.single_object({**value, "weather": "rain"}), ())])
+    stack.wait_caught_up()
+    assert '"channel":"Phone"' in stack.body(value["caseId"])
+
+
+def with_type(schema, name):
+    """One more type of payload, which the reader does not know."""
+    schema = copy.deepcopy(schema)
+    payload = next(f for f in schema["fields"] if f["name"] == "payload")
+    payload["type"].append({"type": "record", "name": name, "fields": [{"name": "x", "type": "bytes"}]})
+    return schema
+
+
+def test_unknown_types_of_agents_and_entities(stack, org):
+    agent, unit, before = events.guid(), events.guid(), stack.metric("caseview_unknown_types_total")
+    schema = with_type(stack.schemas.by_role["agent"].json, "AgentYawned")
+    _, value = events.agent_event(org, agent, 1, {"AgentYawned": {"x": b"\xff"}})
+    send_by(stack, schema, 11, "agent", value)
+    stack.send(events.agent_event(org, agent, 2, {"AgentCurrentUnitSelected": {"unitId": unit}}))
+    stack.wait_caught_up()
+    assert stack.agents()[org, agent] == (unit, False, False), "its number counts as seen"
+
+    case = Case(stack, org).send((1, {}))
+    entity = case.body["unitId"]
+    stack.send(events.directory_event(org, entity, 1, {"UnitUpserted": {"name": "Named"}}))
+    wait_for(lambda: case.body["unitName"] == "Named", 1, "the name")
+    _, value = events.directory_event(org, entity, 2, {"UnitPainted": {"x": b""}})
+    schema = avro_codec.Schema(with_type(stack.schemas.by_role["directory"].json, "UnitPainted"))
+    stack.registry.register(schema.text, 12)
+    key = events.directory_key("unit", org, entity)
+    stack.send_raw("directory", [(key, schema.registry_framed(12, value), ())])
+    stack.wait_caught_up()
+    wait_for(lambda: stack.metric("caseview_unknown_types_total") == before + 2, 5, "both are counted")
+    assert case.body["unitName"] == "Named"
+    stack.send(events.directory_event(org, entity, 3, {"UnitUpserted": {"name": "Later"}}))
+    wait_for(lambda: case.body["unitName"] == "Later", 1, "later versions apply")
+
+
 def test_newer_writers_fields_and_types(stack, org):
     schema = copy.deepcopy(stack.schemas.by_role["case"].json)
     schema["fields"].insert(0, {"name": "mood", "type": {"type": "map", "values": "double"}})
@@ -272,7 +325,7 @@ def test_older_writers_fields_and_other_orders(stack, org):
     assert stack.agents()[org, user] == (unit, True, False)
 
 
-def test_unknown_registry_id_is_parked_and_asked_again_later(stack, org):
+def test_unknown_registry_id_is_parked(stack, org):
     role, value = events.queued(org, events.guid())
     schema = {**stack.schemas.by_role["case"].json, "doc": "another"}
     data = avro_codec.Schema(schema).registry_framed(4711, value)

@@ -70,8 +70,13 @@ def test_wrong_usage_is_one_line_and_exit_2(name):
 
 @pytest.mark.parametrize(
     "lines,named",
-    [("gap-alarm-s = many", "gap-alarm-s"), ("colour = blue", "colour"), ("just words", ":3"), ("jwks-refresh-s = 1", "jwks-refresh-s")],
-)  # fmt: skip
+    [
+        ("gap-alarm-s = many", "gap-alarm-s"),
+        ("colour = blue", "colour"),
+        ("just words", ":3"),
+        ("jwks-refresh-s = 1", "jwks-refresh-s"),
+    ],
+)
 def test_wrong_line_of_the_file(tmp_path, lines, named):
     file = tmp_path / "caseview.conf"
     file.write_text(f"# a comment\n\n{lines} # another\n")
@@ -79,8 +84,11 @@ def test_wrong_line_of_the_file(tmp_path, lines, named):
     assert named in done.stderr and str(file) in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("property_", ["no.such.property=1", "enable.partition.eof=false", "auto.offset.reset=latest",
-                                       "isolation.level=read_uncommitted", "enable.auto.commit=true", "session.timeout.ms=soon"])  # fmt: skip
+REFUSED = ["no.such.property=1", "enable.partition.eof=false", "auto.offset.reset=latest", "enable.auto.commit=true",
+           "isolation.level=read_uncommitted", "session.timeout.ms=soon"]  # fmt: skip
+
+
+@pytest.mark.parametrize("property_", REFUSED)
 def test_kafka_property_that_cannot_be(migrated, schemas, property_):
     done = programs.caseview(
         "worker", "--database", migrated.conninfo, "--kafka", "bootstrap.servers=127.0.0.1:1", "--kafka", property_,
@@ -112,7 +120,8 @@ def test_first_match_wins(tmp_path, postgres, migrated):
 
 
 def test_database_by_libpqs_own_variables(postgres, migrated):
-    environment = {"PGHOST": str(postgres.folder), "PGPORT": str(postgres.port), "PGDATABASE": migrated.name, "PGUSER": "postgres"}
+    environment = {"PGHOST": str(postgres.folder), "PGPORT": str(postgres.port), "PGUSER": "postgres"}
+    environment["PGDATABASE"] = migrated.name
     programs.caseview("status", environment=environment, check=0)
 
 
@@ -217,7 +226,8 @@ def test_worker_needs_only_its_role(make_stack):
     try:
         stack.start_worker("--database", stack.postgres.conninfo(stack.database.name, user="little_worker"))
         organization, case = events.guid(), events.guid()
-        stack.send(events.queued(organization, case), events.directory_event(organization, events.guid(), 1, {"UnitUpserted": {"name": "x"}}))
+        upsert = {"UnitUpserted": {"name": "x"}}
+        stack.send(events.queued(organization, case), events.directory_event(organization, events.guid(), 1, upsert))
         stack.send_raw("case", [(b"x", b"bad", ())])
         stack.send_items([("directory", events.directory_key("unit", organization, events.guid()), None)])
         stack.check()

@@ -26,7 +26,8 @@ def time(us):
         return "null"
     moment = EPOCH + datetime.timedelta(microseconds=us)
     fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f'"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}T{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}{fraction}Z"'
+    day = f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}"
+    return f'"{day}T{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}{fraction}Z"'
 
 
 def float_bits(value):

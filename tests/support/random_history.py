@@ -205,7 +205,8 @@ class History:
         ]  # fmt: skip
         kinds = [rng.choice(plain) for _ in range(rng.randrange(0, 12))]
         if rng.random() < 0.95:
-            kinds.insert(0 if rng.random() < 0.8 else rng.randrange(len(kinds) + 1), rng.choice(["CaseQueued", "AppointmentBooked"]))
+            place = 0 if rng.random() < 0.8 else rng.randrange(len(kinds) + 1)
+            kinds.insert(place, rng.choice(["CaseQueued", "AppointmentBooked"]))
         if rng.random() < 0.1:
             kinds.append("CaseQueued")
         if rng.random() < 0.8:
