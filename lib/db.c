@@ -2,6 +2,7 @@
 
 #include "caseview/clock.h"
 #include "caseview/log.h"
+#include "caseview/stop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -139,8 +140,15 @@ static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, stru
             err_set(err, "database: no connection in time%s%s", text[0] ? ": " : "", text);
             return CV_RETRY;
         }
-        struct pollfd fd = {.fd = PQsocket(db->conn), .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-        if (poll(&fd, 1, left > 60000 ? 60000 : (int)left) > 0)
+        if (stop_requested()) {
+            err_set(err, "database: stopped while connecting");
+            return CV_RETRY;
+        }
+        struct pollfd fds[] = {
+            {.fd = PQsocket(db->conn), .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT},
+            {.fd = stop_fd(), .events = POLLIN},
+        };
+        if (poll(fds, ARRAY_LEN(fds), left > 60000 ? 60000 : (int)left) > 0 && fds[0].revents != 0)
             step = PQconnectPoll(db->conn);
     }
     if (PQstatus(db->conn) == CONNECTION_OK)

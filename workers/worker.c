@@ -16,6 +16,7 @@
 #define BEHIND_AGE_US  200000 /* behind: a batch may grow for so long */
 #define BEHIND_RECORDS 2000
 #define DRAIN_MS       20000
+#define CONNECT_S      60
 #define EXPECT_NEW_MS  60000 /* after a wrong guess that a case is new */
 #define REFOLDS_MAX    20
 
@@ -410,8 +411,10 @@ static void init(struct worker *worker, const struct config *config)
     worker->events = cv_alloc(CONSUMER_POLL_MAX * sizeof *worker->events);
     worker->collecting = batch_new(worker->batch_bytes);
     worker->writing = batch_new(worker->batch_bytes);
+    /* One attempt of many: in between Kafka must be polled. */
+    int64_t timeout_s = config_int(config, "connect-timeout-s");
     worker->writer = writer_new(config_text(config, "database"), worker->gen,
-                                (int)config_int(config, "connect-timeout-s") * 1000);
+                                (int)(timeout_s < CONNECT_S ? timeout_s : CONNECT_S) * 1000);
     retry_init(&worker->reconnect, 100, 5000);
     worker->metrics = metrics_new();
     worker_metrics_init(worker);

@@ -45,7 +45,7 @@ enum db_type {
 
 /*
  * conninfo: libpq's keywords or URI, NULL or "" for the PG… variables. setup: SQL run at once after connecting (SET …),
- * or NULL. Waits at most timeout_ms. A password never appears in err.
+ * or NULL. Waits at most timeout_ms, and not once a stop is asked for. A password never appears in err.
  */
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err) CV_MUST_CHECK;

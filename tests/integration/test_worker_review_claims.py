@@ -1,6 +1,8 @@
 """What a claim finds: a log that is not what the cursor says, a database that is in the way."""
 
 import contextlib
+import signal
+import socket
 import time
 
 from support import events
@@ -65,3 +67,17 @@ def test_a_question_that_no_broker_answers_is_not_asked_all_the_time(make_stack)
         slow += time.monotonic() - sent > 1
     assert slow <= 5, f"{slow} of the other partition's events waited"
     assert worker.metric("caseview_claims_total") < 15
+
+
+def test_sigterm_does_not_wait_for_a_database_that_says_nothing(make_stack):
+    """Its port takes the connection, and that is all."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as mute:
+        address = f"host=127.0.0.1 port={mute.getsockname()[1]} user=x dbname=x"
+        worker = stack.start_worker("--database", address, ready=False)
+        mute.settimeout(20)
+        connection, _ = mute.accept()
+        worker.signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+        connection.close()
+        stack.workers.remove(worker)
