@@ -1,14 +1,20 @@
 -- Shared by all generations: who reads which partition how far, and which generations there are.
 -- Run by `caseview migrate` as the owner; a released migration is never edited.
 
+-- Roles belong to the whole server: another database's migration may make them at the same moment.
 DO $$
+DECLARE
+    role text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'caseview_worker') THEN
-        CREATE ROLE caseview_worker NOLOGIN;
-    END IF;
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'caseview_reader') THEN
-        CREATE ROLE caseview_reader NOLOGIN;
-    END IF;
+    FOREACH role IN ARRAY ARRAY['caseview_worker', 'caseview_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
+    END LOOP;
 END
 $$;
 
