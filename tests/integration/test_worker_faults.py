@@ -80,6 +80,20 @@ def test_frozen_past_its_session_and_thawed(make_stack):
     watch.check()
 
 
+def test_two_groups_that_believe_to_own_everything(make_stack):
+    """Kafka's group may be wrong about who owns what (here it is, all the time); the database decides batch by batch."""
+    stack = make_stack()
+    watch = stack.watch_cursors()
+    one, other = (stack.start_worker("--group-id", name, ready=False) for name in ("one", "other"))
+    load = Load(stack, 108, cases=500)
+    load.wait_share(0.7)
+    stack.stop_worker(other)
+    load.finish()
+    stack.check()
+    assert one.metric("caseview_fenced_total") > 0, "the test must have had something to decide"
+    watch.check()
+
+
 def test_worker_joins_and_leaves(make_stack):
     stack = make_stack()
     watch = stack.watch_cursors()

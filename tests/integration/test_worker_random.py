@@ -65,12 +65,19 @@ def test_random_history_in_tiny_batches_and_read_twice(make_stack, seed):
     assert (stack.active_cases(), stack.agents()) == before
 
 
+SLOW = """
+CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END';
+CREATE TRIGGER slow AFTER INSERT ON gen_1.active_case FOR EACH STATEMENT EXECUTE FUNCTION public.slow()"""
+
+
 @pytest.mark.parametrize("seed", [s + 3 for s in SEEDS])
 def test_random_history_that_trickles(make_stack, seed):
-    """Many small batches: names change while the rows that show them are being written."""
+    """Many small batches: names change all the time while the rows that show them are being written, and slowly."""
     stack = make_stack()
+    stack.database.query(SLOW)
+    stack.start_worker(ready=False)
     stack.start_worker()
-    items = History(seed, organizations=3, cases=600).items
-    for at in range(0, len(items), 25):
-        stack.send_items(items[at : at + 25])
+    items = History(seed, organizations=1, cases=400, versions=60).items
+    for at in range(0, len(items), 15):
+        stack.send_items(items[at : at + 15])
     stack.check()

@@ -57,10 +57,10 @@ class Organization:
 class History:
     """items: (role, key, value or None), in the order of sending."""
 
-    def __init__(self, seed, organizations=3, cases=60, agents=True, directory=True, gaps=0.05, doubles=0.1):
+    def __init__(self, seed, organizations=3, cases=60, agents=True, directory=True, gaps=0.05, doubles=0.1, versions=5):
         self.seed = seed
         self.rng = random.Random(seed)
-        self.gaps, self.doubles = gaps, doubles
+        self.gaps, self.doubles, self.versions = gaps, doubles, versions
         self.world = World(self.rng, organizations)
         streams = []
         for _ in range(cases):
@@ -286,7 +286,7 @@ class History:
 
     def entity_stream(self, o, kind, entity_id):
         rng, stream = self.rng, []
-        for version in range(1, rng.randrange(2, 6)):
+        for version in range(1, rng.randrange(2, self.versions + 1)):
             payload = {"EntityRemoved": {"kind": kind}} if rng.random() < 0.15 else self.entity(o, kind)
             event = events.directory_event(o.id, entity_id, version, payload, eventId=self.world.guid())
             stream.append((event[0], events.key_of(*event), event[1]))
