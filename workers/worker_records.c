@@ -149,13 +149,27 @@ static void moved_past(struct worker *worker, struct partition *partition, const
         worker_count_parked(worker, partition, record->offset);
 }
 
+static void beyond_end(struct worker *worker, struct partition *partition, int64_t end)
+{
+    char detail[128];
+    snprintf(detail, sizeof detail, "the cursor is at %" PRId64 ", the log ended at %" PRId64, partition->position,
+             end);
+    worker_halt(worker, partition, "beyond-end", -1, detail);
+}
+
 static enum cv_status handle_record(struct worker *worker, struct partition *partition, const struct record *record,
                                     struct err *err)
 {
     if (partition->state == PARTITION_PROVING)
         prove_by_record(worker, partition, record);
-    if (partition->state != PARTITION_LIVE || record->offset < partition->position)
+    if (partition->state != PARTITION_LIVE)
         return CV_OK;
+    if (record->offset < partition->position) {
+        /* Nothing but the ends of transactions lay between the last record folded and the cursor. */
+        if (partition->cursor.has_last && record->offset > partition->cursor.last_offset)
+            beyond_end(worker, partition, record->offset);
+        return CV_OK;
+    }
 
     struct event event;
     enum park_reason reason = PARK_NONE;
@@ -202,17 +216,11 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
 /* The log ends before end: control records and compaction may have left nothing to deliver up to there. */
 static void handle_eof(struct worker *worker, struct partition *partition, int64_t end)
 {
-    if (partition->state == PARTITION_PROVING) {
-        if (end < partition->cursor.next_offset) {
-            char detail[128];
-            snprintf(detail, sizeof detail, "the cursor is at %" PRId64 ", the log ends at %" PRId64,
-                     partition->cursor.next_offset, end);
-            worker_halt(worker, partition, "beyond-end", -1, detail);
-        } else {
-            last_record_absent(worker, partition);
-        }
-    }
-    if (partition->state != PARTITION_LIVE || end < partition->position)
+    if (end < partition->position && (partition->state == PARTITION_PROVING || partition->state == PARTITION_LIVE))
+        beyond_end(worker, partition, end);
+    if (partition->state == PARTITION_PROVING)
+        last_record_absent(worker, partition);
+    if (partition->state != PARTITION_LIVE)
         return;
     if (end > partition->position)
         worker_batch_cursor(worker, partition)->new_offset = end;
