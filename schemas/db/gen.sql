@@ -28,12 +28,13 @@ CREATE TABLE gen_N.active_case (
     case_timestamp  timestamptz NOT NULL,
     degraded        boolean NOT NULL,
     part            integer NOT NULL,
-    refs            bigint[] NOT NULL, -- hashes of the directory entities that the body names
+    customer_ref    bigint,            -- hash of the customer that the body names
+    refs            bytea NOT NULL,    -- hashes, 8 bytes each, of the other directory entities that it names
     body            text NOT NULL,
     PRIMARY KEY (organization_id, case_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX active_case_lookup ON gen_N.active_case (organization_id, user_id, unit_id, status_date, case_id);
-CREATE INDEX active_case_refs ON gen_N.active_case USING gin (refs);
+CREATE INDEX active_case_customer ON gen_N.active_case (customer_ref) WHERE customer_ref IS NOT NULL;
 
 CREATE TABLE gen_N.agent (
     organization_id uuid NOT NULL,
@@ -44,11 +45,10 @@ CREATE TABLE gen_N.agent (
     has_workspaces  boolean NOT NULL,
     degraded        boolean NOT NULL,
     degraded_at     timestamptz,
-    refs            bigint[] NOT NULL,
+    refs            bytea NOT NULL,    -- hashes of the unit and the workspaces that decide over the gates
     state           bytea NOT NULL,
     PRIMARY KEY (organization_id, user_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX agent_refs ON gen_N.agent USING gin (refs);
 CREATE INDEX agent_degraded ON gen_N.agent (part, degraded_at) WHERE degraded_at IS NOT NULL;
 
 CREATE TABLE gen_N.directory (

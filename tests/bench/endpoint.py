@@ -40,14 +40,14 @@ SELECT 9, ('aaaaaaaa-0000-4000-8000-1' || lpad(o::text, 11, '0'))::uuid,
 INSERT INTO gen_1.agent (organization_id, user_id, rev, part, current_unit_id, has_workspaces, degraded, refs, state)
 SELECT ('aaaaaaaa-0000-4000-8000-1' || lpad((n %% %(organizations)s)::text, 11, '0'))::uuid,
        ('bbbbbbbb-0000-4000-8000-1' || lpad(n::text, 11, '0'))::uuid, 1, 0,
-       ('dddddddd-0000-4000-8000-1' || lpad((n %% 40)::text, 11, '0'))::uuid, true, false, '{}', ''
+       ('dddddddd-0000-4000-8000-1' || lpad((n %% 40)::text, 11, '0'))::uuid, true, false, '', ''
   FROM generate_series(0, %(agents)s - 1) n ORDER BY random();
 
 INSERT INTO gen_1.active_case (organization_id, case_id, user_id, unit_id, status_date, case_timestamp, degraded, part, refs,
                                body)
 WITH c AS MATERIALIZED (SELECT a.*, n, gen_random_uuid() AS case_id FROM gen_1.agent a, generate_series(1, %(listed)s) n)
 SELECT organization_id, case_id, user_id, current_unit_id, '2024-04-11T11:13:38Z'::timestamptz + n * interval '1 s',
-       '2024-04-11T11:13:53Z', false, 0, '{1,2,3,4,5,6,7,8}',
+       '2024-04-11T11:13:53Z', false, 0, '\\x00',
        replace(replace(%(body)s, %(case)s, case_id::text), %(user)s, user_id::text)
   FROM c ORDER BY random();
 """

@@ -132,7 +132,7 @@ def test_a_name_that_thousands_of_cases_show_is_spread_over_batches(make_stack):
     )
     stack.database.query("""
         INSERT INTO gen_1.active_case
-        SELECT organization_id, id, user_id, unit_id, status_date, case_timestamp, degraded, part, refs, body
+        SELECT organization_id, id, user_id, unit_id, status_date, case_timestamp, degraded, part, customer_ref, refs, body
         FROM gen_1.active_case, ids""")
     before = worker.metric("caseview_batches_total")
     stack.send(unit_event(organization, unit, 1, "new"))

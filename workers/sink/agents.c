@@ -144,7 +144,6 @@ static struct str refs_of(const struct agent_fold *fold, struct batch *batch, st
     const struct uuid *organization_id = &key_of(fold->work)->organization_id;
     struct uuid unit_id;
     buf_reset(scratch);
-    buf_byte(scratch, '{');
     if (agent_current_unit(&fold->state, &unit_id)) {
         size_t count;
         const struct uuid *workspaces = agent_current_workspaces(&fold->state, &count);
@@ -152,8 +151,7 @@ static struct str refs_of(const struct agent_fold *fold, struct batch *batch, st
         for (size_t i = 0; i < count; i++)
             names_put_ref(scratch, organization_id, ENTITY_WORKSPACE, &workspaces[i]);
     }
-    buf_byte(scratch, '}');
-    return arena_str(batch->output, (struct str){scratch->data, scratch->len});
+    return arena_str(batch->output, (struct str){scratch->len > 0 ? scratch->data : "", scratch->len});
 }
 
 static enum cv_status add_row(struct agent_fold *fold, struct batch *batch, struct fold_context *context,

@@ -74,7 +74,8 @@ struct active_row {
     int64_t status_date, case_timestamp;
     bool degraded;
     int32_t part;
-    struct str refs; /* bigint[] as text */
+    int64_t customer_ref; /* names_hash() of its customer, 0: none */
+    struct str refs;      /* of the other entities that it names */
     struct str body;
 };
 

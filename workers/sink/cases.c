@@ -197,20 +197,22 @@ static enum cv_status render_row(struct batch *batch, const struct case_row *row
     const struct entity_names *found[NAME_SLOT_COUNT] = {NULL};
     struct buf *scratch = &context->scratch;
     case_names_wanted(&state, refs);
+    int64_t customer_ref = 0;
     buf_reset(scratch);
-    buf_byte(scratch, '{');
     for (size_t i = 0; i < NAME_SLOT_COUNT; i++) {
         if (!refs[i].present)
             continue;
         found[i] = names_get(context->names, &state.organization_id, refs[i].kind, &refs[i].id);
-        names_put_ref(scratch, &state.organization_id, refs[i].kind, &refs[i].id);
+        if (i == NAME_CUSTOMER)
+            customer_ref = names_hash(&state.organization_id, refs[i].kind, &refs[i].id);
+        else
+            names_put_ref(scratch, &state.organization_id, refs[i].kind, &refs[i].id);
     }
-    buf_byte(scratch, '}');
-    struct str ref_text = arena_str(batch->output, (struct str){scratch->data, scratch->len});
+    struct str kept_refs = arena_str(batch->output, (struct str){scratch->data, scratch->len});
     buf_reset(scratch);
     render_case(&row->case_id, &state, found, scratch);
     struct str body = arena_str(batch->output, (struct str){scratch->data, scratch->len});
-    if (scratch->overflow || body.ptr == NULL)
+    if (scratch->overflow || body.ptr == NULL || kept_refs.ptr == NULL)
         return batch_too_large(err);
     batch->active[batch->active_count++] = (struct active_row){
         .organization_id = state.organization_id,
@@ -221,7 +223,8 @@ static enum cv_status render_row(struct batch *batch, const struct case_row *row
         .case_timestamp = state.fields.case_timestamp,
         .degraded = (row->flags & CASE_DEGRADED) != 0,
         .part = row->part,
-        .refs = ref_text,
+        .customer_ref = customer_ref,
+        .refs = kept_refs,
         .body = body,
     };
     return CV_OK;

@@ -25,8 +25,8 @@ struct cursor {
 /*
  * Takes the partition, on disk before it returns. A batch of the owner until now that is still open is waited for half
  * a second, then its connection is ended. writer: the connection that will write the batches (its pid is recorded);
- * other: any second one. CV_OK or CV_RETRY (its schema or generation is not there yet, or a connection is lost; sqlstate
- * 55P03: somebody else holds the cursor).
+ * other: any second one. CV_OK or CV_RETRY (its schema or generation is not there yet, or a connection is lost;
+ * sqlstate 55P03: somebody else holds the cursor).
  */
 enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *arena, int32_t gen, struct str topic,
                             int32_t part, const char *owner, struct cursor *out_cursor, struct err *err) CV_MUST_CHECK;

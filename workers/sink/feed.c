@@ -7,23 +7,26 @@
 #include "caseview/log.h"
 #include "sql_worker.h"
 
-#define IDLE_MS  20
-#define PAGE     1000 /* the LIMIT of feed_read.sql and feed_all_*.sql */
-#define PIECE    1000 /* rows for one batch: what else is in it must not wait for long */
-#define REFS_MAX (1u << 20)
+#define IDLE_MS 20
+#define PAGE    1000 /* the LIMIT of feed_read.sql and feed_all_*.sql */
+#define PIECE   1000 /* rows for one batch: what else is in it must not wait for long */
+#define PAGES   4    /* looked through in one step at most */
 
 static const struct db_statement read_statement = {"feed_read", sql_feed_read};
 static const struct db_statement clock_statement = {"feed_clock", sql_feed_clock};
+static const struct db_statement customers_statement = {"feed_customers", sql_feed_customers};
 static const struct db_statement cases_statement = {"feed_cases", sql_feed_cases};
 static const struct db_statement agents_statement = {"feed_agents", sql_feed_agents};
-static const struct db_statement all_cases_statement = {"feed_all_cases", sql_feed_all_cases};
-static const struct db_statement all_agents_statement = {"feed_all_agents", sql_feed_all_agents};
 
 enum feed_state {
-    FEED_LOOKING, /* next: read what came after `number` */
-    FEED_WAITING, /* names are up to `up_to`; older batches are still to be committed */
-    FEED_CASES,   /* the listed cases that name what changed go into batches, a piece at a time */
-    FEED_AGENTS,  /* … then the agents */
+    FEED_LOOKING,   /* next: read what came after `number` */
+    FEED_WAITING,   /* names are up to `up_to`; older batches are still to be committed */
+    FEED_CUSTOMERS, /* the listed cases of the customers that changed go into batches, a piece at a time; an index finds
+                       them */
+    FEED_CASES, /* … then those that name something else that changed: all listed cases are looked through, a page at a
+                   time */
+    FEED_AGENTS, /* … then the agents, likewise */
+    FEED_DONE,   /* the round's number goes with the last row */
 };
 
 struct parts {
@@ -36,13 +39,17 @@ struct feed {
     enum feed_state state;
     int64_t number;       /* all changes up to here are shown */
     int64_t up_to;        /* … and up to here when the present round is done */
-    bool far;             /* the present round renders everything, a page at a time */
+    bool far;             /* the present round renders everything */
     uint64_t after_folds; /* the round waits until so many batches are committed */
     int64_t next_look_ms;
-    struct buf refs;        /* the entities that changed, bigint[] as text */
-    struct db_result *rows; /* found and not yet in a batch, from next_row on; NULL: to be looked up */
+    /* What changed in this round: many cases name a unit, few a customer, of which there are many more. */
+    int64_t customers[PAGE], others[PAGE]; /* hashes; others ascending */
+    size_t customer_count, other_count;
+    bool gates;             /* units or workspaces are among the others: agents depend on them */
+    struct db_result *rows; /* found and not yet looked at, from next_row on; NULL: to be read */
     int next_row;
     struct uuid page[2]; /* last key of the page before */
+    bool more;           /* the last step stopped only to let others have their turn */
     struct parts cases, agents;
 };
 
@@ -50,7 +57,6 @@ struct feed *feed_new(int32_t gen)
 {
     struct feed *feed = cv_zalloc(sizeof *feed);
     feed->gen = gen;
-    buf_init(&feed->refs, REFS_MAX);
     return feed;
 }
 
@@ -58,7 +64,6 @@ void feed_free(struct feed *feed)
 {
     if (feed == NULL)
         return;
-    buf_done(&feed->refs);
     db_result_free(feed->rows);
     free(feed->cases.items);
     free(feed->agents.items);
@@ -86,6 +91,7 @@ void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, 
     set_parts(&feed->cases, case_parts, case_count);
     set_parts(&feed->agents, agent_parts, agent_count);
     drop_rows(feed);
+    feed->more = false;
     feed->state = FEED_LOOKING;
     feed->number = dir_no;
     feed->next_look_ms = 0;
@@ -93,8 +99,10 @@ void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, 
 
 int feed_wait_ms(const struct feed *feed)
 {
-    if (feed->cases.count + feed->agents.count == 0 || feed->state != FEED_LOOKING)
+    if (feed->cases.count + feed->agents.count == 0)
         return -1;
+    if (feed->state != FEED_LOOKING)
+        return feed->more ? 0 : -1;
     int64_t left = feed->next_look_ms - clock_mono_ms();
     return left > 0 ? (int)left : 0;
 }
@@ -121,17 +129,29 @@ static enum cv_status read_clock(struct feed *feed, struct db *db, struct arena 
     return CV_OK;
 }
 
+static int compare_hashes(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
 static void take_changes(struct feed *feed, struct names *names, const struct db_result *result)
 {
-    buf_reset(&feed->refs);
-    buf_byte(&feed->refs, '{');
+    feed->customer_count = feed->other_count = 0;
+    feed->gates = false;
     for (int row = 0; row < db_rows(result); row++) {
+        enum entity_kind kind = (enum entity_kind)db_int2(result, row, 0);
         struct uuid organization_id = db_uuid(result, row, 1), id = db_uuid(result, row, 2);
+        int64_t hash = names_hash(&organization_id, kind, &id);
         names_update(names, result, row);
-        names_put_ref(&feed->refs, &organization_id, (enum entity_kind)db_int2(result, row, 0), &id);
+        if (kind == ENTITY_CUSTOMER)
+            feed->customers[feed->customer_count++] = hash;
+        else if (kind != ENTITY_APPLICATION) /* no row shows one */
+            feed->others[feed->other_count++] = hash;
+        feed->gates |= kind == ENTITY_UNIT || kind == ENTITY_WORKSPACE;
         feed->up_to = db_int8(result, row, 8);
     }
-    buf_byte(&feed->refs, '}');
+    qsort(feed->others, feed->other_count, sizeof *feed->others, compare_hashes);
 }
 
 static enum cv_status look(struct feed *feed, struct fold_context *context, struct arena *arena, uint64_t folds,
@@ -169,80 +189,103 @@ static enum cv_status look(struct feed *feed, struct fold_context *context, stru
 
 /* ---- which rows name what changed ---- */
 
-/* All of the round, or the next page of it. */
+/* All cases of the customers, or the next page of cases or agents. */
 static enum cv_status find_rows(struct feed *feed, struct fold_context *context, struct arena *arena, struct err *err)
 {
-    bool cases = feed->state == FEED_CASES;
-    const struct parts *parts = cases ? &feed->cases : &feed->agents;
-    const struct db_statement *statement;
+    const struct parts *parts = feed->state == FEED_AGENTS ? &feed->agents : &feed->cases;
+    const struct db_statement *statement = feed->state == FEED_AGENTS ? &agents_statement : &cases_statement;
     struct db_args args;
     db_args_init(&args, arena);
     db_arg_int4_array(&args, parts->items, sizeof *parts->items, parts->count);
-    if (feed->far) {
-        statement = cases ? &all_cases_statement : &all_agents_statement;
+    if (feed->state == FEED_CUSTOMERS) {
+        statement = &customers_statement;
+        db_arg_int8_array(&args, feed->customers, sizeof *feed->customers, feed->customer_count);
+    } else {
         db_arg_uuid(&args, &feed->page[0]);
         db_arg_uuid(&args, &feed->page[1]);
-    } else {
-        statement = cases ? &cases_statement : &agents_statement;
-        db_arg_text(&args, (struct str){feed->refs.data, feed->refs.len});
     }
     return db_exec(context->loader, statement, &args, FOLD_QUERY_TIMEOUT_MS, &feed->rows, err);
 }
 
-enum { COL_ORGANIZATION, COL_ID, COL_PART };
+enum { COL_ORGANIZATION, COL_ID, COL_PART, COL_REFS };
+
+static bool names_a_change(const struct feed *feed, struct str refs)
+{
+    int64_t hash;
+    for (size_t at = 0; at + sizeof hash <= refs.len; at += sizeof hash) {
+        memcpy(&hash, refs.ptr + at, sizeof hash);
+        if (bsearch(&hash, feed->others, feed->other_count, sizeof hash, compare_hashes) != NULL)
+            return true;
+    }
+    return false;
+}
 
 static void add_piece(struct feed *feed, size_t most, struct batch *batch)
 {
-    enum topic topic = feed->state == FEED_CASES ? TOPIC_CASES : TOPIC_AGENTS;
-    int rows = db_rows(feed->rows);
-    int piece = most < PIECE ? (int)most : PIECE;
-    int end = rows - feed->next_row > piece ? feed->next_row + piece : rows;
-    for (int row = feed->next_row; row < end; row++)
+    bool all = feed->far || feed->state == FEED_CUSTOMERS;
+    size_t piece = most < PIECE ? most : PIECE;
+    for (; feed->next_row < db_rows(feed->rows) && batch->rerender_count < piece; feed->next_row++) {
+        int row = feed->next_row;
+        if (!all && !names_a_change(feed, db_str(feed->rows, row, COL_REFS)))
+            continue;
         batch_add_rerender(batch, &(struct batch_rerender){
-                                      .topic = topic,
+                                      .topic = feed->state == FEED_AGENTS ? TOPIC_AGENTS : TOPIC_CASES,
                                       .part = db_int4(feed->rows, row, COL_PART),
                                       .organization_id = db_uuid(feed->rows, row, COL_ORGANIZATION),
                                       .id = db_uuid(feed->rows, row, COL_ID),
                                   });
-    feed->next_row = end;
+    }
 }
 
-/* After the last row in hand: whether it was the last of the round's cases or agents. */
-static bool was_last(struct feed *feed)
+/* The next of CUSTOMERS, CASES and AGENTS that the round has to look at. */
+static void next_state(struct feed *feed)
+{
+    bool needed;
+    memset(feed->page, 0, sizeof feed->page);
+    do {
+        feed->state++;
+        needed = feed->state == FEED_CUSTOMERS ? !feed->far && feed->customer_count > 0
+                 : feed->state == FEED_CASES   ? feed->far || feed->other_count > 0
+                 : feed->state == FEED_AGENTS  ? feed->far || feed->gates
+                                               : true;
+    } while (!needed);
+}
+
+/* The last row in hand was looked at: on to the next page, or to the next kind of rows. */
+static void leave_rows(struct feed *feed)
 {
     int rows = db_rows(feed->rows);
-    bool more = feed->far && rows == PAGE;
-    if (more) {
+    if (feed->state != FEED_CUSTOMERS && rows == PAGE) {
         feed->page[0] = db_uuid(feed->rows, rows - 1, COL_ORGANIZATION);
         feed->page[1] = db_uuid(feed->rows, rows - 1, COL_ID);
     } else {
-        memset(feed->page, 0, sizeof feed->page);
+        next_state(feed);
     }
     drop_rows(feed);
-    return !more;
 }
 
 /* Gives the batch its piece. The round is done when no row is left: its number goes with the last of them. */
 static enum cv_status hand_out(struct feed *feed, struct fold_context *context, struct arena *arena,
                                struct batch *batch, int64_t *out_dir_no, struct err *err)
 {
-    while (batch->rerender_count == 0) {
+    feed->more = false;
+    for (int pages = 0; batch->rerender_count == 0 && feed->state != FEED_DONE; pages++) {
+        feed->more = pages == PAGES;
+        if (feed->more)
+            return CV_OK;
         enum cv_status status = feed->rows == NULL ? find_rows(feed, context, arena, err) : CV_OK;
         if (status != CV_OK)
             return status;
         add_piece(feed, context->rerenders_max, batch);
-        if (feed->next_row < db_rows(feed->rows) || !was_last(feed))
-            continue;
-        if (feed->state == FEED_CASES) {
-            feed->state = FEED_AGENTS;
-            continue;
-        }
-        feed->number = feed->up_to;
-        *out_dir_no = feed->up_to;
-        feed->state = FEED_LOOKING;
-        feed->next_look_ms = 0;
-        return CV_OK;
+        if (feed->next_row == db_rows(feed->rows))
+            leave_rows(feed);
     }
+    if (feed->state != FEED_DONE)
+        return CV_OK;
+    feed->number = feed->up_to;
+    *out_dir_no = feed->up_to;
+    feed->state = FEED_LOOKING;
+    feed->next_look_ms = 0;
     return CV_OK;
 }
 
@@ -260,6 +303,6 @@ enum cv_status feed_step(struct feed *feed, struct fold_context *context, struct
     if (feed->state == FEED_LOOKING || batch == NULL || (feed->state == FEED_WAITING && committed < feed->after_folds))
         return CV_OK;
     if (feed->state == FEED_WAITING)
-        feed->state = FEED_CASES;
+        next_state(feed);
     return hand_out(feed, context, arena, batch, out_dir_no, err);
 }

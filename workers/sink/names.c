@@ -1,7 +1,6 @@
 #include "workers/sink/names.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -196,10 +195,11 @@ int64_t names_hash(const struct uuid *organization_id, enum entity_kind kind, co
 {
     uint8_t key[KEY_SIZE];
     make_key(key, organization_id, kind, id);
-    return (int64_t)XXH3_64bits(key, sizeof key); /* stored in rows: never seeded */
+    return (int64_t)(XXH3_64bits(key, sizeof key) | 1); /* stored in rows: never seeded, and 0 is none */
 }
 
 void names_put_ref(struct buf *out, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
 {
-    buf_printf(out, "%s%" PRId64, out->len > 1 ? "," : "", names_hash(organization_id, kind, id));
+    int64_t hash = names_hash(organization_id, kind, id);
+    buf_append(out, &hash, sizeof hash);
 }

@@ -33,9 +33,10 @@ void names_update(struct names *names, const struct db_result *result, int row);
 void names_trim(struct names *names); /* between batches: back below the ceiling */
 void names_clear(struct names *names);
 
-/* The hash by which the refs of a row name an entity. A collision costs one needless rendering. */
+/* The hash by which a row names an entity, never 0. A collision costs one needless rendering. */
 int64_t names_hash(const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id);
-/* Appends one hash to a bigint[] as text: begin with "{", end with "}". */
+/* Appends the hash to the refs of a row: 8 bytes in the order of the machine, which is the same for all of a database.
+ */
 void names_put_ref(struct buf *out, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id);
 
 #endif

@@ -190,7 +190,8 @@ static void send_active(struct sending *sending, const struct batch *batch)
         db_arg_time_array(&args, &a->case_timestamp, sizeof *a, n);
         db_arg_bool_array(&args, &a->degraded, sizeof *a, n);
         db_arg_int4_array(&args, &a->part, sizeof *a, n);
-        db_arg_text_array(&args, &a->refs, sizeof *a, n);
+        db_arg_int8_array(&args, &a->customer_ref, sizeof *a, n);
+        db_arg_bytea_array(&args, &a->refs, sizeof *a, n);
         db_arg_text_array(&args, &a->body, sizeof *a, n);
         send(sending, &active_write_statement, &args, STEP_OTHER);
     }
@@ -211,7 +212,7 @@ static void send_agents(struct sending *sending, const struct batch *batch)
     db_arg_uuid_null_array(&args, &a->current_unit_id, &a->has_unit, sizeof *a, n);
     db_arg_bool_array(&args, &a->has_workspaces, sizeof *a, n);
     db_arg_bool_array(&args, &a->degraded, sizeof *a, n);
-    db_arg_text_array(&args, &a->refs, sizeof *a, n);
+    db_arg_bytea_array(&args, &a->refs, sizeof *a, n);
     db_arg_bytea_array(&args, &a->state, sizeof *a, n);
     send(sending, &agent_write_statement, &args, STEP_ROWS);
 }

@@ -3,9 +3,9 @@ WITH written AS (
     INSERT INTO agent AS t (organization_id, user_id, rev, part, current_unit_id, has_workspaces, degraded, degraded_at,
                             refs, state)
     SELECT x.organization_id, x.user_id, x.rev, x.part, x.current_unit_id, x.has_workspaces, x.degraded,
-           CASE WHEN x.degraded THEN now() END, x.refs::bigint[], x.state
+           CASE WHEN x.degraded THEN now() END, x.refs, x.state
       FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::uuid[], $6::boolean[], $7::boolean[],
-                  $8::text[], $9::bytea[])
+                  $8::bytea[], $9::bytea[])
            AS x(organization_id, user_id, rev, part, current_unit_id, has_workspaces, degraded, refs, state)
     ON CONFLICT (organization_id, user_id) DO UPDATE
        SET rev = excluded.rev, part = excluded.part, current_unit_id = excluded.current_unit_id,

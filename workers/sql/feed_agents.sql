@@ -1,1 +1,6 @@
-SELECT organization_id, user_id, part FROM agent WHERE part = ANY ($1::integer[]) AND refs && $2::text::bigint[]
+-- All agents of these partitions with the entities that decide over their gates, a page at a time.
+SELECT organization_id, user_id, part, refs
+  FROM agent
+ WHERE part = ANY ($1::integer[]) AND (organization_id, user_id) > ($2::uuid, $3::uuid)
+ ORDER BY organization_id, user_id
+ LIMIT 1000

@@ -1,2 +1,6 @@
--- The listed cases of these partitions that name one of these entities.
-SELECT organization_id, case_id, part FROM active_case WHERE part = ANY ($1::integer[]) AND refs && $2::text::bigint[]
+-- All listed cases of these partitions with the entities that they name, a page at a time.
+SELECT organization_id, case_id, part, refs
+  FROM active_case
+ WHERE part = ANY ($1::integer[]) AND (organization_id, case_id) > ($2::uuid, $3::uuid)
+ ORDER BY organization_id, case_id
+ LIMIT 1000

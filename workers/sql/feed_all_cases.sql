@@ -1,6 +1,0 @@
--- All listed cases of these partitions, a page at a time.
-SELECT organization_id, case_id, part
-  FROM active_case
- WHERE part = ANY ($1::integer[]) AND (organization_id, case_id) > ($2::uuid, $3::uuid)
- ORDER BY organization_id, case_id
- LIMIT 1000
