@@ -12,8 +12,8 @@
 #include "caseview/stop.h"
 #include "workers/worker_internal.h"
 
-#define PROMPT_AGE_US  2000   /* caught up: what is at hand is written at once, or at most this late */
-#define BEHIND_AGE_US  200000 /* behind: a batch may grow for so long */
+#define PROMPT_AGE_US  2000    /* caught up: what is at hand is written at once, or at most this late */
+#define BEHIND_AGE_US  1000000 /* behind: a batch may grow for so long */
 #define BEHIND_RECORDS 2000
 #define DRAIN_MS       20000
 #define CONNECT_S      60

@@ -80,7 +80,7 @@ static void test_load_nothing_gives_defaults(void **state CV_UNUSED)
     assert_null(config_text(config, "group-id"));
     assert_null(config_text(config, "log-format"));
     assert_int_equal(config_int(config, "gap-alarm-s"), 30);
-    assert_true(config_int(config, "batch-bytes") == 8388608);
+    assert_true(config_int(config, "batch-bytes") == 67108864);
     assert_false(config_is_set(config, "gap-alarm-s"));
     const char *property, *value;
     assert_false(config_pair(config, "kafka", 0, &property, &value));
