@@ -14,6 +14,7 @@ import uuid
 
 import psycopg2
 
+from .programs import end_with_parent
 from .waiting import wait_for
 
 
@@ -93,7 +94,8 @@ class Postgres:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [self.bin / "postgres", "-D", self.folder / "data", *options],
-                stdout=log, stderr=log, cwd="/", start_new_session=True, **self._as_account(),
+                stdout=log, stderr=log, cwd="/", start_new_session=True, preexec_fn=end_with_parent,
+                **self._as_account(),
             )  # fmt: skip
         wait_for(self._answers, 30, f"PostgreSQL of {self.folder} answers")
 

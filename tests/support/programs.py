@@ -1,6 +1,7 @@
 """Caseview's programs as child processes: started, watched, frozen, killed; their logs are kept and shown on failure."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -37,6 +38,15 @@ def clean_environment(extra=()):
     return {**kept, **dict(extra)}
 
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent():
+    """In the child: it does not outlive the tests, however they end."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
 class Program:
     """One running program; all logs end up in folder/<name>.log."""
 
@@ -53,7 +63,7 @@ class Program:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(environment),
-                start_new_session=True,
+                start_new_session=True, preexec_fn=end_with_parent,
             )  # fmt: skip
         Program.running.append(self)
         Program.shown.append(self.log_path)
