@@ -225,11 +225,12 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
         agents_committed(worker->agents, worker->writing);
         worker->committed++;
         worker_count_commit(worker, worker->writing);
+        if (worker->writing->event_count + worker->writing->parked_count > 0)
+            retry_reset(&worker->reconnect); /* what only moves cursors says nothing of rows that are refused */
         batch_reset(worker->writing);
         worker->refolds = 0;
         if (worker->most_events < worker->batch_events) /* back to what was configured, in steps */
             worker->most_events += worker->most_events / 8 + 1;
-        retry_reset(&worker->reconnect);
         return CV_OK;
     case WRITER_AGAIN:
         metric_add(worker->m.retries, 1);

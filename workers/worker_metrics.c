@@ -7,10 +7,12 @@
 #include "caseview/log.h"
 #include "sql_worker.h"
 
-#define TICK_MS    1000
-#define COUNTS_MS  2000
-#define SWEEP_MS   60000
-#define SETTLED_MS 10000 /* a connection that lasts */
+#define TICK_MS      1000
+#define COUNTS_MS    2000
+#define COUNTS_SHARE 20
+#define SWEEP_MS     60000
+#define SWEEP_ROWS   1000  /* the LIMIT of the sweeps */
+#define SETTLED_MS   10000 /* a connection that lasts */
 
 static const struct db_statement counts_statement = {"worker_counts", sql_worker_counts};
 static const struct db_statement tombstone_statement = {"tombstone_sweep", sql_tombstone_sweep};
@@ -195,22 +197,39 @@ static enum cv_status show_counts(struct worker *worker, struct err *err)
     return CV_OK;
 }
 
-/* Tombstones that are old enough, and forgotten entities that everybody has passed. */
+static enum cv_status sweep_some(struct worker *worker, const struct db_statement *statement,
+                                 const struct db_args *args, bool *more, struct err *err)
+{
+    struct db_result *result;
+    enum cv_status status = db_exec(writer_loader(worker->writer), statement, args, FOLD_QUERY_TIMEOUT_MS, &result,
+                                    err);
+    if (status != CV_OK)
+        return status;
+    *more |= db_int8(result, 0, 0) >= SWEEP_ROWS;
+    db_result_free(result);
+    return CV_OK;
+}
+
+/* Tombstones that are old enough, and forgotten entities that everybody has passed; some a second while there are more.
+ */
 static enum cv_status sweep(struct worker *worker, struct err *err)
 {
     struct db_args args;
+    bool more = false, directory = false;
+    for (size_t i = 0; i < worker->partition_count; i++)
+        directory |= worker->partitions[i].topic == TOPIC_DIRECTORY;
     db_args_init(&args, worker->scratch);
     db_arg_int4(&args, worker->tombstone_days);
-    enum cv_status status = db_exec(writer_loader(worker->writer), &tombstone_statement, &args, FOLD_QUERY_TIMEOUT_MS,
-                                    NULL, err);
-    int32_t *parts = arena_alloc(worker->scratch, (worker->partition_count + 1) * sizeof *parts);
-    if (status != CV_OK || parts == NULL || own_parts(worker, TOPIC_DIRECTORY, parts) == 0)
-        return status;
-    struct str topics[] = {str_of(worker->topics[TOPIC_CASES]), str_of(worker->topics[TOPIC_AGENTS])};
-    db_args_init(&args, worker->scratch);
-    db_arg_int4(&args, worker->gen);
-    db_arg_text_array(&args, topics, sizeof *topics, ARRAY_LEN(topics));
-    return db_exec(writer_loader(worker->writer), &directory_sweep_statement, &args, FOLD_QUERY_TIMEOUT_MS, NULL, err);
+    enum cv_status status = sweep_some(worker, &tombstone_statement, &args, &more, err);
+    if (status == CV_OK && directory) {
+        struct str topics[] = {str_of(worker->topics[TOPIC_CASES]), str_of(worker->topics[TOPIC_AGENTS])};
+        db_args_init(&args, worker->scratch);
+        db_arg_int4(&args, worker->gen);
+        db_arg_text_array(&args, topics, sizeof *topics, ARRAY_LEN(topics));
+        status = sweep_some(worker, &directory_sweep_statement, &args, &more, err);
+    }
+    worker->next_sweep_ms = clock_mono_ms() + (more ? TICK_MS : SWEEP_MS);
+    return status;
 }
 
 void worker_tick(struct worker *worker)
@@ -228,13 +247,13 @@ void worker_tick(struct worker *worker)
     if (now >= worker->connected_at_ms + SETTLED_MS)
         retry_reset(&worker->reconnect);
     if (now >= worker->next_counts_ms) {
-        worker->next_counts_ms = now + COUNTS_MS;
         status = show_counts(worker, &err);
+        int64_t taken_ms = clock_mono_ms() -
+                           now; /* a million incomplete cases take their time: a twentieth of it all */
+        worker->next_counts_ms = now + COUNTS_MS + COUNTS_SHARE * taken_ms;
     }
-    if (status == CV_OK && now >= worker->next_sweep_ms) {
-        worker->next_sweep_ms = now + SWEEP_MS;
+    if (status == CV_OK && now >= worker->next_sweep_ms)
         status = sweep(worker, &err);
-    }
     if (status != CV_OK)
         worker_recover(worker, &err);
 }

@@ -1,6 +1,7 @@
 """What must not wait until a partition with much to read has been read."""
 
 from support import events
+from support.waiting import stays_true, wait_for
 
 
 def backlog(stack, records, partition):
@@ -21,3 +22,38 @@ def test_a_flood_halts_while_another_partition_is_read(make_stack):
     stack.wait_halt("case", 0, "poison-flood")
     assert is_behind(stack, "case", 1), "the other one is still being read"
     stack.check()
+
+
+def test_sweeps_keep_up(make_stack):
+    """Tombstones and forgotten entities go in small pieces, one after the other while there are more."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    organization, case, unit = events.guid(), events.guid(), events.guid()
+    stack.send(events.queued(organization, case), events.case_event(organization, case, 2, {"CaseClosed": {}}))
+    stack.send(events.directory_event(organization, unit, 1, {"UnitUpserted": {"name": "x"}}))
+    stack.stop_worker(stack.start_worker())
+    stack.database.query("UPDATE gen_1.case_state SET over_at = now() - interval '91 days'")
+    stack.database.query("CREATE TABLE ids AS SELECT gen_random_uuid() AS id, n FROM generate_series(1, 6500) n")
+    stack.database.query("""
+        INSERT INTO gen_1.case_state SELECT (jsonb_populate_record(t, jsonb_build_object('case_id', id))).*
+        FROM gen_1.case_state t, ids""")
+    stack.database.query("""
+        INSERT INTO gen_1.directory
+        SELECT (jsonb_populate_record(t, jsonb_build_object('entity_id', id, 'status', 0, 'change_no', -n))).*
+        FROM gen_1.directory t, ids""")
+    stack.start_worker()
+    counts = "SELECT (SELECT count(*) FROM gen_1.case_state), (SELECT count(*) FROM gen_1.directory)"
+    wait_for(lambda: stack.database.query(counts) == [(0, 1)], 40, "all that is old is gone")
+
+
+def test_a_refusal_that_stays_is_not_asked_all_the_time(make_stack):
+    """The database says no to whatever has a row of a case: the wait between attempts grows."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    stack.database.query("ALTER TABLE gen_1.case_state ADD CONSTRAINT nothing CHECK (rev < 0) NOT VALID")
+    case = events.guid()
+    stack.send(events.queued(events.guid(), case))
+    worker.wait_log("SQLSTATE 23514")
+    stays_true(worker.is_running, 10, "it tries again")
+    assert worker.metric("caseview_recoveries_total") <= 10
+    stack.database.query("ALTER TABLE gen_1.case_state DROP CONSTRAINT nothing")
+    stack.wait_body(case)

@@ -70,7 +70,7 @@ static enum cv_status read_cursors(struct db *db, const struct db_args *args, st
         partition->reason = arena_str(data->arena, db_str(result, row, 4));
         partition->owner = arena_str(data->arena, db_str(result, row, 5));
         if (!db_is_null(result, row, 7))
-            partition->lag_seconds = (double)(clock_wall_us() / 1000 - db_int8(result, row, 7)) / 1000.0;
+            partition->lag_seconds = (double)clock_wall_us() / 1e6 - (double)db_int8(result, row, 7) / 1e3;
         partition->complete_at = time_or_never(result, row, 8);
         partition->updated_at = time_or_never(result, row, 9);
     }
