@@ -30,9 +30,9 @@ def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
     stack.send(events.queued(organization, first, onlineMeeting=meeting))
     stack.wait_body(first)
     stack.database.query("CREATE TABLE ids AS SELECT gen_random_uuid() AS id FROM generate_series(1, 150)")
-    stack.database.query(
-        "INSERT INTO gen_1.case_state SELECT id, rev, part, flags, NULL, NULL, state FROM gen_1.case_state, ids"
-    )
+    stack.database.query("""
+        INSERT INTO gen_1.case_state SELECT (jsonb_populate_record(t, jsonb_build_object('case_id', id))).*
+        FROM gen_1.case_state t, ids""")
     cases = [row[0] for row in stack.database.query("SELECT id::text FROM ids")]
     sent = [events.case_event(organization, case, 2, {"CasePositionChanged": {"rank": 2.0}}) for case in cases]
     # Frozen meanwhile, so that it finds all of them at once.
