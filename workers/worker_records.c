@@ -31,7 +31,7 @@ struct batch_cursor *worker_batch_cursor(struct worker *worker, const struct par
                                                 });
 }
 
-/* ---- is the log still the one that the cursor counts in? (design: what a claim checks) ---- */
+/* ---- is the log still the one that the cursor counts in? (docs/architecture.md, claim) ---- */
 
 static void go_live(struct worker *worker, struct partition *partition, bool proven)
 {

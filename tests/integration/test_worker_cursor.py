@@ -1,5 +1,5 @@
-"""What a claim checks, and what the cursor says: halts with a named reason, reading to the end, resuming (design, section
-The worker)."""
+"""What a claim checks, and what the cursor says: halts with a named reason, reading to the end, resuming
+(docs/architecture.md)."""
 
 import pytest
 
