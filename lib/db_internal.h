@@ -31,6 +31,14 @@ struct sent {
     bool answered;
 };
 
+/* A statement of the pipeline that libpq has not been given yet. */
+struct waiting {
+    const struct db_statement *statement;
+    struct db_args args; /* its values are the caller's */
+    int prepared;
+    int query;
+};
+
 struct db_result {
     PGresult *rows;
 };
@@ -50,6 +58,10 @@ struct db {
     bool wants_write;
     struct sent *sent;
     int sent_count, sent_cap, sent_head;
+    struct waiting *waiting;
+    int waiting_count, waiting_cap, waiting_head;
+    size_t given; /* bytes, about, that libpq was given since it had sent everything */
+    bool synced;  /* the Sync is given, too */
     struct db_result *results;
     int result_count, result_cap;
     int failed;     /* index of the statement that was refused, -1 for none */
@@ -62,7 +74,7 @@ enum cv_status db_lose(struct db *db, const char *doing, struct err *err);
 bool db_refusal(const PGresult *rows, const char *statement, struct err *err);
 /* Waits for the socket until the deadline (clock_mono_ms, 0: for ever); false when that has come. */
 bool db_wait(const struct db *db, bool writable, int64_t deadline_ms);
-/* Frees the results and the list of what was sent. */
+/* Frees the results and the lists of what was sent and what waits. */
 void db_pipeline_clear(struct db *db);
 void db_pipeline_done(struct db *db);
 

@@ -1,10 +1,16 @@
 /*
  * The pipeline: what was sent is kept as a list and ticked off as the answers come, in order. Statements that the
  * server does not know yet get a Parse of their own in front, which callers never see in the numbering.
+ *
+ * libpq is given a large pipeline a piece at a time: after every write that the socket did not take whole it moves the
+ * rest of its buffer to the front, so that sending 250 MB at once takes half a minute of memmove.
  */
 #include "db_internal.h"
 
 #include <stdio.h>
+
+/* Given to libpq at once, and a statement more. */
+#define GIVEN_MAX ((size_t)256 << 10)
 
 void db_pipeline_clear(struct db *db)
 {
@@ -13,6 +19,9 @@ void db_pipeline_clear(struct db *db)
     db->result_count = 0;
     db->sent_count = 0;
     db->sent_head = 0;
+    db->waiting_count = db->waiting_head = 0;
+    db->given = 0;
+    db->synced = false;
     db->failed = -1;
     err_set(&db->err, "%s", "");
 }
@@ -22,6 +31,7 @@ void db_pipeline_done(struct db *db)
     db_pipeline_clear(db);
     free(db->results);
     free(db->sent);
+    free(db->waiting);
     for (int i = 0; i < db->prepared_count; i++)
         free(db->prepared[i].name);
     free(db->prepared);
@@ -84,13 +94,59 @@ static bool send_parse(struct db *db, int prepared, const struct db_statement *s
         return true;
     if (entry->state == PREPARED_STALE && !send_deallocate(db, prepared, query))
         return false;
-    if (!PQsendPrepare(db->conn, entry->name, statement->sql, args ? args->count : 0, args ? args->types : NULL))
+    if (!PQsendPrepare(db->conn, entry->name, statement->sql, args->count, args->types))
         return false;
     note_sent(db, SENT_PARSE, prepared, query);
     /* A stale one stays so until the server has let go of it. */
     if (entry->state == PREPARED_NOT)
         entry->state = PREPARED_SENT;
     return true;
+}
+
+static bool give(struct db *db, const struct waiting *next)
+{
+    static const int binary[ARRAY_LEN(next->args.values)] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const struct db_args *args = &next->args;
+    if (!send_parse(db, next->prepared, next->statement, args, next->query) ||
+        !PQsendQueryPrepared(db->conn, next->statement->name, args->count, args->values, args->lengths, binary, 1))
+        return false;
+    note_sent(db, SENT_QUERY, next->prepared, next->query);
+    for (int i = 0; i < args->count; i++)
+        db->given += (size_t)args->lengths[i];
+    return true;
+}
+
+/* Gives libpq as much as it should have, and the Sync behind the last statement. */
+static bool give_more(struct db *db)
+{
+    if (db->failed >= 0) /* the server skips what comes before the Sync */
+        db->waiting_head = db->waiting_count;
+    while (db->waiting_head < db->waiting_count && db->given < GIVEN_MAX)
+        if (!give(db, &db->waiting[db->waiting_head++]))
+            return false;
+    if (db->waiting_head < db->waiting_count)
+        return true;
+    /* Without a COMMIT of its own the transaction ends here; what is refused then is laid to the last statement. */
+    db->synced = true;
+    note_sent(db, SENT_SYNC, db->sent[db->sent_count - 1].prepared, db->result_count - 1);
+    return PQpipelineSync(db->conn) == 1;
+}
+
+/* Writes what the socket takes; false when the connection is lost. */
+static bool flush(struct db *db)
+{
+    for (;;) {
+        int flushed = PQflush(db->conn);
+        if (flushed < 0)
+            return false;
+        db->wants_write = flushed == 1;
+        if (db->wants_write || db->synced)
+            return true;
+        db->given = 0;
+        if (!give_more(db))
+            return false;
+    }
 }
 
 enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statement, const struct db_args *args,
@@ -105,15 +161,18 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
     if (db_is_lost(db))
         return db_lose(db, statement->name, err);
 
-    static const int binary[ARRAY_LEN(args->values)] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-                                                        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    int query = db->result_count;
-    int prepared = find_prepared(db, statement->name);
-    if (!send_parse(db, prepared, statement, args, query) ||
-        !PQsendQueryPrepared(db->conn, statement->name, args ? args->count : 0, args ? args->values : NULL,
-                             args ? args->lengths : NULL, binary, 1))
-        return db_lose(db, statement->name, err);
-    note_sent(db, SENT_QUERY, prepared, query);
+    if (db->waiting_count == db->waiting_cap) {
+        db->waiting_cap = db->waiting_cap ? db->waiting_cap * 2 : 16;
+        db->waiting = cv_realloc(db->waiting, (size_t)db->waiting_cap * sizeof *db->waiting);
+    }
+    struct waiting *next = &db->waiting[db->waiting_count++];
+    next->statement = statement;
+    next->prepared = find_prepared(db, statement->name);
+    next->query = db->result_count;
+    if (args)
+        next->args = *args;
+    else
+        next->args.count = 0;
 
     if (db->result_count == db->result_cap) {
         db->result_cap = db->result_cap ? db->result_cap * 2 : 16;
@@ -126,15 +185,9 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
 enum cv_status db_pipeline_end(struct db *db, struct err *err)
 {
     assert(db->pipeline == PIPELINE_OPEN && db->result_count > 0);
-    if (db_is_lost(db) || !PQpipelineSync(db->conn))
-        return db_lose(db, "pipeline", err);
-    /* Without a COMMIT of its own the transaction ends here; what is refused then is laid to the last statement. */
-    note_sent(db, SENT_SYNC, db->sent[db->sent_count - 1].prepared, db->result_count - 1);
-    int flushed = PQflush(db->conn);
-    if (flushed < 0)
-        return db_lose(db, "pipeline", err);
-    db->wants_write = flushed == 1;
     db->pipeline = PIPELINE_BUSY;
+    if (db_is_lost(db) || !give_more(db) || !flush(db))
+        return db_lose(db, "pipeline", err);
     return CV_OK;
 }
 
@@ -233,10 +286,8 @@ static enum cv_status finish(struct db *db, struct err *err)
 enum cv_status db_pipeline_poll(struct db *db, struct err *err)
 {
     assert(db->pipeline == PIPELINE_BUSY);
-    int flushed = db_is_lost(db) ? -1 : PQflush(db->conn);
-    if (flushed < 0 || !PQconsumeInput(db->conn))
+    if (db_is_lost(db) || !flush(db) || !PQconsumeInput(db->conn))
         return db_lose(db, "pipeline", err);
-    db->wants_write = flushed == 1;
     while (db->sent_head < db->sent_count) {
         if (PQisBusy(db->conn)) {
             err_set(err, "the database is still busy");
@@ -244,6 +295,10 @@ enum cv_status db_pipeline_poll(struct db *db, struct err *err)
         }
         if (!take(db, PQgetResult(db->conn)) || db_is_lost(db))
             return db_lose(db, "pipeline", err);
+    }
+    if (!db->synced) { /* answered so far, and the socket is full of what comes next */
+        err_set(err, "the database is still busy");
+        return CV_RETRY;
     }
     return finish(db, err);
 }

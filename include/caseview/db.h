@@ -97,7 +97,8 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUS
 
 /*
  * A pipeline: begin, any number of sends, end (one Sync, one flush), then db_pipeline_poll() until it is not CV_RETRY
- * with db_pipeline_busy(). Nothing here blocks; what the socket does not take is kept and sent by db_pipeline_poll().
+ * with db_pipeline_busy(). Nothing here blocks; what the socket does not take is kept and sent by db_pipeline_poll():
+ * until then the statements, and the memory that their args point to, must stand.
  *   CV_OK     every statement succeeded; results i (in order of sending) by db_pipeline_result(), borrowed until the next begin
  *   CV_RETRY  busy: wait for db_socket() (writable too while db_pipeline_wants_write()); or failed: see
  *             db_pipeline_failed() for the index of the statement that the server refused (-1: the connection is lost)

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -220,6 +221,74 @@ static void test_pipeline_big_both_ways_does_not_deadlock(void **state CV_UNUSED
     db_close(db);
 }
 
+/* libpq moves the rest of its buffer to the front after every write, and keeps the buffer: it must not be given all. */
+static void test_pipeline_large_is_given_to_the_library_in_pieces(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    enum { SIZE = 1 << 20, COUNT = 256 };
+    static const struct db_statement length = {"length", "select length($1::text)"};
+    struct arena *arena = arena_new(1 << 20, 2 * SIZE);
+    char *text = cv_alloc(SIZE);
+    memset(text, 'x', SIZE);
+    struct db_args args;
+    db_args_init(&args, arena);
+    db_arg_text(&args, (struct str){text, SIZE});
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    begin(db);
+    for (int i = 0; i < COUNT; i++)
+        put(db, &length, &args);
+    end(db);
+    struct err err = ERR_INIT;
+    assert_ok(wait_pipeline(db, &err), &err);
+    getrusage(RUSAGE_SELF, &after);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(db_int4(db_pipeline_result(db, i), 0, 0), SIZE);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 64 * 1024); /* KiB */
+    free(text);
+    arena_free(arena);
+    db_close(db);
+}
+
+/* What was not sent yet when a statement is refused need not be sent. */
+static void test_pipeline_large_refused_at_once_is_not_sent_to_its_end(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    enum { SIZE = 1 << 20, COUNT = 64 };
+    struct arena *arena = arena_new(1 << 20, 2 * SIZE);
+    char *text = cv_alloc(SIZE);
+    memset(text, 'x', SIZE);
+    struct db_args divide, args;
+    db_args_init(&divide, arena);
+    db_arg_int4(&divide, 0);
+    db_args_init(&args, arena);
+    db_arg_text(&args, (struct str){text, SIZE});
+    for (int round = 0; round < 2; round++) {
+        begin(db);
+        put(db, &st_begin, NULL);
+        put(db, &st_divide, &divide);
+        for (int i = 0; i < COUNT; i++)
+            put(db, &st_echo, &args);
+        put(db, &st_commit, NULL);
+        end(db);
+        struct err err = ERR_INIT;
+        assert_int_equal(wait_pipeline(db, &err), CV_RETRY);
+        assert_string_equal(err.sqlstate, "22012");
+        assert_int_equal(db_pipeline_failed(db), 1);
+        run(db, "rollback");
+    }
+    begin(db);
+    put(db, &st_one, NULL);
+    put(db, &st_echo, &args);
+    end(db);
+    struct err err = ERR_INIT;
+    assert_ok(wait_pipeline(db, &err), &err);
+    assert_int_equal(db_str(db_pipeline_result(db, 1), 0, 0).len, SIZE);
+    free(text);
+    arena_free(arena);
+    db_close(db);
+}
+
 static void test_pipeline_terminated_backend_is_a_lost_connection(void **state CV_UNUSED)
 {
     struct db *db = open_db();
@@ -252,6 +321,8 @@ int main(void)
         cmocka_unit_test(test_pipeline_stale_statement_heals_at_the_next_use),
         cmocka_unit_test(test_pipeline_polling_never_blocks),
         cmocka_unit_test(test_pipeline_big_both_ways_does_not_deadlock),
+        cmocka_unit_test(test_pipeline_large_is_given_to_the_library_in_pieces),
+        cmocka_unit_test(test_pipeline_large_refused_at_once_is_not_sent_to_its_end),
         cmocka_unit_test(test_pipeline_terminated_backend_is_a_lost_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ def test_a_flood_of_another_organizations_events_halts(make_stack):
 
 def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
     """Small events of cases with large texts: what they fold into is a thousand times what was read."""
-    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-bytes", "1048576"])
     worker = stack.start_worker()
     organization, first = events.guid(), events.guid()
     meeting = '{"notes":"' + "x" * 1_000_000 + '"}'

@@ -79,7 +79,7 @@ def test_answers_are_lost_on_the_way(make_stack):
             stack.send_items(items[start : start + 150])
             wire.ended.wait(chance.uniform(0, 0.02))
             wire.cut(chance.uniform(0.005, 0.05))
-        assert wire.cuts > 10
+        assert wire.cuts >= 5
         stack.check()
         assert worker.metric("caseview_recoveries_total") > 2  # on a busy machine one recovery may answer several cuts
         stack.stop_worker(worker)

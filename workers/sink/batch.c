@@ -7,19 +7,19 @@
 
 /*
  * An event in memory is larger than its record; the loop closes a batch long before that ceiling. Rows may be larger by
- * any factor, since a small event is folded upon a state with large texts: the loop makes smaller batches then. All of
- * a batch's rows must fit into one message to the server, and each column into a parameter.
+ * any factor, since a small event is folded upon a state with large texts: the loop makes smaller batches then.
  */
-#define ARENA_BLOCK  (1u << 20)
-#define INPUT_FACTOR 64
-#define INPUT_FLOOR  (256u << 20)
-#define OUTPUT_MAX   (192u << 20)
+#define ARENA_BLOCK   (1u << 20)
+#define INPUT_FACTOR  64
+#define INPUT_FLOOR   (256u << 20)
+#define OUTPUT_FACTOR 12
+#define OUTPUT_FLOOR  (128u << 20)
 
 struct batch *batch_new(size_t max_bytes)
 {
     struct batch *batch = cv_zalloc(sizeof *batch);
     batch->input = arena_new(ARENA_BLOCK, max_bytes * INPUT_FACTOR + INPUT_FLOOR);
-    batch->output = arena_new(ARENA_BLOCK, OUTPUT_MAX);
+    batch->output = arena_new(ARENA_BLOCK, max_bytes * OUTPUT_FACTOR + OUTPUT_FLOOR);
     batch_reset(batch);
     return batch;
 }

@@ -20,7 +20,10 @@ static const struct db_statement park_statement = {"park", sql_park};
 /* What a statement of the pipeline is for: tells what its refusal means. */
 enum step { STEP_OTHER, STEP_FENCE, STEP_ROWS };
 
-#define STEPS_MAX 16
+/* What one statement carries: libpq is slow with more than the socket takes, and the server wants it whole. */
+#define SLICE_BYTES ((size_t)1 << 20)
+#define ROW_BYTES   100 /* of the other columns */
+#define SLICES      256 /* of one table at most, about: a pipeline has DB_PIPELINE_MAX statements */
 
 struct writer {
     const char *conninfo;
@@ -30,7 +33,7 @@ struct writer {
     struct db *loader;
     struct arena *arguments; /* of the pipeline being sent */
     bool busy;
-    enum step steps[STEPS_MAX];
+    enum step steps[DB_PIPELINE_MAX];
     int step_count;
 };
 
@@ -151,12 +154,8 @@ static void send_fence(struct sending *sending, const struct batch *batch)
     send(sending, &fence_statement, &args, STEP_FENCE);
 }
 
-static void send_cases(struct sending *sending, const struct batch *batch)
+static void send_case_slice(struct sending *sending, const struct case_row *c, size_t n)
 {
-    const struct case_row *c = batch->cases;
-    size_t n = batch->case_count;
-    if (n == 0)
-        return;
     struct db_args args;
     db_args_init(&args, sending->writer->arguments);
     db_arg_uuid_array(&args, &c->case_id, sizeof *c, n);
@@ -167,42 +166,65 @@ static void send_cases(struct sending *sending, const struct batch *batch)
     send(sending, &case_write_statement, &args, STEP_ROWS);
 }
 
+static void send_active_slice(struct sending *sending, const struct active_row *a, size_t n)
+{
+    struct db_args args;
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_uuid_array(&args, &a->organization_id, sizeof *a, n);
+    db_arg_uuid_array(&args, &a->case_id, sizeof *a, n);
+    db_arg_uuid_array(&args, &a->user_id, sizeof *a, n);
+    db_arg_uuid_array(&args, &a->unit_id, sizeof *a, n);
+    db_arg_time_array(&args, &a->status_date, sizeof *a, n);
+    db_arg_time_array(&args, &a->case_timestamp, sizeof *a, n);
+    db_arg_bool_array(&args, &a->degraded, sizeof *a, n);
+    db_arg_int4_array(&args, &a->part, sizeof *a, n);
+    db_arg_int8_array(&args, &a->customer_ref, sizeof *a, n);
+    db_arg_bytea_array(&args, &a->refs, sizeof *a, n);
+    db_arg_text_array(&args, &a->body, sizeof *a, n);
+    send(sending, &active_write_statement, &args, STEP_OTHER);
+}
+
+/* How many of the n rows, whose largest columns these are, make the next slice; out of `total` bytes in all. */
+static size_t slice(const struct str *texts, size_t stride, size_t n, size_t total)
+{
+    size_t most = total / SLICES > SLICE_BYTES ? total / SLICES : SLICE_BYTES;
+    size_t count = 0;
+    for (size_t bytes = 0; count < n && bytes < most; count++)
+        bytes += ROW_BYTES + ((const struct str *)((const char *)texts + count * stride))->len;
+    return count;
+}
+
+static void send_cases(struct sending *sending, const struct batch *batch)
+{
+    size_t total = arena_used(batch->output);
+    for (size_t at = 0, n; at < batch->case_count; at += n) {
+        const struct case_row *rows = batch->cases + at;
+        n = slice(&rows->state, sizeof *rows, batch->case_count - at, total);
+        send_case_slice(sending, rows, n);
+    }
+}
+
 /* Rows of active_case follow their case's row: whoever holds that lock is alone with them. */
 static void send_active(struct sending *sending, const struct batch *batch)
 {
-    struct db_args args;
     if (batch->unlisted_count > 0) {
         const struct active_key *k = batch->unlisted;
+        struct db_args args;
         db_args_init(&args, sending->writer->arguments);
         db_arg_uuid_array(&args, &k->organization_id, sizeof *k, batch->unlisted_count);
         db_arg_uuid_array(&args, &k->case_id, sizeof *k, batch->unlisted_count);
         send(sending, &active_delete_statement, &args, STEP_OTHER);
     }
-    if (batch->active_count > 0) {
-        const struct active_row *a = batch->active;
-        size_t n = batch->active_count;
-        db_args_init(&args, sending->writer->arguments);
-        db_arg_uuid_array(&args, &a->organization_id, sizeof *a, n);
-        db_arg_uuid_array(&args, &a->case_id, sizeof *a, n);
-        db_arg_uuid_array(&args, &a->user_id, sizeof *a, n);
-        db_arg_uuid_array(&args, &a->unit_id, sizeof *a, n);
-        db_arg_time_array(&args, &a->status_date, sizeof *a, n);
-        db_arg_time_array(&args, &a->case_timestamp, sizeof *a, n);
-        db_arg_bool_array(&args, &a->degraded, sizeof *a, n);
-        db_arg_int4_array(&args, &a->part, sizeof *a, n);
-        db_arg_int8_array(&args, &a->customer_ref, sizeof *a, n);
-        db_arg_bytea_array(&args, &a->refs, sizeof *a, n);
-        db_arg_text_array(&args, &a->body, sizeof *a, n);
-        send(sending, &active_write_statement, &args, STEP_OTHER);
+    size_t total = arena_used(batch->output);
+    for (size_t at = 0, n; at < batch->active_count; at += n) {
+        const struct active_row *rows = batch->active + at;
+        n = slice(&rows->body, sizeof *rows, batch->active_count - at, total);
+        send_active_slice(sending, rows, n);
     }
 }
 
-static void send_agents(struct sending *sending, const struct batch *batch)
+static void send_agent_slice(struct sending *sending, const struct agent_row *a, size_t n)
 {
-    const struct agent_row *a = batch->agents;
-    size_t n = batch->agent_count;
-    if (n == 0)
-        return;
     struct db_args args;
     db_args_init(&args, sending->writer->arguments);
     db_arg_uuid_array(&args, &a->organization_id, sizeof *a, n);
@@ -215,6 +237,16 @@ static void send_agents(struct sending *sending, const struct batch *batch)
     db_arg_bytea_array(&args, &a->refs, sizeof *a, n);
     db_arg_bytea_array(&args, &a->state, sizeof *a, n);
     send(sending, &agent_write_statement, &args, STEP_ROWS);
+}
+
+static void send_agents(struct sending *sending, const struct batch *batch)
+{
+    size_t total = arena_used(batch->output);
+    for (size_t at = 0, n; at < batch->agent_count; at += n) {
+        const struct agent_row *rows = batch->agents + at;
+        n = slice(&rows->state, sizeof *rows, batch->agent_count - at, total);
+        send_agent_slice(sending, rows, n);
+    }
 }
 
 static void send_parked(struct sending *sending, const struct batch *batch)
