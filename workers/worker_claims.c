@@ -145,7 +145,7 @@ static void restart_feed(struct worker *worker)
             dir_no = partition->cursor.dir_no;
     }
     names_clear(worker->names);
-    feed_restart(worker->feed, dir_no, parts, case_count, agents, agent_count);
+    feed_restart(worker->feed, case_count + agent_count > 0 ? dir_no : 0, parts, case_count, agents, agent_count);
     worker->dir_no_unsaved = 0;
     worker->feed_stale = false;
     cv_free_ptr(&parts);

@@ -57,3 +57,32 @@ def test_a_refusal_that_stays_is_not_asked_all_the_time(make_stack):
     assert worker.metric("caseview_recoveries_total") <= 10
     stack.database.query("ALTER TABLE gen_1.case_state DROP CONSTRAINT nothing")
     stack.wait_body(case)
+
+
+def test_look_ups_do_not_depend_on_what_the_planner_saw(make_stack):
+    """Statistics of empty tables make it walk through a table for each key; the tables grow long before the next ones."""
+    options = ["--batch-events", "200", "--cache-bytes", "1048576"]  # what is in memory needs no look-up
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=options)
+    stack.database.query("ANALYZE")
+    stack.start_worker()
+    organization, rows = events.guid(), 3000
+    agents, units = [[events.guid() for _ in range(rows)] for _ in range(2)]
+    named = [events.directory_event(organization, unit, 1, {"UnitUpserted": {"name": "x"}}) for unit in units]
+    select = [{"AgentCurrentUnitSelected": {"unitId": unit}} for unit in units]
+    stack.send(*named, *(events.agent_event(organization, agent, 1, unit) for agent, unit in zip(agents, select, strict=True)))
+    stack.check()
+    read = "SELECT pg_stat_clear_snapshot(), relname::text, sum(idx_tup_read)::int FROM pg_stat_user_indexes GROUP BY relname"
+    before = {table: number for _, table, number in stack.database.query(read)}
+    stack.send(
+        *(events.agent_event(organization, agent, 2, unit) for agent, unit in zip(agents, select, strict=True)),
+        *(events.queued(organization, events.guid(), unit=events.ref(unit)) for unit in units),
+        *(events.directory_event(organization, unit, 2, {"UnitUpserted": {"name": "x"}}) for unit in units),
+    )
+    stack.check()
+
+    def numbers():
+        return {table: number - before.get(table, 0) for _, table, number in stack.database.query(read)}
+
+    wait_for(lambda: numbers()["agent"] >= rows, 20, "the statistics are there")
+    found = numbers()
+    assert found["agent"] <= 4 * rows and found["directory"] <= 8 * rows, found
