@@ -7,6 +7,7 @@
  */
 #include "db_internal.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 /* Given to libpq at once, and a statement more. */
@@ -301,6 +302,12 @@ enum cv_status db_pipeline_poll(struct db *db, struct err *err)
         return CV_RETRY;
     }
     return finish(db, err);
+}
+
+void db_pipeline_wait(const struct db *db, int timeout_ms)
+{
+    struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0)), 0};
+    poll(&fd, 1, timeout_ms);
 }
 
 bool db_pipeline_busy(const struct db *db)

@@ -343,8 +343,7 @@ static enum cv_status drain(struct worker *worker, struct err *err)
         struct db *db = writer_db(worker->writer);
         if (!writer_is_busy(worker->writer) || db == NULL)
             continue;
-        struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0)), 0};
-        poll(&fd, 1, 20);
+        db_pipeline_wait(db, 20);
     }
     return status;
 }

@@ -1,7 +1,6 @@
 #include "workers/worker_internal.h"
 
 #include <inttypes.h>
-#include <poll.h>
 
 #include "caseview/clock.h"
 #include "caseview/log.h"
@@ -293,9 +292,7 @@ void worker_before_revoke(void *context, bool lost, int budget_ms)
     int64_t deadline = clock_mono_ms() + (lost ? 0 : budget_ms);
     enum writer_outcome outcome = writer_poll(worker->writer, &err);
     while (outcome == WRITER_BUSY && clock_mono_ms() < deadline) {
-        struct db *db = writer_db(worker->writer);
-        struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0)), 0};
-        poll(&fd, 1, 20);
+        db_pipeline_wait(writer_db(worker->writer), 20);
         outcome = writer_poll(worker->writer, &err);
     }
     if (outcome == WRITER_COMMITTED)

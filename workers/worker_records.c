@@ -204,10 +204,8 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
     case CV_FATAL:
         return status;
     }
-    if (arena_full(worker->collecting->input)) {
-        err_set(err, "a batch is too large for its memory: lower batch-bytes or batch-events");
-        return CV_FATAL;
-    }
+    if (arena_full(worker->collecting->input))
+        return batch_too_large(err);
     retry_reset(&partition->hold);
     moved_past(worker, partition, record, status == CV_PARK);
     return CV_OK;

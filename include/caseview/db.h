@@ -114,6 +114,8 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
 enum cv_status db_pipeline_end(struct db *db, struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_poll(struct db *db, struct err *err) CV_MUST_CHECK;
 bool db_pipeline_busy(const struct db *db);
+/* Waits until db_pipeline_poll() has something to do, at most timeout_ms. */
+void db_pipeline_wait(const struct db *db, int timeout_ms);
 bool db_pipeline_wants_write(const struct db *db);
 int db_pipeline_failed(const struct db *db);
 const struct db_result *db_pipeline_result(const struct db *db, int i); /* a statement without rows has an empty result */

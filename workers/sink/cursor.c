@@ -1,6 +1,5 @@
 #include "workers/sink/cursor.h"
 
-#include <poll.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"
@@ -24,6 +23,15 @@ static const struct db_statement halt_statement = {"halt", sql_halt};
 struct claim_args {
     struct db_args none, insert, take;
 };
+
+/* $1 to $3 of every statement here: which cursor. */
+static void key_args(struct db_args *args, struct arena *arena, int32_t gen, struct str topic, int32_t part)
+{
+    db_args_init(args, arena);
+    db_arg_int4(args, gen);
+    db_arg_text(args, topic);
+    db_arg_int4(args, part);
+}
 
 static enum cv_status send_claim(struct db *db, const struct claim_args *args, struct err *err)
 {
@@ -53,8 +61,7 @@ static enum cv_status wait_for(struct db *db, struct err *err)
             err_set(err, "no answer from the database for %d ms", CLAIM_TIMEOUT_MS);
             return CV_RETRY;
         }
-        struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0)), 0};
-        poll(&fd, 1, (int)left);
+        db_pipeline_wait(db, (int)left);
         status = db_pipeline_poll(db, err);
     }
     return status;
@@ -88,10 +95,7 @@ static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, 
                             bool *out_evicted, struct err *err)
 {
     struct db_args args;
-    db_args_init(&args, arena);
-    db_arg_int4(&args, gen);
-    db_arg_text(&args, topic);
-    db_arg_int4(&args, part);
+    key_args(&args, arena, gen, topic, part);
     struct db_result *result;
     enum cv_status status = db_exec(other, &evict_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
@@ -109,10 +113,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
 {
     struct claim_args args;
     db_args_init(&args.none, arena);
-    db_args_init(&args.insert, arena);
-    db_arg_int4(&args.insert, gen);
-    db_arg_text(&args.insert, topic);
-    db_arg_int4(&args.insert, part);
+    key_args(&args.insert, arena, gen, topic, part);
     args.take = args.insert;
     db_arg_text(&args.take, str_of(owner));
 
@@ -154,10 +155,7 @@ enum cv_status cursor_look(struct db *db, struct arena *arena, int32_t gen, stru
                            enum cursor_state *out_state, struct err *err)
 {
     struct db_args args;
-    db_args_init(&args, arena);
-    db_arg_int4(&args, gen);
-    db_arg_text(&args, topic);
-    db_arg_int4(&args, part);
+    key_args(&args, arena, gen, topic, part);
     struct db_result *result;
     enum cv_status status = db_exec(db, &look_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
@@ -172,10 +170,7 @@ enum cv_status cursor_halt(struct db *db, struct arena *arena, int32_t gen, stru
                            struct err *err)
 {
     struct db_args args;
-    db_args_init(&args, arena);
-    db_arg_int4(&args, gen);
-    db_arg_text(&args, topic);
-    db_arg_int4(&args, part);
+    key_args(&args, arena, gen, topic, part);
     db_arg_uuid(&args, &cursor->claim);
     db_arg_int8(&args, cursor->next_offset);
     db_arg_text(&args, str_of(reason));
