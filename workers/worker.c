@@ -229,8 +229,9 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
             retry_reset(&worker->reconnect); /* what only moves cursors says nothing of rows that are refused */
         batch_reset(worker->writing);
         worker->refolds = 0;
-        if (worker->most_events < worker->batch_events) /* back to what was configured, in steps */
-            worker->most_events += worker->most_events / 8 + 1;
+        worker->most_events += worker->most_events / 8 + 1; /* back to what was configured, in steps */
+        if (worker->most_events > worker->batch_events)
+            worker->most_events = worker->batch_events;
         return CV_OK;
     case WRITER_AGAIN:
         metric_add(worker->m.retries, 1);

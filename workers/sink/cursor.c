@@ -13,6 +13,7 @@
 
 static const struct db_statement begin_statement = {"begin", sql_begin};
 static const struct db_statement commit_statement = {"commit", sql_commit};
+static const struct db_statement rollback_statement = {"rollback", sql_rollback};
 static const struct db_statement settings_statement = {"claim_settings", sql_claim_settings};
 static const struct db_statement insert_statement = {"claim_insert", sql_claim_insert};
 static const struct db_statement take_statement = {"claim_take", sql_claim_take};
@@ -134,7 +135,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
         if (err->sqlstate[0] == '\0')
             return status; /* lost */
         struct err rollback_err = ERR_INIT;
-        if (db_script(writer, "ROLLBACK", &rollback_err) != CV_OK) {
+        if (db_exec(writer, &rollback_statement, NULL, CLAIM_TIMEOUT_MS, NULL, &rollback_err) != CV_OK) {
             *err = rollback_err;
             return CV_RETRY;
         }

@@ -7,6 +7,7 @@
 
 static const struct db_statement begin_statement = {"begin", sql_begin};
 static const struct db_statement commit_statement = {"commit", sql_commit};
+static const struct db_statement rollback_statement = {"rollback", sql_rollback};
 static const struct db_statement fence_statement = {"fence", sql_fence};
 static const struct db_statement case_write_statement = {"case_write", sql_case_write};
 static const struct db_statement active_write_statement = {"active_write", sql_active_write};
@@ -19,6 +20,8 @@ static const struct db_statement park_statement = {"park", sql_park};
 
 /* What a statement of the pipeline is for: tells what its refusal means. */
 enum step { STEP_OTHER, STEP_FENCE, STEP_ROWS };
+
+#define ROLLBACK_TIMEOUT_MS 5000
 
 /* What one statement carries: libpq is slow with more than the socket takes, and the server wants it whole. */
 #define SLICE_BYTES ((size_t)1 << 20)
@@ -357,7 +360,7 @@ static enum writer_outcome judge(struct writer *writer, const struct err *err)
     if (err->sqlstate[0] == '\0' || failed < 0)
         return WRITER_RECOVER;
     struct err rollback_err = ERR_INIT;
-    if (db_script(writer->db, "ROLLBACK", &rollback_err) != CV_OK)
+    if (db_exec(writer->db, &rollback_statement, NULL, ROLLBACK_TIMEOUT_MS, NULL, &rollback_err) != CV_OK)
         return WRITER_RECOVER;
     if (is_one_of(err->sqlstate, again))
         return WRITER_AGAIN;
