@@ -108,10 +108,10 @@ static enum cv_status check_int(const struct option_def *option, const char *ori
     return CV_FATAL;
 }
 
-static bool is_choice(const char *choices, const char *value)
+bool config_is_word(const char *words, const char *value)
 {
     size_t len = strlen(value);
-    for (const char *p = choices; *p;) {
+    for (const char *p = words; *p;) {
         size_t n = strcspn(p, " ");
         if (n == len && memcmp(p, value, n) == 0)
             return len > 0;
@@ -182,7 +182,7 @@ static enum cv_status check_list(const struct option_def *option, const char *or
 static enum cv_status check_choice(const struct option_def *option, const char *origin, const char *value,
                                    struct err *err)
 {
-    if (is_choice(option->choices, value))
+    if (config_is_word(option->choices, value))
         return CV_OK;
     err_set(err, "%s: \"%.*s\" is not one of: %s (%s)", origin, QUOTE_MAX, value, option->choices, option->help);
     return CV_FATAL;

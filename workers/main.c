@@ -20,13 +20,15 @@ static const struct command {
     const char *name;
     unsigned scope;
     int (*run)(const struct config *config);
+    const char *words; /* what may follow the name, one of them; NULL: nothing */
     const char *help;
 } commands[] = {
-    {"worker", SCOPE_WORKER, worker_main, "fold events from Kafka into the view, until SIGTERM"},
-    {"migrate", SCOPE_MIGRATE, migrate_main,
+    {"worker", SCOPE_WORKER, worker_main, NULL, "fold events from Kafka into the view, until SIGTERM"},
+    {"migrate", SCOPE_MIGRATE, migrate_main, NULL,
      "bring the database to this version's schema; changes nothing the second time"},
-    {"status", SCOPE_STATUS, status_main, "show how far each partition is, what is parked, incomplete and degraded"},
-    {"resume", SCOPE_RESUME, resume_main, "let halted partitions go on, after their cause was mended"},
+    {"status", SCOPE_STATUS, status_main, NULL,
+     "show how far each partition is, what is parked, incomplete and degraded"},
+    {"resume", SCOPE_RESUME, resume_main, NULL, "let halted partitions go on, after their cause was mended"},
 };
 
 static const struct option_def *const tables[] = {caseview_options, NULL};
@@ -35,7 +37,8 @@ static void usage(FILE *out)
 {
     fprintf(out, "usage: caseview COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-8s  %s%s%s%s\n", commands[i].name, commands[i].words ? "(" : "",
+                commands[i].words ? commands[i].words : "", commands[i].words ? ") " : "", commands[i].help);
     fprintf(out,
             "\n`caseview COMMAND --help` lists the options; every one may also be given as CASEVIEW_SOME_NAME in the\n"
             "environment or as a line `some-name = VALUE` in the file named by --config.\n"
@@ -55,6 +58,21 @@ static void start_log(const struct config *config)
     log_init("caseview", level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 }
 
+/* A command with words takes exactly one of them, any other none. */
+static bool check_words(const struct command *command, const struct config *config)
+{
+    const char *given = config_operand(config, 0);
+    const char *extra = command->words ? config_operand(config, 1) : given;
+    if (extra) {
+        fprintf(stderr, "caseview %s: takes no operand: \"%s\"\n", command->name, extra);
+        return false;
+    }
+    if (!command->words || (given && config_is_word(command->words, given)))
+        return true;
+    fprintf(stderr, "caseview %s: what to do: one of %s\n", command->name, command->words);
+    return false;
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct err err = ERR_INIT;
@@ -69,8 +87,7 @@ static int run_command(const struct command *command, int argc, char **argv)
         snprintf(line, sizeof line, "caseview %s [OPTIONS]: %s", command->name, command->help);
         config_help(stdout, tables, command->scope, line);
         exit_code = CV_EXIT_OK;
-    } else if (config_operand(config, 0) != NULL) {
-        fprintf(stderr, "caseview %s: takes no operand: \"%s\"\n", command->name, config_operand(config, 0));
+    } else if (!check_words(command, config)) {
         exit_code = CV_EXIT_USAGE;
     } else {
         start_log(config);

@@ -41,7 +41,15 @@ enum option_scope {
     SCOPE_DEV_SIMULATE = 1 << 6,
     SCOPE_DEV_TOKEN = 1 << 7,
     SCOPE_RESUME = 1 << 8,
-    SCOPE_CASEVIEW = SCOPE_WORKER | SCOPE_MIGRATE | SCOPE_STATUS | SCOPE_RESUME,
+    SCOPE_PAUSE = 1 << 9,
+    SCOPE_PARKED = 1 << 10,
+    SCOPE_CURSOR = 1 << 11,
+    SCOPE_EXPLAIN = 1 << 12,
+    SCOPE_REPAIR = 1 << 13,
+    SCOPE_VERIFY = 1 << 14,
+    SCOPE_OPERATOR = SCOPE_RESUME | SCOPE_PAUSE | SCOPE_PARKED | SCOPE_CURSOR | SCOPE_EXPLAIN | SCOPE_REPAIR |
+                     SCOPE_VERIFY,
+    SCOPE_CASEVIEW = SCOPE_WORKER | SCOPE_MIGRATE | SCOPE_STATUS | SCOPE_OPERATOR,
     SCOPE_ALL = 0xffff,
 };
 
@@ -88,6 +96,9 @@ const char *config_item(const struct config *config, const char *name, size_t i)
 bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
                  const char **out_value);
 const char *config_operand(const struct config *config, size_t i); /* NULL past the end */
+
+/* True when value is one of the words, which are separated by blanks. */
+bool config_is_word(const char *words, const char *value);
 
 /* Prints the options of `scope` for people. */
 void config_help(FILE *out, const struct option_def *const *tables, unsigned scope, const char *usage);

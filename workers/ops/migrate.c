@@ -17,6 +17,7 @@ static const struct {
     const char *sql;
 } migrations[] = {
     {"ctl_0001", sql_ctl_0001},
+    {"ctl_0002", sql_ctl_0002},
 };
 
 #define GEN_TEMPLATE_VERSION 1
