@@ -22,7 +22,7 @@
 #include "tokens.h"
 
 enum {
-    READERS = 1,                 /* connections */
+    READERS = 2,                 /* connections: while one statement runs, the next one forms and starts */
     STATEMENT_TIMEOUT_MS = 2000, /* a frozen database is noticed … */
     RECONNECT_TIMEOUT_MS = 1000, /* … and tried once more while those who ask still wait */
     ASK_TIMEOUT_MS = 5000,

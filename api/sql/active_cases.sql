@@ -11,6 +11,9 @@ from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bool[]) with ordinality as r
 left join caseview.application p on p.application_id = r.app
 left join caseview.agent a on a.organization_id = p.organization_id and a.user_id = r.usr
                           and p.enabled and p.client_id = r.client
-left join caseview.active_case c on c.organization_id = a.organization_id and c.user_id = a.user_id
-                                and c.unit_id = a.current_unit_id and a.has_workspaces
-order by r.n, c.status_date, c.case_id
+left join lateral (
+    select c.body
+    from caseview.active_case c
+    where c.organization_id = a.organization_id and c.user_id = a.user_id and c.unit_id = a.current_unit_id and a.has_workspaces
+    order by c.status_date, c.case_id) c on true
+order by r.n

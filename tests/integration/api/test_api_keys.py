@@ -1,0 +1,131 @@
+"""The key set: which keys fit, and what follows when it changes."""
+
+import base64
+import http.server
+import json
+import os
+import threading
+
+from jwcrypto import jwk, jws
+
+from support.api_views import b64, check_problem, claims, sign
+from support.waiting import wait_for
+
+
+def write_set(path, keys):
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps({"keys": keys}))
+    os.replace(temporary, path)
+
+
+def public(kid, **changes):
+    key = jwk.JWK.generate(kty="RSA", size=2048)
+    return key, {**key.export_public(as_dict=True), "kid": kid, **changes}
+
+
+def test_keys_that_do_not_fit_are_refused(own):
+    cases = {
+        "plain": ({}, 200),
+        "sig": ({"use": "sig", "alg": "RS256", "key_ops": ["verify"]}, 200),
+        "enc": ({"use": "enc"}, 401),
+        "ps": ({"alg": "PS256"}, 401),
+        "ops": ({"key_ops": ["encrypt"]}, 401),
+        "alg-number": ({"alg": 7}, 401),
+    }
+    made_keys = {kid: public(kid, **changes) for kid, (changes, _) in cases.items()}
+    shown = [p for _, p in made_keys.values()]
+    private = jwk.JWK.generate(kty="RSA", size=2048, kid="private")
+    shown.append(private.export(as_dict=True))
+    made_keys["private"], cases["private"] = (private, None), ({}, 401)
+    for twice in ("twice", "twice"):
+        made_keys["twice"] = public(twice)
+        shown.append(made_keys["twice"][1])
+    cases["twice"] = ({}, 401)
+    short = jwk.JWK.generate(kty="RSA", size=1024)
+    made_keys["short"], cases["short"] = (short, None), ({}, 401)
+    shown.append({**short.export_public(as_dict=True), "kid": "short"})
+    shown += [{"kty": "oct", "kid": "oct", "k": b64(b"x" * 32)}, {"kty": "RSA", "kid": "broken"}, "text", 7, None]
+    path = own.folder / "fit.json"
+    write_set(path, shown)
+    api = own(jwks=path)
+    api.wait_ready()
+    for kid, (_, status) in cases.items():
+        token = sign(made_keys[kid][0], json.dumps({"alg": "RS256", "kid": kid}), json.dumps(claims()))
+        assert api.call(token).status_code == status, kid
+    p384 = jwk.JWK.generate(kty="EC", crv="P-384", kid="p384")
+    write_set(path, [p384.export_public(as_dict=True)])
+    token = jws.JWS(json.dumps(claims()))
+    token.add_signature(p384, None, json.dumps({"alg": "ES384", "kid": "p384"}))
+    check_problem(api.call(token.serialize(compact=True)), 401, "invalid-token")
+
+
+def test_a_new_key_is_found_and_a_withdrawn_one_refused_from_then_on(own):
+    old_key, old_public = public("old")
+    new_key, new_public = public("new")
+    path = own.folder / "rotating.json"
+    write_set(path, [old_public])
+    api = own("--jwks-refresh-s", "86400", jwks=path)
+    api.wait_ready()
+    header = '{"alg":"RS256","kid":"%s"}'
+    old_token = sign(old_key, header % "old", json.dumps(claims()))
+    new_token = sign(new_key, header % "new", json.dumps(claims()))
+    assert api.call(old_token).status_code == 200
+    assert api.call(old_token).status_code == 200  # remembered
+    write_set(path, [new_public])
+    assert api.call(old_token).status_code == 200, "nothing has made it read the set again"
+    assert api.call(new_token).status_code == 200, "the unknown kid has, and this request waited for it"
+    check_problem(api.call(old_token), 401, "invalid-token")
+    # at most every 5 s: the next unknown kid finds nothing at first
+    write_set(path, [new_public, old_public])
+    check_problem(api.call(old_token), 401, "invalid-token")
+    wait_for(lambda: api.call(old_token).status_code == 200, 15, "read again 5 s later")
+
+
+def test_the_set_is_read_again_by_itself_and_a_bad_one_changes_nothing(own):
+    key, shown = public("k")
+    path = own.folder / "set.json"
+    write_set(path, [shown])
+    api = own("--jwks-refresh-s", "5", jwks=path)
+    api.wait_ready()
+    token = sign(key, '{"alg":"RS256","kid":"k"}', json.dumps(claims()))
+    assert api.call(token).status_code == 200
+    path.write_text('{"keys": [')
+    wait_for(lambda: api.metric("caseview_api_key_set_failures_total") >= 2, 30, "the bad set was read twice")
+    assert api.call(token).status_code == 200
+    assert api.log().count("the key set cannot be read") == 1, "one log line"
+    write_set(path, [])
+    wait_for(lambda: api.call(token).status_code == 401, 20, "an empty set withdraws every key")
+
+
+def test_key_set_by_url(own):
+    key, shown = public("k")
+    state = {"status": 200, "auth": []}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            state["auth"].append(self.headers.get("Authorization"))
+            self.send_response(state["status"])
+            self.end_headers()
+            self.wfile.write(json.dumps({"keys": [shown]}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    try:
+        state["status"] = 500
+        api = own(jwks=f"http://user:s3cret@127.0.0.1:{provider.server_port}/jwks")
+        token = sign(key, '{"alg":"RS256","kid":"k"}', json.dumps(claims()))
+        api.wait_log("status 500")
+        check_problem(api.call(token), 401, "invalid-token")
+        answer = api.get("/ready")
+        assert answer.status_code == 503 and "key set" in answer.text
+        state["status"] = 200
+        api.wait_ready()
+        assert api.call(token).status_code == 200
+        assert state["auth"][-1] == "Basic " + base64.b64encode(b"user:s3cret").decode()
+        assert "s3cret" not in api.log() + answer.text
+    finally:
+        provider.shutdown()
+        provider.server_close()

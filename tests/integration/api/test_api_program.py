@@ -1,0 +1,105 @@
+"""The program around the endpoint: probes, metrics, TLS, configuration, and the description of the API."""
+
+import json
+import pathlib
+import re
+import time
+
+import pytest
+import requests
+
+from support.api_views import EXPECTED, USER_NO_WORKSPACES, claims, sign
+from support.waiting import stays_true, wait_for
+
+
+def test_metrics_and_probes(api, token):
+    before = api.metric("caseview_api_requests_total", status="200")
+    api.call(token)
+    assert api.metric("caseview_api_requests_total", status="200") == before + 1
+    names = {name for name, _ in api.metrics()}
+    assert {"caseview_api_request_seconds_count", "caseview_api_batches_total", "caseview_api_waiting",
+            "caseview_api_database_errors_total", "caseview_api_remembered_tokens", "caseview_api_key_set_age_seconds"} <= names  # fmt: skip
+    assert api.get("/live").status_code == 200 and api.get("/ready").status_code == 200
+    assert api.get("/other").status_code == 404
+    assert requests.post(f"http://{api.admin}/live", timeout=5).status_code == 405
+
+
+def test_remembered_tokens_expire(api, keys):
+    token = sign(keys.keys["rsa"], '{"alg":"RS256","kid":"rsa"}', json.dumps(claims(exp=time.time() - 57)))
+    assert api.call(token).status_code == 200
+    wait_for(lambda: api.call(token).status_code == 401, 15, "expires though remembered")
+    stays_true(lambda: api.call(token).status_code == 401, 0.3, "stays expired")
+
+
+def test_tls(own, token):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    import datetime
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.utcnow()
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    pem = own.folder / "tls.pem"
+    pem.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    api = own("--tls-certificate", str(pem))
+    api.wait_ready()
+    url = api.url().replace("http://", "https://")
+    with pytest.warns(Warning):
+        answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, verify=False, timeout=15)
+    assert answer.text == EXPECTED
+    with pytest.raises(requests.RequestException):
+        requests.get(api.url(), timeout=5)
+
+
+def test_wrong_configuration_is_exit_2(tmp_path, keys):
+    from support.programs import run
+
+    jwks = keys.write(tmp_path / "k.json")
+    good = ["--jwks", jwks, "--issuer", "i", "--audience", "a", "--admin-listen", "127.0.0.1:0"]
+    for bad in (["--listen", "127.0.0.1:99999"], ["--nonsense", "1"], ["--max-waiting", "0"], ["word"], ["--listen", "192.0.2.1:8080"]):
+        done = run("caseview-api", *good, *bad, check=2)
+        assert len(done.stderr.strip().splitlines()) == 1 or "192.0.2.1" in done.stderr, done.stderr
+    for missing in ("--jwks", "--issuer", "--audience"):
+        at = good.index(missing)
+        done = run("caseview-api", *good[:at], *good[at + 2 :], check=2)
+        assert missing[2:] in done.stderr
+    assert "--jwks" in run("caseview-api", "--help", check=0).stdout
+    assert re.fullmatch(r"caseview-api \d+\.\d+\.\d+\n", run("caseview-api", "--version", check=0).stdout)
+
+
+# --- the API description ----------------------------------------------------------------------------------------------
+
+
+def test_openapi_names_every_answer(api, token):
+    import yaml
+
+    text = (pathlib.Path(__file__).resolve().parents[3] / "schemas/openapi/active-cases.yaml").read_text()
+    document = yaml.safe_load(text)
+    assert document["openapi"].startswith("3.1")
+    (path,) = document["paths"]
+    assert path == "/{applicationId}/agents/{userId}/activeCases"
+    answers = document["paths"][path]["get"]["responses"]
+    assert set(answers) == {"200", "304", "400", "401", "403", "404", "405", "409", "413", "503"}
+    shown = set()
+    for status, answer in answers.items():
+        for example in answer.get("content", {}).get("application/problem+json", {}).get("examples", {}).values():
+            assert example["value"]["status"] == int(status)
+            shown.add(example["value"]["type"].removeprefix("urn:caseview:problem:"))
+    assert shown >= {"not-found", "method-not-allowed", "no-token", "invalid-token", "invalid-id", "application-refused",
+                     "role-missing", "no-current-unit", "no-current-workspaces", "unavailable", "body-too-large"}  # fmt: skip
+    case = document["components"]["schemas"]["Case"]
+    assert len(case["properties"]) == 31 and case["required"] == list(case["properties"])
+    # the real answers say the same
+    for call, status in (({"token": None}, 401), ({"token": token, "user": USER_NO_WORKSPACES}, 409)):
+        problem = api.call(**call).json()
+        examples = answers[str(status)]["content"]["application/problem+json"]["examples"].values()
+        assert problem in [e["value"] for e in examples]
