@@ -4,7 +4,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "active_cases.h"
 #include "caseview/admin.h"
@@ -59,19 +58,6 @@ static size_t length_of(const char *const *list)
     while (list[n])
         n++;
     return n;
-}
-
-static void set_up_log(const struct config *config)
-{
-    static const char *const levels[] = {"error", "warn", "info", "debug"}; /* as in enum log_level */
-    const char *wanted = config_text(config, "log-level");
-    enum log_level level = LOG_LEVEL_INFO;
-    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-        if (wanted && strcmp(wanted, levels[i]) == 0)
-            level = (enum log_level)i;
-    const char *format = config_text(config, "log-format");
-    bool json = format ? strcmp(format, "json") == 0 : !isatty(STDERR_FILENO);
-    log_init("caseview-api", level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 }
 
 static void ready(void *context, char *out_reason, size_t size)
@@ -215,7 +201,7 @@ int main(int argc, char **argv)
         config_free(api.config);
         return CV_EXIT_USAGE;
     }
-    set_up_log(api.config);
+    log_init_options("caseview-api", config_text(api.config, "log-level"), config_text(api.config, "log-format"));
     stop_init();
     fetch_global_init();
     request_id_init();

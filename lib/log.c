@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MESSAGE_MAX 8192 /* bytes; what is longer is cut and ends in "…" */
@@ -25,6 +26,16 @@ void log_init(const char *program, enum log_level level, enum log_format format)
     settings.program = program;
     settings.level = level;
     settings.format = format;
+}
+
+void log_init_options(const char *program, const char *level, const char *format)
+{
+    enum log_level named = LOG_LEVEL_INFO;
+    for (size_t i = 0; i < ARRAY_LEN(level_names); i++)
+        if (strcmp(level_names[i], level) == 0)
+            named = (enum log_level)i;
+    bool json = format ? strcmp(format, "json") == 0 : !isatty(STDERR_FILENO);
+    log_init(program, named, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 }
 
 bool log_enabled(enum log_level level)

@@ -3,7 +3,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "caseview/config.h"
 #include "caseview/fetch.h"
@@ -45,19 +44,6 @@ static void usage(FILE *out)
             "`caseview --version`, `caseview --markdown` (the page of all options).\n");
 }
 
-static void start_log(const struct config *config)
-{
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    const char *level_name = config_text(config, "log-level");
-    const char *format_name = config_text(config, "log-format");
-    enum log_level level = LOG_LEVEL_INFO;
-    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-        if (strcmp(levels[i], level_name) == 0)
-            level = (enum log_level)i;
-    bool json = format_name != NULL ? strcmp(format_name, "json") == 0 : !isatty(STDERR_FILENO);
-    log_init("caseview", level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-}
-
 /* A command with words takes exactly one of them, any other none. */
 static bool check_words(const struct command *command, const struct config *config)
 {
@@ -90,7 +76,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     } else if (!check_words(command, config)) {
         exit_code = CV_EXIT_USAGE;
     } else {
-        start_log(config);
+        log_init_options("caseview", config_text(config, "log-level"), config_text(config, "log-format"));
         stop_init();
         fetch_global_init();
         exit_code = command->run(config);

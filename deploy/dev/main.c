@@ -1,6 +1,5 @@
 /* caseview-dev: a platform in a box, for trying and testing Caseview. Never part of the production package. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "caseview/config.h"
 #include "caseview/fetch.h"
@@ -42,18 +41,6 @@ static int usage(FILE *out, int code)
     return code;
 }
 
-static void start_logging(const struct config *config)
-{
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    enum log_level level = LOG_LEVEL_INFO;
-    for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-        if (strcmp(config_text(config, "log-level"), levels[i]) == 0)
-            level = (enum log_level)i;
-    const char *format = config_text(config, "log-format");
-    bool text = format ? strcmp(format, "text") == 0 : isatty(STDERR_FILENO);
-    log_init("caseview-dev", level, text ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON);
-}
-
 static int run(const struct command *command, int argc, char **argv)
 {
     const struct option_def *const tables[] = {caseview_options, dev_options, NULL};
@@ -67,7 +54,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (config_wants_help(config)) {
         config_help(stdout, tables, command->scope, command->usage);
     } else {
-        start_logging(config);
+        log_init_options("caseview-dev", config_text(config, "log-level"), config_text(config, "log-format"));
         stop_init();
         fetch_global_init();
         code = command->run(config);

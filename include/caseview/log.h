@@ -12,6 +12,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 /* Once, before threads start. program is borrowed for ever. Default before the call: info, text. */
 void log_init(const char *program, enum log_level level, enum log_format format);
+/* The same, by the words of the options log-level and log-format; format NULL: text on a terminal, else JSON. */
+void log_init_options(const char *program, const char *level, const char *format);
 bool log_enabled(enum log_level level);
 
 void log_error(const char *fmt, ...) CV_PRINTF(1, 2);
