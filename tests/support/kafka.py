@@ -2,7 +2,11 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
+import random
+import signal
+import socket
 import subprocess
 import uuid
 import zlib
@@ -10,7 +14,6 @@ import zlib
 import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from .postgres import free_port
 from .programs import Program, binary
 from .waiting import PATIENCE, wait_for
 
@@ -53,10 +56,23 @@ def fresh_topics(cases=4, agents=2, directory=2):
     return Topics(f"case-events-{mark}", f"agent-events-{mark}", f"directory-events-{mark}", counts)
 
 
+def free_ports(count):
+    """Different ones, below those that the kernel gives to clients: a broker that is down must find its port free again."""
+    found = []
+    for port in random.sample(range(30_000, 32_000), 2000):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"there are no {count} free ports from 30000 to 31999")
+
+
 class Broker:
     """What both brokers have: bootstrap servers, and the tests' own producer and reader."""
 
     bootstrap = None
+    producer_properties = {}
 
     def __init__(self):
         self._producer = None
@@ -79,6 +95,7 @@ class Broker:
                     "message.max.bytes": 8_000_000,
                     "message.timeout.ms": int(30_000 * PATIENCE),
                     "log_level": 2,
+                    **self.producer_properties,
                 }
             )
         return self._producer
@@ -213,18 +230,20 @@ class MockBroker(Broker):
 
 
 class KafkaMissing(RuntimeError):
-    """deploy/kafka could not bring a broker up."""
+    """deploy/kafka could not do what it was asked."""
 
 
 class ApacheKafka(Broker):
     """Apache Kafka, run by deploy/kafka. Its data stay over stop() and start()."""
 
+    brokers = 1
+
     def __init__(self, folder):
         super().__init__()
         self._admin_client = None
         self.folder = pathlib.Path(folder)
-        self.port = free_port()
-        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.ports = free_ports(self.brokers)
+        self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in self.ports)
         self.start()
 
     def _run(self, *args):
@@ -236,7 +255,7 @@ class ApacheKafka(Broker):
             raise KafkaMissing(f"deploy/kafka {args[0]} failed: {done.stderr.strip()}")
 
     def start(self):
-        self._run("start", self.folder, self.port)
+        self._run("start", self.folder, *self.ports)
 
     def stop(self):
         self._producer = self._admin_client = None
@@ -246,21 +265,25 @@ class ApacheKafka(Broker):
         self.stop()
 
     def topic_by_script(self, name, partitions, *config):
-        self._run("topic", self.folder, self.port, name, partitions, *config)
+        self._run("topic", self.folder, self.ports[0], name, partitions, *config)
 
     def _admin(self):
         if self._admin_client is None:
             self._admin_client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
         return self._admin_client
 
+    def metadata(self, name=None):
+        """librdkafka's view of the cluster: .brokers by number, .topics by name with their .partitions."""
+        return self._admin().list_topics(name, timeout=10 * PATIENCE)
+
     @staticmethod
     def _finish(futures):
         for future in futures.values():
             future.result(20 * PATIENCE)
 
-    def create_topic(self, name, partitions, compact=False):
-        config = {"cleanup.policy": "compact" if compact else "delete"}
-        self._finish(self._admin().create_topics([NewTopic(name, partitions, 1, config=config)]))
+    def create_topic(self, name, partitions, compact=False, **config):
+        config = {"cleanup.policy": "compact" if compact else "delete", **config}
+        self._finish(self._admin().create_topics([NewTopic(name, partitions, self.brokers, config=config)]))
         wait_for(lambda: self._partitions(name) == partitions, 20, f"topic {name} is there")
 
     def delete_topic(self, name):
@@ -273,18 +296,112 @@ class ApacheKafka(Broker):
         self._finish(self._admin().create_partitions([NewPartitions(name, partitions)]))
         wait_for(lambda: self._partitions(name) == partitions, 20, f"topic {name} has grown")
 
-    def _partitions(self, name):
-        found = self._admin().list_topics(timeout=10 * PATIENCE).topics.get(name)
-        return len(found.partitions) if found else 0
+    def delete_records(self, name, partition, offset):
+        """The log of the partition begins at this offset from now on, as after its retention."""
+        self._run("trim", self.folder, self.ports[0], name, partition, offset)
 
-    def send_in_transaction(self, records, commit=True):
-        """records as for send(); their control record takes an offset, too."""
+    def _partitions(self, name):
+        """How many of them have a leader."""
+        found = self.metadata().topics.get(name)
+        return sum(p.leader >= 0 for p in found.partitions.values()) if found else 0
+
+    def open_transaction(self, records):
+        """records as for send(), delivered but undecided. The producer that is returned commits or aborts it; let go, it
+        times out after some seconds."""
         producer = confluent_kafka.Producer(
-            {"bootstrap.servers": self.bootstrap, "transactional.id": uuid.uuid4().hex, "log_level": 2}
+            {
+                "bootstrap.servers": self.bootstrap,
+                "transactional.id": uuid.uuid4().hex,
+                "transaction.timeout.ms": int(20_000 * PATIENCE),
+                "log_level": 2,
+            }
         )
-        producer.init_transactions(20)
+        producer.init_transactions(20 * PATIENCE)
         producer.begin_transaction()
         for topic, partition, key, value, headers in records:
             producer.produce(topic, value, key, partition=partition, headers=list(headers))
-        producer.flush(20)
-        producer.commit_transaction(20) if commit else producer.abort_transaction(20)
+        left = producer.flush(20 * PATIENCE)
+        assert left == 0, f"{left} records of a transaction undelivered"
+        return producer
+
+    def send_in_transaction(self, records, commit=True):
+        """records as for send(); their control record takes an offset, too."""
+        producer = self.open_transaction(records)
+        if commit:
+            producer.commit_transaction(20 * PATIENCE)
+        else:
+            producer.abort_transaction(20 * PATIENCE)
+
+
+class KafkaCluster(ApacheKafka):
+    """Three brokers, numbered 1 to 3: each record three times, acknowledged when two have it, no unclean election. Two of
+    them must be up for anything to go on; with one the topics can neither be written nor have a leader elected."""
+
+    brokers = 3
+    # One that is frozen is not waited for longer than the others wait.
+    producer_properties = {"socket.timeout.ms": 4000, "request.timeout.ms": 3000, "topic.metadata.refresh.interval.ms": 1000}
+
+    def start(self):
+        super().start()
+        self.wait_whole()
+
+    def close(self):
+        """Their data are not wanted any more: no waiting for an orderly end."""
+        self._producer = self._admin_client = None
+        for number in range(1, self.brokers + 1):
+            self.kill_broker(number)
+
+    def stop_broker(self, number):
+        """SIGTERM: it hands its partitions over first."""
+        self._run("broker", self.folder, number, "stop")
+
+    def kill_broker(self, number):
+        """kill -9: the others notice after 3 s."""
+        self._run("broker", self.folder, number, "kill")
+
+    def start_broker(self, number, whole=True):
+        """whole: waits until every partition is in sync on all three again; only when the other two are up."""
+        self._run("broker", self.folder, number, "start")
+        if whole:
+            self.wait_whole()
+
+    def freeze_broker(self, number):
+        """As if its network were gone: connections stay, nothing answers; the others notice after 3 s."""
+        os.kill(self.process_of(number), signal.SIGSTOP)
+
+    def thaw_broker(self, number):
+        os.kill(self.process_of(number), signal.SIGCONT)
+
+    def process_of(self, number):
+        return int((self.folder / str(number) / "kafka.pid").read_text())
+
+    def leader(self, topic, partition):
+        """The number of the broker that leads it, -1: none."""
+        return self.metadata(topic).topics[topic].partitions[partition].leader
+
+    def wait_leader(self, topic, partition, other_than=-1, deadline_s=30):
+        """Its leader, as soon as that is not this one."""
+
+        def leader():
+            with contextlib.suppress(confluent_kafka.KafkaException):
+                return {self.leader(topic, partition)} - {-1, other_than}
+
+        return wait_for(leader, deadline_s, f"{topic}/{partition} has another leader than {other_than}").pop()
+
+    def not_in_sync(self):
+        """(topic, partition) → brokers that have it all, for those where one lacks something."""
+        return {
+            (name, number): sorted(partition.isrs)
+            for name, topic in self.metadata().topics.items()
+            for number, partition in topic.partitions.items()
+            if len(partition.isrs) < self.brokers or partition.leader < 0
+        }
+
+    def wait_whole(self, deadline_s=60):
+        """All three are there, and each has every record."""
+
+        def whole():
+            with contextlib.suppress(confluent_kafka.KafkaException):
+                return len(self.metadata().brokers) == self.brokers and not self.not_in_sync()
+
+        wait_for(whole, deadline_s, "the three brokers are in sync", poll_s=0.2)
