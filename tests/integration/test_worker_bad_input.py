@@ -353,3 +353,29 @@ def test_many_parked_but_fewer_than_the_flood_go_on(make_stack):
     view = stack.check()
     assert len(view.parked) == 1000
     stays_true(lambda: stack.halt("case", 0)[0] == "live", 0.5, "1,000 are no flood")
+
+
+def test_a_parked_event_of_a_topic_that_was_made_anew_is_kept_aside(make_stack):
+    """Its offset is another record's now: both are there, and a replay of the same record changes nothing."""
+    stack = make_stack(partitions={"cases": 1})
+    where = (stack.topics.case, 0, 0)
+    stack.database.query(
+        "INSERT INTO gen_1.parked (topic, part, \"offset\", key, value, record_timestamp, reason, text)"
+        " VALUES (%s, %s, %s, 'old', 'of the old topic', now(), 'not-avro', 'old')", where,
+    )  # fmt: skip
+    stack.start_worker()
+    stack.send_raw("case", [(b"new", b"poison", ())], 0)
+    stack.wait_caught_up()
+    assert [bytes(row[3]) for row in stack.parked().values()] == [b"poison"]
+    kept = 'SELECT topic, part, "offset", value, skip_reason FROM ctl.skipped'
+    ((*place, value, reason),) = stack.database.query(kept)
+    assert (tuple(place), bytes(value)) == (where, b"of the old topic") and "made anew" in reason
+    # The same record again, as after a crash.
+    parked_at = stack.database.value("SELECT parked_at FROM gen_1.parked")
+    (worker,) = stack.workers
+    stack.stop_worker(worker)
+    stack.database.query("UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL")
+    stack.start_worker()
+    stack.wait_caught_up()
+    assert stack.database.value("SELECT parked_at FROM gen_1.parked") == parked_at
+    assert len(stack.database.query(kept)) == 1
