@@ -8,6 +8,7 @@
 
 #include "caseview/admin.h"
 #include "caseview/clock.h"
+#include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "workers/worker_internal.h"
@@ -89,6 +90,7 @@ static enum cv_status fold(struct worker *worker, struct batch *batch, struct er
     if (status != CV_OK)
         return status;
     batch->folded = true;
+    FAIL_POINT("folded");
     metric_observe_us(worker->m.fold_seconds, clock_mono_us() - started_us);
     return CV_OK;
 }
@@ -155,6 +157,7 @@ static void send_batch(struct worker *worker)
 {
     struct err err = ERR_INIT;
     worker->sent_at_us = clock_mono_us();
+    FAIL_POINT("send.before");
     if (writer_send(worker->writer, worker->writing, &err) != CV_OK)
         worker_recover(worker, &err);
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "caseview/clock.h"
+#include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "sql_worker.h"
 
@@ -19,6 +20,7 @@ void worker_recover(struct worker *worker, const struct err *err)
 {
     bool unborn = strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0;
     metric_add(worker->m.recoveries, 1);
+    FAIL_POINT("recover");
     retry_failed(&worker->reconnect);
     if (retry_worth_logging(&worker->reconnect))
         log_warn("database: %s; %s", err->text,
@@ -80,6 +82,7 @@ static enum cv_status check_directory(struct worker *worker, int32_t count, int3
 
 static enum cv_status claim_one(struct worker *worker, struct partition *partition, struct err *err)
 {
+    FAIL_POINT("claim.before");
     enum cv_status status = cursor_claim(writer_db(worker->writer), writer_loader(worker->writer), worker->scratch,
                                          worker->gen, partition->topic_name, partition->part, worker->owner,
                                          &partition->cursor, err);
@@ -90,6 +93,7 @@ static enum cv_status claim_one(struct worker *worker, struct partition *partiti
     if (status != CV_OK)
         return status;
     metric_add(worker->m.claims, 1);
+    FAIL_POINT("claim.committed");
     partition->position = partition->cursor.next_offset;
     partition->at_eof = partition->complete_pending = false;
     partition->halt_reason = NULL;
@@ -225,11 +229,13 @@ void worker_halt_partitions(struct worker *worker)
         struct err err = ERR_INIT;
         bool halted;
         arena_reset(worker->scratch);
+        FAIL_POINT("halt.before");
         if (cursor_halt(writer_db(worker->writer), worker->scratch, worker->gen, partition->topic_name, partition->part,
                         &partition->cursor, partition->halt_reason, partition->halt_back_to, &halted, &err) != CV_OK) {
             worker_recover(worker, &err);
             return;
         }
+        FAIL_POINT("halt.after");
         if (!halted) {
             partition_set_state(partition, PARTITION_UNCLAIMED); /* somebody else's by now */
             continue;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "caseview/clock.h"
+#include "caseview/failpoint.h"
 #include "caseview/log.h"
 
 #define QUESTION_MS 2000 /* to the brokers, within the loop */
@@ -182,6 +183,7 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
     } else {
         status = decode_record(worker->schemas, record, worker->collecting->input, &event, &reason, err);
     }
+    FAIL_POINT("decoded");
     switch (status) {
     case CV_OK: {
         bool may_mismatch = record->topic == TOPIC_CASES ||
@@ -196,6 +198,7 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
         batch_park(worker->collecting, record, partition->topic_name,
                    headers_of(record, headers_size, &worker->fold.scratch),
                    reason == PARK_TOO_LARGE ? NULL : decode_organization(worker->schemas), reason, err->text);
+        FAIL_POINT("parked");
         break;
     case CV_RETRY:
         hold(worker, partition, err);

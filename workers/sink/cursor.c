@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "caseview/clock.h"
+#include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "sql_worker.h"
 
@@ -45,11 +46,19 @@ static enum cv_status send_claim(struct db *db, const struct claim_args *args, s
         status = db_pipeline_send(db, &insert_statement, &args->insert, err);
     if (status == CV_OK)
         status = db_pipeline_send(db, &take_statement, &args->take, err);
-    if (status == CV_OK)
+    if (status == CV_OK && !FAIL_POINT_ARMED("claim.locked"))
         status = db_pipeline_send(db, &commit_statement, &args->none, err);
     if (status == CV_OK)
         status = db_pipeline_end(db, err);
+    FAIL_POINT("claim.begun");
     return status;
+}
+
+/* What send_claim() left out for a test. */
+static enum cv_status commit_apart(struct db *db, struct err *err)
+{
+    FAIL_POINT("claim.locked");
+    return db_exec(db, &commit_statement, NULL, CLAIM_TIMEOUT_MS, NULL, err);
 }
 
 static enum cv_status wait_for(struct db *db, struct err *err)
@@ -130,7 +139,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
                 return CV_RETRY;
             }
             read_cursor(taken, out_cursor);
-            return CV_OK;
+            return FAIL_POINT_ARMED("claim.locked") ? commit_apart(writer, err) : CV_OK;
         }
         if (err->sqlstate[0] == '\0')
             return status; /* lost */

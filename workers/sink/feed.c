@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "caseview/clock.h"
+#include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "sql_worker.h"
 
@@ -166,6 +167,7 @@ static enum cv_status look(struct feed *feed, struct fold_context *context, stru
         return status;
     int rows = db_rows(result);
     if (rows > 0) {
+        FAIL_POINT("feed.read");
         take_changes(feed, context->names, result);
         feed->state = FEED_WAITING;
         feed->after_folds = folds;

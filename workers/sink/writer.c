@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "caseview/failpoint.h"
 #include "sql_worker.h"
 
 static const struct db_statement begin_statement = {"begin", sql_begin};
@@ -36,6 +37,8 @@ struct writer {
     struct db *loader;
     struct arena *arguments; /* of the pipeline being sent */
     bool busy;
+    bool commit_left; /* only with a fail point: COMMIT goes when all else is answered */
+    bool numbers;     /* … and the batch has taken numbers of the directory */
     enum step steps[DB_PIPELINE_MAX];
     int step_count;
 };
@@ -335,11 +338,31 @@ enum cv_status writer_send(struct writer *writer, struct batch *batch, struct er
     send_agents(&sending, batch);
     send_parked(&sending, batch);
     send_directory(&sending, batch);
-    send(&sending, &commit_statement, &none, STEP_OTHER);
+    writer->numbers = batch->entity_count > 0;
+    writer->commit_left = FAIL_POINT_ARMED("commit.before") ||
+                          (writer->numbers && FAIL_POINT_ARMED("directory.numbered"));
+    if (!writer->commit_left)
+        send(&sending, &commit_statement, &none, STEP_OTHER);
     if (sending.status == CV_OK)
         sending.status = db_pipeline_end(writer->db, err);
     writer->busy = sending.status == CV_OK;
+    FAIL_POINT("send.flushed");
     return sending.status;
+}
+
+static enum cv_status send_commit(struct writer *writer, struct err *err)
+{
+    struct sending sending = {writer, CV_OK, err};
+    struct db_args none;
+    FAIL_POINT("commit.before");
+    if (writer->numbers)
+        FAIL_POINT("directory.numbered");
+    db_args_init(&none, writer->arguments);
+    writer->step_count = 0;
+    writer->commit_left = false;
+    sending.status = db_pipeline_begin(writer->db, err);
+    send(&sending, &commit_statement, &none, STEP_OTHER);
+    return sending.status == CV_OK ? db_pipeline_end(writer->db, err) : sending.status;
 }
 
 /* ---- how it ended ---- */
@@ -376,6 +399,14 @@ enum writer_outcome writer_poll(struct writer *writer, struct err *err)
     enum cv_status status = db_pipeline_poll(writer->db, err);
     if (status == CV_RETRY && db_pipeline_busy(writer->db))
         return WRITER_BUSY;
+    if (status == CV_OK && writer->commit_left) {
+        if (send_commit(writer, err) == CV_OK)
+            return WRITER_BUSY;
+        writer->busy = false;
+        return WRITER_RECOVER;
+    }
+    if (status == CV_OK)
+        FAIL_POINT("commit.unnoticed");
     writer->busy = false;
     return status == CV_OK ? WRITER_COMMITTED : judge(writer, err);
 }
