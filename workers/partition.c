@@ -17,6 +17,9 @@ static const struct {
     {PARTITION_LIVE, PARTITION_HALTING},      /* poison flood, or the position fell out of the log */
     {PARTITION_HELD, PARTITION_LIVE},         /* try again */
     {PARTITION_HALTING, PARTITION_HALTED},    /* the cursor says so now */
+    {PARTITION_PROVING, PARTITION_HALTED},    /* an operator paused it */
+    {PARTITION_LIVE, PARTITION_HALTED},       /* likewise */
+    {PARTITION_HELD, PARTITION_HALTED},       /* likewise */
     /* and from everywhere back to UNCLAIMED: the connection or the claim is lost, or an operator may have resumed it */
 };
 

@@ -47,7 +47,8 @@ struct partition {
     bool at_eof;
     bool complete_pending; /* an EOF whose complete_at has still to be written */
     int64_t completed_ms;  /* clock_mono_ms() of the last one written */
-    int64_t look_again_ms; /* HELD, HALTED: when to try again */
+    int64_t look_again_ms; /* HELD, UNCLAIMED: when to try again */
+    bool known_stopped;    /* HALTED: a log line has said so */
     struct retry hold;
     int64_t last_record_ms; /* timestamp of the last record collected, -1: none */
     int64_t committed_to_kafka;

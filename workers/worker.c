@@ -195,26 +195,63 @@ static enum cv_status advance(struct worker *worker, struct err *err)
     return CV_OK;
 }
 
-static enum cv_status refold(struct worker *worker, struct err *err)
+/* Upon what is in the database now, and sent. */
+static enum cv_status fold_again(struct worker *worker, struct err *err)
 {
-    metric_add(worker->m.refolds, 1);
-    log_debug("a row was written by somebody else meanwhile, folding again: %s", err->text);
     cases_clear(worker->cases);
     agents_clear(worker->agents);
     if (worker->collecting->folded) {
         batch_begin_fold(worker->collecting);
         worker->folds--;
     }
-    worker->expect_new_from_ms = clock_mono_ms() + EXPECT_NEW_MS;
-    if (++worker->refolds > REFOLDS_MAX) {
-        worker_recover(worker, err);
-        return CV_OK;
-    }
     enum cv_status status = fold(worker, worker->writing, err);
     if (status != CV_OK)
         return after_failed_fold(worker, worker->writing, status, err);
     send_batch(worker);
     return CV_OK;
+}
+
+static enum cv_status refold(struct worker *worker, struct err *err)
+{
+    metric_add(worker->m.refolds, 1);
+    log_debug("a row was written by somebody else meanwhile, folding again: %s", err->text);
+    worker->expect_new_from_ms = clock_mono_ms() + EXPECT_NEW_MS;
+    if (++worker->refolds > REFOLDS_MAX) {
+        worker_recover(worker, err);
+        return CV_OK;
+    }
+    return fold_again(worker, err);
+}
+
+/* An operator paused a partition of it, or else somebody has claimed one. */
+static enum cv_status after_refused_fence(struct worker *worker, struct err *err)
+{
+    if (worker_stop_paused(worker) > 0) {
+        if (!batch_is_empty(worker->writing))
+            return fold_again(worker, err);
+        worker->folds--;
+        return CV_OK;
+    }
+    metric_add(worker->m.fenced, 1);
+    err_set(err, "a claim was refused: another worker owns a partition of ours by now; `caseview status` shows the "
+                 "owners");
+    worker_recover(worker, err);
+    return CV_OK;
+}
+
+void worker_committed(struct worker *worker)
+{
+    cases_committed(worker->cases, worker->writing);
+    agents_committed(worker->agents, worker->writing);
+    worker->committed++;
+    worker_count_commit(worker, worker->writing);
+    if (worker->writing->event_count + worker->writing->parked_count > 0)
+        retry_reset(&worker->reconnect); /* what only moves cursors says nothing of rows that are refused */
+    batch_reset(worker->writing);
+    worker->refolds = 0;
+    worker->most_events += worker->most_events / 8 + 1; /* back to what was configured, in steps */
+    if (worker->most_events > worker->batch_events)
+        worker->most_events = worker->batch_events;
 }
 
 static enum cv_status collect_outcome(struct worker *worker, struct err *err)
@@ -224,17 +261,8 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
     case WRITER_BUSY:
         return CV_OK;
     case WRITER_COMMITTED:
-        cases_committed(worker->cases, worker->writing);
-        agents_committed(worker->agents, worker->writing);
-        worker->committed++;
-        worker_count_commit(worker, worker->writing);
-        if (worker->writing->event_count + worker->writing->parked_count > 0)
-            retry_reset(&worker->reconnect); /* what only moves cursors says nothing of rows that are refused */
-        batch_reset(worker->writing);
-        worker->refolds = 0;
-        worker->most_events += worker->most_events / 8 + 1; /* back to what was configured, in steps */
-        if (worker->most_events > worker->batch_events)
-            worker->most_events = worker->batch_events;
+        worker_committed(worker);
+        FAIL_POINT("commit.after");
         return CV_OK;
     case WRITER_AGAIN:
         metric_add(worker->m.retries, 1);
@@ -244,10 +272,8 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
     case WRITER_REFOLD:
         return refold(worker, err);
     case WRITER_RECOVER:
-        if (strcmp(err->sqlstate, "22012") == 0) {
-            metric_add(worker->m.fenced, 1);
-            err_set(err, "a claim was refused: another worker owns a partition of ours by now, or it was paused");
-        }
+        if (strcmp(err->sqlstate, "22012") == 0)
+            return after_refused_fence(worker, err);
         worker_recover(worker, err);
         return CV_OK;
     }
@@ -322,6 +348,7 @@ static enum cv_status turn(struct worker *worker, bool take, struct err *err)
     if (status == CV_OK) {
         /* Between two batches: under load advance() leaves no such moment. */
         worker_halt_partitions(worker);
+        worker_look_at_cursors(worker);
         status = worker_claim_partitions(worker, err);
     }
     if (status == CV_OK) {
@@ -464,7 +491,7 @@ static void ready(void *context, char *out_reason, size_t size)
     else if (unready < 0)
         snprintf(out_reason, size, "waiting for the consumer group to assign partitions");
     else if (unready > 0)
-        snprintf(out_reason, size, "%d partitions are not live", unready);
+        snprintf(out_reason, size, "%d partitions are still to be claimed", unready);
     else
         out_reason[0] = '\0';
 }

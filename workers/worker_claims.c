@@ -1,16 +1,19 @@
 #include "workers/worker_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "sql_worker.h"
 
-#define CLAIMS_MS     2000
-#define LOOK_AGAIN_MS 5000 /* whether an operator has resumed a halted partition */
+#define CLAIMS_MS       2000
+#define LOOK_MS         1000 /* whether an operator has paused or resumed a partition */
+#define LOOK_TIMEOUT_MS 5000
 
 static const struct db_statement directory_partitions_statement = {"directory_partitions", sql_directory_partitions};
+static const struct db_statement cursor_states_statement = {"cursor_states", sql_cursor_states};
 
 /*
  * The only way back after a failed batch, a lost connection, a refused claim: forget everything that is not in the
@@ -80,6 +83,18 @@ static enum cv_status check_directory(struct worker *worker, int32_t count, int3
     return CV_OK;
 }
 
+static void log_stopped(struct partition *partition)
+{
+    const struct cursor *cursor = &partition->cursor;
+    bool paused = cursor->state == CURSOR_PAUSED;
+    partition->known_stopped = true;
+    log_warn("partition %.*s/%d: %s%s%s%s at offset %" PRId64 "; %s: caseview resume --topic %.*s --partition %d",
+             (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, paused ? "paused" : "halted",
+             cursor->reason[0] ? " (" : "", cursor->reason, cursor->reason[0] ? ")" : "", cursor->next_offset,
+             paused ? "to go on" : "when its cause is mended", (int)partition->topic_name.len,
+             partition->topic_name.ptr, partition->part);
+}
+
 static enum cv_status claim_one(struct worker *worker, struct partition *partition, struct err *err)
 {
     FAIL_POINT("claim.before");
@@ -99,17 +114,13 @@ static enum cv_status claim_one(struct worker *worker, struct partition *partiti
     partition->halt_reason = NULL;
     worker->feed_stale = true;
     if (partition->cursor.state != CURSOR_LIVE) {
-        if (partition->look_again_ms == 0) /* once, not at every look */
-            log_warn("partition %.*s/%d: %s at offset %" PRId64
-                     "; when its cause is mended: caseview resume --topic %.*s --partition %d",
-                     (int)partition->topic_name.len, partition->topic_name.ptr, partition->part,
-                     partition->cursor.state == CURSOR_PAUSED ? "paused" : partition->cursor.reason,
-                     partition->position, (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
-        partition->look_again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+        if (!partition->known_stopped) /* once, not after every recovery */
+            log_stopped(partition);
         partition_set_state(partition, PARTITION_HALTED);
         return CV_OK;
     }
     partition->look_again_ms = 0;
+    partition->known_stopped = false;
     int32_t expected, count;
     if (partition->topic == TOPIC_DIRECTORY) {
         struct err kafka_err = ERR_INIT;
@@ -244,26 +255,113 @@ void worker_halt_partitions(struct worker *worker)
             partition->cursor.next_offset = partition->halt_back_to;
         partition->position = partition->cursor.next_offset;
         memset(partition->flood, 0, sizeof partition->flood);
-        partition->look_again_ms = clock_mono_ms() + LOOK_AGAIN_MS;
+        partition->cursor.state = CURSOR_HALTED;
+        snprintf(partition->cursor.reason, sizeof partition->cursor.reason, "%s", partition->halt_reason);
+        partition->known_stopped = true;
         partition_set_state(partition, PARTITION_HALTED);
     }
 }
 
-/* Claims it again once its cursor says live. False: the database is gone, everything starts again. */
-static bool look_at_halted(struct worker *worker, struct partition *partition)
+/* Whose cursors are worth a look: the others are about to be claimed or halted. */
+static size_t looked_at(const struct worker *worker, struct str *topics, int32_t *parts)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < worker->partition_count; i++) {
+        const struct partition *partition = &worker->partitions[i];
+        if (partition->state == PARTITION_UNCLAIMED || partition->state == PARTITION_HALTING)
+            continue;
+        topics[count] = partition->topic_name;
+        parts[count++] = partition->part;
+    }
+    return count;
+}
+
+/* Everything before the cursor is committed; what was read beyond it is dropped and will be read again. */
+static void stop(struct worker *worker, struct partition *partition)
+{
+    consumer_silence(worker->consumer, partition->topic, partition->part);
+    worker_take_out(worker, partition);
+    partition->position = partition->cursor.next_offset;
+    partition->at_eof = partition->complete_pending = false;
+    partition_set_state(partition, PARTITION_HALTED);
+    worker->feed_stale = true; /* it may wait for a batch that is gone */
+    log_stopped(partition);
+}
+
+static bool apply_look(struct worker *worker, struct partition *partition, enum cursor_state state, struct str reason)
+{
+    struct cursor *cursor = &partition->cursor;
+    snprintf(cursor->reason, sizeof cursor->reason, "%.*s", (int)reason.len, reason.ptr ? reason.ptr : "");
+    bool was_halted = partition->state == PARTITION_HALTED;
+    cursor->state = state;
+    if (state == CURSOR_LIVE && was_halted) {
+        log_info("partition %.*s/%d: resumed", (int)partition->topic_name.len, partition->topic_name.ptr,
+                 partition->part);
+        partition->look_again_ms = 0;
+        partition_set_state(partition, PARTITION_UNCLAIMED);
+    } else if (state != CURSOR_LIVE && !was_halted) {
+        stop(worker, partition);
+        return true;
+    }
+    return false;
+}
+
+static enum cv_status look(struct worker *worker, size_t *out_stopped, struct err *err)
+{
+    size_t room = worker->partition_count + 1;
+    arena_reset(worker->scratch);
+    struct str *topics = arena_alloc(worker->scratch, room * sizeof *topics);
+    int32_t *parts = arena_alloc(worker->scratch, room * sizeof *parts);
+    *out_stopped = 0;
+    size_t count = topics != NULL && parts != NULL ? looked_at(worker, topics, parts) : 0;
+    if (count == 0)
+        return CV_OK;
+    struct db_args args;
+    db_args_init(&args, worker->scratch);
+    db_arg_int4(&args, worker->gen);
+    db_arg_text_array(&args, topics, sizeof *topics, count);
+    db_arg_int4_array(&args, parts, sizeof *parts, count);
+    struct db_result *result;
+    enum cv_status status = db_exec(writer_loader(worker->writer), &cursor_states_statement, &args, LOOK_TIMEOUT_MS,
+                                    &result, err);
+    if (status != CV_OK)
+        return status;
+    for (int row = 0; row < db_rows(result); row++) {
+        struct str topic = db_str(result, row, 0), state = db_str(result, row, 2);
+        for (size_t i = 0; i < worker->partition_count; i++) {
+            struct partition *partition = &worker->partitions[i];
+            if (partition->part != db_int4(result, row, 1) || !str_eq(partition->topic_name, topic) ||
+                partition->state == PARTITION_UNCLAIMED || partition->state == PARTITION_HALTING)
+                continue;
+            *out_stopped += apply_look(worker, partition,
+                                       str_eq(state, STR("live"))     ? CURSOR_LIVE
+                                       : str_eq(state, STR("paused")) ? CURSOR_PAUSED
+                                                                      : CURSOR_HALTED,
+                                       db_str(result, row, 3));
+        }
+    }
+    db_result_free(result);
+    return CV_OK;
+}
+
+size_t worker_stop_paused(struct worker *worker)
 {
     struct err err = ERR_INIT;
-    enum cursor_state state;
-    arena_reset(worker->scratch);
-    if (cursor_look(writer_loader(worker->writer), worker->scratch, worker->gen, partition->topic_name, partition->part,
-                    &state, &err) != CV_OK) {
+    size_t stopped;
+    return look(worker, &stopped, &err) == CV_OK ? stopped : 0; /* the caller starts again from the cursors then */
+}
+
+void worker_look_at_cursors(struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    size_t stopped;
+    int64_t now = clock_mono_ms();
+    /* Between two batches, since what is stopped is taken out of the one being collected. */
+    if (now < worker->next_look_ms || writer_is_busy(worker->writer) || !writer_is_connected(worker->writer))
+        return;
+    worker->next_look_ms = now + LOOK_MS;
+    if (look(worker, &stopped, &err) != CV_OK)
         worker_recover(worker, &err);
-        return false;
-    }
-    partition->look_again_ms = state == CURSOR_LIVE ? 0 : clock_mono_ms() + LOOK_AGAIN_MS;
-    if (state == CURSOR_LIVE)
-        partition_set_state(partition, PARTITION_UNCLAIMED);
-    return true;
 }
 
 void worker_retry_held(struct worker *worker)
@@ -274,10 +372,7 @@ void worker_retry_held(struct worker *worker)
         struct err err = ERR_INIT;
         if (now < partition->look_again_ms)
             continue;
-        if (partition->state == PARTITION_HALTED && writer_is_connected(worker->writer)) {
-            if (!look_at_halted(worker, partition))
-                return;
-        } else if (partition->state == PARTITION_HELD) {
+        if (partition->state == PARTITION_HELD) {
             if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) ==
                 CV_OK)
                 partition_set_state(partition, PARTITION_LIVE);
@@ -285,32 +380,4 @@ void worker_retry_held(struct worker *worker)
                 partition->look_again_ms = now + retry_failed(&partition->hold);
         }
     }
-}
-
-/*
- * The group takes partitions away: what is being committed is finished if it may be, what is being collected is dropped
- * (it will be read again, by whoever gets the partition). All partitions are claimed anew afterwards, kept ones too.
- */
-void worker_before_revoke(void *context, bool lost, int budget_ms)
-{
-    struct worker *worker = context;
-    struct err err = ERR_INIT;
-    int64_t deadline = clock_mono_ms() + (lost ? 0 : budget_ms);
-    enum writer_outcome outcome = writer_poll(worker->writer, &err);
-    while (outcome == WRITER_BUSY && clock_mono_ms() < deadline) {
-        db_pipeline_wait(writer_db(worker->writer), 20);
-        outcome = writer_poll(worker->writer, &err);
-    }
-    if (outcome == WRITER_COMMITTED)
-        worker_count_commit(worker, worker->writing);
-    else if (outcome != WRITER_IDLE)
-        writer_disconnect(worker->writer);
-    worker_drop_batches(worker);
-    for (size_t i = 0; i < worker->partition_count; i++) {
-        struct partition *partition = &worker->partitions[i];
-        consumer_silence(worker->consumer, partition->topic, partition->part);
-        partition->look_again_ms = 0;
-        partition_set_state(partition, PARTITION_UNCLAIMED);
-    }
-    worker->feed_stale = true;
 }

@@ -23,7 +23,7 @@ struct worker_metrics {
     struct metric *batches, *case_rows, *active_rows, *agent_rows, *directory_rows, *parked_rows, *rerendered;
     struct metric *commit_seconds, *visible_seconds, *fold_seconds;
     struct metric *fenced, *refolds, *retries, *recoveries, *claims, *unproven, *consumer_errors;
-    struct metric *partitions[PARTITION_STATE_COUNT];
+    struct metric *partitions[PARTITION_STATE_COUNT], *paused;
     struct metric *cached_cases, *cache_bytes, *directory_number;
 };
 
@@ -63,12 +63,12 @@ struct worker {
     struct retry reconnect; /* reset by a commit, or by some seconds without a failure */
     int64_t connected_at_ms;
 
-    int64_t next_tick_ms, next_counts_ms, next_sweep_ms;
+    int64_t next_tick_ms, next_counts_ms, next_sweep_ms, next_look_ms;
     int64_t alarms;
     struct metrics *metrics;
     struct worker_metrics m;
     int exit_code;          /* after CV_FATAL */
-    _Atomic int unready;    /* partitions that are not live, or -1: no assignment yet; read by the admin thread */
+    _Atomic int unready;    /* partitions still to be claimed, or -1: no assignment yet; read by the admin thread */
     _Atomic bool connected; /* to the database; likewise */
 };
 
@@ -76,6 +76,8 @@ struct worker {
 
 /* worker.c */
 void worker_drop_batches(struct worker *worker);
+/* The batch being written is committed: what it held counts from now on. */
+void worker_committed(struct worker *worker);
 
 /* worker_records.c: from the consumer into the collecting batch. CV_OK or CV_FATAL. */
 enum cv_status worker_take_events(struct worker *worker, struct err *err) CV_MUST_CHECK;
@@ -92,10 +94,22 @@ enum cv_status worker_claim_partitions(struct worker *worker, struct err *err) C
 /* A partition that cannot be read for now: silent and unclaimed, until it is tried again. The others go on. */
 void worker_postpone(struct worker *worker, struct partition *partition, const struct err *err);
 void worker_halt_partitions(struct worker *worker);
+/* Once a second: what operators have paused stops, what they have resumed is claimed again. */
+void worker_look_at_cursors(struct worker *worker);
+/* Now. The partitions that were paused meanwhile are taken out of both batches, which the caller folds again; how many
+ * there were. */
+size_t worker_stop_paused(struct worker *worker);
 void worker_retry_held(struct worker *worker);
 void worker_halt(struct worker *worker, struct partition *partition, const char *reason, int64_t back_to,
                  const char *detail);
-void worker_before_revoke(void *context, bool lost, int budget_ms);
+
+/* worker_rebalance.c: what the group takes away */
+void worker_before_revoke(void *context, const struct consumer_taken *taken, size_t count, bool lost, int budget_ms);
+/* Drops what the batches hold of the partition. Not while one of them is being written. */
+void worker_take_out(struct worker *worker, const struct partition *partition);
+/* Logs in one line which partitions were given or taken. */
+void worker_log_partitions(const struct worker *worker, const char *what, const struct consumer_taken *which,
+                           size_t count);
 
 /* worker_metrics.c */
 void worker_metrics_init(struct worker *worker);

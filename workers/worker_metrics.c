@@ -43,6 +43,7 @@ void worker_metrics_init(struct worker *worker)
         m->partitions[i] = labelled(worker, "caseview_partitions", "state",
                                     partition_state_name((enum partition_state)i),
                                     "Partitions assigned to this worker");
+    m->paused = labelled(worker, "caseview_partitions", "state", "paused", "Partitions assigned to this worker");
     m->applied = metrics_counter(all, "caseview_events_total", NULL, "Events folded");
     m->duplicates = metrics_counter(all, "caseview_duplicates_total", NULL,
                                     "Events whose number had been seen before, or stale versions");
@@ -131,12 +132,28 @@ void worker_count_commit(struct worker *worker, const struct batch *batch)
 
 /* ---- once a second ---- */
 
+/*
+ * A worker is ready when it has joined the group and taken up what it was given. A partition that cannot go on (halted,
+ * paused, held, or postponed after a try) is told by metrics and status: no other worker would do better, so it must
+ * not stop a rolling update (docs/decisions/0008).
+ */
+static bool is_untried(const struct partition *partition)
+{
+    return partition->hold.attempts == 0 &&
+           (partition->state == PARTITION_UNCLAIMED || partition->state == PARTITION_PROVING);
+}
+
 static void show_partitions(struct worker *worker)
 {
-    int64_t in_state[PARTITION_STATE_COUNT] = {0};
+    int64_t in_state[PARTITION_STATE_COUNT] = {0}, paused = 0;
+    int untried = 0;
     for (size_t i = 0; i < worker->partition_count; i++) {
         struct partition *partition = &worker->partitions[i];
-        in_state[partition->state]++;
+        if (partition->state == PARTITION_HALTED && partition->cursor.state == CURSOR_PAUSED)
+            paused++;
+        else
+            in_state[partition->state]++;
+        untried += is_untried(partition);
         int64_t end = consumer_end_offset(worker->consumer, partition->topic, partition->part);
         int64_t next = partition->cursor.next_offset;
         int64_t lag = end > next && !(partition->at_eof && next == partition->position) ? end - next : 0;
@@ -152,9 +169,9 @@ static void show_partitions(struct worker *worker)
     }
     for (int i = 0; i < PARTITION_STATE_COUNT; i++)
         metric_set(worker->m.partitions[i], (double)in_state[i]);
+    metric_set(worker->m.paused, (double)paused);
     /* More workers than partitions are a reserve, and ready. */
-    size_t live = (size_t)in_state[PARTITION_LIVE];
-    worker->unready = consumer_has_joined(worker->consumer) ? (int)(worker->partition_count - live) : -1;
+    worker->unready = consumer_has_joined(worker->consumer) ? untried : -1;
     metric_set(worker->m.cached_cases, (double)cases_cached(worker->cases));
     metric_set(worker->m.cache_bytes, (double)cases_cached_bytes(worker->cases));
     metric_set(worker->m.directory_number, (double)feed_number(worker->feed));

@@ -269,6 +269,21 @@ static void handle_revoked(struct worker *worker, const struct record *record)
     worker->feed_stale = true;
 }
 
+static void log_assigned(const struct worker *worker, const struct consumer_event *events, size_t count)
+{
+    CV_CLEANUP(cv_free_ptr) struct consumer_taken *given = NULL;
+    size_t given_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].type != CONSUMER_ASSIGNED)
+            continue;
+        if (given == NULL)
+            given = cv_alloc(count * sizeof *given);
+        given[given_count++] = (struct consumer_taken){events[i].record.topic, events[i].record.partition};
+    }
+    if (given_count > 0)
+        worker_log_partitions(worker, "gives", given, given_count);
+}
+
 enum cv_status worker_take_events(struct worker *worker, struct err *err)
 {
     struct consumer_event *events = worker->events;
@@ -276,6 +291,9 @@ enum cv_status worker_take_events(struct worker *worker, struct err *err)
     size_t most = room < CONSUMER_POLL_MAX ? room : CONSUMER_POLL_MAX;
     size_t count = consumer_poll(worker->consumer, events, most);
     worker->more = count == most;
+    log_assigned(worker, events, count);
+    if (count > 0)
+        FAIL_POINT("poll.after");
     enum cv_status status = CV_OK;
     for (size_t i = 0; i < count && status == CV_OK; i++) {
         const struct record *record = &events[i].record;

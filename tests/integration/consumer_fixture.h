@@ -43,6 +43,7 @@ struct member {
     struct consumer *consumer;
     struct seen seen[TOPIC_COUNT][PARTITIONS_MAX];
     int before_revokes, losts, errors, fatals, budget_ms;
+    int told[TOPIC_COUNT][PARTITIONS_MAX]; /* how often each was named before a revocation */
     char error[512];
     bool holes; /* offsets need not be contiguous */
 };
@@ -184,9 +185,14 @@ static inline void produce(struct fixture *f, enum topic topic, int partition, i
     assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
 }
 
-static inline void on_before_revoke(void *context, bool lost, int budget_ms)
+static inline void on_before_revoke(void *context, const struct consumer_taken *taken, size_t count, bool lost,
+                                    int budget_ms)
 {
     struct member *m = context;
+
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        m->told[taken[i].topic][taken[i].partition]++;
 
     m->before_revokes++;
     m->losts += lost;

@@ -49,13 +49,20 @@ struct consumer_event {
     const char *text;     /* CONSUMER_ERROR, CONSUMER_FATAL: one line, borrowed until the next poll */
 };
 
+struct consumer_taken {
+    enum topic topic;
+    int32_t partition;
+};
+
 /*
  * Called inside consumer_poll() when the group takes partitions away, before they are given up: the caller finishes or
- * abandons what is under way (at most `budget_ms`). lost: the group has already given them to somebody else.
- * It may commit and silence, never poll. The CONSUMER_REVOKED events follow; records of these partitions that were
- * taken from the queue but not yet returned are dropped.
+ * abandons what is under way of them (at most `budget_ms`). Under the eager protocol they are all that it has, under
+ * the cooperative one the others go on. lost: the group has already given them to somebody else. It may commit and
+ * silence, never poll. The CONSUMER_REVOKED events follow; records of these partitions that were taken from the queue
+ * but not yet returned are dropped.
  */
-typedef void (*consumer_before_revoke)(void *context, bool lost, int budget_ms);
+typedef void (*consumer_before_revoke)(void *context, const struct consumer_taken *taken, size_t count, bool lost,
+                                       int budget_ms);
 
 /*
  * CV_OK, or CV_FATAL: a property that librdkafka does not know or that Caseview fixes (names it and says why). Does not

@@ -69,15 +69,17 @@ static void give_up(struct consumer *consumer, const rd_kafka_topic_partition_li
 /* Not when nothing of it is the caller's any more, and not while closing. */
 static void tell_before_revoke(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool lost)
 {
-    bool any = false;
+    CV_CLEANUP(cv_free_ptr) struct consumer_taken *taken = cv_alloc(((size_t)list->cnt + 1) * sizeof *taken);
+    size_t count = 0;
 
-    for (int i = 0; i < list->cnt && !any; i++) {
+    for (int i = 0; i < list->cnt; i++) {
         enum topic topic = consumer_topic_of(consumer, list->elems[i].topic);
         const struct consumer_partition *p = consumer_find(consumer, topic, list->elems[i].partition);
-        any = p && p->owned;
+        if (p && p->owned)
+            taken[count++] = (struct consumer_taken){topic, list->elems[i].partition};
     }
-    if (any && !consumer->closing)
-        consumer->before_revoke(consumer->context, lost, lost ? 0 : REVOKE_BUDGET_MS);
+    if (count > 0 && !consumer->closing)
+        consumer->before_revoke(consumer->context, taken, count, lost, lost ? 0 : REVOKE_BUDGET_MS);
 }
 
 void consumer_lose_all(struct consumer *consumer)
