@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from support import avro_codec, programs
-from support.kafka import ApacheKafka, MockBroker, fresh_topics
+from support.kafka import ApacheKafka, MockBroker, ServerMissing, fresh_topics
 from support.postgres import Postgres
 from support.stack import Stack
 from support.waiting import PATIENCE
@@ -35,7 +35,9 @@ def pytest_runtest_protocol(item, nextitem):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if report.failed:
+    if call.excinfo and isinstance(call.excinfo.value, ServerMissing):
+        report.longrepr = str(call.excinfo.value)
+    elif report.failed:
         shown = dict.fromkeys([*programs.Program.shown, *(p.log_path for p in programs.Program.running)])
         for path in shown:
             with contextlib.suppress(OSError):

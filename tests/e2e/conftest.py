@@ -3,6 +3,7 @@
 import pytest
 
 from support.kafka import KafkaCluster
+from support.registry import ApicurioRegistry
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +12,11 @@ def cluster(tmp_path_factory):
     brokers = KafkaCluster(tmp_path_factory.mktemp("cluster"))
     yield brokers
     brokers.close()
+
+
+@pytest.fixture(scope="session")
+def apicurio(tmp_path_factory):
+    """One schema registry for all; whoever stops it starts it again."""
+    registry = ApicurioRegistry(tmp_path_factory.mktemp("registry"))
+    yield registry
+    registry.close()

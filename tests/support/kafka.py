@@ -229,8 +229,19 @@ class MockBroker(Broker):
         self.program.stop()
 
 
-class KafkaMissing(RuntimeError):
-    """deploy/kafka could not do what it was asked."""
+class ServerMissing(RuntimeError):
+    """A script of deploy/ could not do what it was asked: it says in one line why, and a failed test shows only that."""
+
+
+def deploy(script, *args):
+    """What it prints."""
+    done = subprocess.run(
+        [ROOT / "deploy" / script, *map(str, args)], capture_output=True, text=True, timeout=300 * PATIENCE,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise ServerMissing(f"deploy/{script} {args[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 class ApacheKafka(Broker):
@@ -246,26 +257,18 @@ class ApacheKafka(Broker):
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in self.ports)
         self.start()
 
-    def _run(self, *args):
-        done = subprocess.run(
-            [ROOT / "deploy/kafka", *map(str, args)], capture_output=True, text=True, timeout=300 * PATIENCE,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise KafkaMissing(f"deploy/kafka {args[0]} failed: {done.stderr.strip()}")
-
     def start(self):
-        self._run("start", self.folder, *self.ports)
+        deploy("kafka", "start", self.folder, *self.ports)
 
     def stop(self):
         self._producer = self._admin_client = None
-        self._run("stop", self.folder)
+        deploy("kafka", "stop", self.folder)
 
     def close(self):
         self.stop()
 
     def topic_by_script(self, name, partitions, *config):
-        self._run("topic", self.folder, self.ports[0], name, partitions, *config)
+        deploy("kafka", "topic", self.folder, self.ports[0], name, partitions, *config)
 
     def _admin(self):
         if self._admin_client is None:
@@ -298,7 +301,7 @@ class ApacheKafka(Broker):
 
     def delete_records(self, name, partition, offset):
         """The log of the partition begins at this offset from now on, as after its retention."""
-        self._run("trim", self.folder, self.ports[0], name, partition, offset)
+        deploy("kafka", "trim", self.folder, self.ports[0], name, partition, offset)
 
     def _partitions(self, name):
         """How many of them have a leader."""
@@ -353,15 +356,15 @@ class KafkaCluster(ApacheKafka):
 
     def stop_broker(self, number):
         """SIGTERM: it hands its partitions over first."""
-        self._run("broker", self.folder, number, "stop")
+        deploy("kafka", "broker", self.folder, number, "stop")
 
     def kill_broker(self, number):
         """kill -9: the others notice after 3 s."""
-        self._run("broker", self.folder, number, "kill")
+        deploy("kafka", "broker", self.folder, number, "kill")
 
     def start_broker(self, number, whole=True):
         """whole: waits until every partition is in sync on all three again; only when the other two are up."""
-        self._run("broker", self.folder, number, "start")
+        deploy("kafka", "broker", self.folder, number, "start")
         if whole:
             self.wait_whole()
 
