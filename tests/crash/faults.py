@@ -1,0 +1,406 @@
+"""What can go wrong, each at a named step of a worker or at any moment; every one ends with the workers recovered."""
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import tempfile
+import threading
+import time
+import typing
+
+from support import events, programs
+from support.postgres import Postgres
+from support.random_history import History
+from support.waiting import wait_for
+
+from .points import BATCH, HALT, OWNERSHIP, Points, is_stopped
+from .wire import Wire
+
+
+BLOCKED_MAX_S = 2.0  # by a frozen owner, of one claim
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    run: typing.Callable
+    steps: tuple  # where it may be asked for, besides "random"
+    broker: str = "one"  # or "three": it hurts the brokers
+    text: str = ""
+
+
+# --- the worker itself
+
+
+def both(run, action, *chosen, **options):
+    """The victim, armed, and another one; for the step "revoke" the other comes later."""
+    run.start_victim(run.armed(action), *chosen, **options)
+    if run.step == "revoke":
+        run.victim.wait_ready()
+    else:
+        run.start_other()
+    run.load.start()
+
+
+def kill(run):
+    if run.step in HALT:
+        return made_anew(run)
+    both(run, "kill")
+    run.wait_moment()
+    run.fault_begins()
+    if run.step != "random":
+        run.victim.process.wait(20)
+    run.lose(run.victim)
+    if run.rng.random() < 0.5:
+        run.start()
+    run.wait_recovered()
+
+
+def freeze(run):
+    """SIGSTOP, now."""
+    if run.step == "random":
+        run.victim.freeze()
+    run.victim.frozen = True
+    wait_for(lambda: is_stopped(run.victim.process.pid), 5, "the victim is stopped", poll_s=0.002)
+
+
+def thawed_late(run):
+    """Thawed after the other has claimed everything: it must not write a row, and must not have been in the way."""
+    run.other_points = Points(run.folder / "points-other", [("claim.before", "note", 0), ("claim.committed", "note", 0)])
+    both(run, "stop")
+    run.wait_moment()
+    run.fault_begins()
+    freeze(run)
+    at_us, mine = time.monotonic_ns() // 1000, f":{run.other.process.pid}"
+
+    def taken():
+        return len(run.watch.cursors) == 8 and all(o and o.endswith(mine) for o in run.owners())
+
+    wait_for(taken, 40, "the other claims all partitions")
+    run.wait_recovered()
+    blocked_us = longest_claim(run.other_points.reached(run.other.process.pid), at_us)
+    run.result.update(blocked_s=round(blocked_us / 1e6, 3), order="thawed after the claim")
+    run.victim.thaw()
+    assert blocked_us < BLOCKED_MAX_S * 1e6, f"the next owner was blocked for {blocked_us / 1e6:.2f} s by one claim"
+
+
+def longest_claim(hits, after_us):
+    """From the first attempt at a claim to its success, the worst of those that ended after that moment."""
+    longest, since = 0, None
+    for name, _, at_us in hits:
+        if name == "claim.before":
+            since = at_us if since is None else since
+        elif name == "claim.committed" and since is not None:
+            longest = max(longest, at_us - since) if at_us > after_us else longest
+            since = None
+    return longest
+
+
+def thawed_early(run):
+    """The group has given its partitions to the other, which is about to claim them, when the victim wakes up: what it
+    then still writes is its own, and the next owner begins behind it."""
+    points = run.other_points = Points(run.folder / "points-other", [("claim.before", "wait", 0)])
+    door = Door(points)
+    run.cleanup.append(door.close)
+    both(run, "stop")
+    run.wait_moment()
+    run.fault_begins()
+    freeze(run)
+    # What the other claims because it joined at about that time is not meant: the frozen one's session goes on for longer.
+    run.load.over.wait(1.2)
+    door.is_open.clear()
+    before = len(points.reached(run.other.process.pid))
+    wait_for(lambda: len(points.reached(run.other.process.pid)) > before, 20, "the other is about to claim", poll_s=0.002)
+    run.result["order"] = "thawed before the claim"
+    run.victim.thaw()
+    wait_for(lambda: not is_stopped(run.victim.process.pid), 5, "the victim works again", poll_s=0.002)
+    run.load.over.wait(run.rng.uniform(0, 0.1))
+    door.is_open.set()
+    run.wait_recovered()
+
+
+class Door(threading.Thread):
+    """Lets everybody through who waits before a claim, while it is open."""
+
+    def __init__(self, points):
+        super().__init__(daemon=True)
+        self.points, self.is_open, self.ended = points, threading.Event(), threading.Event()
+        self.is_open.set()
+        self.start()
+
+    def run(self):
+        while not self.ended.wait(0.003):
+            if self.is_open.is_set():
+                self.points.let_go("claim.before")
+
+    def close(self):
+        self.ended.set()
+        self.join(5)
+
+
+# --- the database
+
+
+END_CONNECTIONS = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name LIKE 'caseview worker%%'"""
+
+
+def end_connections(run):
+    """The administrator's way."""
+    return run.stack.database.value(END_CONNECTIONS)
+
+
+def at_step(run, hurt, *chosen, **options):
+    """The victim waits at the step while the fault happens, and is let go then."""
+    both(run, "wait", *chosen, **options)
+    run.wait_moment()
+    run.fault_begins()
+    heal = hurt()
+    if run.step != "random":
+        run.points.wait_let_go(run.step)
+    if heal:
+        heal()
+    run.wait_recovered()
+
+
+def connections_ended(run):
+    at_step(run, lambda: end_connections(run) and None)
+
+
+def database_cut(run):
+    """What the server answers is lost first, then the connection; a COMMIT may be done without anybody having heard."""
+    wire = Wire([run.postgres.port])
+    run.cleanup.append(wire.close)
+    address = f"host=127.0.0.1 port={wire.ports[run.postgres.port]} user=postgres dbname={run.stack.database.name}"
+
+    def hurt():
+        wire.cut(run.rng.uniform(0, 0.1))
+        return lambda: (run.load.over.wait(run.rng.uniform(0, 0.5)), wire.heal())
+
+    at_step(run, hurt, "--database", address)
+
+
+def database_killed(run):
+    """kill -9 of every process, with commits that were never written to disk."""
+
+    def hurt():
+        run.watch.may_lose = True
+        run.postgres.kill()
+        return run.postgres.start
+
+    at_step(run, hurt)
+
+
+def disk_full(run):
+    """The database's disk is a small one, which something else fills up."""
+    both(run, "note")
+    run.wait_moment()
+    run.fault_begins()
+    run.watch.may_lose = True
+    ballast = run.postgres.folder.parent / "ballast"
+    with open(ballast, "wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
+    with open(ballast, "ab", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while file.write(bytes(512)):
+                pass
+    assert os.statvfs(run.postgres.folder).f_bavail == 0, "the disk must be full"
+    full = lambda: "No space left on device" in run.postgres.log.read_text(errors="replace")  # noqa: E731
+    wait_for(lambda: full() or run.load.sent >= len(run.load.items) * 2 // 3, 30, "the database notices")
+    run.load.over.set()
+    wait_for(full, 30, "the database notices")
+    os.unlink(ballast)
+    if run.postgres.process.poll() is not None:  # it could not even recover
+        run.postgres.process = None
+        run.postgres.start()
+    run.wait_recovered()
+
+
+# --- Kafka
+
+
+def brokers_cut(run):
+    """Between the victim and all brokers; longer than its session, or not."""
+    wire = Wire(run.lane.broker.ports, rewrite=True)
+    run.cleanup.append(wire.close)
+    bootstrap = ",".join(f"127.0.0.1:{port}" for port in wire.ports.values())
+
+    def hurt():
+        wire.cut(run.rng.uniform(0, 0.3))
+        run.load.over.wait(run.rng.uniform(0, 3))
+        wire.heal()
+
+    at_step(run, hurt, properties={"bootstrap.servers": bootstrap})
+
+
+def broker_goes(run, how, back):
+    both(run, "note")
+    run.wait_moment()
+    number = run.rng.randint(1, 3)
+    run.fault_begins()
+    getattr(run.lane.broker, how)(number)
+    try:
+        run.wait_recovered(60)
+    finally:
+        getattr(run.lane.broker, back)(number)
+        run.lane.broker.wait_whole()
+
+
+def broker_killed(run):
+    broker_goes(run, "kill_broker", "start_broker")
+
+
+def broker_frozen(run):
+    broker_goes(run, "freeze_broker", "thaw_broker")
+
+
+def topics_grow(run):
+    both(run, "note")
+    run.wait_moment()
+    run.fault_begins()
+    for role, more in (("case", run.rng.randint(1, 2)), ("agent", 1)):
+        count = run.stack.topics.partitions[role] + more
+        run.lane.broker.grow_topic(run.stack.topics.name(role), count)
+        run.stack.topics.partitions[role] = count
+    run.wait_recovered()
+
+
+def transactions_aborted(run):
+    run.start_victim()
+    run.start_other()
+    run.load.transactions = 4
+    run.load.start()
+    run.wait_moment()
+    run.fault_begins()
+    run.wait_recovered()
+
+
+def trimmed(run):
+    """Retention takes what was folded, while its owner is gone: its successor cannot prove the log, and need not."""
+    both(run, "kill")
+    run.wait_moment()
+    run.lose(run.victim)
+    run.fault_begins()
+    folded = [(*where, row[0]) for where, row in run.watch.cursors.items() if row[0] > 3]
+    folded = [item for item in folded if item[0] != run.stack.topics.directory]
+    run.extra_records = run.lane.broker.read_all(run.stack.topics)
+    for topic, partition, offset in run.rng.sample(folded, min(2, len(folded))):
+        run.lane.broker.delete_records(topic, partition, run.rng.randint(offset - 3, offset))
+    run.start()
+    run.wait_recovered()
+
+
+def made_anew(run):
+    """The case topic is deleted and made anew: all its partitions halt as recreated, nothing is taken back, the others go
+    on; then the operator has it read from its beginning. The halt itself may be hurt."""
+    run.start_victim()
+    run.other = run.start()
+    run.load.start()
+    run.load.finish()
+    run.judge()
+    run.stop_workers()
+    run.stack.database.query("CHECKPOINT")  # what is shown now is what a crash leaves, too
+    topic, partitions = run.stack.topics.case, run.stack.topics.partitions["case"]
+    ends = {p: run.watch.cursors[topic, p][0] for p in range(partitions)}
+    run.extra_records = {**run.extra_records, "case": run.lane.broker.read_all(run.stack.topics)["case"]}
+    run.lane.broker.delete_topic(topic)
+    run.lane.broker.create_topic(topic, partitions)
+    items = [i for i in History(run.seed + 1, organizations=2, cases=3000, agents=False, directory=False).items]
+    fill(run, items, ends)
+    run.load.ends.clear()
+    run.fault_begins()
+    action = {"kill": "kill"}.get(run.fault, "wait")
+    run.start_victim(run.armed(action) if run.step in HALT else [])
+    if run.step in HALT:
+        hurt_halting(run)
+    for partition in range(partitions):
+        run.stack.wait_halt("case", partition, "recreated")
+    assert {p: run.watch.cursors[topic, p][0] for p in range(partitions)} == ends, "a halted cursor stays where it is"
+    run.stack.send(events.agent_event(events.guid(), events.guid(), 1, {"AgentCurrentUnitCleared": {}}))
+    kept, run.extra_records["case"] = run.extra_records["case"], []
+    wait_for(lambda: not run.stack.behind(), 20, "the other topics go on")
+    resume(run, topic)
+    run.extra_records["case"] = kept
+    run.wait_recovered()
+
+
+def fill(run, items, ends):
+    """New cases, until each partition holds more than before."""
+    left = {p: end + 5 for p, end in ends.items()}
+    for at in range(0, len(items), 200):
+        where = run.stack.send_items(items[at : at + 200])
+        for partition, _ in where:
+            left[partition] -= 1
+        if all(n <= 0 for n in left.values()):
+            return
+    raise AssertionError(f"the new topic is too short by {left}")
+
+
+def hurt_halting(run):
+    run.points.wait_reached(run.victim, run.step)
+    if run.fault == "kill":
+        run.victim.process.wait(20)
+        run.lose(run.victim)
+        run.start()
+        return
+    if run.fault == "database killed":
+        run.watch.may_lose = True
+        run.postgres.kill()
+        run.points.wait_let_go(run.step)
+        run.postgres.start()
+    else:
+        end_connections(run)
+        run.points.wait_let_go(run.step)
+
+
+REREAD = """UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL, last_record_at = NULL, last_record_crc = NULL
+ WHERE gen = 1 AND topic = %s AND state <> 'live'"""
+
+
+def resume(run, topic):
+    """What docs/operations.md tells the operator to do."""
+    run.watch.wound_back(topic)
+    run.stack.database.query(REREAD, (topic,))
+    run.watch.wound_back(topic)
+    programs.caseview("resume", "--database", run.stack.database.conninfo, "--topic", topic, check=0)
+    run.stack.halted.clear()
+
+
+# --- the list
+
+
+def prepare(run):
+    """Before anything else: a database of its own, on a small disk."""
+    if run.fault != "disk full":
+        return
+    mount = run.folder / "disk"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", mount], check=True)
+    run.cleanup.append(lambda: subprocess.run(["umount", mount], check=True))
+    before, tempfile.tempdir = tempfile.tempdir, str(mount)
+    try:
+        run.postgres = Postgres({"max_wal_size": "32MB", "min_wal_size": "32MB"})
+    finally:
+        tempfile.tempdir = before
+    run.cleanup.append(run.postgres.close)
+
+
+ANYWHERE = BATCH + OWNERSHIP
+FAULTS = {
+    "kill": Fault(kill, ANYWHERE + HALT, text="kill -9"),
+    "frozen, thawed late": Fault(thawed_late, tuple(s for s in ANYWHERE if s not in ("claim.locked", "recover"))),
+    "frozen, thawed early": Fault(thawed_early, tuple(s for s in BATCH)),
+    "connections ended": Fault(lambda r: made_anew(r) if r.step in HALT else connections_ended(r), ANYWHERE + HALT),
+    "database cut off": Fault(database_cut, ANYWHERE),
+    "database killed": Fault(lambda r: made_anew(r) if r.step in HALT else database_killed(r), ANYWHERE + HALT),
+    "disk full": Fault(disk_full, ()),
+    "brokers cut off": Fault(brokers_cut, ()),
+    "broker killed": Fault(broker_killed, (), "three"),
+    "broker frozen": Fault(broker_frozen, (), "three"),
+    "topics grow": Fault(topics_grow, ()),
+    "topic made anew": Fault(made_anew, ()),
+    "log trimmed": Fault(trimmed, ()),
+    "transactions aborted": Fault(transactions_aborted, ()),
+}

@@ -1,0 +1,244 @@
+"""One run: a fresh database and fresh topics, two workers under load, one fault at one step, and the judgement."""
+
+import random
+import threading
+import time
+
+from support import events, naive_fold, programs
+from support.kafka import fresh_topics
+from support.random_history import History
+from support.stack import Stack, difference
+from support.waiting import Late, wait_for
+
+from . import faults
+from .points import HALT, Points
+from .watch import Watch
+
+SESSION_MS = 1500
+PROPERTIES = {
+    "session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 300, "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 500, "topic.metadata.refresh.interval.ms": 1000, "socket.timeout.ms": 5000,
+}  # fmt: skip
+SLICE = 40
+
+
+class Load(threading.Thread):
+    """Sends in slices. The last third waits for the fault to be over, so that there is always something to do after it."""
+
+    def __init__(self, stack, seed):
+        super().__init__(daemon=True)
+        self.stack, self.rng = stack, random.Random(seed)
+        self.items = History(seed, organizations=2, cases=110, versions=8).items
+        self.ends = {}  # (topic, partition) → offset behind the last record that was acknowledged
+        self.sent, self.error = 0, None
+        self.over = threading.Event()
+        self.transactions = 0  # slices that are sent in one that is aborted, some then once more
+
+    def run(self):
+        try:
+            for at in range(0, len(self.items), SLICE):
+                if at > len(self.items) * 2 // 3:
+                    self.over.wait()
+                self._send(self.items[at : at + SLICE])
+                self.sent = at + SLICE
+                self.over.wait(self.rng.uniform(0.005, 0.06)) if not self.over.is_set() else None
+        except Exception as error:  # told by finish(), in the thread that judges
+            self.error = error
+
+    def _send(self, items):
+        records = [self.stack.record(r, k, self.stack.encode(r, v), ()) for r, k, v in items]
+        for partition in range(2):  # what can never be used, on topics that everybody has
+            if self.rng.random() < 0.3:
+                records.append(self.stack.record("agent", b"bad", self.rng.randbytes(20), (), partition))
+        if self.transactions > 0 and self.rng.random() < 0.7:
+            self.transactions -= 1
+            self.stack.broker.send_in_transaction(records, commit=False)
+            if self.rng.random() < 0.5:
+                return self.stack.broker.send_in_transaction(records)
+        for record, (partition, offset) in zip(records, self.stack.broker.send(records), strict=True):
+            where = record[0], partition
+            self.ends[where] = max(self.ends.get(where, 0), offset + 1)
+
+    def wait_share(self, share):
+        wait_for(lambda: self.error or self.sent >= share * len(self.items), 60, f"{share:.0%} of the load is sent")
+        assert self.error is None, f"the load: {self.error!r}"
+
+    def finish(self):
+        self.over.set()
+        self.join(90)
+        assert self.error is None and not self.is_alive(), f"the load did not end: {self.error!r}"
+
+
+class Run:
+    """lane: what runs share (postgres, broker, schemas). step: a fail point's name, or "random" for any moment."""
+
+    def __init__(self, lane, number, fault, step, seed, folder):
+        self.lane, self.number, self.fault, self.step, self.seed = lane, number, fault, step, seed
+        self.rng = random.Random(seed)
+        self.folder = folder
+        self.folder.mkdir(parents=True)
+        self.result = {"number": number, "fault": fault, "step": step, "seed": seed, "lost": 0, "doubled": 0}
+        self.postgres, self.wire, self.points, self.cleanup = lane.postgres, None, None, []
+        self.victim = self.other = self.watch = self.other_points = None
+        self.extra_records = {role: [] for role in naive_fold.ROLES}  # of topics that are there no more
+        self.began = 0.0
+
+    # --- parts
+
+    def start_victim(self, armed=(), *chosen, **options):
+        self.points = Points(self.folder / f"points-{len(self.stack.workers)}-{self.rng.randrange(10**6)}", list(armed))
+        self.victim = self.start(*chosen, environment=self.points.environment, **options)
+        return self.victim
+
+    def start(self, *chosen, properties=(), environment=()):
+        properties = {**PROPERTIES, **dict(properties)}
+        return self.stack.start_worker(*chosen, ready=False, properties=properties, environment=environment)
+
+    def lose(self, worker):
+        """It has been killed, or is about to be."""
+        self.stack.workers.remove(worker)
+        worker.kill()
+
+    def start_other(self):
+        environment = self.other_points.environment if self.other_points else ()
+        self.other = self.start(environment=environment)
+
+    def armed(self, action):
+        return [(self.step, action, self.nth())] if self.step != "random" else []
+
+    def nth(self):
+        most = {"decoded": 120, "revoke": 1, "recover": 1, "directory.numbered": 3, "feed.read": 4, "parked": 2}
+        return self.rng.randint(1, most.get(self.step, 1 if self.step in HALT else 4))
+
+    def wait_moment(self):
+        """Until the step is reached, or until any moment of the load."""
+        if self.step == "random":
+            self.load.wait_share(self.rng.uniform(0.1, 0.65))
+            self.load.over.wait(self.rng.uniform(0, 0.05))
+            return
+        if self.step == "revoke":
+            self.start_other()
+        if self.step == "recover":
+            self.victim.wait_ready()
+            faults.end_connections(self)
+        self.points.wait_reached(self.victim, self.step)
+
+    def fault_begins(self):
+        self.target = dict(self.load.ends)
+        self.began = time.monotonic()
+
+    def probe(self):
+        organization, partitions = events.guid(), self.stack.topics.partitions
+        made = [(events.queued(organization, events.guid()), p) for p in range(partitions["case"])]
+        for p in range(partitions["agent"]):
+            made.append((events.agent_event(organization, events.guid(), 1, {"AgentCurrentUnitCleared": {}}), p))
+        records = [self.stack.record(r, events.key_of(r, v), self.stack.encode(r, v), (), p) for (r, v), p in made]
+        for record, (partition, offset) in zip(records, self.stack.broker.send(records), strict=True):
+            self.target[record[0], partition] = offset + 1
+
+    def wait_recovered(self, deadline_s=45):
+        """All that had been sent when the fault began, and something that is sent to every partition now, is folded, and
+        nothing belongs to a worker that is dead."""
+        self.probe()
+
+        def recovered():
+            self.check_running()
+            cursors = self.watch.cursors
+            if self.victim not in self.stack.workers and any(o and o.endswith(f":{self.victim.process.pid}") for o in self.owners()):
+                return False
+            return all(where in cursors and cursors[where][0] >= end for where, end in self.target.items())
+
+        wait_for(recovered, deadline_s, "what was sent before the fault is folded")
+        self.result["recovered_s"] = round(time.monotonic() - self.began, 3)
+
+    def check_running(self):
+        for worker in self.stack.workers:
+            if not worker.frozen:
+                worker.check_running()
+
+    def owners(self):
+        return {owner for _, owner, _, _ in self.watch.cursors.values()}
+
+    # --- the run
+
+    def open(self):
+        topics = fresh_topics(cases=4, agents=2, directory=2)
+        self.stack = Stack(self.postgres, self.lane.broker, self.lane.schemas, self.folder, topics)
+        self.cleanup.append(self.close_stack)
+        self.stack.migrate().create_topics()
+        self.watch = Watch(self.postgres, self.stack.database.name)
+        self.load = Load(self.stack, self.seed)
+
+    def close_stack(self):
+        self.load.over.set()
+        for worker in list(self.stack.workers):
+            self.stack.workers.remove(worker)
+            if worker.is_running():
+                worker.process.kill()
+                worker.process.wait(20)
+            if worker in programs.Program.running:
+                programs.Program.running.remove(worker)
+        self.stack.close()
+        self.lane.forget_topics(self.stack.topics)
+
+    def execute(self):
+        """The result; an error is part of it."""
+        started = time.monotonic()
+        try:
+            faults.prepare(self)
+            self.open()
+            faults.FAULTS[self.fault].run(self)
+            self.load.finish()
+            self.judge()
+            self.stop_workers()
+            self.watch.check()
+        except Exception as error:
+            self.result["error"] = f"{type(error).__name__}: {error}"
+        for step in reversed(self.cleanup):
+            try:
+                step()
+            except Exception as error:
+                self.result.setdefault("error", f"cleaning up: {type(error).__name__}: {error}")
+        self.result["seconds"] = round(time.monotonic() - started, 1)
+        if self.watch:
+            self.result["lost_by_database"] = self.watch.lost_by_database
+        return self.result
+
+    def stop_workers(self):
+        for worker in list(self.stack.workers):
+            self.stack.stop_worker(worker)
+
+    def expected(self):
+        records, progress = self.lane.broker.read_all(self.stack.topics), self.stack.progress()
+        for role, extra in self.extra_records.items():
+            there = {(r.topic, r.partition, r.offset, r.timestamp_ms, r.key) for r in records[role]}
+            records[role] = [
+                r for r in records[role]
+                if (r.topic, r.partition) not in self.stack.halted or r.offset < progress[r.topic, r.partition][0]
+            ]  # fmt: skip
+            missing = [r for r in extra if (r.topic, r.partition, r.offset, r.timestamp_ms, r.key) not in there]
+            records[role] = missing + records[role]
+        return naive_fold.fold(records, naive_fold.Decoder(self.stack.schemas))
+
+    def judge(self):
+        """Row for row; what is not listed shows in the numbers of degraded and incomplete ones."""
+        self.stack.wait_caught_up(60)
+        view = self.expected()
+        try:
+            wait_for(lambda: not self.stack.differences(view), 10, "rows equal the independent fold", poll_s=0.1)
+        except Late:
+            self.count_differences(view)
+            raise AssertionError("the rows are not what the log says:\n" + "\n".join(self.stack.differences(view))) from None
+        report = self.stack.status()
+        shown = report["degraded"], report["incomplete"]
+        assert shown == (view.degraded, view.incomplete), f"degraded, incomplete: {shown}, not {view.degraded, view.incomplete}"
+        assert len(view.active_cases) > 10 and view.parked, "the load must have had something to show"
+        self.result["rows"] = len(view.active_cases) + len(view.agents) + len(view.applications) + len(view.parked)
+
+    def count_differences(self, view):
+        pairs = [(view.active_cases, self.stack.active_cases()), (view.agents, self.stack.agents())]
+        pairs += [(view.applications, self.stack.applications()), self.stack.parked_pair(view)]
+        for expected, found in pairs:
+            self.result["lost"] += sum(found.get(key) != row for key, row in expected.items())
+            self.result["doubled"] += sum(key not in expected for key in found)
+            assert difference("row", expected, found) or expected == found
