@@ -1,0 +1,274 @@
+"""Workers come, go and die under load, on Apache Kafka: nothing is lost or doubled, and no partition stands still for
+longer than the group's own protocol makes it.
+
+Which librdkafka the workers load says what is tried: the cooperative protocol needs 2.6.1. To try it where the system's
+is older, name the folder of a newer librdkafka.so.1 in LD_LIBRARY_PATH."""
+
+import collections
+import contextlib
+import ctypes
+import datetime
+import random
+import re
+import threading
+import time
+
+import pytest
+
+from support import programs
+from support.random_history import History
+from support.waiting import PATIENCE, wait_for
+
+LIBRARY_VERSION = ctypes.CDLL("librdkafka.so.1").rd_kafka_version()
+COOPERATIVE = {"partition.assignment.strategy": "cooperative-sticky"}
+IS_SOUND = LIBRARY_VERSION >= 0x020601FF
+STRATEGIES = {"range": {}, **({"cooperative": COOPERATIVE} if IS_SOUND else {})}
+
+PROMISED_S = 3  # from what the group does to the first commit, and while it does nothing
+SAMPLE_S = 0.01
+CHUNK, PAUSE_S = 60, 0.1
+
+LINE = re.compile(r"(?m)^(\S+Z) +\w+ +caseview: (?:group: (gives|takes away|lost)(.*)|(stopping): .*)$")
+
+
+class Load(threading.Thread):
+    """Sends events all the time, in small pieces; when the broker had each is known."""
+
+    def __init__(self, stack, items):
+        super().__init__(daemon=True)
+        self.stack, self.items = stack, items
+        self.arrived = collections.defaultdict(list)  # (topic, partition) → [(offset, moment)]
+        self.sent = 0
+        self.error = None
+        self.ended = threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            for start in range(0, len(self.items), CHUNK):
+                if self.ended.wait(PAUSE_S):
+                    return
+                chunk = self.items[start : start + CHUNK]
+                where, now = self.stack.send_items(chunk), time.time()
+                for (role, *_), (partition, offset) in zip(chunk, where, strict=True):
+                    self.arrived[self.stack.topics.name(role), partition].append((offset, now))
+                self.sent += len(chunk)
+            raise AssertionError("there were not enough events for the whole test")
+        except Exception as error:
+            self.error = error
+
+    def wait_more(self, count, deadline_s=60):
+        goal = self.sent + count
+        wait_for(lambda: self.error or self.sent >= goal, deadline_s, f"{count} more events are sent")
+        assert self.error is None, f"the load ended: {self.error!r}"
+
+    def stop(self):
+        self.ended.set()
+        self.join(30)
+        assert self.error is None, f"the load ended: {self.error!r}"
+
+
+class Advances(threading.Thread):
+    """When each cursor was seen to move, and where to."""
+
+    QUERY = "SELECT topic, part, next_offset FROM ctl.cursor"
+
+    def __init__(self, stack):
+        super().__init__(daemon=True)
+        self.stack = stack
+        self.moves = collections.defaultdict(list)
+        self.error = None
+        self.ended = threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            with contextlib.closing(self.stack.postgres.connect(self.stack.database.name)) as connection:
+                cursor = connection.cursor()
+                while not self.ended.wait(SAMPLE_S):
+                    cursor.execute(self.QUERY)
+                    rows, now = cursor.fetchall(), time.time()
+                    for topic, partition, offset in rows:
+                        moves = self.moves[topic, partition]
+                        if not moves or moves[-1][1] < offset:
+                            moves.append((now, offset))
+        except Exception as error:
+            self.error = error
+
+    def stop(self):
+        self.ended.set()
+        self.join(30)
+        assert self.error is None, f"the cursors could not be watched: {self.error!r}"
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def named(text):
+    """'a/0,2 b/1' → [(a, 0), (a, 2), (b, 1)]"""
+    for word in text.split():
+        topic, _, numbers = word.rpartition("/")
+        yield from ((topic, int(number)) for number in numbers.split(","))
+
+
+def protocol_times(logs, killed):
+    """(topic, partition) → [(from, to)]: nobody had it, as far as a worker can know. logs: text of each worker; killed:
+    index → moment."""
+    events = []
+    for index, text in enumerate(logs):
+        for at, what, names, stopping in LINE.findall(text):
+            events.append((moment(at), index, stopping or what, list(named(names))))
+        if index in killed:
+            events.append((killed[index], index, "killed", []))
+    owner, free_since, out = {}, {}, collections.defaultdict(list)
+    for at, index, what, partitions in sorted(events):
+        if what == "gives":
+            for where in partitions:
+                if where in free_since:
+                    out[where].append((free_since.pop(where), at))
+                owner[where] = index
+            continue
+        gone = partitions if what in ("takes away", "lost") else [w for w, i in owner.items() if i == index]
+        for where in gone:
+            if owner.get(where) == index:
+                free_since.setdefault(where, at)
+    return out
+
+
+def overlap(start, end, windows):
+    return sum(max(0, min(end, to) - max(start, since)) for since, to in windows)
+
+
+def stalls(arrived, moves, windows):
+    """Of one partition: [(seconds, of them the protocol's)] from a record at hand, or the commit before, to the commit."""
+    out, number = [], 0
+    for (before, done), (now, _) in zip(moves, moves[1:], strict=False):
+        while number < len(arrived) and arrived[number][0] < done:
+            number += 1
+        if number == len(arrived):
+            break
+        start = max(before, arrived[number][1])
+        if now > start:
+            out.append((now - start, overlap(start, now, windows)))
+    return out
+
+
+def first_commits(arrived, moves, windows):
+    """Of one partition: seconds from being given to the first commit, where records were waiting by then."""
+    out = []
+    for since, given in windows:
+        done = max((offset for at, offset in moves if at <= given), default=0)
+        if not any(offset >= done and at <= given for offset, at in arrived):
+            continue
+        later = [at for at, offset in moves if at > given and offset > done]
+        taken_again = [a for a, _ in windows if a > given]
+        if later and (not taken_again or later[0] < taken_again[0]):
+            out.append(later[0] - given)
+    return out
+
+
+def owners(stack):
+    """pid → how many case partitions it owns."""
+    rows = stack.database.query(
+        "SELECT split_part(owner, ':', 2)::int, count(*)::int FROM ctl.cursor WHERE topic = %s GROUP BY 1",
+        (stack.topics.case,),
+    )
+    return dict(rows)
+
+
+def wait_shared(stack, workers, deadline_s=60):
+    """Every one of the workers, and nobody else, owns case partitions."""
+    pids = {worker.process.pid for worker in workers}
+    wait_for(lambda: set(owners(stack)) == pids, deadline_s, f"the partitions are spread over {len(pids)} workers")
+
+
+def report(load, advances, windows):
+    """Prints a line a partition; the largest stall beside the protocol's time, and the longest way to a first commit."""
+    worst_own = worst_first = 0
+    for where in sorted(load.arrived):
+        args = load.arrived[where], advances.moves[where], windows[where]
+        longest = max(stalls(*args), default=(0, 0))
+        own = max((total - protocol for total, protocol in stalls(*args)), default=0)
+        first = max(first_commits(*args), default=0)
+        print(
+            f"{where[0]}/{where[1]}: longest stall {longest[0]:.2f} s, of them the protocol's {longest[1]:.2f}; "
+            f"beside the protocol {own:.2f}; given to first commit {first:.2f}; moved {len(windows[where])} times"
+        )
+        worst_own, worst_first = max(worst_own, own), max(worst_first, first)
+    print(f"worst: beside the protocol {worst_own:.2f} s, given to first commit {worst_first:.2f} s")
+    return worst_own, worst_first
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("membership", ["dynamic", "static"])
+@pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])
+def test_one_four_two_workers_under_load(make_kafka_stack, end, membership, strategy):
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}, librdkafka {LIBRARY_VERSION:#x}")
+    stack = make_kafka_stack(partitions={"cases": 8, "agents": 2, "directory": 2})
+    watch = stack.watch_cursors()
+
+    def start(number, ready=True):
+        instance = f"worker-{number}" if membership == "static" else None
+        return stack.start_worker(instance=instance, ready=ready, properties=STRATEGIES[strategy])
+
+    everybody = [start(0)]
+    advances = Advances(stack)
+    load = Load(stack, History(seed, organizations=2, cases=6000).items)
+    load.wait_more(1000)
+    everybody += [start(number, ready=False) for number in (1, 2, 3)]
+    wait_shared(stack, everybody)
+    load.wait_more(1500)
+    killed = {}
+    for index in (1, 3):
+        if end == "SIGTERM":
+            stack.stop_worker(everybody[index])
+        else:
+            killed[index] = time.time()
+            stack.kill_worker(everybody[index])
+    wait_shared(stack, stack.workers)
+    load.wait_more(1000)
+    load.stop()
+    stack.check()
+    advances.stop()
+    watch.check()
+    windows = protocol_times([worker.log() for worker in everybody], killed)
+    assert all(windows[stack.topics.case, p] for p in (2, 7)), "partitions moved"
+    own, first = report(load, advances, windows)
+    assert own <= PROMISED_S * PATIENCE
+    assert first <= PROMISED_S * PATIENCE
+
+
+def test_a_cooperative_group_needs_a_sound_library(make_kafka_stack):
+    """Refused at the start, in one line, by a library whose cooperative protocol is not sound; else taken."""
+    stack = make_kafka_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    worker = stack.start_worker(ready=False, properties=COOPERATIVE)
+    if IS_SOUND:
+        worker.wait_ready()
+        return
+    stack.workers.remove(worker)
+    assert worker.wait() == 2
+    lines = [line for line in worker.log().splitlines() if "error" in line]
+    assert len(lines) == 1
+    for word in ("partition.assignment.strategy", "cooperative-sticky", "2.6.1", "use range"):
+        assert word in lines[0]
+
+
+def test_a_member_that_joins_takes_nothing_twice(make_kafka_stack):
+    """It comes while the first one is far behind, its queue full of what is no longer its own: no batch of the first is
+    refused for a partition that it gave up, and no row is written by both."""
+    stack = make_kafka_stack(partitions={"cases": 4, "agents": 1, "directory": 1})
+    items = [item for item in History(5, organizations=2, cases=9000, directory=False).items if item[0] == "case"]
+    stack.send_items(items)
+    first = stack.start_worker("--batch-events", "50", ready=False)
+    wait_for(lambda: sum(offset or 0 for offset, *_ in stack.progress().values()) > 2000, 30, "it is at work")
+    second = stack.start_worker("--batch-events", "50", ready=False)
+    second.wait_log("group: gives")
+    assert stack.behind(), "there was nothing left in the queue"
+    given = LINE.search(second.log())
+    mine = set(named(given[3]))
+    stack.check()
+    assert mine and first.metric("caseview_fenced_total") == second.metric("caseview_fenced_total") == 0
+    assert not re.search("claim was refused|connection was ended", first.log() + second.log())
+    assert programs.status(stack.database, *stack.kafka(), *stack.names())["healthy"]
