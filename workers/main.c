@@ -8,6 +8,7 @@
 #include "caseview/fetch.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
+#include "workers/ops/explain.h"
 #include "workers/ops/migrate.h"
 #include "workers/ops/resume.h"
 #include "workers/ops/status.h"
@@ -28,6 +29,8 @@ static const struct command {
     {"status", SCOPE_STATUS, status_main, NULL,
      "show how far each partition is, what is parked, incomplete and degraded"},
     {"resume", SCOPE_RESUME, resume_main, NULL, "let halted partitions go on, after their cause was mended"},
+    {"explain", SCOPE_EXPLAIN, explain_main, NULL,
+     "show every event of a case or an agent, what each did, and why it is listed or not"},
 };
 
 static const struct option_def *const tables[] = {caseview_options, NULL};

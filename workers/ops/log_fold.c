@@ -1,0 +1,199 @@
+#include "workers/ops/log_fold.h"
+
+#include <inttypes.h>
+
+#include "workers/ops/log_compare.h"
+#include "workers/ops/log_text.h"
+
+#define EFFECT_MAX (64u << 10)
+
+/* ---- cases ---- */
+
+/* Which groups the event sets where nothing was before. */
+static uint32_t would_set(const struct case_event *event)
+{
+    struct case_state empty;
+    uint32_t groups = 0;
+    case_init(&empty, &event->organization_id);
+    (void)case_apply(&empty, event);
+    for (enum case_group group = 0; group < GROUP_COUNT; group++)
+        groups |= empty.group_sequence[group] ? GROUP_BIT(group) : 0;
+    return groups;
+}
+
+static void tell_groups(const struct case_state *before, const struct case_state *after, const struct case_event *event,
+                        struct buf *out)
+{
+    uint32_t set = 0, lost = 0, wanted = would_set(event);
+    for (enum case_group group = 0; group < GROUP_COUNT; group++) {
+        if (after->group_sequence[group] != before->group_sequence[group])
+            set |= GROUP_BIT(group);
+        else if (wanted & GROUP_BIT(group))
+            lost |= GROUP_BIT(group);
+    }
+    if (set) {
+        buf_puts(out, "set ");
+        if (set == GROUP_ALL)
+            buf_puts(out, "all");
+        else
+            groups_put(set, out);
+    }
+    for (enum case_group group = 0; group < GROUP_COUNT; group++) {
+        if (!(lost & GROUP_BIT(group)))
+            continue;
+        buf_printf(out, "%s%s (#%" PRId64 ")",
+                   (lost & (GROUP_BIT(group) - 1)) ? ", "
+                   : set                           ? "; older than what set "
+                                                   : "older than what set ",
+                   group_name(group), after->group_sequence[group]);
+    }
+}
+
+static void tell_case(struct case_state *state, const struct case_event *event, struct buf *out)
+{
+    struct case_state before = *state;
+    switch (case_apply(state, event)) {
+    case FOLD_APPLIED:
+        if (state->over)
+            buf_puts(out, "the case is over");
+        else
+            tell_groups(&before, state, event, out);
+        return;
+    case FOLD_DUPLICATE:
+        buf_puts(out, "duplicate: that number was folded before, no effect");
+        return;
+    case FOLD_UNKNOWN_TYPE:
+        buf_puts(out, "unknown type: its number counts as seen, no effect");
+        return;
+    case FOLD_OVER:
+        buf_puts(out, "the case was over before: no effect");
+        return;
+    case FOLD_KEY_MISMATCH:
+        buf_puts(out, "the case belongs to another organization: no effect");
+        return;
+    }
+}
+
+/* ---- agents ---- */
+
+static int64_t set_sequence_of(const struct agent_state *state, const struct uuid *unit_id)
+{
+    for (size_t i = 0; i < state->unit_count; i++)
+        if (uuid_eq(&state->units[i].unit_id, unit_id))
+            return state->units[i].set_sequence;
+    return 0;
+}
+
+static void tell_applied(const struct agent_state *state, const struct agent_event *event, struct buf *out)
+{
+    char unit[UUID_TEXT_LEN + 1];
+    uuid_format(&event->unit_id, unit);
+    bool of_unit = event->type == AGENT_WORKSPACES_SELECTED || event->type == AGENT_UNIT_ACCESS_REVOKED;
+    int64_t winner = of_unit ? set_sequence_of(state, &event->unit_id) : state->unit_sequence;
+    bool won = winner == event->sequence;
+    switch (event->type) {
+    case AGENT_CURRENT_UNIT_SELECTED:
+        buf_printf(out, won ? "set the current unit: %s" : "older than what set the current unit: %s", unit);
+        break;
+    case AGENT_CURRENT_UNIT_CLEARED:
+        buf_puts(out, won ? "set the current unit: none" : "older than what set the current unit");
+        break;
+    case AGENT_WORKSPACES_SELECTED:
+        buf_printf(
+            out, won ? "set the %zu workspaces of unit %s" : "older than what set the workspaces (%zu here) of unit %s",
+            event->workspace_count, unit);
+        break;
+    case AGENT_UNIT_ACCESS_REVOKED:
+        buf_printf(out, won ? "dropped the workspaces of unit %s" : "older than what set the workspaces of unit %s",
+                   unit);
+        break;
+    case AGENT_UNKNOWN_TYPE:
+    case AGENT_EVENT_TYPE_COUNT:
+        break;
+    }
+    if (!won)
+        buf_printf(out, " (#%" PRId64 ")", winner);
+}
+
+static void tell_agent(struct agent_state *state, const struct agent_event *event, struct buf *out)
+{
+    switch (agent_apply(state, event)) {
+    case FOLD_APPLIED:
+        tell_applied(state, event, out);
+        return;
+    case FOLD_DUPLICATE:
+        buf_puts(out, "duplicate: that number was folded before, no effect");
+        return;
+    case FOLD_UNKNOWN_TYPE:
+        buf_puts(out, "unknown type: its number counts as seen, no effect");
+        return;
+    case FOLD_OVER:
+    case FOLD_KEY_MISMATCH:
+        break;
+    }
+    assert(!"an agent is never over, and has one organization");
+}
+
+/* ---- one key ---- */
+
+/* Why an entry does not count. */
+static void tell_left_out(const struct log_entry *entry, struct buf *out)
+{
+    const struct log_left_out *row = entry->left_out;
+    if (row) {
+        buf_printf(out, row->skipped ? "skipped by an operator; it had been parked: %s" : "parked: %s", row->reason);
+        if (!entry->usable)
+            buf_printf(out, " (%.*s)", (int)entry->text.len, entry->text.ptr);
+        else if (!row->skipped && strcmp(row->reason, park_reason_name(PARK_KEY_MISMATCH)) != 0)
+            buf_puts(out, "; it can be read now: `caseview parked retry`");
+    } else if (!entry->folded) {
+        buf_puts(out, "not folded yet");
+        if (!entry->usable)
+            buf_printf(out, "; will be parked: %s (%.*s)", park_reason_name(entry->reason), (int)entry->text.len,
+                       entry->text.ptr);
+    } else {
+        buf_printf(out, "cannot be used here: %s (%.*s), but it is not parked: are these the schemas of the workers?",
+                   park_reason_name(entry->reason), (int)entry->text.len, entry->text.ptr);
+    }
+}
+
+static void fold_entry(const struct log_key *key, struct log_fold *fold, const struct log_entry *entry, struct buf *out)
+{
+    if (!entry->foreign)
+        fold->parts |= part_bit(entry->part);
+    if (!log_entry_counts(entry)) {
+        fold->left_out += entry->left_out != NULL;
+        fold->not_yet += !entry->left_out && !entry->folded;
+        fold->unusable += !entry->left_out && entry->folded;
+        tell_left_out(entry, out);
+        return;
+    }
+    if (!fold->known && key->topic == TOPIC_CASES)
+        case_init(&fold->c, &entry->event.c.organization_id);
+    fold->known = true;
+    fold->counted++;
+    fold->last_part = entry->part;
+    if (key->topic == TOPIC_CASES)
+        tell_case(&fold->c, &entry->event.c, out);
+    else
+        tell_agent(&fold->a, &entry->event.a, out);
+}
+
+enum cv_status log_fold_key(const struct log_key *key, struct log_fold *out_fold, struct err *err)
+{
+    struct buf text CV_CLEANUP(buf_done);
+    struct log_fold fold = {.effects = arena_zalloc(key->arena, (key->count + 1) * sizeof *fold.effects)};
+    buf_init(&text, EFFECT_MAX);
+    agent_init(&fold.a, key->arena);
+    for (size_t i = 0; i < key->count && fold.effects; i++) {
+        buf_reset(&text);
+        fold_entry(key, &fold, &key->entries[i], &text);
+        fold.effects[i] = arena_str(key->arena, (struct str){text.len ? text.data : "", text.len});
+    }
+    if (arena_full(key->arena)) {
+        err_set(err, "folding the %zu events of this key takes too much memory", key->count);
+        return CV_FATAL;
+    }
+    *out_fold = fold;
+    return CV_OK;
+}

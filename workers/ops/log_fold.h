@@ -1,0 +1,24 @@
+/*
+ * log_fold.h: folds the events of one key by the worker's own fold, event by event, and says of each what it did.
+ */
+#ifndef CASEVIEW_OPS_LOG_FOLD_H
+#define CASEVIEW_OPS_LOG_FOLD_H
+
+#include "workers/fold/agent.h"
+#include "workers/fold/case.h"
+#include "workers/ops/log_key.h"
+
+struct log_fold {
+    bool known; /* at least one event counted: the state below is filled */
+    struct case_state c;
+    struct agent_state a; /* its memory is the key's arena */
+    uint64_t parts;       /* part_bit() of the partitions of all its events */
+    int32_t last_part;    /* of the last event that counted */
+    size_t counted, not_yet, left_out, unusable;
+    struct str *effects; /* one an entry, in the key's arena */
+};
+
+/* CV_OK, or CV_FATAL: out of the arena. */
+enum cv_status log_fold_key(const struct log_key *key, struct log_fold *out_fold, struct err *err) CV_MUST_CHECK;
+
+#endif

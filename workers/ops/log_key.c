@@ -1,0 +1,208 @@
+#include "workers/ops/log_key.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define ARENA_MAX (1u << 30)
+
+static enum cv_status parse_id(const struct config *config, const char *option, struct uuid *out_id, struct err *err)
+{
+    const char *text = config_text(config, option);
+    if (uuid_parse(str_of(text), out_id))
+        return CV_OK;
+    err_set(err, "--%s: \"%.60s\" is no GUID: it has 8-4-4-4-12 hex digits", option, text);
+    return CV_FATAL;
+}
+
+enum cv_status log_key_init(struct log_key *key, const struct config *config, struct err *err)
+{
+    bool by_case = config_is_set(config, "case"), by_user = config_is_set(config, "user");
+    *key = (struct log_key){.topic = by_case ? TOPIC_CASES : TOPIC_AGENTS};
+    if (by_case == by_user) {
+        err_set(err, "give either --case ID or --user ID%s", by_case ? ", not both" : "");
+        return CV_FATAL;
+    }
+    if (by_case && config_is_set(config, "organization")) {
+        err_set(err, "--organization goes with --user: a case id is unique by itself");
+        return CV_FATAL;
+    }
+    enum cv_status status = parse_id(config, by_case ? "case" : "user", &key->id, err);
+    key->has_organization = config_is_set(config, "organization");
+    if (status == CV_OK && key->has_organization)
+        status = parse_id(config, "organization", &key->organization_id, err);
+    if (status == CV_OK)
+        key->arena = arena_new(1u << 16, ARENA_MAX);
+    return status;
+}
+
+void log_key_done(struct log_key *key)
+{
+    arena_free(key->arena);
+    free(key->entries);
+}
+
+/* ---- which records ---- */
+
+static bool names_id(struct str value, const struct uuid *id)
+{
+    char lower[UUID_TEXT_LEN + 1], upper[UUID_TEXT_LEN + 1];
+    if (!value.ptr)
+        return false;
+    uuid_format(id, lower);
+    for (size_t i = 0; i <= UUID_TEXT_LEN; i++)
+        upper[i] = (char)(lower[i] >= 'a' && lower[i] <= 'f' ? lower[i] - 'a' + 'A' : lower[i]);
+    return memmem(value.ptr, value.len, lower, UUID_TEXT_LEN) || memmem(value.ptr, value.len, upper, UUID_TEXT_LEN);
+}
+
+static bool has_key(const struct record *record, const struct uuid *id)
+{
+    struct uuid own;
+    return uuid_parse(record->key, &own) && uuid_eq(&own, id);
+}
+
+static bool wants(void *context, const struct record *record)
+{
+    const struct log_key *key = context;
+    return has_key(record, &key->id) || names_id(record->value, &key->id);
+}
+
+static void name_schema(struct str value, char out[40])
+{
+    const unsigned char *b = (const unsigned char *)value.ptr;
+    if (value.len >= 5 && b[0] == 0) {
+        snprintf(out, 40, "id %u", (unsigned)b[1] << 24 | (unsigned)b[2] << 16 | (unsigned)b[3] << 8 | b[4]);
+    } else if (value.len >= 10 && b[0] == 0xC3 && b[1] == 0x01) {
+        uint64_t fingerprint = 0;
+        for (unsigned i = 0; i < 8; i++)
+            fingerprint |= (uint64_t)b[2 + i] << 8 * i;
+        snprintf(out, 40, "fingerprint %016" PRIx64, fingerprint);
+    } else {
+        snprintf(out, 40, "none");
+    }
+}
+
+/* ---- collecting ---- */
+
+static enum cv_status take(void *context, const struct log_record *found, struct err *err)
+{
+    struct log_key *key = context;
+    const struct record *record = found->record;
+    bool foreign = !has_key(record, &key->id);
+    /* Another's event may mention the id, as an actor for instance. Only one that is parked for its key is of interest.
+     */
+    if (foreign && (found->decoded == CV_OK || found->reason != PARK_KEY_MISMATCH))
+        return CV_OK;
+    if (key->topic == TOPIC_AGENTS && key->has_organization && found->decoded == CV_OK &&
+        !uuid_eq(&found->event->a.organization_id, &key->organization_id))
+        return CV_OK;
+    if (key->count == key->room) {
+        key->room = key->room ? key->room * 2 : 64;
+        key->entries = cv_realloc(key->entries, key->room * sizeof *key->entries);
+    }
+    struct log_entry *entry = &key->entries[key->count++];
+    *entry = (struct log_entry){
+        .part = record->partition,
+        .offset = record->offset,
+        .timestamp_ms = record->timestamp_ms,
+        .order_ms = record->timestamp_ms,
+        .folded = found->folded,
+        .foreign = foreign,
+        .left_out = found->left_out,
+        .usable = found->decoded == CV_OK,
+        .reason = found->reason,
+        .text = STR_NULL,
+    };
+    name_schema(record->value, entry->schema);
+    if (entry->usable)
+        entry->event = *found->event;
+    else
+        entry->text = arena_str(key->arena, str_of(found->text));
+    if (arena_full(key->arena)) {
+        err_set(err, "the events of this key take more than %u MiB of memory", ARENA_MAX >> 20);
+        return CV_FATAL;
+    }
+    return CV_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct log_entry *x = a, *y = b;
+    if (x->part != y->part)
+        return x->part < y->part ? -1 : 1;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct log_entry *x = a, *y = b;
+    if (x->order_ms != y->order_ms)
+        return x->order_ms < y->order_ms ? -1 : 1;
+    return by_place(a, b);
+}
+
+/* Partitions are laid into one another by time, but within each the offset alone counts, whatever the clocks said. */
+static void sort_entries(struct log_key *key)
+{
+    if (key->count == 0)
+        return;
+    qsort(key->entries, key->count, sizeof *key->entries, by_place);
+    for (size_t i = 1; i < key->count; i++) {
+        const struct log_entry *before = &key->entries[i - 1];
+        struct log_entry *entry = &key->entries[i];
+        if (entry->part == before->part && entry->order_ms < before->order_ms)
+            entry->order_ms = before->order_ms;
+    }
+    qsort(key->entries, key->count, sizeof *key->entries, by_order);
+}
+
+static enum cv_status find_organization(struct log_key *key, struct err *err)
+{
+    char text[UUID_TEXT_LEN + 1], other[UUID_TEXT_LEN + 1];
+    for (size_t i = 0; i < key->count; i++) {
+        const struct log_entry *entry = &key->entries[i];
+        if (!entry->usable)
+            continue;
+        if (key->has_organization && !uuid_eq(&key->organization_id, &entry->event.a.organization_id)) {
+            uuid_format(&key->organization_id, text);
+            uuid_format(&entry->event.a.organization_id, other);
+            err_set(err, "several organizations have an agent of that user id: add --organization %s or %s", text,
+                    other);
+            return CV_FATAL;
+        }
+        key->has_organization = true;
+        key->organization_id = entry->event.a.organization_id;
+    }
+    return CV_OK;
+}
+
+enum cv_status log_key_read(struct log_key *key, struct log_reader *reader, struct err *err)
+{
+    const struct log_reading reading = {wants, take, key, key->arena, true};
+    enum cv_status status = log_reader_run(reader, 1u << key->topic, &reading, err);
+    if (status != CV_OK)
+        return status;
+    sort_entries(key);
+    if (key->topic == TOPIC_AGENTS)
+        return find_organization(key, err);
+    /* The first organization to come with a case keeps it. */
+    for (size_t i = 0; i < key->count && !key->has_organization; i++) {
+        if (!log_entry_counts(&key->entries[i]))
+            continue;
+        key->has_organization = true;
+        key->organization_id = key->entries[i].event.c.organization_id;
+    }
+    return CV_OK;
+}
+
+bool log_entry_counts(const struct log_entry *entry)
+{
+    return entry->usable && !entry->left_out && entry->folded;
+}
+
+bool log_key_is_known(const struct log_key *key)
+{
+    for (size_t i = 0; i < key->count; i++)
+        if (!key->entries[i].foreign)
+            return true;
+    return false;
+}

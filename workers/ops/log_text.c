@@ -1,0 +1,291 @@
+#include "workers/ops/log_text.h"
+
+#include <inttypes.h>
+
+#include "caseview/json.h"
+
+static const char *const case_types[CASE_EVENT_TYPE_COUNT] = {
+    [CASE_UNKNOWN_TYPE] = "unknown",
+    [CASE_QUEUED] = "CaseQueued",
+    [CASE_APPOINTMENT_BOOKED] = "AppointmentBooked",
+    [CASE_APPOINTMENT_CHECKED_IN] = "AppointmentCheckedIn",
+    [CASE_APPOINTMENT_CANCELLED] = "AppointmentCancelled",
+    [CASE_QUEUE_ABANDONED] = "QueueAbandoned",
+    [CASE_STATUS_CHANGED] = "CaseStatusChanged",
+    [CASE_SERVICE_STARTED] = "CaseServiceStarted",
+    [CASE_RETURNED_TO_QUEUE] = "CaseReturnedToQueue",
+    [CASE_MOVED] = "CaseMoved",
+    [CASE_RESOLVED] = "CaseResolved",
+    [CASE_REOPENED] = "CaseReopened",
+    [CASE_CLOSED] = "CaseClosed",
+    [CASE_POSITION_CHANGED] = "CasePositionChanged",
+    [CASE_USER_ASSIGNED] = "CaseUserAssigned",
+    [CASE_USER_UNASSIGNED] = "CaseUserUnassigned",
+    [CASE_UPDATED] = "CaseUpdated",
+    [CASE_TICKET_PRINTED] = "CaseTicketPrinted",
+    [CASE_ONLINE_MEETING_SET] = "CaseOnlineMeetingSet",
+};
+
+static const char *const agent_types[AGENT_EVENT_TYPE_COUNT] = {
+    [AGENT_UNKNOWN_TYPE] = "unknown",
+    [AGENT_CURRENT_UNIT_SELECTED] = "AgentCurrentUnitSelected",
+    [AGENT_CURRENT_UNIT_CLEARED] = "AgentCurrentUnitCleared",
+    [AGENT_WORKSPACES_SELECTED] = "AgentWorkspacesSelected",
+    [AGENT_UNIT_ACCESS_REVOKED] = "AgentUnitAccessRevoked",
+};
+
+static const char *const directory_types[] = {
+    [DIRECTORY_UNKNOWN_TYPE] = "unknown",
+    [DIRECTORY_UPSERTED] = "Upserted",
+    [DIRECTORY_REMOVED] = "EntityRemoved",
+    [DIRECTORY_FORGOTTEN] = "null value",
+};
+
+static const char *const group_names[GROUP_COUNT] = {
+    [GROUP_STATUS] = "status",
+    [GROUP_DATE_CLOSED] = "dateClosed",
+    [GROUP_RANK] = "rank",
+    [GROUP_TICKET] = "ticket",
+    [GROUP_LOCK] = "lockedBy",
+    [GROUP_PLACE] = "unit",
+    [GROUP_ASSIGNED] = "assignedTo",
+    [GROUP_CHANNEL] = "channel",
+    [GROUP_CUSTOMER] = "customer",
+    [GROUP_PHONE] = "contactPhoneNumber",
+    [GROUP_EMAIL] = "contactEmail",
+    [GROUP_PRINTED] = "printedTicket",
+    [GROUP_MEETING] = "onlineMeeting",
+    [GROUP_TIMESTAMP] = "caseTimestamp",
+    [GROUP_REST] = "rest",
+};
+
+const char *event_type_name(const struct event *event)
+{
+    switch (event->topic) {
+    case TOPIC_CASES:
+        return case_types[event->c.type];
+    case TOPIC_AGENTS:
+        return agent_types[event->a.type];
+    case TOPIC_DIRECTORY:
+        return directory_types[event->d.type];
+    case TOPIC_COUNT:
+        break;
+    }
+    return "unknown";
+}
+
+int64_t event_sequence(const struct event *event)
+{
+    switch (event->topic) {
+    case TOPIC_CASES:
+        return event->c.sequence;
+    case TOPIC_AGENTS:
+        return event->a.sequence;
+    case TOPIC_DIRECTORY:
+        return event->d.version;
+    case TOPIC_COUNT:
+        break;
+    }
+    return 0;
+}
+
+const char *group_name(enum case_group group)
+{
+    assert(group < GROUP_COUNT);
+    return group_names[group];
+}
+
+/* ---- JSON of what is known ---- */
+
+static void put_id(struct json_writer *json, const char *key, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    uuid_format(id, text);
+    json_put_text(json, key, text);
+}
+
+static void put_time(struct json_writer *json, const char *key, int64_t us)
+{
+    struct buf text CV_CLEANUP(buf_done);
+    buf_init(&text, 64);
+    json_time(&text, us);
+    json_put_str(json, key, (struct str){text.data + 1, text.len - 2}); /* without its quotes */
+}
+
+static void put_ref(struct json_writer *json, const char *key, const struct ref *ref)
+{
+    if (!ref->present) {
+        json_put_null(json, key);
+        return;
+    }
+    json_open_object(json, key);
+    put_id(json, "id", &ref->id);
+    json_put_str(json, "name", ref->name);
+    json_close(json);
+}
+
+static void put_user(struct json_writer *json, const char *key, const struct user_ref *user)
+{
+    if (!user->present) {
+        json_put_null(json, key);
+        return;
+    }
+    json_open_object(json, key);
+    put_id(json, "userId", &user->id);
+    json_put_str(json, "displayName", user->display_name);
+    json_put_str(json, "initials", user->initials);
+    json_put_str(json, "picture", user->picture);
+    json_close(json);
+}
+
+static void put_ticket(struct json_writer *json, const struct ticket *ticket)
+{
+    if (!ticket->present) {
+        json_put_null(json, "ticket");
+        return;
+    }
+    json_open_object(json, "ticket");
+    json_put_str(json, "prefix", ticket->prefix);
+    json_put_int(json, "number", ticket->number);
+    json_put_str(json, "suffix", ticket->suffix);
+    json_close(json);
+}
+
+static void put_customer(struct json_writer *json, const struct customer_ref *customer)
+{
+    if (!customer->present) {
+        json_put_null(json, "customer");
+        return;
+    }
+    json_open_object(json, "customer");
+    put_id(json, "dataTableId", &customer->data_table_id);
+    put_id(json, "recordId", &customer->record_id);
+    json_put_str(json, "displayName", customer->display_name);
+    json_close(json);
+}
+
+static void put_place(struct json_writer *json, const struct case_fields *fields)
+{
+    put_ref(json, "unit", &fields->unit);
+    json_open_object(json, "inbox");
+    put_id(json, "id", &fields->inbox.id);
+    json_put_str(json, "name", fields->inbox.name);
+    json_put_str(json, "colorCode", fields->inbox.color_code);
+    json_close(json);
+}
+
+static void put_rest(struct json_writer *json, const struct case_fields *fields)
+{
+    put_ref(json, "serviceCategory", &fields->service_category);
+    put_ref(json, "serviceType", &fields->service_type);
+    put_time(json, "referenceDate", fields->reference_date);
+    put_time(json, "dateOpened", fields->date_opened);
+    json_put_str(json, "entryMode", fields->entry_mode);
+}
+
+static void put_fields(struct json_writer *json, const struct case_fields *fields, enum case_group group)
+{
+    switch (group) {
+    case GROUP_STATUS:
+        json_put_str(json, "status", fields->status);
+        put_time(json, "statusDate", fields->status_date);
+        return;
+    case GROUP_DATE_CLOSED:
+        if (fields->has_date_closed)
+            put_time(json, "dateClosed", fields->date_closed);
+        else
+            json_put_null(json, "dateClosed");
+        return;
+    case GROUP_RANK:
+        json_put_double(json, "rank", (double)fields->rank);
+        return;
+    case GROUP_TICKET:
+        put_ticket(json, &fields->ticket);
+        return;
+    case GROUP_LOCK:
+        put_user(json, "lockedBy", &fields->locked_by);
+        put_ref(json, "workstation", &fields->workstation);
+        return;
+    case GROUP_PLACE:
+        put_place(json, fields);
+        return;
+    case GROUP_ASSIGNED:
+        put_user(json, "assignedTo", &fields->assigned_to);
+        return;
+    case GROUP_CHANNEL:
+        json_put_str(json, "channel", fields->channel);
+        return;
+    case GROUP_CUSTOMER:
+        put_customer(json, &fields->customer);
+        return;
+    case GROUP_PHONE:
+        json_put_str(json, "contactPhoneNumber", fields->contact_phone_number);
+        return;
+    case GROUP_EMAIL:
+        json_put_str(json, "contactEmail", fields->contact_email);
+        return;
+    case GROUP_PRINTED:
+        json_put_bool(json, "printedTicket", fields->printed_ticket);
+        return;
+    case GROUP_MEETING:
+        json_put_str(json, "onlineMeeting", fields->online_meeting);
+        return;
+    case GROUP_TIMESTAMP:
+        put_time(json, "caseTimestamp", fields->case_timestamp);
+        return;
+    case GROUP_REST:
+        put_rest(json, fields);
+        return;
+    case GROUP_COUNT:
+        return;
+    }
+}
+
+void group_put(const struct case_state *state, enum case_group group, struct buf *out)
+{
+    struct json_writer json;
+    json_begin(&json, out);
+    json_open_object(&json, NULL);
+    if (state->group_sequence[group])
+        put_fields(&json, &state->fields, group);
+    json_close(&json);
+}
+
+void sequence_put_text(const struct sequence *sequence, struct buf *out)
+{
+    buf_printf(out, "highest %" PRId64 ", snapshot %" PRId64, sequence->highest, sequence->base);
+    if (sequence->many_up_to)
+        buf_printf(out, ", many missing up to %" PRId64, sequence->many_up_to);
+    for (unsigned i = 0; i < sequence->gap_count; i++) {
+        const struct sequence_range *gap = &sequence->gaps[i];
+        buf_printf(out, "%s%" PRId64, i == 0 ? ", missing " : " ", gap->first);
+        if (gap->last != gap->first)
+            buf_printf(out, "-%" PRId64, gap->last);
+    }
+}
+
+void agent_unit_put(const struct agent_unit *unit, struct buf *out)
+{
+    struct json_writer json;
+    json_begin(&json, out);
+    json_open_object(&json, NULL);
+    json_put_int(&json, "set", unit->set_sequence);
+    json_put_int(&json, "revoked", unit->revoked_sequence);
+    json_open_array(&json, "workspaceIds");
+    for (size_t i = 0; i < unit->workspace_count; i++)
+        put_id(&json, NULL, &unit->workspace_ids[i]);
+    json_close(&json);
+    json_close(&json);
+}
+
+void groups_put(uint32_t groups, struct buf *out)
+{
+    bool first = true;
+    for (enum case_group group = 0; group < GROUP_COUNT; group++) {
+        if (!(groups & GROUP_BIT(group)))
+            continue;
+        buf_puts(out, first ? "" : ", ");
+        buf_puts(out, group_names[group]);
+        first = false;
+    }
+}

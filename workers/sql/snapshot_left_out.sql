@@ -1,0 +1,9 @@
+-- The records that were read and not folded. Length and time tell whether the log still has the same one there.
+SELECT topic, part, "offset", false AS skipped, reason, record_timestamp,
+       coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) AS bytes
+  FROM parked
+ UNION ALL
+SELECT topic, part, "offset", true, reason, record_timestamp,
+       coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0)
+  FROM ctl.skipped
+ WHERE gen = $1::integer
