@@ -17,6 +17,7 @@ import measure  # noqa: F401  (the tests' folder becomes a place to import from)
 from support import programs, tokens
 from support.kafka import ApacheKafka, Topics
 from support.postgres import Postgres
+from support.registry import ApicurioRegistry
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "schemas/avro"
@@ -81,9 +82,10 @@ def finished(*argv, environment=()):
 class Backlog:
     """Three topics that lie ready in a broker, and what is in them."""
 
-    def __init__(self, name, events, per_case, in_flight, seed):
+    def __init__(self, name, events, per_case, in_flight, seed, registry=False):
         self.name, self.events, self.per_case, self.in_flight, self.seed = name, events, per_case, in_flight, seed
         self.topics = Topics(f"{name}-cases", f"{name}-agents", f"{name}-directory", PARTITIONS)
+        self.registry = registry  # is it framed by a schema registry's ids?
         self.ends = None  # (topic, partition) → end offset
 
     @property
@@ -92,6 +94,10 @@ class Backlog:
             "--events", self.events, "--events-per-case", self.per_case, "--cases", self.in_flight, "--seed", self.seed,
             "--organizations", 20, "--agents", 100,
         ]  # fmt: skip
+
+    @property
+    def title(self):
+        return f"{self.per_case} event{'s' * (self.per_case > 1)} a case" + ", schemas from a registry" * self.registry
 
     @property
     def total(self):
@@ -111,7 +117,7 @@ class Rig:
         self.keys = tokens.Keys()
         self._exits = contextlib.ExitStack()
         self._exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        self._postgres = self._broker = self._scratch = None
+        self._postgres = self._broker = self._scratch = self._registry = None
         self._numbers = 0
         self.after_drain_mib = None
 
@@ -158,7 +164,11 @@ class Rig:
     def backlogs(self):
         """name → Backlog. The broker's folder is kept: producing takes longer than most measurements."""
         w = self.wanted
-        made = [Backlog("ten", w.events, 10, w.in_flight, 1), Backlog("one", w.single_events, 1, w.in_flight, 2)]
+        made = [
+            Backlog("ten", w.events, 10, w.in_flight, 1),
+            Backlog("one", w.single_events, 1, w.in_flight, 2),
+            Backlog("registry", w.events, 10, w.in_flight, 1, registry=True),
+        ]
         if self._broker is None:
             self._broker = self._start_cached(made)
         for backlog in made:
@@ -177,21 +187,24 @@ class Rig:
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        broker = ApacheKafka(folder)
+        broker = ApacheKafka(folder / "broker")
         self._exits.callback(broker.close)
+        self._registry = ApicurioRegistry(folder / "registry")  # its ids are in the records
+        self._exits.callback(self._registry.close)
         for backlog in backlogs if not done.exists() else ():
-            self.say(f"producing {backlog.events:,} events ({backlog.per_case} a case), kept in {folder}")
+            self.say(f"producing {backlog.events:,} events ({backlog.title}), kept in {folder}")
             broker.create_topics(backlog.topics)
-            self.dev(broker, backlog.topics, "simulate", *backlog.options)
+            framing = ["--schema-registry", self._registry.url] if backlog.registry else []
+            self.dev(broker, backlog.topics, "simulate", *backlog.options, *framing)
         done.touch()
         return broker
 
     # --- programs
 
     @staticmethod
-    def kafka(broker, topics):
+    def kafka(broker, topics, schemas=("--schema-dir", SCHEMAS)):
         names = [word for role in PARTITIONS for word in (f"--{role}-topic", topics.name(role))]
-        return ["--kafka", f"bootstrap.servers={broker.bootstrap}", *names, "--schema-dir", SCHEMAS]
+        return ["--kafka", f"bootstrap.servers={broker.bootstrap}", *names, *schemas]
 
     def dev(self, broker, topics, command, *args):
         programs.run("caseview-dev", command, *self.kafka(broker, topics), *args, check=0, deadline_s=900)
@@ -200,12 +213,14 @@ class Rig:
         argv = [self.program("caseview-dev"), "simulate", *self.kafka(broker, topics), "--end-with-parent", *args]
         return programs.Program(f"simulate-{self.number()}", argv, self.folder)
 
-    def worker(self, broker, topics, database):
+    def worker(self, broker, topics, database, registry=False, more=()):
+        """registry: it has its schemas from there alone."""
         number = self.number()
+        schemas = ["--schema-registry", self._registry.url] if registry else ["--schema-dir", SCHEMAS]
         argv = [
-            self.program("caseview"), "worker", "--database", database.conninfo, *self.kafka(broker, topics),
+            self.program("caseview"), "worker", "--database", database.conninfo, *self.kafka(broker, topics, schemas),
             "--group-id", f"bench-{number}-{os.getpid()}", "--admin-listen", "127.0.0.1:0", "--log-format", "text",
-            *shlex.split(self.wanted.worker),
+            *more, *shlex.split(self.wanted.worker),
         ]  # fmt: skip
         return programs.Served(f"worker-{number}", argv, self.folder)
 
