@@ -88,12 +88,24 @@ static enum cv_status load(struct agents *agents, struct batch *batch, struct st
     return CV_OK;
 }
 
+static void check_expected(const struct agents *agents, struct batch *batch)
+{
+    for (size_t i = 0; i < batch->expected_count; i++) {
+        const struct batch_expected *expected = &batch->expected[i];
+        if (expected->topic != TOPIC_AGENTS)
+            continue;
+        struct agent_key key = {expected->organization_id, expected->id};
+        const struct state_entry *entry = states_find(agents->states, &key);
+        batch->stale |= entry != NULL && entry->rev != expected->rev;
+    }
+}
+
 static enum cv_status fold_one(struct agent_fold *fold, struct batch *batch, struct fold_context *context,
                                struct err *err)
 {
     const struct state_work *work = fold->work;
     const struct state_entry *entry = work->entry;
-    if (entry->blob.ptr == NULL) {
+    if (entry->blob.ptr == NULL || (batch->replace && work->first != NULL)) {
         agent_init(&fold->state, batch->output);
     } else {
         /* Folding keeps borrowing from the blob, which the cache may replace: the batch has a copy of its own. */
@@ -194,6 +206,8 @@ enum cv_status agents_fold(struct agents *agents, struct batch *batch, struct fo
         return batch_too_large(err);
 
     status = load(agents, batch, works, count, context, err);
+    if (status == CV_OK)
+        check_expected(agents, batch);
     for (size_t i = 0; i < count && status == CV_OK; i++) {
         folds[i].work = &works[i];
         status = fold_one(&folds[i], batch, context, err);

@@ -34,6 +34,8 @@ void batch_free(struct batch *batch)
     free(batch->events);
     free(batch->parked);
     free(batch->rerenders);
+    free(batch->expected);
+    free(batch->unparks);
     free(batch);
 }
 
@@ -46,6 +48,8 @@ void batch_reset(struct batch *batch)
     batch->cursor_count = 0;
     batch->event_count = batch->directory_count = 0;
     batch->rerender_count = 0;
+    batch->expected_count = batch->unpark_count = 0;
+    batch->replace = false;
     batch->bytes = 0;
     batch->opened_at_us = 0;
     batch->oldest_record_ms = INT64_MAX;
@@ -61,6 +65,7 @@ void batch_begin_fold(struct batch *batch)
     batch->case_count = batch->active_count = batch->unlisted_count = 0;
     batch->agent_count = batch->entity_count = batch->version_count = 0;
     batch->counts = (struct batch_counts){0};
+    batch->stale = false;
 }
 
 enum cv_status batch_too_large(struct err *err)
@@ -110,6 +115,18 @@ void batch_add_rerender(struct batch *batch, const struct batch_rerender *rerend
 {
     batch->rerenders = make_room(batch->rerenders, batch->rerender_count, &batch->rerender_room, sizeof *rerender);
     batch->rerenders[batch->rerender_count++] = *rerender;
+}
+
+void batch_unpark(struct batch *batch, const struct batch_unpark *unpark)
+{
+    batch->unparks = make_room(batch->unparks, batch->unpark_count, &batch->unpark_room, sizeof *unpark);
+    batch->unparks[batch->unpark_count++] = *unpark;
+}
+
+void batch_expect(struct batch *batch, const struct batch_expected *expected)
+{
+    batch->expected = make_room(batch->expected, batch->expected_count, &batch->expected_room, sizeof *expected);
+    batch->expected[batch->expected_count++] = *expected;
 }
 
 /* The event without the tail of its union that its kind does not use: agents and directory entities are much smaller.

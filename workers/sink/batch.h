@@ -109,6 +109,21 @@ struct entity_row {
     bool enabled;
 };
 
+/* A parked event that an outside batch (outside.h) folds: its row leaves `parked` in the same transaction. */
+struct batch_unpark {
+    struct str topic_name; /* borrowed */
+    int32_t part;
+    int64_t offset;
+};
+
+/* The revision of a case's or an agent's row that the caller has seen, 0: there was none (see batch.replace). */
+struct batch_expected {
+    enum topic topic;
+    struct uuid organization_id; /* agents */
+    struct uuid id;              /* case or user */
+    int32_t rev;
+};
+
 /* What folding did, for the metrics: counted when the batch is committed. */
 struct batch_counts {
     int64_t applied, duplicates, unknown_types, over;
@@ -131,6 +146,15 @@ struct batch {
     struct entity_row *versions; /* only the version moves */
     size_t version_count;
     struct batch_counts counts;
+    /*
+     * Outside batches only. replace: what is folded takes the place of the stored state instead of being folded upon
+     * it; all events of each key must be there. Where a row's revision is not the expected one, folding sets stale.
+     */
+    bool replace, stale;
+    struct batch_expected *expected;
+    size_t expected_count, expected_room;
+    struct batch_unpark *unparks;
+    size_t unpark_count, unpark_room;
     struct batch_rerender *rerenders;
     size_t rerender_count, rerender_room;
     struct batch_cursor *cursors;
@@ -163,6 +187,8 @@ void batch_park(struct batch *batch, const struct record *record, struct str top
                 const struct uuid *organization_id, enum park_reason reason, const char *text);
 
 void batch_add_rerender(struct batch *batch, const struct batch_rerender *rerender);
+void batch_unpark(struct batch *batch, const struct batch_unpark *unpark);
+void batch_expect(struct batch *batch, const struct batch_expected *expected);
 
 /* Fills err for an arena that reached its ceiling while a batch was folded. Always CV_FATAL. */
 enum cv_status batch_too_large(struct err *err);

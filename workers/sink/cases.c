@@ -92,6 +92,18 @@ static enum cv_status load(struct cases *cases, struct batch *batch, struct stat
     return CV_OK;
 }
 
+/* The caller of a replacing batch has read the log for rows that it saw before: they must still be the same ones. */
+static void check_expected(const struct cases *cases, struct batch *batch)
+{
+    for (size_t i = 0; i < batch->expected_count; i++) {
+        const struct batch_expected *expected = &batch->expected[i];
+        if (expected->topic != TOPIC_CASES)
+            continue;
+        const struct state_entry *entry = states_find(cases->states, &expected->id);
+        batch->stale |= entry != NULL && entry->rev != expected->rev;
+    }
+}
+
 /* ---- folding one case ---- */
 
 static void count_outcome(struct batch *batch, const struct batch_event *event, enum fold_outcome outcome)
@@ -144,22 +156,50 @@ static void want_names(struct names *names, const struct case_state *state)
             names_want(names, &state->organization_id, refs[i].kind, &refs[i].id);
 }
 
+/*
+ * The stored state is thrown away. It may be another organization's, whose row of active_case goes then; and that row
+ * may be there or not, whatever the flags say: a repair trusts nothing but the log.
+ */
+static void replace_state(struct batch *batch, struct state_entry *entry, struct case_state *state,
+                          const struct uuid *organization_id)
+{
+    if (entry->blob.ptr != NULL && case_load(entry->blob, state) &&
+        !uuid_eq(&state->organization_id, organization_id)) {
+        struct active_key *key = &batch->unlisted[batch->unlisted_count++];
+        key->organization_id = state->organization_id;
+        memcpy(key->case_id.b, entry->entry.key, sizeof key->case_id.b);
+    }
+    entry->listed = true;
+    case_init(state, organization_id);
+}
+
+/* The state to fold upon; false: there is none that could be read. */
+static bool begin_state(struct batch *batch, const struct state_work *work, struct case_state *state, struct err *err)
+{
+    struct state_entry *entry = work->entry;
+    if (batch->replace && work->first != NULL) {
+        replace_state(batch, entry, state, &work->first->event.c.organization_id);
+    } else if (entry->blob.ptr == NULL) {
+        case_init(state, &work->first->event.c.organization_id);
+    } else if (!case_load(entry->blob, state)) {
+        char text[UUID_TEXT_LEN + 1];
+        uuid_format((const struct uuid *)entry->entry.key, text);
+        err_set(err, "case %s: its state in case_state was not written by this version of caseview", text);
+        return false;
+    }
+    return true;
+}
+
 /* Adds the case's row, unless nothing changed and nobody asked for it to be rendered. */
 static enum cv_status fold_one(struct batch *batch, const struct state_work *work, struct fold_context *context,
                                struct err *err)
 {
     struct state_entry *entry = work->entry;
     struct case_state state;
-    if (entry->blob.ptr == NULL) {
-        if (work->first == NULL)
-            return CV_OK; /* gone since it was found by the feed */
-        case_init(&state, &work->first->event.c.organization_id);
-    } else if (!case_load(entry->blob, &state)) {
-        char text[UUID_TEXT_LEN + 1];
-        uuid_format((const struct uuid *)entry->entry.key, text);
-        err_set(err, "case %s: its state in case_state was not written by this version of caseview", text);
+    if (entry->blob.ptr == NULL && work->first == NULL)
+        return CV_OK; /* gone since it was found by the feed */
+    if (!begin_state(batch, work, &state, err))
         return CV_FATAL;
-    }
     bool changed = apply(batch, work, &state);
     if (!changed && !(entry->listed && work->rerender))
         return CV_OK;
@@ -256,11 +296,14 @@ enum cv_status cases_fold(struct cases *cases, struct batch *batch, struct fold_
         return status;
     batch->cases = arena_alloc(batch->output, (count + 1) * sizeof *batch->cases);
     batch->active = arena_alloc(batch->output, (count + 1) * sizeof *batch->active);
-    batch->unlisted = arena_alloc(batch->output, (count + 1) * sizeof *batch->unlisted);
+    /* Twice: a replaced state may leave another organization's row behind. */
+    batch->unlisted = arena_alloc(batch->output, (2 * count + 1) * sizeof *batch->unlisted);
     if (batch->cases == NULL || batch->active == NULL || batch->unlisted == NULL)
         return batch_too_large(err);
 
     status = load(cases, batch, works, count, context, err);
+    if (status == CV_OK)
+        check_expected(cases, batch);
     for (size_t i = 0; i < count && status == CV_OK; i++)
         status = fold_one(batch, &works[i], context, err);
     if (status == CV_OK)

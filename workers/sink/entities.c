@@ -194,6 +194,18 @@ static void add_visible(struct batch *batch, size_t first, const struct director
         batch->entity_count++;
 }
 
+/* The row of an application that another organization turns out to own is as if it had been forgotten. */
+static void leave_owner(struct batch *batch, const struct db_result *result, int row,
+                        const struct directory_event *event)
+{
+    struct uuid owner = db_uuid(result, row, COL_ORGANIZATION);
+    if (uuid_eq(&owner, &event->organization_id))
+        return;
+    struct directory_state forgotten;
+    directory_init(&forgotten, &owner);
+    add_visible(batch, batch->entity_count, event, &forgotten);
+}
+
 /*
  * An application that its owner forgets and another organization takes up within one batch leaves two rows: the first
  * is written before the state changes hands.
@@ -201,7 +213,7 @@ static void add_visible(struct batch *batch, size_t first, const struct director
 static void fold_entity(struct batch *batch, const struct entity_event *events, size_t count,
                         struct directory_state *state)
 {
-    bool visible = false, touched = false;
+    bool visible = batch->replace, touched = false; /* replaced: whoever shows it looks again */
     size_t first_row = batch->entity_count;
     const struct directory_event *last = &events[0].event->event.d;
     for (size_t i = 0; i < count; i++) {
@@ -249,7 +261,8 @@ enum cv_status entities_fold(struct batch *batch, struct fold_context *context, 
     if (count == 0)
         return CV_OK;
     struct entity_event *events = arena_alloc(batch->output, count * sizeof *events);
-    batch->entities = arena_alloc(batch->output, count * sizeof *batch->entities);
+    /* Twice: an application that is replaced may have had another owner. */
+    batch->entities = arena_alloc(batch->output, 2 * count * sizeof *batch->entities);
     batch->versions = arena_alloc(batch->output, count * sizeof *batch->versions);
     if (events == NULL || batch->entities == NULL || batch->versions == NULL)
         return batch_too_large(err);
@@ -271,7 +284,9 @@ enum cv_status entities_fold(struct batch *batch, struct fold_context *context, 
         struct directory_state state;
         int row = find_row(result, first);
         directory_init(&state, &first->organization_id);
-        if (row >= 0 && !state_of_row(result, row, batch->output, &state)) {
+        if (row >= 0 && batch->replace) {
+            leave_owner(batch, result, row, first);
+        } else if (row >= 0 && !state_of_row(result, row, batch->output, &state)) {
             status = batch_too_large(err);
             break;
         }

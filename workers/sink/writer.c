@@ -18,9 +18,13 @@ static const struct db_statement clock_statement = {"directory_clock", sql_direc
 static const struct db_statement directory_write_statement = {"directory_write", sql_directory_write};
 static const struct db_statement directory_version_statement = {"directory_version", sql_directory_version};
 static const struct db_statement park_statement = {"park", sql_park};
+static const struct db_statement outside_settings_statement = {"outside_settings", sql_outside_settings};
+static const struct db_statement outside_claim_statement = {"outside_claim", sql_outside_claim};
+static const struct db_statement unpark_statement = {"unpark", sql_unpark};
+static const struct db_statement unpark_refused_statement = {"unpark_refused", sql_unpark_refused};
 
 /* What a statement of the pipeline is for: tells what its refusal means. */
-enum step { STEP_OTHER, STEP_FENCE, STEP_ROWS };
+enum step { STEP_OTHER, STEP_FENCE, STEP_ROWS, STEP_CLAIM, STEP_UNPARK };
 
 #define ROLLBACK_TIMEOUT_MS 5000
 
@@ -41,6 +45,7 @@ struct writer {
     bool numbers;     /* … and the batch has taken numbers of the directory */
     enum step steps[DB_PIPELINE_MAX];
     int step_count;
+    bool lost_parked;
 };
 
 /* Arrays of a batch in PostgreSQL's binary form: of the order of the batch itself. */
@@ -350,6 +355,110 @@ enum cv_status writer_send(struct writer *writer, struct batch *batch, struct er
     return sending.status;
 }
 
+/* ---- outside batches ---- */
+
+/* Whose partitions are taken: only rows need their owner to look again. */
+static void send_outside_claim(struct sending *sending, const struct batch *batch, int64_t clock)
+{
+    const struct batch_cursor *c = batch->cursors;
+    size_t n = batch->cursor_count;
+    bool *exact = arena_alloc(sending->writer->arguments, (n + 1) * sizeof *exact);
+    if (batch->case_count + batch->agent_count + batch->entity_count + batch->version_count == 0)
+        return;
+    for (size_t i = 0; exact != NULL && i < n; i++)
+        exact[i] = c[i].topic == TOPIC_DIRECTORY;
+    struct db_args args;
+    db_args_init(&args, sending->writer->arguments);
+    db_arg_int4(&args, sending->writer->gen);
+    db_arg_int8(&args, clock);
+    db_arg_text_array(&args, &c->topic_name, sizeof *c, n);
+    db_arg_int4_array(&args, &c->part, sizeof *c, n);
+    db_arg_uuid_array(&args, &c->claim, sizeof *c, n);
+    db_arg_int8_array(&args, &c->old_offset, sizeof *c, n);
+    db_arg_bool_array(&args, exact, sizeof *exact, exact != NULL ? n : 0);
+    send(sending, &outside_claim_statement, &args, STEP_CLAIM);
+}
+
+static bool is_refused(const struct batch *batch, const struct batch_unpark *unpark)
+{
+    for (size_t i = 0; i < batch->parked_count; i++) {
+        const struct batch_parked *parked = &batch->parked[i];
+        if (parked->offset == unpark->offset && parked->part == unpark->part &&
+            str_eq(parked->topic_name, unpark->topic_name))
+            return true;
+    }
+    return false;
+}
+
+static void send_unparks(struct sending *sending, const struct batch *batch)
+{
+    struct arena *arena = sending->writer->arguments;
+    struct batch_unpark *folded = arena_alloc(arena, (batch->unpark_count + 1) * sizeof *folded);
+    size_t n = 0;
+    for (size_t i = 0; folded != NULL && i < batch->unpark_count; i++)
+        if (!is_refused(batch, &batch->unparks[i]))
+            folded[n++] = batch->unparks[i];
+    struct db_args args;
+    if (n > 0) {
+        db_args_init(&args, arena);
+        db_arg_text_array(&args, &folded->topic_name, sizeof *folded, n);
+        db_arg_int4_array(&args, &folded->part, sizeof *folded, n);
+        db_arg_int8_array(&args, &folded->offset, sizeof *folded, n);
+        send(sending, &unpark_statement, &args, STEP_UNPARK);
+    }
+    const struct batch_parked *p = batch->parked;
+    n = batch->parked_count;
+    if (n == 0)
+        return;
+    db_args_init(&args, arena);
+    db_arg_text_array(&args, &p->topic_name, sizeof *p, n);
+    db_arg_int4_array(&args, &p->part, sizeof *p, n);
+    db_arg_int8_array(&args, &p->offset, sizeof *p, n);
+    db_arg_uuid_null_array(&args, &p->organization_id, &p->has_organization, sizeof *p, n);
+    db_arg_text_array(&args, &p->reason_name, sizeof *p, n);
+    db_arg_text_array(&args, &p->text, sizeof *p, n);
+    send(sending, &unpark_refused_statement, &args, STEP_UNPARK);
+}
+
+enum cv_status writer_send_outside(struct writer *writer, struct batch *batch, int64_t clock, int lock_timeout_ms,
+                                   struct err *err)
+{
+    struct sending sending = {writer, CV_OK, err};
+    struct db_args none, settings;
+    char timeout[16];
+    snprintf(timeout, sizeof timeout, "%dms", lock_timeout_ms);
+    arena_reset(writer->arguments);
+    db_args_init(&none, writer->arguments);
+    db_args_init(&settings, writer->arguments);
+    db_arg_text(&settings, str_of(timeout));
+    writer->step_count = 0;
+    writer->commit_left = writer->numbers = false;
+    qsort(batch->cursors, batch->cursor_count, sizeof *batch->cursors, compare_cursors);
+
+    sending.status = db_pipeline_begin(writer->db, err);
+    send(&sending, &begin_statement, &none, STEP_OTHER);
+    send(&sending, &outside_settings_statement, &settings, STEP_OTHER);
+    send_outside_claim(&sending, batch, clock);
+    if (batch->unpark_count > 0)
+        send_unparks(&sending, batch);
+    else
+        send_parked(&sending, batch);
+    send_cases(&sending, batch);
+    send_active(&sending, batch);
+    send_agents(&sending, batch);
+    send_directory(&sending, batch);
+    send(&sending, &commit_statement, &none, STEP_OTHER);
+    if (sending.status == CV_OK)
+        sending.status = db_pipeline_end(writer->db, err);
+    writer->busy = sending.status == CV_OK;
+    return sending.status;
+}
+
+bool writer_lost_parked(const struct writer *writer)
+{
+    return writer->lost_parked;
+}
+
 static enum cv_status send_commit(struct writer *writer, struct err *err)
 {
     struct sending sending = {writer, CV_OK, err};
@@ -387,7 +496,9 @@ static enum writer_outcome judge(struct writer *writer, const struct err *err)
         return WRITER_RECOVER;
     if (is_one_of(err->sqlstate, again))
         return WRITER_AGAIN;
-    if (writer->steps[failed] == STEP_ROWS && is_one_of(err->sqlstate, refused))
+    writer->lost_parked = writer->steps[failed] == STEP_UNPARK && is_one_of(err->sqlstate, refused);
+    bool again_on_new = writer->steps[failed] != STEP_OTHER && writer->steps[failed] != STEP_FENCE;
+    if (again_on_new && is_one_of(err->sqlstate, refused))
         return WRITER_REFOLD;
     return WRITER_RECOVER;
 }

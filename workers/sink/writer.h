@@ -36,6 +36,14 @@ struct db *writer_loader(struct writer *writer); /* reads, beside a running batc
 /* Sends a folded batch; it stays untouched until writer_poll() says how it ended. CV_OK, or CV_RETRY: as
  * WRITER_RECOVER. */
 enum cv_status writer_send(struct writer *writer, struct batch *batch, struct err *err) CV_MUST_CHECK;
+/*
+ * The same for a batch beside the workers (outside.h): its cursors do not move, their claims are taken; clock: the
+ * number of the directory that its names show at least. A claim that cannot be taken is WRITER_REFOLD too.
+ */
+enum cv_status writer_send_outside(struct writer *writer, struct batch *batch, int64_t clock, int lock_timeout_ms,
+                                   struct err *err) CV_MUST_CHECK;
+/* After WRITER_REFOLD of such a batch: parked events of it are no longer parked. */
+bool writer_lost_parked(const struct writer *writer);
 /* Never blocks. err is filled for the outcomes after COMMITTED. */
 enum writer_outcome writer_poll(struct writer *writer, struct err *err);
 bool writer_is_busy(const struct writer *writer);

@@ -11,7 +11,7 @@ WITH written AS (
     ON CONFLICT (case_id) DO UPDATE
        SET rev = excluded.rev, part = excluded.part, flags = excluded.flags, state = excluded.state,
            degraded_at = CASE WHEN excluded.degraded_at IS NOT NULL THEN coalesce(t.degraded_at, excluded.degraded_at) END,
-           over_at = coalesce(t.over_at, excluded.over_at)
+           over_at = CASE WHEN excluded.over_at IS NOT NULL THEN coalesce(t.over_at, excluded.over_at) END
      WHERE t.rev = excluded.rev - 1
     RETURNING 1
 )
