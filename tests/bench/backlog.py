@@ -35,9 +35,7 @@ def drain(rig, backlog, count=1):
     database = rig.database()
     cpu = Cpu(pg=rig.postgres.process.pid, kafka=rigs.java_pid(rig.broker))
     started = time.monotonic()
-    # Those that are there first hear of the others with their next heartbeat: sooner than by default, or most is done by then.
-    more = ["--kafka", "heartbeat.interval.ms=100"] if count > 1 else []
-    workers = [rig.worker(rig.broker, backlog.topics, database, backlog.registry, more) for _ in range(count)]
+    workers = rig.workers(count, rig.broker, backlog.topics, database, backlog.registry)
     for number, worker in enumerate(workers):
         cpu.pids[number], cpu.before[number] = worker.process.pid, 0.0
     first = []  # when the last of those that take part had begun, what had been done by then, and how many those are

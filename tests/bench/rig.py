@@ -213,13 +213,22 @@ class Rig:
         argv = [self.program("caseview-dev"), "simulate", *self.kafka(broker, topics), "--end-with-parent", *args]
         return programs.Program(f"simulate-{self.number()}", argv, self.folder)
 
-    def worker(self, broker, topics, database, registry=False, more=()):
-        """registry: it has its schemas from there alone."""
+    def workers(self, count, broker, topics, database, registry=False):
+        """Of one group. registry: they have their schemas from there alone."""
+        group = f"bench-{self.number()}-{os.getpid()}"
+        # Those that are there first hear of the others with their next heartbeat: by default, most would be done by then.
+        more = ["--kafka", "heartbeat.interval.ms=100"] if count > 1 else []
+        return [self._worker(broker, topics, database, registry, group, more) for _ in range(count)]
+
+    def worker(self, *args):
+        return self.workers(1, *args)[0]
+
+    def _worker(self, broker, topics, database, registry, group, more):
         number = self.number()
         schemas = ["--schema-registry", self._registry.url] if registry else ["--schema-dir", SCHEMAS]
         argv = [
             self.program("caseview"), "worker", "--database", database.conninfo, *self.kafka(broker, topics, schemas),
-            "--group-id", f"bench-{number}-{os.getpid()}", "--admin-listen", "127.0.0.1:0", "--log-format", "text",
+            "--group-id", group, "--admin-listen", "127.0.0.1:0", "--log-format", "text",
             *more, *shlex.split(self.wanted.worker),
         ]  # fmt: skip
         return programs.Served(f"worker-{number}", argv, self.folder)
