@@ -52,6 +52,7 @@ struct partition {
     struct retry hold;
     int64_t last_record_ms; /* timestamp of the last record collected, -1: none */
     int64_t committed_to_kafka;
+    int64_t beyond_end_ms;   /* clock_mono_ms() since when the log seems to end before the position, 0: it does not */
     const char *halt_reason; /* HALTING: why */
     int64_t halt_back_to;    /* HALTING: offset to go back to, -1: stay */
     struct flood_second flood[FLOOD_SECONDS];

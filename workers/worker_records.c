@@ -7,7 +7,8 @@
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
 
-#define QUESTION_MS 2000 /* to the brokers, within the loop */
+#define QUESTION_MS   2000  /* to the brokers, within the loop */
+#define BEYOND_END_MS 10000 /* longer than a broker takes to hear of its successor */
 
 struct partition *worker_partition(struct worker *worker, enum topic topic, int32_t part)
 {
@@ -78,6 +79,23 @@ static void prove_by_record(struct worker *worker, struct partition *partition, 
         worker_halt(worker, partition, "recreated", -1, "another record stands where the last one folded stood");
 }
 
+/*
+ * The log seems to end before the cursor. A broker that was away and has not heard yet that another one leads by now
+ * says so, too, with the end that it knows (tests/crash found it): only what stays so is true.
+ */
+static void beyond_end(struct worker *worker, struct partition *partition, int64_t end)
+{
+    struct err err = ERR_INIT;
+    int64_t now = clock_mono_ms();
+    err_set(&err, "the cursor is at %" PRId64 ", the log ends at %" PRId64, partition->position, end);
+    if (partition->beyond_end_ms == 0)
+        partition->beyond_end_ms = now;
+    if (now - partition->beyond_end_ms < BEYOND_END_MS)
+        worker_postpone(worker, partition, &err);
+    else
+        worker_halt(worker, partition, "beyond-end", -1, err.text);
+}
+
 static void handle_out_of_range(struct worker *worker, struct partition *partition)
 {
     struct err err = ERR_INIT;
@@ -93,7 +111,7 @@ static void handle_out_of_range(struct worker *worker, struct partition *partiti
     snprintf(detail, sizeof detail, "the cursor is at %" PRId64 ", the log has %" PRId64 " to %" PRId64,
              partition->position, low, high);
     if (partition->position > high) {
-        worker_halt(worker, partition, "beyond-end", -1, detail);
+        beyond_end(worker, partition, high);
     } else if (low > partition->position) {
         worker_halt(worker, partition, "retention-gap", -1, detail);
     } else if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) !=
@@ -143,19 +161,12 @@ static void moved_past(struct worker *worker, struct partition *partition, const
     cursor->last_crc = batch_record_crc(record);
     partition->position = record->offset + 1;
     partition->at_eof = false;
+    partition->beyond_end_ms = 0;
     partition->last_record_ms = record->timestamp_ms;
     metric_add(worker->m.records[record->topic], 1);
     partition_count_record(partition, clock_mono_ms());
     if (parked)
         worker_count_parked(worker, partition, record->offset);
-}
-
-static void beyond_end(struct worker *worker, struct partition *partition, int64_t end)
-{
-    char detail[128];
-    snprintf(detail, sizeof detail, "the cursor is at %" PRId64 ", the log ended at %" PRId64, partition->position,
-             end);
-    worker_halt(worker, partition, "beyond-end", -1, detail);
 }
 
 static enum cv_status handle_record(struct worker *worker, struct partition *partition, const struct record *record,
@@ -227,6 +238,7 @@ static void handle_eof(struct worker *worker, struct partition *partition, int64
         worker_batch_cursor(worker, partition)->new_offset = end;
     partition->position = end;
     partition->at_eof = true;
+    partition->beyond_end_ms = 0;
     partition->complete_pending = true;
 }
 

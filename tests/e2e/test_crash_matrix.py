@@ -100,3 +100,23 @@ def test_what_is_shipped_has_no_fail_points():
     assert not [mark for mark in marks if mark in shipped]
     tested = binary("caseview").read_bytes()
     assert all(mark in tested for mark in marks)
+
+
+def test_an_end_that_is_before_the_cursor_for_a_moment(make_stack):
+    """As a broker tells it that was frozen and still believes to lead: the partition waits, and goes on when the log
+    reaches the cursor. (One that stays so halts: test_worker_cursor.py.)"""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    organization, late = events.guid(), events.guid()
+    stack.send(*(events.queued(organization, events.guid()) for _ in range(5)))
+    worker = stack.start_worker()
+    stack.check()
+    stack.stop_worker(worker)
+    stack.database.query(
+        "UPDATE ctl.cursor SET next_offset = 8, last_record_offset = NULL, last_record_at = NULL, last_record_crc = NULL"
+        " WHERE topic = %s", (stack.topics.case,),
+    )  # fmt: skip
+    worker = stack.start_worker(ready=False)
+    worker.wait_log("the cursor is at 8, the log ends at 5")
+    stack.send(*(events.queued(organization, events.guid()) for _ in range(3)), events.queued(organization, late))
+    stack.wait_body(late)
+    assert stack.halt("case", 0)[0] == "live"
