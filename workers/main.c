@@ -12,6 +12,7 @@
 #include "workers/ops/migrate.h"
 #include "workers/ops/resume.h"
 #include "workers/ops/status.h"
+#include "workers/ops/verify.h"
 #include "workers/worker.h"
 
 extern char **environ;
@@ -31,6 +32,8 @@ static const struct command {
     {"resume", SCOPE_RESUME, resume_main, NULL, "let halted partitions go on, after their cause was mended"},
     {"explain", SCOPE_EXPLAIN, explain_main, NULL,
      "show every event of a case or an agent, what each did, and why it is listed or not"},
+    {"verify", SCOPE_VERIFY, verify_main, NULL,
+     "fold the log again in memory and compare it with the rows; exit 1 when they differ"},
 };
 
 static const struct option_def *const tables[] = {caseview_options, NULL};

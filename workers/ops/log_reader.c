@@ -10,6 +10,7 @@
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/source/decode.h"
+#include "workers/source/watermarks.h"
 
 #define SHOW_AFTER_MS    1000
 #define SHOW_EVERY_MS    1000
@@ -301,28 +302,74 @@ static void show_progress(void *context)
             all > 0 ? (int)(done * 100 / all) : 100);
 }
 
+/* One of them is not there: with the option to look at. */
+static enum cv_status no_topic(const struct log_reader *reader, enum topic topic, struct err *err)
+{
+    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
+    err_set(err, "kafka topic %s does not exist, or may not be described: look at --%s", reader->topics[topic],
+            options[topic]);
+    return CV_FATAL;
+}
+
+/* The partitions of the topics from their first records to the cursors, or to the ends. *out_list is the caller's. */
+static enum cv_status find_partitions(struct log_reader *reader, const struct consumer_options *options,
+                                      unsigned topics, struct scan_partition **out_list, size_t *out_count,
+                                      struct err *err)
+{
+    struct watermark *marks CV_CLEANUP(cv_free_ptr) = NULL;
+    size_t count;
+    enum cv_status status = watermarks_read(options->properties, options->property_count, reader->topics, TOPIC_COUNT,
+                                            reader->timeout_ms, &marks, &count, err);
+    if (status != CV_OK)
+        return status;
+    unsigned found = 0;
+    struct scan_partition *list = cv_zalloc((count + 1) * sizeof *list);
+    *out_list = list;
+    *out_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct watermark *mark = &marks[i];
+        if (!(topics & 1u << mark->topic))
+            continue;
+        found |= 1u << mark->topic;
+        if (mark->low < 0 || mark->end < 0) {
+            err_set(err, "kafka topic %s [%d]: its leader did not say in %d s where it begins and ends",
+                    reader->topics[mark->topic], mark->partition, reader->timeout_ms / 1000);
+            return CV_RETRY;
+        }
+        int64_t next = log_reader_next_offset(reader, (enum topic)mark->topic, mark->partition);
+        list[(*out_count)++] = (struct scan_partition){
+            .topic = (enum topic)mark->topic,
+            .partition = mark->partition,
+            .low = mark->low,
+            .end = mark->end,
+            .until = reader->to_end || next > mark->end ? mark->end : next,
+        };
+    }
+    for (enum topic t = 0; t < TOPIC_COUNT; t++)
+        if (topics & ~found & 1u << t)
+            return no_topic(reader, t, err);
+    return CV_OK;
+}
+
 enum cv_status log_reader_run(struct log_reader *reader, unsigned topics, const struct log_reading *reading,
                               struct err *err)
 {
     struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = NULL;
-    size_t count = 0;
+    struct scan_partition *partitions CV_CLEANUP(cv_free_ptr) = NULL;
+    size_t property_count = 0, count;
     const char *name, *value;
-    while (config_pair(reader->config, "kafka", count, &name, &value)) {
-        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
-        properties[count++] = (struct consumer_property){name, value};
+    while (config_pair(reader->config, "kafka", property_count, &name, &value)) {
+        properties = cv_realloc(properties, (property_count + 1) * sizeof *properties);
+        properties[property_count++] = (struct consumer_property){name, value};
     }
-    struct consumer_options options = {.properties = properties, .property_count = count, .client_id = reader->command};
+    struct consumer_options options = {
+        .properties = properties, .property_count = property_count, .client_id = reader->command};
     memcpy(options.topics, reader->topics, sizeof options.topics);
-    enum cv_status status = consumer_scan_open(&options, topics, reader->timeout_ms, &reader->scan, err);
+    enum cv_status status = find_partitions(reader, &options, topics, &partitions, &count, err);
+    if (status == CV_OK)
+        status = consumer_scan_open(&options, partitions, count, &reader->scan, err);
     if (status != CV_OK)
         return status;
-    size_t partition_count;
-    struct scan_partition *partitions = consumer_scan_partitions(reader->scan, &partition_count);
-    for (size_t i = 0; i < partition_count && !reader->to_end; i++) {
-        int64_t next = log_reader_next_offset(reader, partitions[i].topic, partitions[i].partition);
-        if (next < partitions[i].until)
-            partitions[i].until = next;
-    }
     struct run run = {reader, reading};
     reader->started_ms = clock_mono_ms();
     return consumer_scan_run(reader->scan, take_record, show_progress, &run, SILENCE_MS, err);

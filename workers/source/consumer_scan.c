@@ -8,7 +8,6 @@
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "workers/source/consumer_internal.h"
-#include "workers/source/watermarks.h"
 
 #define TICK_MS 200 /* the longest wait for a record, and between two ticks */
 
@@ -38,55 +37,6 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 }
 
 /* ---- open ---- */
-
-static enum cv_status find_partitions(struct consumer_scan *scan, const struct consumer_options *options,
-                                      unsigned topics, int timeout_ms, struct err *err)
-{
-    const char *names[TOPIC_COUNT];
-    enum topic roles[TOPIC_COUNT];
-    bool found[TOPIC_COUNT] = {false};
-    size_t wanted = 0;
-    for (enum topic t = 0; t < TOPIC_COUNT; t++) {
-        if (!(topics & 1u << t))
-            continue;
-        names[wanted] = options->topics[t];
-        roles[wanted++] = t;
-    }
-    struct watermark *list = NULL;
-    enum cv_status status = watermarks_read(options->properties, options->property_count, names, wanted, timeout_ms,
-                                            &list, &scan->count, err);
-    if (status != CV_OK)
-        return status;
-    scan->partitions = cv_zalloc((scan->count + 1) * sizeof *scan->partitions);
-    scan->reading = cv_zalloc((scan->count + 1) * sizeof *scan->reading);
-    for (size_t i = 0; i < scan->count && status == CV_OK; i++) {
-        found[list[i].topic] = true;
-        scan->partitions[i] = (struct scan_partition){
-            .topic = roles[list[i].topic],
-            .partition = list[i].partition,
-            .low = list[i].low,
-            .end = list[i].end,
-            .until = list[i].end,
-            .position = list[i].low,
-        };
-        if (list[i].low < 0 || list[i].end < 0) {
-            err_set(err, "kafka topic %s [%d]: its leader did not say where it begins and ends within %d s",
-                    names[list[i].topic], list[i].partition, timeout_ms / 1000);
-            status = CV_RETRY;
-        }
-    }
-    free(list);
-    for (size_t i = 0; i < wanted && status == CV_OK; i++) {
-        if (found[i])
-            continue;
-        err_set(err,
-                "kafka topic %s does not exist, or may not be described: look at --case-topic, --agent-topic and "
-                "--directory-topic",
-                names[i]);
-        status = CV_FATAL;
-    }
-    return status;
-}
 
 static enum cv_status set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *err)
 {
@@ -140,13 +90,21 @@ static enum cv_status open_client(struct consumer_scan *scan, const struct consu
     return CV_OK;
 }
 
-enum cv_status consumer_scan_open(const struct consumer_options *options, unsigned topics, int timeout_ms,
-                                  struct consumer_scan **out_scan, struct err *err)
+enum cv_status consumer_scan_open(const struct consumer_options *options, const struct scan_partition *partitions,
+                                  size_t count, struct consumer_scan **out_scan, struct err *err)
 {
     struct consumer_scan *scan = cv_zalloc(sizeof *scan);
-    enum cv_status status = find_partitions(scan, options, topics, timeout_ms, err);
-    if (status == CV_OK)
-        status = open_client(scan, options, topics, err);
+    unsigned topics = 0;
+    scan->count = count;
+    scan->partitions = cv_zalloc((count + 1) * sizeof *scan->partitions);
+    scan->reading = cv_zalloc((count + 1) * sizeof *scan->reading);
+    for (size_t i = 0; i < count; i++) {
+        topics |= 1u << partitions[i].topic;
+        scan->partitions[i] = partitions[i];
+        scan->partitions[i].position = partitions[i].low;
+        scan->partitions[i].records = 0;
+    }
+    enum cv_status status = open_client(scan, options, topics, err);
     if (status != CV_OK) {
         consumer_scan_close(scan);
         return status;
@@ -181,7 +139,7 @@ void consumer_scan_close(struct consumer_scan *scan)
     free(scan);
 }
 
-struct scan_partition *consumer_scan_partitions(struct consumer_scan *scan, size_t *out_count)
+const struct scan_partition *consumer_scan_partitions(const struct consumer_scan *scan, size_t *out_count)
 {
     *out_count = scan->count;
     return scan->partitions;

@@ -1,5 +1,5 @@
 /*
- * consumer_scan.h: reads whole topics once, from their beginnings to the ends that they had at the start, by a client
+ * consumer_scan.h: reads partitions once, from one offset to another that is known at the start, by a client
  * that joins no group and leaves no trace: for the operators' commands, which run beside the workers. Blocking; one
  * thread.
  *
@@ -17,7 +17,7 @@ struct scan_partition {
     enum topic topic;
     int32_t partition;
     int64_t low, end; /* first offset and last stable offset at the start */
-    int64_t until;    /* read up to here, itself not included: `end`, or what the caller lowers it to before the run */
+    int64_t until;    /* read up to here, itself not included: at most `end` */
     int64_t position; /* read so far */
     int64_t records;  /* delivered; fewer than position - low: some were removed, or never were records */
 };
@@ -27,16 +27,14 @@ typedef enum cv_status (*scan_record)(void *context, const struct record *record
 /* Called a few times a second at least, also while nothing comes: for progress. */
 typedef void (*scan_tick)(void *context);
 
-/*
- * topics: bits 1 << enum topic. CV_OK; CV_RETRY: no broker answered within timeout_ms, or one of the leaders; CV_FATAL:
- * a property is wrong, or a topic does not exist.
+/* Does not wait for a broker. partitions: where to read from and to, copied. CV_OK, or CV_FATAL: a property is wrong.
  */
-enum cv_status consumer_scan_open(const struct consumer_options *options, unsigned topics, int timeout_ms,
-                                  struct consumer_scan **out_scan, struct err *err) CV_MUST_CHECK;
+enum cv_status consumer_scan_open(const struct consumer_options *options, const struct scan_partition *partitions,
+                                  size_t count, struct consumer_scan **out_scan, struct err *err) CV_MUST_CHECK;
 void consumer_scan_close(struct consumer_scan *scan); /* NULL is fine */
 
-/* By topic and partition. */
-struct scan_partition *consumer_scan_partitions(struct consumer_scan *scan, size_t *out_count);
+/* As they were given, with what was read so far. */
+const struct scan_partition *consumer_scan_partitions(const struct consumer_scan *scan, size_t *out_count);
 
 /*
  * Once. CV_OK: everything was read. CV_RETRY: nothing came for timeout_ms, the log lost its beginning meanwhile, the

@@ -1,0 +1,232 @@
+"""`caseview verify`: every damage is found, and nothing is reported where nothing is wrong."""
+
+import json
+import random
+import threading
+
+import pytest
+
+from support import programs
+from support.events import agent_event, case_event, customer, directory_event, guid, queued, ref, user
+from support.random_history import History
+
+
+def verify(stack, *args, **options):
+    registry = ["--schema-registry", stack.registry.url] if stack.registry else []
+    return programs.caseview(
+        "verify", "--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--schema-dir",
+        stack.schemas.folder, "--log-format", "text", *registry, *args, **options,
+    )  # fmt: skip
+
+
+def found(stack, *args, check=0):
+    return json.loads(verify(stack, "--json", *args, check=check, deadline_s=60).stdout)
+
+
+def fields(report):
+    return {d["field"] for d in report["differences"]}
+
+
+class World:
+    """One listed case, one waiting, one over, an agent, and the directory behind them."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.organization, self.case, self.waiting, self.over = guid(), guid(), guid(), guid()
+        self.agent, self.unit, self.workspace, self.record, self.application = (guid() for _ in range(5))
+        stack.start_worker()
+        stack.send(
+            queued(self.organization, self.case, 1, lockedBy=user(self.agent, "John"), unit=ref(self.unit),
+                   customer=customer(record=self.record), rank=2.5),
+            case_event(self.organization, self.case, 3, {"CasePositionChanged": {"rank": 4.0}}),
+            queued(self.organization, self.waiting, 1, status="Waiting", lockedBy=None),
+            queued(self.organization, self.over, 1),
+            case_event(self.organization, self.over, 2, {"CaseClosed": {}}),
+            agent_event(self.organization, self.agent, 1, {"AgentCurrentUnitSelected": {"unitId": self.unit}}),
+            agent_event(self.organization, self.agent, 2,
+                        {"AgentWorkspacesSelected": {"unitId": self.unit, "workspaceIds": [self.workspace]}}),
+            directory_event(self.organization, self.unit, 3, {"UnitUpserted": {"name": "Haifa"}}),
+            directory_event(self.organization, self.workspace, 1, {"WorkspaceUpserted": {"unitId": self.unit, "name": "W"}}),
+            directory_event(self.organization, self.application, 1, {"ApplicationUpserted": {
+                "clientId": "client", "name": "App", "roles": ["Agent Impersonator"], "enabled": True}}),
+        )  # fmt: skip
+        stack.check()
+
+
+DAMAGES = [
+    ("UPDATE gen_1.case_state SET part = 9 WHERE flags & 1 <> 0", {"case_state.part", "active_case.part"}),
+    ("UPDATE gen_1.case_state SET rev = 0 WHERE flags & 1 <> 0", {"case_state.rev"}),
+    ("UPDATE gen_1.case_state SET flags = 0 WHERE flags & 1 <> 0", {"case_state.flags"}),
+    ("UPDATE gen_1.case_state SET degraded_at = NULL WHERE degraded_at IS NOT NULL", {"case_state.degraded_at"}),
+    ("UPDATE gen_1.case_state SET over_at = NULL WHERE over_at IS NOT NULL", {"case_state.over_at"}),
+    ("UPDATE gen_1.case_state SET state = 'x' WHERE flags & 1 <> 0", {"case_state.state"}),
+    ("UPDATE gen_1.case_state SET state = set_byte(state, 20, get_byte(state, 20) + 1) WHERE flags & 1 <> 0", None),
+    ("UPDATE gen_1.case_state t SET state = o.state, over_at = now(), degraded_at = NULL, flags = 8 FROM gen_1.case_state o"
+     " WHERE t.flags & 1 <> 0 AND o.flags = 8", {"case_state.state over"}),
+    ("DELETE FROM gen_1.case_state WHERE flags & 1 <> 0", {"case_state"}),
+    ("DELETE FROM gen_1.case_state WHERE flags = 8", {"case_state"}),
+    ("INSERT INTO gen_1.case_state SELECT gen_random_uuid(), rev, part, flags, NULL, over_at, state FROM gen_1.case_state"
+     " WHERE flags = 8", {"case_state"}),
+    ("UPDATE gen_1.active_case SET organization_id = gen_random_uuid()", {"active_case.organization_id"}),
+    ("UPDATE gen_1.active_case SET case_id = gen_random_uuid()", {"active_case"}),
+    ("UPDATE gen_1.active_case SET user_id = gen_random_uuid()", {"active_case.user_id"}),
+    ("UPDATE gen_1.active_case SET unit_id = gen_random_uuid()", {"active_case.unit_id"}),
+    ("UPDATE gen_1.active_case SET status_date = status_date + interval '1 us'", {"active_case.status_date"}),
+    ("UPDATE gen_1.active_case SET case_timestamp = 'infinity'", {"active_case.case_timestamp"}),
+    ("UPDATE gen_1.active_case SET degraded = NOT degraded", {"active_case.degraded"}),
+    ("UPDATE gen_1.active_case SET part = part + 1", {"active_case.part"}),
+    ("UPDATE gen_1.active_case SET customer_ref = NULL", {"active_case.customer_ref"}),
+    ("UPDATE gen_1.active_case SET refs = ''", {"active_case.refs"}),
+    ("UPDATE gen_1.active_case SET body = replace(body, 'Haifa', 'Akko')", {"active_case.body"}),
+    ("DELETE FROM gen_1.active_case", {"active_case"}),
+    ("UPDATE gen_1.agent SET rev = 0", {"agent.rev"}),
+    ("UPDATE gen_1.agent SET part = 9", {"agent.part"}),
+    ("UPDATE gen_1.agent SET current_unit_id = NULL", {"agent.current_unit_id is there"}),
+    ("UPDATE gen_1.agent SET current_unit_id = gen_random_uuid()", {"agent.current_unit_id"}),
+    ("UPDATE gen_1.agent SET has_workspaces = false", {"agent.has_workspaces"}),
+    ("UPDATE gen_1.agent SET degraded = true", {"agent.degraded"}),
+    ("UPDATE gen_1.agent SET degraded_at = now()", {"agent.degraded_at"}),
+    ("UPDATE gen_1.agent SET refs = ''", {"agent.refs"}),
+    ("UPDATE gen_1.agent SET state = 'x'", {"agent.state"}),
+    ("UPDATE gen_1.agent SET user_id = gen_random_uuid()", {"agent"}),
+    ("DELETE FROM gen_1.agent", {"agent"}),
+    ("UPDATE gen_1.directory SET name = 'Akko' WHERE kind = 1", {"directory.name", "active_case.body"}),
+    ("UPDATE gen_1.directory SET detail = 'x' WHERE kind = 9", {"directory.detail"}),
+    ("UPDATE gen_1.directory SET picture = 'x' WHERE kind = 9", {"directory.picture"}),
+    ("UPDATE gen_1.directory SET roles = '{}' WHERE kind = 9", {"directory.roles"}),
+    ("UPDATE gen_1.directory SET enabled = false WHERE kind = 9", {"directory.enabled"}),
+    ("UPDATE gen_1.directory SET parent_id = NULL WHERE kind = 6", {"directory.parent_id"}),
+    ("UPDATE gen_1.directory SET version = version + 1 WHERE kind = 1", {"directory.version"}),
+    ("UPDATE gen_1.directory SET version = version - 1 WHERE kind = 1", {"directory.version"}),
+    ("UPDATE gen_1.directory SET change_no = change_no + 1000000 WHERE kind = 6", {"directory.change_no"}),
+    ("UPDATE gen_1.directory SET status = 2 WHERE kind = 6", {"directory.status", "agent.has_workspaces"}),
+    ("UPDATE gen_1.directory SET status = 0 WHERE kind = 6", {"directory.status"}),
+    ("UPDATE gen_1.directory SET organization_id = gen_random_uuid() WHERE kind = 9", {"directory.organization_id"}),
+    ("UPDATE gen_1.directory SET entity_id = gen_random_uuid() WHERE kind = 6", {"directory"}),
+    ("DELETE FROM gen_1.directory WHERE kind = 9", {"directory"}),
+    ("UPDATE ctl.cursor SET next_offset = next_offset + 100 WHERE topic ~ '^case' AND part = 0", {"next_offset"}),
+]  # fmt: skip
+
+
+def test_each_damaged_column_is_found(stack):
+    world = World(stack)
+    for worker in list(stack.workers):
+        stack.stop_worker(worker)
+    report = found(stack)
+    assert report["agrees"] and report["differences"] == []
+    assert report["compared"] == {"cases": 3, "listed": 1, "agents": 1, "entities": 3}
+    assert report["records"] == 10 and not any(report["unknown"].values())
+    tables = "gen_1.case_state", "gen_1.active_case", "gen_1.agent", "gen_1.directory", "ctl.cursor"
+    for table in tables:
+        stack.database.query(f"CREATE TABLE public.{table.split('.')[1]} AS SELECT * FROM {table}")
+    for damage, expected in DAMAGES:
+        stack.database.query(damage)
+        report = found(stack, check=1)
+        assert not report["agrees"] and report["difference_count"] == len(report["differences"]) > 0, damage
+        if expected:
+            assert expected <= fields(report), f"{damage}: {report['differences']}"
+        for table in tables[:4]:
+            stack.database.query(f"TRUNCATE {table}")
+            stack.database.query(f"INSERT INTO {table} SELECT * FROM public.{table.split('.')[1]}")
+        stack.database.query("UPDATE ctl.cursor c SET next_offset = o.next_offset FROM public.cursor o"
+                             " WHERE (o.topic, o.part) = (c.topic, c.part)")  # fmt: skip
+    assert found(stack)["agrees"]
+    assert world.case not in verify(stack, check=0).stdout
+
+
+def test_a_difference_names_the_case_the_field_and_both_values(stack):
+    world = World(stack)
+    stack.database.query("UPDATE gen_1.active_case SET degraded = false")
+    out = verify(stack, check=1).stdout
+    assert f"case {world.case}: active_case.degraded: the row says false, the log says true" in out
+    assert "1 differences: look with `caseview explain`, mend with `caseview repair`" in out
+
+
+def test_parked_and_skipped_events_are_left_out(stack):
+    world = World(stack)
+    stack.send_raw("case", [(world.case.encode(), b"nonsense", ()), (world.waiting.encode(), b"other nonsense", ())])
+    stack.send(queued(guid(), world.case, 9))
+    stack.wait_caught_up()
+    assert len(stack.parked()) == 3
+    stack.database.query(
+        "WITH gone AS (DELETE FROM gen_1.parked WHERE key = %s RETURNING *) INSERT INTO ctl.skipped"
+        " SELECT 1, gone.*, now(), 'nobody needs it' FROM gone", (world.waiting.encode(),),
+    )  # fmt: skip
+    report = found(stack)
+    assert report["left_out"] == 3 and report["agrees"]
+    # An event that was neither folded nor kept is a difference.
+    stack.database.query("DELETE FROM gen_1.parked")
+    assert fields(found(stack, check=1)) == {"parked"}
+
+
+@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**9)])
+def test_nothing_is_reported_under_load_and_after_a_random_history(make_stack, seed):
+    stack = make_stack(partitions={"cases": 4, "agents": 2, "directory": 2})
+    stack.start_worker()
+    stack.start_worker(ready=False)
+    items = History(seed, organizations=2, cases=400, versions=20).items
+    sent = threading.Event()
+
+    def send():
+        for at in range(0, len(items), 40):
+            stack.send_items(items[at : at + 40])
+        sent.set()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    rounds = 0
+    while not sent.is_set():
+        report = found(stack, check=None)
+        assert report["agrees"], report["differences"][:5]
+        rounds += 1
+    thread.join()
+    stack.check()
+    report = found(stack)
+    assert report["agrees"] and report["unknown"]["history"] == 0 and report["unknown"]["ahead"] == 0
+    assert rounds >= 2 and report["compared"]["listed"] > 50
+
+
+def test_a_sample_is_a_part_and_always_the_same(stack):
+    stack.start_worker()
+    organization = guid()
+    stack.send(*[queued(organization, guid(), 1) for _ in range(200)])
+    stack.wait_caught_up()
+    one, other = found(stack, "--sample", "20"), found(stack, "--sample", "20")
+    assert one == other and 10 <= one["compared"]["cases"] <= 80
+    stack.database.query("UPDATE gen_1.active_case SET body = '{}'")
+    assert found(stack, "--sample", "20", check=1)["difference_count"] == one["compared"]["listed"]
+
+
+def test_a_partition_that_is_read_again_is_no_difference(stack):
+    world = World(stack)
+    for worker in list(stack.workers):
+        stack.stop_worker(worker)
+    stack.database.query("UPDATE ctl.cursor SET next_offset = 0")
+    report = found(stack)
+    assert report["agrees"] and report["unknown"]["ahead"] > 0
+    assert world.case
+
+
+def test_the_start_of_the_log_may_be_gone(make_kafka_stack):
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    world = World(stack)
+    stack.broker.delete_records(stack.topics.name("case"), 0, 2)
+    stack.broker.delete_records(stack.topics.name("agent"), 0, 1)
+    report = found(stack)
+    assert report["agrees"] and report["unknown"]["history"] == 2
+    stack.database.query("UPDATE gen_1.active_case SET unit_id = gen_random_uuid()")
+    assert fields(found(stack, check=1)) == {"active_case.unit_id"}
+    assert world.case in verify(stack, check=1).stdout
+
+
+def test_a_topic_that_does_not_exist_is_said(make_kafka_stack):
+    stack = make_kafka_stack()
+    out = verify(stack, "--generation", "3", check=2)
+    assert "caseview migrate" in out.stderr
+    given = dict(zip(stack.names()[::2], stack.names()[1::2]))
+    given["--agent-topic"] = "nowhere"
+    out = programs.caseview(
+        "verify", "--database", stack.database.conninfo, *stack.kafka(), "--schema-dir", stack.schemas.folder,
+        *[item for pair in given.items() for item in pair], check=2,
+    )  # fmt: skip
+    assert "kafka topic nowhere does not exist" in out.stderr and "--agent-topic" in out.stderr

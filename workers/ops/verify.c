@@ -1,0 +1,53 @@
+#include "workers/ops/verify.h"
+
+#include <stdlib.h>
+
+#include "workers/ops/verify_rows.h"
+
+#define NAMES_MAX_BYTES (256u << 20)
+#define PAGE_MAX        (1u << 30)
+#define LOOK_AGAIN_MS   15000
+
+static enum cv_status verify(struct verify_rows *rows, struct err *err)
+{
+    enum cv_status status = log_reader_snapshot(rows->reader, err);
+    if (status == CV_OK)
+        status = verify_log_read(rows->log, rows->reader, err);
+    if (status == CV_OK)
+        status = verify_rows_compare(rows, err);
+    if (status == CV_OK)
+        status = verify_rows_look_again(rows, LOOK_AGAIN_MS, err);
+    if (status == CV_OK)
+        status = log_reader_end_snapshot(rows->reader, err);
+    return status;
+}
+
+int verify_main(const struct config *config)
+{
+    struct err err = ERR_INIT;
+    struct verify_report report;
+    struct verify_log log;
+    struct verify_rows rows = {.log = &log, .report = &report};
+    report_init(&report, config_flag(config, "json"));
+    report.sample = config_int(config, "sample");
+    verify_log_init(&log, report.sample, &report);
+    rows.names = names_new(NAMES_MAX_BYTES);
+    rows.arena = arena_new(1u << 16, PAGE_MAX);
+    enum cv_status status = log_reader_open(config, "verify", &rows.reader, &err);
+    if (status == CV_OK)
+        status = verify(&rows, &err);
+    int exit_code;
+    if (status == CV_OK) {
+        report_print(&report);
+        exit_code = report.differences == 0 ? CV_EXIT_OK : CV_EXIT_NO;
+    } else {
+        exit_code = log_reader_failed("verify", status, &err);
+    }
+    log_reader_close(rows.reader);
+    names_free(rows.names);
+    arena_free(rows.arena);
+    free(rows.suspects);
+    verify_log_done(&log);
+    report_done(&report);
+    return exit_code;
+}

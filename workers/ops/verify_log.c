@@ -1,0 +1,302 @@
+#include "workers/ops/verify_log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "workers/ops/log_compare.h"
+#include "workers/source/decode.h"
+
+#define BLOB_MAX    (64u << 20)
+#define SCRATCH_MAX (256u << 20)
+
+static void drop_entry(struct cache_entry *entry)
+{
+    struct verify_entry *own = (struct verify_entry *)entry;
+    free((char *)(uintptr_t)own->state.ptr);
+    free(own->directory);
+}
+
+void verify_log_init(struct verify_log *log, int64_t sample, struct verify_report *report)
+{
+    static const size_t key_sizes[TOPIC_COUNT] = {VERIFY_CASE_KEY, VERIFY_AGENT_KEY, VERIFY_DIRECTORY_KEY};
+    *log = (struct verify_log){.sample = sample, .report = report};
+    for (enum topic t = 0; t < TOPIC_COUNT; t++)
+        log->sets[t].cache = cache_new(key_sizes[t], sizeof(struct verify_entry), SIZE_MAX, drop_entry);
+    log->decoded = arena_new(1u << 16, DECODE_ARENA_MAX + (1u << 20));
+    log->scratch = arena_new(1u << 16, SCRATCH_MAX);
+    buf_init(&log->blob, BLOB_MAX);
+}
+
+void verify_log_done(struct verify_log *log)
+{
+    for (enum topic t = 0; t < TOPIC_COUNT; t++) {
+        cache_free(log->sets[t].cache);
+        free(log->sets[t].all);
+    }
+    arena_free(log->decoded);
+    arena_free(log->scratch);
+    buf_done(&log->blob);
+}
+
+struct verify_entry *verify_find(const struct verify_log *log, enum topic topic, const void *key)
+{
+    return (struct verify_entry *)cache_find(log->sets[topic].cache, key);
+}
+
+struct verify_entry *verify_find_or_add(struct verify_log *log, enum topic topic, const void *key)
+{
+    struct verify_set *set = &log->sets[topic];
+    bool made;
+    struct verify_entry *entry = (struct verify_entry *)cache_get(set->cache, key, &made);
+    if (!made)
+        return entry;
+    entry->over_ms = -1;
+    entry->row_part = -1;
+    if (set->count == set->room) {
+        set->room = set->room ? set->room * 2 : 1024;
+        set->all = cv_realloc(set->all, set->room * sizeof(struct verify_entry *));
+    }
+    set->all[set->count++] = entry;
+    return entry;
+}
+
+static void keep_state(struct verify_entry *entry, struct str state)
+{
+    char *copy = cv_alloc(state.len + 1);
+    memcpy(copy, state.ptr, state.len);
+    free((char *)(uintptr_t)entry->state.ptr);
+    entry->state = (struct str){copy, state.len};
+}
+
+void verify_take_row(struct verify_entry *entry, struct str state)
+{
+    keep_state(entry, state);
+    entry->from_row = true;
+}
+
+void verify_directory_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
+                          uint8_t out_key[VERIFY_DIRECTORY_KEY])
+{
+    memset(out_key, 0, VERIFY_DIRECTORY_KEY);
+    out_key[0] = (uint8_t)kind;
+    if (kind != ENTITY_APPLICATION)
+        memcpy(out_key + 1, organization_id->b, 16);
+    memcpy(out_key + 17, entity_id->b, 16);
+}
+
+bool verify_wants(const struct verify_log *log, const struct uuid *id)
+{
+    static const struct uuid none;
+    if (log->sample >= 100)
+        return true;
+    uint64_t hash = (uint64_t)names_hash(&none, ENTITY_UNIT, id) >> 1; /* the lowest bit is always set */
+    return hash % 100 < (uint64_t)log->sample;
+}
+
+/* ---- folding ---- */
+
+static void place_of(const struct verify_log *log, const struct record *record, char out[320])
+{
+    snprintf(out, 320, "%s/%d offset %" PRId64, log->topics[record->topic], record->partition, record->offset);
+}
+
+static void tell_foreign(struct verify_log *log, const struct record *record, const char *whose)
+{
+    char place[320];
+    place_of(log, record, place);
+    report_difference(log->report, place, "parked", STR("not parked"), str_of(whose));
+}
+
+static enum cv_status too_large(struct err *err)
+{
+    err_set(err, "a state is larger than %u MiB", BLOB_MAX >> 20);
+    return CV_FATAL;
+}
+
+static enum cv_status fold_case(struct verify_log *log, const struct log_record *found, struct err *err)
+{
+    const struct case_event *event = &found->event->c;
+    struct verify_entry *entry = verify_find_or_add(log, TOPIC_CASES, &event->case_id);
+    struct case_state state;
+    if (!found->folded) {
+        entry->ahead = true;
+        return CV_OK;
+    }
+    if (!entry->state.ptr) {
+        case_init(&state, &event->organization_id);
+    } else {
+        bool loaded = case_load(entry->state, &state);
+        assert(loaded); /* stored below */
+    }
+    bool was_over = state.over;
+    entry->parts |= part_bit(found->record->partition);
+    if (case_apply(&state, event) == FOLD_KEY_MISMATCH)
+        tell_foreign(log, found->record, "key-mismatch: the case belongs to another organization");
+    if (state.over && !was_over)
+        entry->over_ms = found->record->timestamp_ms;
+    buf_reset(&log->blob);
+    case_store(&state, &log->blob);
+    if (log->blob.overflow)
+        return too_large(err);
+    keep_state(entry, (struct str){log->blob.data, log->blob.len});
+    return CV_OK;
+}
+
+static enum cv_status fold_agent(struct verify_log *log, const struct log_record *found, struct err *err)
+{
+    const struct agent_event *event = &found->event->a;
+    const struct uuid key[2] = {event->organization_id, event->user_id};
+    struct verify_entry *entry = verify_find_or_add(log, TOPIC_AGENTS, key);
+    struct agent_state state;
+    if (!found->folded) {
+        entry->ahead = true;
+        return CV_OK;
+    }
+    arena_reset(log->scratch);
+    bool loaded = true;
+    if (!entry->state.ptr)
+        agent_init(&state, log->scratch);
+    else
+        loaded = agent_load(entry->state, log->scratch, &state);
+    entry->parts |= part_bit(found->record->partition);
+    buf_reset(&log->blob);
+    if (loaded) {
+        (void)agent_apply(&state, event);
+        agent_store(&state, &log->blob);
+    }
+    if (arena_full(log->scratch) || log->blob.overflow)
+        return too_large(err);
+    assert(loaded);
+    keep_state(entry, (struct str){log->blob.data, log->blob.len});
+    return CV_OK;
+}
+
+static struct str put_text(char **at, struct str text)
+{
+    if (!text.ptr)
+        return STR_NULL;
+    struct str kept = {*at, text.len};
+    memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return kept;
+}
+
+/* The state and all its texts as one block, since what it borrows is given back with the record. */
+static struct directory_state *copy_directory(const struct directory_state *state)
+{
+    const struct entity_fields *fields = &state->fields;
+    size_t texts = fields->name.len + fields->detail.len + fields->picture.len;
+    for (size_t i = 0; i < fields->role_count; i++)
+        texts += fields->roles[i].len;
+    size_t head = sizeof *state + fields->role_count * sizeof(struct str);
+    struct directory_state *copy = cv_alloc(head + texts + 1);
+    struct str *roles = (struct str *)(copy + 1);
+    char *at = (char *)copy + head;
+    *copy = *state;
+    copy->fields.name = put_text(&at, fields->name);
+    copy->fields.detail = put_text(&at, fields->detail);
+    copy->fields.picture = put_text(&at, fields->picture);
+    for (size_t i = 0; i < fields->role_count; i++)
+        roles[i] = put_text(&at, fields->roles[i]);
+    copy->fields.roles = roles;
+    return copy;
+}
+
+static void fold_entity(struct verify_log *log, const struct log_record *found)
+{
+    const struct directory_event *event = &found->event->d;
+    uint8_t key[VERIFY_DIRECTORY_KEY];
+    if (event->type == DIRECTORY_UNKNOWN_TYPE || !verify_wants(log, &event->entity_id))
+        return;
+    verify_directory_key(event->kind, &event->organization_id, &event->entity_id, key);
+    struct verify_entry *entry = verify_find_or_add(log, TOPIC_DIRECTORY, key);
+    struct directory_state state;
+    bool visible;
+    if (!found->folded) {
+        entry->ahead = true;
+        return;
+    }
+    /* A forgotten application belongs to nobody. */
+    if (!entry->directory || entry->directory->status == ENTITY_FORGOTTEN)
+        directory_init(&state, &event->organization_id);
+    else
+        state = *entry->directory;
+    if (directory_apply(&state, event, &visible) == FOLD_KEY_MISMATCH)
+        tell_foreign(log, found->record, "key-mismatch: the application belongs to another organization");
+    struct directory_state *old = entry->directory;
+    entry->directory = copy_directory(&state);
+    free(old);
+}
+
+/* ---- records ---- */
+
+/* Before decoding: of a sample most need not be looked into. */
+static bool wants(void *context, const struct record *record)
+{
+    const struct verify_log *log = context;
+    struct uuid id;
+    if (log->sample >= 100 || record->topic == TOPIC_DIRECTORY)
+        return true;
+    return uuid_parse(record->key, &id) && verify_wants(log, &id);
+}
+
+static enum cv_status take(void *context, const struct log_record *found, struct err *err)
+{
+    struct verify_log *log = context;
+    log->report->records += found->folded;
+    if (found->left_out) {
+        log->report->left_out++;
+        return CV_OK;
+    }
+    if (found->decoded == CV_PARK) {
+        char place[320], text[600];
+        if (!found->folded)
+            return CV_OK;
+        place_of(log, found->record, place);
+        snprintf(text, sizeof text, "%s: %s", park_reason_name(found->reason), found->text);
+        report_difference(log->report, place, "parked", STR("not parked"), str_of(text));
+        return CV_OK;
+    }
+    switch (found->record->topic) {
+    case TOPIC_CASES:
+        return fold_case(log, found, err);
+    case TOPIC_AGENTS:
+        return fold_agent(log, found, err);
+    case TOPIC_DIRECTORY:
+        fold_entity(log, found);
+        return CV_OK;
+    case TOPIC_COUNT:
+        break;
+    }
+    return CV_OK;
+}
+
+/* A cursor behind the end of the log counts in another log. */
+static void check_cursors(struct verify_log *log, const struct log_reader *reader)
+{
+    size_t count;
+    const struct scan_partition *partitions = log_reader_partitions(reader, &count);
+    for (size_t i = 0; i < count; i++) {
+        int64_t next = log_reader_next_offset(reader, partitions[i].topic, partitions[i].partition);
+        char place[320], a[24], b[48];
+        if (next <= partitions[i].end)
+            continue;
+        snprintf(place, sizeof place, "%s/%d", log->topics[partitions[i].topic], partitions[i].partition);
+        snprintf(a, sizeof a, "%" PRId64, next);
+        snprintf(b, sizeof b, "the log ends at %" PRId64, partitions[i].end);
+        report_difference(log->report, place, "next_offset", str_of(a), str_of(b));
+    }
+}
+
+enum cv_status verify_log_read(struct verify_log *log, struct log_reader *reader, struct err *err)
+{
+    const struct log_reading reading = {wants, take, log, log->decoded, false};
+    log->topics = reader->topics;
+    reader->to_end = true; /* what lies beyond a cursor tells which rows may know more */
+    enum cv_status status = log_reader_run(reader, 1u << TOPIC_CASES | 1u << TOPIC_AGENTS | 1u << TOPIC_DIRECTORY,
+                                           &reading, err);
+    if (status == CV_OK)
+        check_cursors(log, reader);
+    return status;
+}

@@ -1,0 +1,7 @@
+-- All of directory, a page at a time.
+SELECT kind, organization_id, entity_id, status, version, change_no, name, detail, picture, parent_id,
+       to_jsonb(roles)::text, enabled
+  FROM directory
+ WHERE (kind, organization_id, entity_id) > ($1::integer::smallint, $2::uuid, $3::uuid)
+ ORDER BY kind, organization_id, entity_id
+ LIMIT 1000
