@@ -190,6 +190,23 @@ def test_new_event_type_counts_as_seen(stack):
     assert case_id not in {row[4] for row in stack.parked().values()}
 
 
+def test_other_names_without_aliases(stack):
+    """A field that may be null is as if it were not there, a type of payload is an unknown one: no name, no match."""
+    organization, case_id, before = events.guid(), events.guid(), stack.metric("caseview_unknown_types_total")
+    schema = case_schema(stack)
+    field_in(schema, "CaseSnapshot", "contactEmail")["name"] = "email"
+    record_in(schema, "CasePositionChanged")["name"] = "CaseMovedUp"
+    _, first = events.queued(organization, case_id, 1, rank=1.0, email="a@b", contactPhoneNumber="1")
+    _, second = events.case_event(organization, case_id, 2, {"CasePositionChanged": {"rank": 2.0}})
+    second["payload"] = {"CaseMovedUp": second["payload"]["CasePositionChanged"]}
+    for value in (first, second):
+        send_bytes(stack, case_id, frame(stack, schema, value))
+    wait_for(lambda: stack.metric("caseview_unknown_types_total") == before + 1, 20, "the second is an unknown type")
+    case = json.loads(stack.wait_body(case_id))
+    assert (case["contactEmail"], case["contactPhoneNumber"], case["rank"]) == (None, "1", 1)
+    assert stack.active_cases()[organization, case_id][4] is False, "not degraded"
+
+
 def as_double(schema):
     field_in(schema, "CaseSnapshot", "rank")["type"] = "double"
     return schema
