@@ -390,8 +390,8 @@ def prepare(run):
 ANYWHERE = BATCH + OWNERSHIP
 FAULTS = {
     "kill": Fault(kill, ANYWHERE + HALT, text="kill -9"),
-    "frozen, thawed late": Fault(thawed_late, tuple(s for s in ANYWHERE if s not in ("claim.locked", "recover"))),
-    "frozen, thawed early": Fault(thawed_early, tuple(s for s in BATCH)),
+    "thawed after claim": Fault(thawed_late, tuple(s for s in ANYWHERE if s not in ("claim.locked", "recover"))),
+    "thawed before claim": Fault(thawed_early, tuple(s for s in BATCH)),
     "connections ended": Fault(lambda r: made_anew(r) if r.step in HALT else connections_ended(r), ANYWHERE + HALT),
     "database cut off": Fault(database_cut, ANYWHERE),
     "database killed": Fault(lambda r: made_anew(r) if r.step in HALT else database_killed(r), ANYWHERE + HALT),

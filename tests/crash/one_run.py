@@ -21,6 +21,23 @@ PROPERTIES = {
 }  # fmt: skip
 SLICE = 40
 
+# Beside every change of a cursor, in its transaction: a worker that is not its owner, or a step back, leaves a row.
+AUDIT = """
+CREATE SEQUENCE public.audited;
+CREATE TABLE public.violation (topic text, part integer, was bigint, became bigint, owner integer, writer integer);
+CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nextval('public.audited');
+    IF current_setting('application_name') LIKE 'caseview worker%%'
+       AND (NEW.next_offset < OLD.next_offset OR NEW.backend_pid IS DISTINCT FROM pg_backend_pid()) THEN
+        INSERT INTO public.violation
+        VALUES (NEW.topic, NEW.part, OLD.next_offset, NEW.next_offset, NEW.backend_pid, pg_backend_pid());
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER audit AFTER UPDATE ON ctl.cursor FOR EACH ROW EXECUTE FUNCTION public.audit()"""
+REFUSED = "division by zero"  # how a fence that does not hold shows in the database's log
+
 
 class Load(threading.Thread):
     """Sends in slices. The last third waits for the fault to be over, so that there is always something to do after it."""
@@ -166,6 +183,8 @@ class Run:
         self.stack = Stack(self.postgres, self.lane.broker, self.lane.schemas, self.folder, topics)
         self.cleanup.append(self.close_stack)
         self.stack.migrate().create_topics()
+        self.stack.database.query(AUDIT)
+        self.log_began = self.postgres.log.stat().st_size
         self.watch = Watch(self.postgres, self.stack.database.name)
         self.load = Load(self.stack, self.seed)
 
@@ -233,7 +252,18 @@ class Run:
         shown = report["degraded"], report["incomplete"]
         assert shown == (view.degraded, view.incomplete), f"degraded, incomplete: {shown}, not {view.degraded, view.incomplete}"
         assert len(view.active_cases) > 10 and view.parked, "the load must have had something to show"
+        self.check_audit()
         self.result["rows"] = len(view.active_cases) + len(view.agents) + len(view.applications) + len(view.parked)
+
+    def check_audit(self):
+        """Exact, where Watch samples: every change of a cursor that was ever committed."""
+        violations = self.stack.database.query("SELECT * FROM public.violation")
+        assert not violations, f"(topic, partition, was, became, owner's backend, writer's): {violations[:5]}"
+        self.result["cursor_changes"] = self.stack.database.value("SELECT last_value FROM public.audited")
+        assert self.result["cursor_changes"] > 10, "the audit must have seen something"
+        with open(self.postgres.log, "rb") as log:
+            log.seek(self.log_began)
+            self.result["refused"] = log.read().decode("utf-8", "replace").count(REFUSED)
 
     def count_differences(self, view):
         pairs = [(view.active_cases, self.stack.active_cases()), (view.agents, self.stack.agents())]

@@ -19,12 +19,15 @@ def cells(steps, faults):
 
 
 def plan(seed, runs, steps, faults):
-    """(number, fault, step, seed of the run) each. Each fault once, then each cell once, then any."""
+    """(number, fault, step, seed of the run) each. Each fault once, then each cell once, then any
+    fault at any of its steps."""
     rng, all_cells = random.Random(seed), cells(steps, faults)
     rng.shuffle(all_cells)
     first = list({fault: (fault, step) for fault, step in all_cells}.values())
     order = first + [cell for cell in all_cells if cell not in first]
-    order += rng.choices(all_cells, k=max(0, runs - len(order)))
+    while len(order) < runs:
+        fault = rng.choice(sorted({fault for fault, _ in all_cells}))
+        order.append(rng.choice([cell for cell in all_cells if cell[0] == fault]))
     return [(n, *cell, rng.randrange(2**31)) for n, cell in enumerate(order[:runs], 1)]
 
 
@@ -69,6 +72,10 @@ def text(results, seed):
               f"lost {sum(r['lost'] for r in results)}, doubled {sum(r['doubled'] for r in results)}; "
               f"{sum(r.get('rows', 0) for r in results):,} rows compared"]  # fmt: skip
     lines.append(f"- recovered in {statistics.median(times):.1f} s (median), {max(times):.1f} s (max)")
+    lines.append(
+        f"- {sum(r.get('cursor_changes', 0) for r in results):,} changes of cursors were committed, each by the owner and none of"
+        f" them a step back; {sum(r.get('refused', 0) for r in results)} batches were refused by the fence or a revision"
+    )
     if blocked:
         lines.append(
             f"- {len(blocked)} owners frozen and thawed after the next one's claim: that claim waited {statistics.median(blocked):.2f} s"
