@@ -6,29 +6,16 @@
 #include "workers/ops/explain_print.h"
 #include "workers/ops/log_found.h"
 
-#define OUTPUT_MAX      (256u << 20)
-#define SENTENCE_MAX    (16u << 10)
-#define NAMES_MAX_BYTES (64u << 20)
+#define OUTPUT_MAX   (256u << 20)
+#define SENTENCE_MAX (16u << 10)
 
 struct explain {
     struct log_reader *reader;
     struct log_key key;
     struct log_fold fold;
+    struct log_check check;
     struct explanation out;
-    struct names *names;
-    bool row_found;
 };
-
-static void keep_difference(void *context, const char *field, struct str row, struct str log)
-{
-    struct explain *explain = context;
-    struct explanation *out = &explain->out;
-    out->differences = cv_realloc(out->differences, (out->difference_count + 1) * sizeof *out->differences);
-    struct explain_difference *d = &out->differences[out->difference_count++];
-    snprintf(d->field, sizeof d->field, "%s", field);
-    d->row = arena_str(explain->key.arena, row);
-    d->log = arena_str(explain->key.arena, log);
-}
 
 static const char *id_text(const struct uuid *id, char text[UUID_TEXT_LEN + 1])
 {
@@ -88,66 +75,6 @@ static enum cv_status judge_case(struct explain *explain, struct err *err)
     return CV_OK;
 }
 
-static bool names_are_current(const struct explain *explain, int32_t part)
-{
-    return log_reader_dir_no(explain->reader, explain->key.topic, part) >= explain->reader->dir_clock;
-}
-
-static enum cv_status compare_with_listed(struct explain *explain, const struct found_case *row, struct err *err)
-{
-    const struct log_differences differences = {keep_difference, explain};
-    struct case_state state;
-    struct listed_row expected;
-    struct db_result *result;
-    if (!case_load(row->state, &state))
-        return CV_OK; /* told already */
-    listed_row_init(&expected);
-    case_want_names(&state, explain->names);
-    enum cv_status status = names_load(explain->names, explain->reader->db, explain->reader->arena, err);
-    if (status == CV_OK)
-        status = find_listed(explain->reader->db, explain->reader->arena, &state.organization_id, &explain->key.id,
-                             &result, err);
-    if (status == CV_OK) {
-        bool there = db_rows(result) == 1;
-        if (there != case_is_listed(&state)) {
-            keep_difference(explain, "active_case", there ? STR("listed") : STR("not listed"),
-                            there ? STR("not listed") : STR("listed"));
-        } else if (there) {
-            struct found_listed listed;
-            found_listed(result, 0, &listed);
-            case_make_row(&explain->key.id, &state, explain->names, &expected);
-            compare_listed(&listed, &state, &expected, row->part, names_are_current(explain, row->part), &differences);
-        }
-        db_result_free(result);
-    }
-    listed_row_done(&expected);
-    return status;
-}
-
-static enum cv_status compare_case_row(struct explain *explain, struct err *err)
-{
-    const struct log_differences differences = {keep_difference, explain};
-    const struct log_knowledge knowledge = {explain->fold.parts, explain->out.start_gone};
-    struct db_result *result;
-    enum cv_status status = find_case(explain->reader->db, explain->reader->arena, &explain->key.id, &result, err);
-    if (status != CV_OK)
-        return status;
-    explain->row_found = db_rows(result) == 1;
-    if (explain->row_found) {
-        struct found_case row;
-        (void)found_case(result, 0, &row);
-        if (explain->fold.known)
-            (void)compare_case(&row, &explain->fold.c, &knowledge, &differences);
-        else if (!explain->out.start_gone)
-            keep_difference(explain, "case_state", STR("a row"), STR("no event"));
-        status = compare_with_listed(explain, &row, err);
-    } else if (explain->fold.known && !explain->fold.c.over) {
-        keep_difference(explain, "case_state", STR("no row"), STR("a case"));
-    }
-    db_result_free(result);
-    return status;
-}
-
 /* ---- agents ---- */
 
 struct removed_look {
@@ -165,7 +92,7 @@ static void judge_gates(struct explain *explain)
 {
     const struct agent_state *state = &explain->fold.a;
     struct buf *out = &explain->out.verdict;
-    struct removed_look look = {explain->names, &explain->key.organization_id};
+    struct removed_look look = {explain->check.names, &explain->key.organization_id};
     struct agent_gates gates = agent_evaluate(state, is_removed, &look);
     struct uuid unit_id;
     char unit[UUID_TEXT_LEN + 1];
@@ -201,59 +128,10 @@ static enum cv_status judge_agent(struct explain *explain, struct err *err)
         buf_puts(&explain->out.verdict, "No current unit: no event of the agent has been folded.");
         return CV_OK;
     }
-    agent_want_names(&explain->key.organization_id, &explain->fold.a, explain->names);
-    enum cv_status status = names_load(explain->names, explain->reader->db, explain->reader->arena, err);
+    agent_want_names(&explain->key.organization_id, &explain->fold.a, explain->check.names);
+    enum cv_status status = names_load(explain->check.names, explain->reader->db, explain->reader->arena, err);
     if (status == CV_OK)
         judge_gates(explain);
-    return status;
-}
-
-static enum cv_status compare_own_gates(struct explain *explain, const struct found_agent *row, struct err *err)
-{
-    const struct log_differences differences = {keep_difference, explain};
-    struct arena *arena = arena_new(1u << 12, 16u << 20);
-    struct agent_state state;
-    struct gate_row expected;
-    enum cv_status status = CV_OK;
-    gate_row_init(&expected);
-    if (agent_load(row->state, arena, &state) && names_are_current(explain, row->part)) {
-        agent_want_names(&explain->key.organization_id, &state, explain->names);
-        status = names_load(explain->names, explain->reader->db, explain->reader->arena, err);
-        if (status == CV_OK) {
-            agent_make_row(&explain->key.organization_id, &state, explain->names, &expected);
-            compare_gates(row, &expected, agent_is_degraded(&state), &differences);
-        }
-    }
-    gate_row_done(&expected);
-    arena_free(arena);
-    return status;
-}
-
-static enum cv_status compare_agent_row(struct explain *explain, struct err *err)
-{
-    const struct log_differences differences = {keep_difference, explain};
-    const struct log_knowledge knowledge = {explain->fold.parts, explain->out.start_gone};
-    struct db_result *result;
-    if (!explain->key.has_organization)
-        return CV_OK;
-    enum cv_status status = find_agent(explain->reader->db, explain->reader->arena, &explain->key.organization_id,
-                                       &explain->key.id, &result, err);
-    if (status != CV_OK)
-        return status;
-    explain->row_found = db_rows(result) == 1;
-    if (explain->row_found) {
-        struct found_agent row;
-        struct uuid key[2];
-        found_agent(result, 0, key, &row);
-        if (explain->fold.known)
-            (void)compare_agent(&row, &explain->fold.a, &knowledge, &differences);
-        else if (!explain->out.start_gone)
-            keep_difference(explain, "agent", STR("a row"), STR("no event"));
-        status = compare_own_gates(explain, &row, err);
-    } else if (explain->fold.known) {
-        keep_difference(explain, "agent", STR("no row"), STR("an agent"));
-    }
-    db_result_free(result);
     return status;
 }
 
@@ -263,11 +141,11 @@ static void tell_row(struct explain *explain)
 {
     struct buf *out = &explain->out.row;
     char id[UUID_TEXT_LEN + 1];
-    explain->out.row_agrees = explain->out.difference_count == 0;
+    explain->out.row_agrees = explain->check.difference_count == 0;
     if (!explain->out.row_agrees)
         buf_printf(out, "The row in the database differs; mend it with `caseview repair --%s %s`.",
                    explain->key.topic == TOPIC_CASES ? "case" : "user", id_text(&explain->key.id, id));
-    else if (explain->row_found)
+    else if (explain->check.row_found)
         buf_puts(out, "The row in the database agrees.");
     else if (explain->fold.known)
         buf_puts(out, "There is no row in the database: it was deleted tombstone-days after the case was over.");
@@ -287,10 +165,10 @@ static enum cv_status explain_key(struct explain *explain, struct err *err)
     if (status != CV_OK)
         return status;
     explain->out.topic = explain->reader->topics[explain->key.topic];
-    explain->out.start_gone = log_reader_start_gone(explain->reader, explain->key.topic);
+    log_check_init(&explain->check, explain->reader, &explain->key, &explain->fold);
     status = is_case ? judge_case(explain, err) : judge_agent(explain, err);
     if (status == CV_OK)
-        status = is_case ? compare_case_row(explain, err) : compare_agent_row(explain, err);
+        status = log_check_row(&explain->check, err);
     if (status == CV_OK)
         status = log_reader_end_snapshot(explain->reader, err);
     if (status == CV_OK)
@@ -301,7 +179,7 @@ static enum cv_status explain_key(struct explain *explain, struct err *err)
 static int show(struct explain *explain, const struct config *config)
 {
     struct buf out CV_CLEANUP(buf_done);
-    bool known = log_key_is_known(&explain->key) || explain->row_found;
+    bool known = log_key_is_known(&explain->key) || explain->check.row_found;
     char id[UUID_TEXT_LEN + 1];
     buf_init(&out, OUTPUT_MAX);
     if (!known && !config_flag(config, "json"))
@@ -317,9 +195,10 @@ static int show(struct explain *explain, const struct config *config)
 int explain_main(const struct config *config)
 {
     struct err err = ERR_INIT;
-    struct explain explain = {.names = names_new(NAMES_MAX_BYTES)};
+    struct explain explain = {0};
     explain.out.key = &explain.key;
     explain.out.fold = &explain.fold;
+    explain.out.check = &explain.check;
     buf_init(&explain.out.verdict, SENTENCE_MAX);
     buf_init(&explain.out.row, SENTENCE_MAX);
     enum cv_status status = log_key_init(&explain.key, config, &err);
@@ -328,10 +207,9 @@ int explain_main(const struct config *config)
     if (status == CV_OK)
         status = explain_key(&explain, &err);
     int exit_code = status == CV_OK ? show(&explain, config) : log_reader_failed("explain", status, &err);
+    log_check_done(&explain.check);
     log_reader_close(explain.reader);
     log_key_done(&explain.key);
-    names_free(explain.names);
-    free(explain.out.differences);
     buf_done(&explain.out.verdict);
     buf_done(&explain.out.row);
     return exit_code;

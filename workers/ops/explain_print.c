@@ -85,14 +85,14 @@ static void print_text(const struct explanation *e, struct buf *out)
     else if (e->fold->known)
         print_agent(&e->fold->a, out);
     buf_printf(out, "\n%.*s\n%.*s\n", (int)e->verdict.len, e->verdict.data, (int)e->row.len, e->row.data);
-    for (size_t i = 0; i < e->difference_count; i++) {
-        const struct explain_difference *d = &e->differences[i];
+    for (size_t i = 0; i < e->check->difference_count; i++) {
+        const struct log_difference *d = &e->check->differences[i];
         buf_printf(out, "  %s: the row says %.*s, the log says %.*s\n", d->field, (int)d->row.len, d->row.ptr,
                    (int)d->log.len, d->log.ptr);
     }
     if (e->fold->not_yet > 0)
         buf_printf(out, "%zu of the events are not folded yet: see `caseview status`.\n", e->fold->not_yet);
-    if (e->start_gone)
+    if (e->check->start_gone)
         buf_puts(out, "The beginning of the log is gone: earlier events may be missing here, and not in the row.\n");
 }
 
@@ -216,13 +216,13 @@ static void print_json(const struct explanation *e, struct buf *out)
     put_raw(&json, "row", &e->row);
     json_put_bool(&json, "row_agrees", e->row_agrees);
     json_put_int(&json, "not_folded_yet", (int64_t)e->fold->not_yet);
-    json_put_bool(&json, "start_of_log_gone", e->start_gone);
+    json_put_bool(&json, "start_of_log_gone", e->check->start_gone);
     json_open_array(&json, "differences");
-    for (size_t i = 0; i < e->difference_count; i++) {
+    for (size_t i = 0; i < e->check->difference_count; i++) {
         json_open_object(&json, NULL);
-        json_put_text(&json, "field", e->differences[i].field);
-        json_put_str(&json, "row", e->differences[i].row);
-        json_put_str(&json, "log", e->differences[i].log);
+        json_put_text(&json, "field", e->check->differences[i].field);
+        json_put_str(&json, "row", e->check->differences[i].row);
+        json_put_str(&json, "log", e->check->differences[i].log);
         json_close(&json);
     }
     json_close(&json);

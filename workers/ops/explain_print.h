@@ -4,12 +4,7 @@
 #ifndef CASEVIEW_OPS_EXPLAIN_PRINT_H
 #define CASEVIEW_OPS_EXPLAIN_PRINT_H
 
-#include "workers/ops/log_fold.h"
-
-struct explain_difference {
-    char field[80];
-    struct str row, log; /* in the key's arena */
-};
+#include "workers/ops/log_check.h"
 
 struct explanation {
     const struct log_key *key;
@@ -18,9 +13,7 @@ struct explanation {
     struct buf verdict; /* one sentence: why it is listed, or not */
     struct buf row;     /* one sentence: whether the row agrees */
     bool row_agrees;
-    bool start_gone;
-    struct explain_difference *differences; /* the row's, from the log */
-    size_t difference_count;
+    const struct log_check *check;
 };
 
 void explain_print(const struct explanation *explanation, bool json, struct buf *out);

@@ -41,6 +41,12 @@ void log_key_done(struct log_key *key)
     free(key->entries);
 }
 
+void log_key_forget(struct log_key *key)
+{
+    key->count = 0;
+    arena_reset(key->arena);
+}
+
 /* ---- which records ---- */
 
 static bool names_id(struct str value, const struct uuid *id)
@@ -175,6 +181,22 @@ static enum cv_status find_organization(struct log_key *key, struct err *err)
     return CV_OK;
 }
 
+/* The first organization to come with a case keeps it; of what is not folded yet, the first will. */
+static void find_owner(struct log_key *key)
+{
+    const struct log_entry *first = NULL;
+    for (size_t i = 0; i < key->count; i++) {
+        const struct log_entry *entry = &key->entries[i];
+        if (!entry->usable || entry->left_out || (first && !log_entry_counts(entry)))
+            continue;
+        if (!first || !log_entry_counts(first))
+            first = entry;
+    }
+    key->has_organization = first != NULL;
+    if (first)
+        key->organization_id = first->event.c.organization_id;
+}
+
 enum cv_status log_key_read(struct log_key *key, struct log_reader *reader, struct err *err)
 {
     const struct log_reading reading = {wants, take, key, key->arena, true};
@@ -184,13 +206,7 @@ enum cv_status log_key_read(struct log_key *key, struct log_reader *reader, stru
     sort_entries(key);
     if (key->topic == TOPIC_AGENTS)
         return find_organization(key, err);
-    /* The first organization to come with a case keeps it. */
-    for (size_t i = 0; i < key->count && !key->has_organization; i++) {
-        if (!log_entry_counts(&key->entries[i]))
-            continue;
-        key->has_organization = true;
-        key->organization_id = key->entries[i].event.c.organization_id;
-    }
+    find_owner(key);
     return CV_OK;
 }
 

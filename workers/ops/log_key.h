@@ -37,6 +37,7 @@ struct log_key {
  */
 enum cv_status log_key_init(struct log_key *key, const struct config *config, struct err *err) CV_MUST_CHECK;
 void log_key_done(struct log_key *key);
+void log_key_forget(struct log_key *key); /* what was read, before it is read again */
 
 /*
  * Reads the topic and keeps what belongs to the key. Of an agent without an organization: finds the only one that has

@@ -358,6 +358,8 @@ enum cv_status log_reader_run(struct log_reader *reader, unsigned topics, const 
     struct scan_partition *partitions CV_CLEANUP(cv_free_ptr) = NULL;
     size_t property_count = 0, count;
     const char *name, *value;
+    consumer_scan_close(reader->scan);
+    reader->scan = NULL;
     while (config_pair(reader->config, "kafka", property_count, &name, &value)) {
         properties = cv_realloc(properties, (property_count + 1) * sizeof *properties);
         properties[property_count++] = (struct consumer_property){name, value};
@@ -371,6 +373,7 @@ enum cv_status log_reader_run(struct log_reader *reader, unsigned topics, const 
     if (status != CV_OK)
         return status;
     struct run run = {reader, reading};
+    reader->shown_ms = 0;
     reader->started_ms = clock_mono_ms();
     return consumer_scan_run(reader->scan, take_record, show_progress, &run, SILENCE_MS, err);
 }

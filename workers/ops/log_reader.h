@@ -83,7 +83,7 @@ enum cv_status log_reader_snapshot(struct log_reader *reader, struct err *err) C
 enum cv_status log_reader_end_snapshot(struct log_reader *reader, struct err *err) CV_MUST_CHECK;
 
 /*
- * Opens the topics (bits 1 << enum topic) and reads each to the snapshot's cursor. Once. Says on standard error how far
+ * Opens the topics (bits 1 << enum topic) and reads each to the snapshot's cursor. Says on standard error how far
  * it is when that takes more than a second.
  */
 enum cv_status log_reader_run(struct log_reader *reader, unsigned topics, const struct log_reading *reading,

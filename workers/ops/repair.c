@@ -1,0 +1,320 @@
+#include "workers/ops/repair.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "caseview/json.h"
+#include "sql_worker.h"
+#include "workers/ops/log_check.h"
+#include "workers/ops/log_text.h"
+#include "workers/sink/outside.h"
+
+#define TRIES_MAX        20 /* the log is read anew each time that a worker has written the key meanwhile */
+#define QUERY_TIMEOUT_MS 60000
+#define TEXT_MAX         (4u << 20)
+
+static const struct db_statement strays_statement = {"repair_strays", sql_repair_strays};
+static const struct db_statement audit_statement = {"repair_audit", sql_repair_audit};
+
+struct repair {
+    const struct config *config;
+    struct log_reader *reader;
+    struct outside *outside;
+    struct log_key key;
+    struct log_fold fold;
+    struct log_check check;
+    bool checked;       /* check stands */
+    bool is_done;       /* written, or nothing had to be */
+    size_t event_count; /* good ones in the log */
+    bool written;
+};
+
+/* ---- what the log says ---- */
+
+static int by_sequence(const void *a, const void *b)
+{
+    const struct log_entry *x = *(const struct log_entry *const *)a, *y = *(const struct log_entry *const *)b;
+    int64_t i = event_sequence(&x->event), j = event_sequence(&y->event);
+    if (i != j)
+        return i < j ? -1 : 1;
+    return (x > y) - (x < y); /* of two with one number the first in the log counts */
+}
+
+/*
+ * Also what the worker will come to only later, or once more: it is a duplicate then, and a row that knows it already
+ * does not lose it.
+ */
+static bool is_good(const struct repair *repair, const struct log_entry *entry)
+{
+    return entry->usable && !entry->left_out &&
+           log_reader_next_offset(repair->reader, repair->key.topic, entry->part) >= 0;
+}
+
+/*
+ * All good events, by their numbers: folded in that order no more ranges are ever missing at once than are
+ * missing in the end, so that a mark "many" goes when it can.
+ */
+static const struct log_entry **sorted_events(const struct repair *repair, size_t *out_count)
+{
+    const struct log_key *key = &repair->key;
+    const struct log_entry **events = cv_alloc((key->count + 1) * sizeof(const struct log_entry *));
+    size_t count = 0;
+    for (size_t i = 0; i < key->count; i++) {
+        const struct log_entry *entry = &key->entries[i];
+        const struct uuid *organization = key->topic == TOPIC_CASES ? &entry->event.c.organization_id
+                                                                    : &entry->event.a.organization_id;
+        if (is_good(repair, entry) && uuid_eq(organization, &key->organization_id))
+            events[count++] = entry;
+    }
+    if (count > 0)
+        qsort(events, count, sizeof(const struct log_entry *), by_sequence);
+    *out_count = count;
+    return events;
+}
+
+/* Whether the stored state is what the events make when they are folded by their numbers. */
+static bool state_is_right(const struct repair *repair, const struct log_entry *const *events, size_t count)
+{
+    struct buf own CV_CLEANUP(buf_done);
+    buf_init(&own, TEXT_MAX);
+    if (repair->key.topic == TOPIC_CASES) {
+        struct case_state state;
+        case_init(&state, &repair->key.organization_id);
+        for (size_t i = 0; i < count; i++)
+            (void)case_apply(&state, &events[i]->event.c);
+        case_store(&state, &own);
+    } else {
+        struct agent_state state;
+        agent_init(&state, repair->key.arena);
+        for (size_t i = 0; i < count; i++)
+            (void)agent_apply(&state, &events[i]->event.a);
+        agent_store(&state, &own);
+    }
+    return str_eq(repair->check.state, (struct str){own.data, own.len});
+}
+
+/* One snapshot: rows, cursors, and the log below them. */
+static enum cv_status look(struct repair *repair, struct err *err)
+{
+    if (repair->checked)
+        log_check_done(&repair->check);
+    repair->checked = false;
+    log_key_forget(&repair->key);
+    enum cv_status status = log_reader_snapshot(repair->reader, err);
+    if (status == CV_OK)
+        status = log_key_read(&repair->key, repair->reader, err);
+    if (status == CV_OK)
+        status = log_fold_key(&repair->key, &repair->fold, err);
+    if (status != CV_OK)
+        return status;
+    log_check_init(&repair->check, repair->reader, &repair->key, &repair->fold);
+    repair->checked = true;
+    status = log_check_row(&repair->check, err);
+    return status == CV_OK ? log_reader_end_snapshot(repair->reader, err) : status;
+}
+
+/* ---- writing ---- */
+
+static void add_cursor(struct repair *repair, int32_t part)
+{
+    struct batch *batch = outside_batch(repair->outside);
+    enum topic topic = repair->key.topic;
+    /* A damaged row may name a partition that there is not. */
+    if (log_reader_next_offset(repair->reader, topic, part) < 0 || batch_find_cursor(batch, topic, part))
+        return;
+    (void)batch_add_cursor(batch, &(struct batch_cursor){
+                                      .topic = topic,
+                                      .part = part,
+                                      .topic_name = str_of(repair->reader->topics[topic]),
+                                  });
+}
+
+static enum cv_status fill_batch(struct repair *repair, const struct log_entry *const *events, size_t count,
+                                 struct err *err)
+{
+    struct batch *batch = outside_batch(repair->outside);
+    const struct log_check *check = &repair->check;
+    batch_reset(batch);
+    batch->replace = !check->start_gone;
+    for (size_t i = 0; i < count; i++) {
+        const struct record record = {
+            .topic = repair->key.topic,
+            .partition = events[i]->part,
+            .offset = events[i]->offset,
+            .timestamp_ms = events[i]->timestamp_ms,
+        };
+        add_cursor(repair, events[i]->part);
+        batch_add_event(batch, &record, &events[i]->event, false, STR_NULL);
+    }
+    if (check->row_found)
+        add_cursor(repair, check->part);
+    batch_expect(batch, &(struct batch_expected){
+                            .topic = repair->key.topic,
+                            .organization_id = repair->key.organization_id,
+                            .id = repair->key.id,
+                            .rev = check->row_found ? check->rev : 0,
+                        });
+    if (!batch->replace)
+        batch_add_rerender(batch, &(struct batch_rerender){
+                                      .topic = repair->key.topic,
+                                      .part = repair->fold.last_part,
+                                      .organization_id = repair->key.organization_id,
+                                      .id = repair->key.id,
+                                  });
+    return arena_full(batch->input) ? batch_too_large(err) : CV_OK;
+}
+
+static enum cv_status delete_strays(struct repair *repair, struct err *err)
+{
+    struct db_args args;
+    if (repair->key.topic != TOPIC_CASES)
+        return CV_OK;
+    db_args_init(&args, repair->key.arena);
+    db_arg_uuid(&args, &repair->key.id);
+    db_arg_uuid(&args, &repair->key.organization_id);
+    return db_exec(outside_db(repair->outside), &strays_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
+}
+
+static void put_id(struct json_writer *json, const char *key, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    uuid_format(id, text);
+    json_put_text(json, key, text);
+}
+
+static enum cv_status write_audit(struct repair *repair, size_t events, struct err *err)
+{
+    struct buf detail CV_CLEANUP(buf_done);
+    struct json_writer json;
+    struct db_args args;
+    char host[128] = "", client[160];
+    buf_init(&detail, TEXT_MAX);
+    json_begin(&json, &detail);
+    json_open_object(&json, NULL);
+    put_id(&json, repair->key.topic == TOPIC_CASES ? "case" : "user", &repair->key.id);
+    put_id(&json, "organization", &repair->key.organization_id);
+    json_put_int(&json, "events", (int64_t)events);
+    json_put_bool(&json, "replaced", !repair->check.start_gone);
+    json_open_array(&json, "fields");
+    for (size_t i = 0; i < repair->check.difference_count; i++)
+        json_put_text(&json, NULL, repair->check.differences[i].field);
+    json_close(&json);
+    json_close(&json);
+    if (gethostname(host, sizeof host - 1) != 0)
+        snprintf(host, sizeof host, "unknown");
+    snprintf(client, sizeof client, "%s:%d", host, (int)getpid());
+    db_args_init(&args, repair->key.arena);
+    db_arg_text(&args, str_of(client));
+    db_arg_int4(&args, repair->reader->gen);
+    db_arg_text(&args, str_of(repair->reader->topics[repair->key.topic]));
+    db_arg_text(&args, (struct str){detail.data, detail.len});
+    enum cv_status status = db_exec(outside_db(repair->outside), &audit_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
+    if (status != CV_OK)
+        err_prefix(err, "the row is repaired, but ctl.audit does not say so");
+    return status;
+}
+
+/* A case that was over for so long that its row was deleted needs none. */
+static bool was_swept(const struct repair *repair)
+{
+    return repair->key.topic == TOPIC_CASES && !repair->check.row_found && repair->fold.known && repair->fold.c.over &&
+           repair->check.difference_count == 0;
+}
+
+static enum cv_status write_once(struct repair *repair, struct err *err)
+{
+    size_t count;
+    const struct log_entry **events = sorted_events(repair, &count);
+    bool stale = false;
+    enum cv_status status = CV_OK;
+    repair->event_count = count;
+    repair->is_done = repair->event_count == 0 || was_swept(repair) ||
+                      (repair->check.difference_count == 0 &&
+                       (repair->check.start_gone || repair->fold.not_yet > 0 || state_is_right(repair, events, count)));
+    if (!repair->is_done) {
+        status = fill_batch(repair, events, count, err);
+        if (status == CV_OK)
+            status = outside_write(repair->outside, &stale, err);
+        if (status == CV_OK && !stale) {
+            repair->written = true;
+            status = delete_strays(repair, err);
+        }
+        if (status == CV_OK && !stale)
+            status = write_audit(repair, count, err);
+        repair->is_done = status == CV_OK && !stale;
+    }
+    free(events);
+    return status;
+}
+
+static enum cv_status repair_key(struct repair *repair, struct err *err)
+{
+    for (int tries = 0; tries < TRIES_MAX && !repair->is_done; tries++) {
+        enum cv_status status = look(repair, err);
+        if (status == CV_OK)
+            status = write_once(repair, err);
+        if (status != CV_OK)
+            return status;
+    }
+    if (repair->is_done)
+        return CV_OK;
+    err_set(err, "workers wrote the same row each of the %d times that it was read and folded: try again later",
+            TRIES_MAX);
+    return CV_RETRY;
+}
+
+/* ---- telling ---- */
+
+static void tell(const struct repair *repair)
+{
+    const struct log_check *check = &repair->check;
+    const char *what = repair->key.topic == TOPIC_CASES ? "case" : "agent";
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(&repair->key.id, id);
+    if (repair->event_count == 0) {
+        printf("%s has no folded event of %s %s%s\n", repair->reader->topics[repair->key.topic], what, id,
+               check->row_found ? "; its row stays as it is" : "");
+        return;
+    }
+    if (check->start_gone)
+        printf("the beginning of the log is gone: its events were folded upon the stored state of %s %s\n", what, id);
+    if (!repair->written) {
+        printf("%s %s: nothing had to be changed\n", what, id);
+        return;
+    }
+    printf("%s %s: repaired from %zu events\n", what, id, repair->event_count);
+    for (size_t i = 0; i < check->difference_count; i++) {
+        const struct log_difference *d = &check->differences[i];
+        printf("  %s: was %.*s, is %.*s\n", d->field, (int)d->row.len, d->row.ptr, (int)d->log.len, d->log.ptr);
+    }
+    if (check->difference_count == 0)
+        printf("  the numbers that were seen\n");
+}
+
+int repair_main(const struct config *config)
+{
+    struct err err = ERR_INIT;
+    struct repair repair = {.config = config};
+    enum cv_status status = log_key_init(&repair.key, config, &err);
+    if (status == CV_OK)
+        status = log_reader_open(config, "repair", &repair.reader, &err);
+    if (status == CV_OK)
+        repair.reader->to_end = true;
+    if (status == CV_OK)
+        status = outside_open(config_text(config, "database"), repair.reader->gen, repair.reader->timeout_ms,
+                              &repair.outside, &err);
+    if (status == CV_OK)
+        status = repair_key(&repair, &err);
+    if (status == CV_OK)
+        tell(&repair);
+    int exit_code = status != CV_OK          ? log_reader_failed("repair", status, &err)
+                    : repair.event_count > 0 ? CV_EXIT_OK
+                                             : CV_EXIT_NO;
+    if (repair.checked)
+        log_check_done(&repair.check);
+    outside_close(repair.outside);
+    log_reader_close(repair.reader);
+    log_key_done(&repair.key);
+    return exit_code;
+}
