@@ -263,6 +263,7 @@ def topics_grow(run):
     for role, more in (("case", run.rng.randint(1, 2)), ("agent", 1)):
         count = run.stack.topics.partitions[role] + more
         run.lane.broker.grow_topic(run.stack.topics.name(role), count)
+        run.lane.broker._producer = None  # the load has made one meanwhile that knows the old number
         run.stack.topics.partitions[role] = count
     run.wait_recovered()
 

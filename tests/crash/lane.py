@@ -71,14 +71,15 @@ class Lane:
         return result
 
 
-def serve(folder, kafka, tasks, results, end):
+def serve(folder, kafka, tasks, results, end, stop):
     """The process of a lane. tasks: queues, the first that has something counts; results: a queue, None at the end. end:
-    the moment after which no run begins, or None."""
+    the moment after which no run begins, or None; stop: an event that says the same."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     lane = None
     try:
         lane = Lane(folder, kafka)
-        while end is None or time.monotonic() < end:
+        while not stop.is_set() and (end is None or time.monotonic() < end):
             task = None
             for one in tasks:
                 with contextlib.suppress(queue.Empty):

@@ -16,7 +16,7 @@ from support.waiting import PATIENCE, Late, wait_for
 def test_short_form():
     """Each kind of fault, as far as the time goes; seed and matrix are shown when it fails."""
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/crash/run", "--runs", "40", "--lanes", "1", "--minutes", "1.6"],
+        [sys.executable, ROOT / "tests/crash/run", "--runs", "40", "--lanes", "1", "--minutes", "1.2"],
         capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=140 * PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
