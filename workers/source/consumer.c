@@ -117,14 +117,24 @@ static void give_back_messages(struct consumer *consumer)
     consumer->message_count = 0;
 }
 
+/*
+ * One after the other: rd_kafka_consume_batch_queue() is no cheaper, and when one partition is stopped or paused it may
+ * throw away the first record of the others that it has in hand (librdkafka 2.8 does).
+ */
 static size_t take_messages(struct consumer *consumer, size_t max, int timeout_ms)
 {
     if (max > consumer->message_cap) {
         consumer->messages = cv_realloc(consumer->messages, max * sizeof *consumer->messages);
         consumer->message_cap = max;
     }
-    ssize_t n = rd_kafka_consume_batch_queue(consumer->queue, timeout_ms, consumer->messages, max);
-    consumer->message_count = n > 0 ? (size_t)n : 0;
+    consumer->message_count = 0;
+    while (consumer->message_count < max) {
+        rd_kafka_message_t *message = rd_kafka_consume_queue(consumer->queue, timeout_ms);
+        if (!message)
+            break;
+        consumer->messages[consumer->message_count++] = message;
+        timeout_ms = 0;
+    }
     return consumer->message_count;
 }
 

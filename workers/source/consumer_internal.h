@@ -71,7 +71,7 @@ struct consumer {
     consumer_before_revoke before_revoke;
     void *context;
     bool closing;
-    bool joined; /* the group has assigned something, or nothing */
+    bool joined;  /* the group has assigned something, or nothing */
     bool restart; /* some partition is wanted and not running */
     int64_t restart_at_ms;
 

@@ -18,12 +18,13 @@
  *   again 500 ms later and jumps there in mid-flow. So BEGINNING is resolved here, and only absolute offsets are given.
  *
  * Why no record of before a start comes after it: each stop and start takes a new version of the partition
- * (rktp_version in librdkafka), and rd_kafka_consume_batch_queue() throws away every record and end-of-partition mark
- * that was fetched under an older one, at the moment it is taken from the queue; a barrier op throws away those already
- * in the batch being filled. The stop's version is taken by the library's main thread before rd_kafka_assign() returns,
- * since it answers the call only after serving the removals. The fetcher starts from the offset given, under the
- * start's version, so nothing in between is lost either. What the library cannot get wrong is kept here as well:
- * nothing is delivered while `running` is false, and nothing below `next`.
+ * (rktp_version in librdkafka), and rd_kafka_consume_queue() throws away every record and end-of-partition mark that
+ * was fetched under an older one, at the moment it is taken from the queue. Partitions are stopped and started between
+ * two polls or in a callback of one, so nothing older is in hand then but what `running` keeps back. The stop's version
+ * is taken by the library's main thread before rd_kafka_assign() returns, since it answers the call only after serving
+ * the removals. The fetcher starts from the offset given, under the start's version, so nothing in between is lost
+ * either. What the library cannot get wrong is kept here as well: nothing is delivered while `running` is false, and
+ * nothing below `next`.
  *
  * Only errors carry no version. RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET may speak of an earlier start, so it counts as an
  * answer to this one only if it names our own `next`; else the partition is started again (consumer.c).
