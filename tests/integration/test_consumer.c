@@ -137,6 +137,91 @@ static void test_silence_stops_until_the_next_position(void **state)
     fixture_close(f);
 }
 
+/* Each stop of a partition is told to the library, whose queue holds records of all of them by then. */
+static void test_silence_of_one_loses_nothing_of_the_others(void **state)
+{
+    enum { COUNT = 2000, PARTITIONS = 8, ROUNDS = 10 };
+    struct fixture *f = fixture_open(PARTITIONS);
+    (void)state;
+    for (int p = 0; p < PARTITIONS; p++)
+        produce(f, TOPIC_CASES, p, 0, COUNT);
+    struct member *m = member_open(f, NULL, NULL);
+    UNTIL(assigned(m) == PARTITIONS * TOPIC_COUNT, m);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int p = 0; p < PARTITIONS; p++)
+            position(m, TOPIC_CASES, p, 0);
+        int first = round % PARTITIONS, records = 0;
+        while (m->seen[TOPIC_CASES][first].records == 0)
+            turn(m, 50, 16);
+        for (int i = 0; i < PARTITIONS - 1; i++) {
+            int p = (first + i) % PARTITIONS;
+            consumer_silence(m->consumer, TOPIC_CASES, p);
+            m->seen[TOPIC_CASES][p].positioned = false;
+            turn(m, 20, 300);
+        }
+        int last = (first + PARTITIONS - 1) % PARTITIONS;
+        UNTIL(m->seen[TOPIC_CASES][last].eof == COUNT, m);
+        for (int p = 0; p < PARTITIONS; p++)
+            records += m->seen[TOPIC_CASES][p].records;
+        assert_int_equal(m->seen[TOPIC_CASES][last].records, COUNT);
+        assert_true(records > COUNT);
+    }
+    member_close(m);
+    fixture_close(f);
+}
+
+/* The library has fetched far ahead when the group takes partitions away: none of that comes any more. */
+static void test_queued_records_of_a_lost_partition_are_dropped(void **state)
+{
+    enum { COUNT = 20000 };
+    struct fixture *f = fixture_open(4);
+    (void)state;
+    for (int p = 0; p < 4; p++)
+        produce(f, TOPIC_CASES, p, 0, COUNT);
+    struct member *a = member_open(f, NULL, NULL);
+    UNTIL(assigned(a) == 12, a);
+    for (int p = 0; p < 4; p++)
+        position(a, TOPIC_CASES, p, 0);
+    for (int p = 0; p < 4; p++)
+        while (a->seen[TOPIC_CASES][p].records == 0)
+            turn(a, 50, 1);
+    int64_t ends = 0;
+    int64_t deadline = clock_mono_ms() + WAIT_MS;
+    while (ends < 4) { /* fetched: the last stable offsets are known */
+        assert_true(clock_mono_ms() < deadline);
+        turn(a, 20, 1);
+        ends = 0;
+        for (int p = 0; p < 4; p++)
+            ends += consumer_end_offset(a->consumer, TOPIC_CASES, p) == COUNT;
+    }
+
+    struct member *b = member_open(f, NULL, NULL);
+    int64_t give_up = clock_mono_ms() + WAIT_MS;
+    while (assigned(a) != 6 || assigned(b) != 6) { /* one record a turn: nearly all stay queued */
+        assert_true(clock_mono_ms() < give_up);
+        turn(a, 5, 1);
+        turn(b, 5, 512);
+    }
+    for (int p = 0; p < 4; p++) {
+        assert_true(a->seen[TOPIC_CASES][p].records < COUNT / 2);
+        assert_int_equal(a->told[TOPIC_CASES][p], 1);
+    }
+    /* check_record() fails on any of a partition that is not its own, or before it was positioned. */
+    for_ms(a, 500);
+    for (int p = 0; p < 4; p++) {
+        struct member *owner = a->seen[TOPIC_CASES][p].assigned ? a : b;
+        position(owner, TOPIC_CASES, p, COUNT - 100);
+    }
+    for (int p = 0; p < 4; p++) {
+        struct member *owner = a->seen[TOPIC_CASES][p].assigned ? a : b;
+        UNTIL(owner->seen[TOPIC_CASES][p].eof == COUNT, a, b);
+        assert_int_equal(owner->seen[TOPIC_CASES][p].records, 100);
+    }
+    member_close(b);
+    member_close(a);
+    fixture_close(f);
+}
+
 static void test_second_member_takes_its_share(void **state)
 {
     struct fixture *f = fixture_open(4);
@@ -292,6 +377,8 @@ int main(void)
         cmocka_unit_test(test_position_in_mid_flow_is_exact),
         cmocka_unit_test(test_position_beyond_the_end_is_out_of_range),
         cmocka_unit_test(test_silence_stops_until_the_next_position),
+        cmocka_unit_test(test_silence_of_one_loses_nothing_of_the_others),
+        cmocka_unit_test(test_queued_records_of_a_lost_partition_are_dropped),
         cmocka_unit_test(test_second_member_takes_its_share),
         cmocka_unit_test(test_late_topic_is_waited_for),
         cmocka_unit_test(test_commit_is_seen_by_lag_tools),
