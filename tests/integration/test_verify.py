@@ -9,6 +9,7 @@ import pytest
 from support import programs
 from support.events import agent_event, case_event, customer, directory_event, guid, queued, ref, user
 from support.random_history import History
+from support.waiting import wait_for
 
 
 def verify(stack, *args, **options):
@@ -230,3 +231,75 @@ def test_a_topic_that_does_not_exist_is_said(make_kafka_stack):
         *[item for pair in given.items() for item in pair], check=2,
     )  # fmt: skip
     assert "kafka topic nowhere does not exist" in out.stderr and "--agent-topic" in out.stderr
+
+
+def test_a_compacted_directory_may_keep_a_stale_version_only(make_kafka_stack, kafka):
+    """Compaction keeps the last record of a key, not the greatest version: what it took is not known, nor a difference."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1})
+    name = f"{stack.topics.directory}-compact"
+    kafka.topic_by_script(
+        name, 1, "cleanup.policy=compact", "segment.ms=100", "min.cleanable.dirty.ratio=0.001", "max.compaction.lag.ms=100",
+    )  # fmt: skip
+    stack.topics = stack.topics.renamed(directory=name, partitions=1)
+    stack.start_worker()
+    organization, unit = guid(), guid()
+    for version in (5, 4):
+        stack.send(directory_event(organization, unit, version, {"UnitUpserted": {"name": f"v{version}"}}))
+    stack.check()
+    assert found(stack)["agrees"]
+
+    def compacted():
+        stack.send(directory_event(organization, guid(), 1, {"UnitUpserted": {"name": "rolls the segment"}}))
+        records = stack.broker.read_all(stack.topics)["directory"]
+        return not any(r.offset == 0 for r in records)
+
+    wait_for(compacted, 90, "the greatest version is compacted away", poll_s=0.5)
+    stack.wait_caught_up()
+    report = found(stack)
+    assert report["agrees"] and report["unknown"]["compacted"] == 1, report
+
+
+def test_growth_and_transactions_are_no_differences(make_kafka_stack):
+    """Keys move to other partitions, and control records leave holes."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    world = World(stack)
+    name = stack.topics.name("case")
+    moved = case_event(world.organization, world.case, 4, {"CasePositionChanged": {"rank": 7.0}})
+    for commit in (False, True):
+        record = stack.record("case", world.case.encode(), stack.encode("case", moved[1]), (), 0)
+        stack.broker.send_in_transaction([record], commit=commit)
+    stack.broker.grow_topic(name, 3)
+    stack.topics.partitions["case"] = 3
+    stack.send(case_event(world.organization, world.case, 5, {"CasePositionChanged": {"rank": 8.0}}), partition=2)
+    stack.wait_body(world.case, lambda body: body and '"rank":8' in body, deadline_s=60)
+    stack.wait_caught_up()
+    report = found(stack)
+    assert report["agrees"] and report["unknown"]["history"] == 0, report
+    out = programs.caseview(
+        "explain", "--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--schema-dir",
+        stack.schemas.folder, "--json", "--case", world.case, check=0,
+    ).stdout  # fmt: skip
+    events = json.loads(out)["events"]
+    assert [(e["partition"], e["sequence"]) for e in events] == [(0, 1), (0, 3), (0, 4), (2, 5)]
+
+
+def test_a_member_of_caseview_worker_may_ask(stack):
+    World(stack)
+    stack.postgres.query("postgres", "CREATE ROLE asker LOGIN IN ROLE caseview_worker")
+    try:
+        conninfo = stack.postgres.conninfo(stack.database.name, user="asker")
+        common = ["--database", conninfo, *stack.kafka(), *stack.names(), "--schema-dir", stack.schemas.folder]
+        assert "no difference" in programs.caseview("verify", *common, check=0).stdout
+    finally:
+        stack.postgres.query("postgres", "DROP ROLE asker")
+
+
+def test_a_silent_broker_is_exit_3(stack):
+
+    World(stack)
+    stack.broker.freeze()
+    try:
+        out = verify(stack, "--connect-timeout-s", "1", check=3)
+        assert "no broker answered" in out.stderr and len(out.stderr.strip().splitlines()) == 1
+    finally:
+        stack.broker.thaw()
