@@ -8,8 +8,11 @@
 #include "caseview/fetch.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
+#include "workers/ops/cursor_command.h"
 #include "workers/ops/explain.h"
 #include "workers/ops/migrate.h"
+#include "workers/ops/parked.h"
+#include "workers/ops/pause.h"
 #include "workers/ops/repair.h"
 #include "workers/ops/resume.h"
 #include "workers/ops/status.h"
@@ -30,7 +33,13 @@ static const struct command {
      "bring the database to this version's schema; changes nothing the second time"},
     {"status", SCOPE_STATUS, status_main, NULL,
      "show how far each partition is, what is parked, incomplete and degraded"},
-    {"resume", SCOPE_RESUME, resume_main, NULL, "let halted partitions go on, after their cause was mended"},
+    {"pause", SCOPE_PAUSE, pause_main, NULL,
+     "let partitions stand still, with everything before their cursor committed"},
+    {"resume", SCOPE_RESUME, resume_main, NULL,
+     "let paused partitions go on, and halted ones after their cause was mended"},
+    {"parked", SCOPE_PARKED, parked_main, "list show export retry skip",
+     "the events that could not be used: see them, fold what is good by now, or give them up"},
+    {"cursor", SCOPE_CURSOR, cursor_main, "show set", "where partitions are read next; set one to another offset"},
     {"explain", SCOPE_EXPLAIN, explain_main, NULL,
      "show every event of a case or an agent, what each did, and why it is listed or not"},
     {"verify", SCOPE_VERIFY, verify_main, NULL,

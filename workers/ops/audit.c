@@ -1,0 +1,91 @@
+#include "workers/ops/audit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "caseview/log.h"
+#include "caseview/retry.h"
+#include "caseview/stop.h"
+
+#define ARENA_MAX (64u << 20)
+#define TRIES     10
+
+enum cv_status operation_open(struct operation *operation, const struct config *config, const char *command,
+                              struct err *err)
+{
+    char host[64] = "?", name[64], setup[160];
+    gethostname(host, sizeof host - 1);
+    *operation = (struct operation){.config = config,
+                                    .command = command,
+                                    .gen = (int32_t)config_int(config, "generation"),
+                                    .arena = arena_new(1u << 16, ARENA_MAX)};
+    snprintf(operation->client, sizeof operation->client, "%s:%d", host, (int)getpid());
+    snprintf(name, sizeof name, "caseview %s", command);
+    snprintf(setup, sizeof setup, "SET search_path = gen_%d, pg_catalog; SET timezone = 'UTC'; SET lock_timeout = '5s'",
+             operation->gen);
+    return db_open(config_text(config, "database"), name, setup, (int)config_int(config, "connect-timeout-s") * 1000,
+                   &operation->db, err);
+}
+
+void operation_close(struct operation *operation)
+{
+    db_close(operation->db);
+    arena_free(operation->arena);
+}
+
+int operation_failed(const char *command, enum cv_status status, const struct err *err)
+{
+    const char *next = "";
+    if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0)
+        next = "; this generation, or this version's schema, is not in the database: look at --database and "
+               "--generation, or run `caseview migrate`";
+    else if (strcmp(err->sqlstate, "42501") == 0)
+        next = "; connect as a role that has been granted caseview_worker";
+    log_error("%s: %s%s", command, err->text, next);
+    if (status == CV_RETRY)
+        return err->sqlstate[0] == '\0' || strncmp(err->sqlstate, "57", 2) == 0 ? CV_EXIT_UNREACHABLE : CV_EXIT_USAGE;
+    return CV_EXIT_USAGE;
+}
+
+void operation_args(struct operation *operation, struct db_args *args)
+{
+    const struct config *config = operation->config;
+    arena_reset(operation->arena);
+    db_args_init(args, operation->arena);
+    db_arg_int4(args, operation->gen);
+    db_arg_text(args, str_of(config_text(config, "topic")));
+    if (config_is_set(config, "partition"))
+        db_arg_int4(args, (int32_t)config_int(config, "partition"));
+    else
+        db_arg_null(args, DB_INT4);
+}
+
+void operation_audit_args(struct operation *operation, struct db_args *args)
+{
+    db_arg_text(args, str_of(config_text(operation->config, "reason")));
+    db_arg_text(args, str_of(operation->client));
+    db_arg_text(args, str_of(operation->command));
+}
+
+enum cv_status operation_run(struct operation *operation, const struct db_statement *statement,
+                             const struct db_args *args, struct db_result **out_result, struct err *err)
+{
+    struct retry retry;
+    retry_init(&retry, 20, 1000);
+    for (int try = 1;; try++) {
+        enum cv_status status = db_exec(operation->db, statement, args, AUDIT_QUERY_TIMEOUT_MS, out_result, err);
+        bool again = strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "55P03") == 0 ||
+                     strcmp(err->sqlstate, "40001") == 0;
+        if (status != CV_RETRY || !again || try == TRIES || stop_wait(retry_failed(&retry)))
+            return status;
+    }
+}
+
+void operation_describe(const struct operation *operation, char *out, size_t size)
+{
+    const char *topic = config_text(operation->config, "topic");
+    int used = snprintf(out, size, "%s%s", topic ? "topic " : "any topic", topic ? topic : "");
+    if (config_is_set(operation->config, "partition") && used > 0 && (size_t)used < size)
+        snprintf(out + used, size - (size_t)used, ", partition %" PRId64, config_int(operation->config, "partition"));
+}

@@ -1,0 +1,250 @@
+#include "workers/ops/cursor_command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "caseview/json.h"
+#include "caseview/log.h"
+#include "sql_worker.h"
+#include "workers/ops/audit.h"
+#include "workers/source/watermarks.h"
+
+#define OUTPUT_MAX       (16u << 20)
+#define KAFKA_TIMEOUT_MS 10000
+
+static const struct db_statement show_statement = {"cursor_show", sql_cursor_show};
+static const struct db_statement set_statement = {"cursor_set", sql_cursor_set};
+
+/* ---- show ---- */
+
+enum {
+    COL_TOPIC,
+    COL_PART,
+    COL_NEXT,
+    COL_LAST,
+    COL_DIR_NO,
+    COL_STATE,
+    COL_REASON,
+    COL_OWNER,
+    COL_COMPLETE,
+    COL_UPDATED
+};
+
+static void put_time(struct json_writer *json, const char *key, const struct db_result *result, int row, int column)
+{
+    char text[32];
+    if (db_is_null(result, row, column)) {
+        json_put_null(json, key);
+        return;
+    }
+    struct buf time CV_CLEANUP(buf_done);
+    buf_init(&time, sizeof text);
+    json_time(&time, db_time(result, row, column));
+    json_put_str(json, key, (struct str){time.data + 1, time.len - 2});
+}
+
+static void show_json(const struct db_result *result, int row, struct buf *out)
+{
+    struct json_writer json;
+    json_begin(&json, out);
+    json_open_object(&json, NULL);
+    json_put_str(&json, "topic", db_str(result, row, COL_TOPIC));
+    json_put_int(&json, "partition", db_int4(result, row, COL_PART));
+    json_put_int(&json, "next_offset", db_int8(result, row, COL_NEXT));
+    if (db_is_null(result, row, COL_LAST))
+        json_put_null(&json, "last_record_offset");
+    else
+        json_put_int(&json, "last_record_offset", db_int8(result, row, COL_LAST));
+    json_put_int(&json, "directory_number", db_int8(result, row, COL_DIR_NO));
+    json_put_str(&json, "state", db_str(result, row, COL_STATE));
+    json_put_str(&json, "reason", db_str(result, row, COL_REASON));
+    json_put_str(&json, "owner", db_str(result, row, COL_OWNER));
+    put_time(&json, "complete_at", result, row, COL_COMPLETE);
+    put_time(&json, "updated_at", result, row, COL_UPDATED);
+    json_close(&json);
+    buf_byte(out, '\n');
+}
+
+static void show_line(const struct db_result *result, int row, struct buf *out)
+{
+    struct str topic = db_str(result, row, COL_TOPIC), state = db_str(result, row, COL_STATE);
+    struct str owner = db_str(result, row, COL_OWNER), reason = db_str(result, row, COL_REASON);
+    if (row == 0)
+        buf_printf(out, "%-20s %4s  %-7s %14s %14s  %-24s %s\n", "topic", "part", "state", "next", "last record",
+                   "owner", "reason");
+    char last[24] = "-";
+    if (!db_is_null(result, row, COL_LAST))
+        snprintf(last, sizeof last, "%" PRId64, db_int8(result, row, COL_LAST));
+    buf_printf(out, "%-20.*s %4d  %-7.*s %14" PRId64 " %14s  %-24.*s %.*s\n", (int)topic.len, topic.ptr,
+               db_int4(result, row, COL_PART), (int)state.len, state.ptr, db_int8(result, row, COL_NEXT), last,
+               (int)owner.len, owner.ptr ? owner.ptr : "", (int)reason.len, reason.ptr ? reason.ptr : "");
+}
+
+static enum cv_status show(struct operation *operation, int *out_count, struct err *err)
+{
+    struct db_args args;
+    struct db_result *result;
+    struct buf out CV_CLEANUP(buf_done);
+    buf_init(&out, OUTPUT_MAX);
+    operation_args(operation, &args);
+    enum cv_status status = db_exec(operation->db, &show_statement, &args, AUDIT_QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_count = db_rows(result);
+    for (int row = 0; row < *out_count; row++)
+        if (config_flag(operation->config, "json"))
+            show_json(result, row, &out);
+        else
+            show_line(result, row, &out);
+    if (out.len > 0)
+        fwrite(out.data, 1, out.len, stdout);
+    db_result_free(result);
+    return CV_OK;
+}
+
+/* ---- set ---- */
+
+/* Wrong usage is told before anything is connected. */
+static bool may_set(const struct config *config)
+{
+    const char *topic = config_text(config, "topic");
+    if (!topic || !config_is_set(config, "partition") || !config_is_set(config, "offset")) {
+        fprintf(stderr, "caseview cursor set: needs --topic, --partition and --offset\n");
+        return false;
+    }
+    if (!config_flag(config, "force")) {
+        fprintf(stderr,
+                "caseview cursor set: records that are jumped over are never folded, stored or counted, and directory "
+                "entities that are read again may for that time show an older state: say --force if that is meant\n");
+        return false;
+    }
+    return true;
+}
+
+static bool names_a_broker(const struct config *config)
+{
+    const char *name, *value;
+    for (size_t i = 0; config_pair(config, "kafka", i, &name, &value); i++)
+        if (strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0)
+            return true;
+    return false;
+}
+
+static enum cv_status check_range(const struct config *config, const struct watermark *ends, size_t count,
+                                  struct err *err)
+{
+    const char *topic = config_text(config, "topic");
+    int64_t offset = config_int(config, "offset"), part = config_int(config, "partition");
+    for (size_t i = 0; i < count; i++) {
+        if (ends[i].partition != part || ends[i].end < 0)
+            continue;
+        /* 0 is the beginning, wherever the log begins by now: the worker starts there. */
+        if (offset == 0 || (offset >= ends[i].low && offset <= ends[i].end))
+            return CV_OK;
+        err_set(err,
+                "offset %" PRId64 " is not in the log: %s/%" PRId64 " has %" PRId64 " to %" PRId64
+                " (0: from its beginning)",
+                offset, topic, part, ends[i].low, ends[i].end);
+        return CV_FATAL;
+    }
+    log_warn("cursor set: whether the log of %s/%" PRId64 " has offset %" PRId64 " is not known: no broker leads that "
+             "partition now",
+             topic, part, offset);
+    return CV_OK;
+}
+
+/* Offsets outside the log are refused where a broker can be asked. */
+static enum cv_status check_log(const struct config *config, struct err *err)
+{
+    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = NULL;
+    struct watermark *ends CV_CLEANUP(cv_free_ptr) = NULL;
+    size_t count = 0, end_count = 0;
+    const char *topic = config_text(config, "topic"), *name, *value;
+    if (!names_a_broker(config)) {
+        log_warn(
+            "cursor set: no broker was named (--kafka bootstrap.servers=HOST:PORT): whether the log has that offset "
+            "is not checked");
+        return CV_OK;
+    }
+    while (config_pair(config, "kafka", count, &name, &value)) {
+        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
+        properties[count++] = (struct consumer_property){name, value};
+    }
+    enum cv_status status = watermarks_read(properties, count, &topic, 1, KAFKA_TIMEOUT_MS, &ends, &end_count, err);
+    if (status == CV_RETRY) {
+        log_warn("cursor set: whether the log has that offset is not checked: %s", err->text);
+        return CV_OK;
+    }
+    return status == CV_OK ? check_range(config, ends, end_count, err) : status;
+}
+
+static void print_set(const struct operation *operation, const struct db_result *result)
+{
+    struct str topic = db_str(result, 0, 0), state = db_str(result, 0, 4);
+    if (config_flag(operation->config, "json")) {
+        struct buf line CV_CLEANUP(buf_done);
+        struct json_writer json;
+        buf_init(&line, OUTPUT_MAX);
+        json_begin(&json, &line);
+        json_open_object(&json, NULL);
+        json_put_str(&json, "topic", topic);
+        json_put_int(&json, "partition", db_int4(result, 0, 1));
+        json_put_int(&json, "old_offset", db_int8(result, 0, 2));
+        json_put_int(&json, "next_offset", db_int8(result, 0, 3));
+        json_put_str(&json, "state", state);
+        json_close(&json);
+        printf("%.*s\n", (int)line.len, line.data);
+        return;
+    }
+    printf("%.*s/%d: offset %" PRId64 ", it was %" PRId64 "\n", (int)topic.len, topic.ptr, db_int4(result, 0, 1),
+           db_int8(result, 0, 3), db_int8(result, 0, 2));
+    if (!str_eq(state, STR("live")))
+        printf("it is %.*s: caseview resume --topic %.*s --partition %d\n", (int)state.len, state.ptr, (int)topic.len,
+               topic.ptr, db_int4(result, 0, 1));
+}
+
+static enum cv_status set(struct operation *operation, int *out_count, struct err *err)
+{
+    struct db_args args;
+    struct db_result *result;
+    enum cv_status status = check_log(operation->config, err);
+    if (status != CV_OK)
+        return status;
+    operation_args(operation, &args);
+    operation_audit_args(operation, &args);
+    db_arg_int8(&args, config_int(operation->config, "offset"));
+    status = operation_run(operation, &set_statement, &args, &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_count = db_rows(result);
+    if (*out_count > 0)
+        print_set(operation, result);
+    db_result_free(result);
+    return CV_OK;
+}
+
+int cursor_main(const struct config *config)
+{
+    bool sets = strcmp(config_operand(config, 0), "set") == 0;
+    const char *command = sets ? "cursor set" : "cursor show";
+    struct err err = ERR_INIT;
+    struct operation operation;
+    int count = 0;
+    if (sets && !may_set(config))
+        return CV_EXIT_USAGE;
+    enum cv_status status = operation_open(&operation, config, command, &err);
+    if (status == CV_OK)
+        status = sets ? set(&operation, &count, &err) : show(&operation, &count, &err);
+    int exit_code = count > 0 ? CV_EXIT_OK : CV_EXIT_NO;
+    if (status != CV_OK) {
+        exit_code = operation_failed(command, status, &err);
+    } else if (count == 0) {
+        char what[300];
+        operation_describe(&operation, what, sizeof what);
+        fprintf(stderr, "caseview %s: generation %d has no cursor of %s: no worker has read it yet\n", command,
+                operation.gen, what);
+    }
+    operation_close(&operation);
+    return exit_code;
+}

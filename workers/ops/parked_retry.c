@@ -1,0 +1,197 @@
+/* `caseview parked retry`: what is good by now is folded like a late event, beside the running workers. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "caseview/clock.h"
+#include "caseview/failpoint.h"
+#include "caseview/stop.h"
+#include "sql_worker.h"
+#include "workers/ops/parked_rows.h"
+#include "workers/sink/outside.h"
+#include "workers/source/decode.h"
+
+#define SLICE         300 /* events of one partition in one transaction */
+#define SHOW_EVERY_MS 1000
+
+static const struct db_statement retried_statement = {"parked_retried", sql_parked_retried};
+
+struct retrying {
+    struct operation operation;
+    struct schemas *schemas;
+    struct outside *outside;
+    struct parked_place place; /* behind what was tried */
+    int64_t all, tried, folded, unknown_topics;
+    int64_t started_ms, shown_ms;
+    char unknown_topic[256]; /* one of them */
+};
+
+static const char *name = "parked retry";
+
+static void show_progress(struct retrying *r)
+{
+    int64_t now = clock_mono_ms();
+    if (now - r->started_ms < SHOW_EVERY_MS || now - r->shown_ms < SHOW_EVERY_MS)
+        return;
+    r->shown_ms = now;
+    fprintf(stderr, "caseview parked retry: %" PRId64 " of %" PRId64 " tried, %" PRId64 " folded\n", r->tried, r->all,
+            r->folded);
+}
+
+/* Adds one event to the outside batch. */
+static enum cv_status add(struct retrying *r, const struct parked_row *row, struct err *err)
+{
+    struct batch *batch = outside_batch(r->outside);
+    struct record record;
+    struct event event;
+    enum park_reason reason;
+    struct err why = ERR_INIT;
+    enum cv_status status = parked_decode(r->operation.config, r->schemas, row, batch->input, &record, &event, &reason,
+                                          &why);
+    if (status != CV_OK && status != CV_PARK) {
+        *err = why;
+        return status;
+    }
+    batch_unpark(batch, &(struct batch_unpark){row->topic, row->part, row->offset});
+    if (status == CV_OK) {
+        batch_add_event(batch, &record, &event, false, STR_NULL);
+        return CV_OK;
+    }
+    record.key = record.value = STR_NULL; /* the row has them */
+    batch_park(batch, &record, row->topic, STR_NULL, decode_organization(r->schemas), reason, why.text);
+    return CV_OK;
+}
+
+/* The events of the page that are of its first one's partition make one transaction. */
+static enum cv_status write_slice(struct retrying *r, const struct db_result *page, struct err *err)
+{
+    struct batch *batch = outside_batch(r->outside);
+    struct parked_row first, row;
+    struct parked_place behind = r->place;
+    enum cv_status status = CV_OK;
+    bool stale = false;
+    int64_t count = 0;
+    batch_reset(batch);
+    parked_row(page, 0, &first);
+    enum topic role = parked_role(r->operation.config, first.topic);
+    if (role != TOPIC_COUNT)
+        batch_add_cursor(batch, &(struct batch_cursor){.topic = role, .part = first.part, .topic_name = first.topic});
+    for (int i = 0; i < db_rows(page) && status == CV_OK; i++) {
+        parked_row(page, i, &row);
+        if (row.part != first.part || !str_eq(row.topic, first.topic))
+            break;
+        if (role != TOPIC_COUNT)
+            status = add(r, &row, err);
+        parked_place(&row, &behind);
+        count++;
+    }
+    if (status == CV_OK && role != TOPIC_COUNT)
+        status = outside_write(r->outside, &stale, err);
+    if (status != CV_OK || stale)
+        return status; /* stale: somebody else has taken some of them: the page is read again */
+    r->place = behind;
+    r->tried += count;
+    if (role != TOPIC_COUNT) {
+        r->folded += count - (int64_t)batch->parked_count;
+    } else {
+        r->unknown_topics += count;
+        snprintf(r->unknown_topic, sizeof r->unknown_topic, "%.*s", (int)first.topic.len, first.topic.ptr);
+    }
+    FAIL_POINT("retry.slice");
+    return CV_OK;
+}
+
+static enum cv_status retry_all(struct retrying *r, struct err *err)
+{
+    enum cv_status status = parked_count(&r->operation, &r->all, err);
+    int rows = 1;
+    while (status == CV_OK && rows > 0) {
+        struct db_result *page;
+        if (stop_requested()) {
+            err_set(err, "stopped; what is not tried yet stays parked");
+            return CV_RETRY;
+        }
+        status = parked_page(&r->operation, &r->place, SLICE, &page, err);
+        if (status != CV_OK)
+            return status;
+        rows = db_rows(page);
+        if (rows > 0)
+            status = write_slice(r, page, err);
+        db_result_free(page);
+        show_progress(r);
+    }
+    return status;
+}
+
+static enum cv_status note(struct retrying *r, struct err *err)
+{
+    struct db_args args;
+    if (r->tried == 0)
+        return CV_OK;
+    operation_args(&r->operation, &args);
+    operation_audit_args(&r->operation, &args);
+    if (config_is_set(r->operation.config, "offset"))
+        db_arg_int8(&args, config_int(r->operation.config, "offset"));
+    else
+        db_arg_null(&args, DB_INT8);
+    db_arg_int8(&args, r->tried);
+    db_arg_int8(&args, r->folded);
+    return db_exec(r->operation.db, &retried_statement, &args, AUDIT_QUERY_TIMEOUT_MS, NULL, err);
+}
+
+static void print(const struct retrying *r)
+{
+    int64_t left = r->tried - r->folded;
+    if (config_flag(r->operation.config, "json"))
+        printf("{\"tried\":%" PRId64 ",\"folded\":%" PRId64 ",\"left\":%" PRId64 "}\n", r->tried, r->folded, left);
+    else
+        printf("%" PRId64 " tried, %" PRId64 " folded, %" PRId64 " left%s\n", r->tried, r->folded, left,
+               left > 0 ? ": `caseview parked list` says why" : "");
+    if (r->unknown_topics > 0)
+        fprintf(stderr,
+                "caseview parked retry: %" PRId64 " of them are of topic \"%s\" or others that are none of case-topic, "
+                "agent-topic and directory-topic\n",
+                r->unknown_topics, r->unknown_topic);
+}
+
+static int finish(struct retrying *r, enum cv_status status, struct err *err)
+{
+    const struct config *config = r->operation.config;
+    bool chosen = config_is_set(config, "topic") || config_is_set(config, "partition") ||
+                  config_is_set(config, "offset");
+    struct err note_err = ERR_INIT;
+    if (r->operation.db && note(r, &note_err) != CV_OK && status == CV_OK) {
+        *err = note_err;
+        status = CV_RETRY;
+    }
+    if (status != CV_OK) {
+        if (r->tried > 0)
+            err_prefix(err, "after %" PRId64 " tried and %" PRId64 " folded", r->tried, r->folded);
+        return operation_failed(name, status, err);
+    }
+    if (r->tried == 0) {
+        fprintf(stderr, "caseview parked retry: %s\n",
+                chosen ? "no parked event is so; `caseview parked list` lists all" : "nothing is parked");
+        return chosen ? CV_EXIT_NO : CV_EXIT_OK;
+    }
+    print(r);
+    return r->folded == r->tried ? CV_EXIT_OK : CV_EXIT_NO;
+}
+
+int parked_retry(const struct config *config)
+{
+    struct err err = ERR_INIT;
+    struct retrying r = {.place = {.part = -1}, .started_ms = clock_mono_ms()};
+    int timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000;
+    enum cv_status status = operation_open(&r.operation, config, name, &err);
+    if (status == CV_OK)
+        status = parked_schemas(config, &r.schemas, &err);
+    if (status == CV_OK)
+        status = outside_open(config_text(config, "database"), r.operation.gen, timeout_ms, &r.outside, &err);
+    if (status == CV_OK)
+        status = retry_all(&r, &err);
+    int exit_code = finish(&r, status, &err);
+    outside_close(r.outside);
+    schemas_close(r.schemas);
+    operation_close(&r.operation);
+    return exit_code;
+}

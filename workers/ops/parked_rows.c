@@ -1,0 +1,128 @@
+#include "workers/ops/parked_rows.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "caseview/clock.h"
+#include "caseview/log.h"
+#include "caseview/stop.h"
+#include "sql_worker.h"
+#include "workers/source/decode.h"
+
+#define REGISTRY_WAIT_MS 200
+
+static const struct db_statement count_statement = {"parked_count", sql_parked_count};
+static const struct db_statement page_statement = {"parked_page", sql_parked_page};
+
+void parked_args(struct operation *operation, struct db_args *args)
+{
+    operation_args(operation, args);
+    if (config_is_set(operation->config, "offset"))
+        db_arg_int8(args, config_int(operation->config, "offset"));
+    else
+        db_arg_null(args, DB_INT8);
+}
+
+enum cv_status parked_count(struct operation *operation, int64_t *out_count, struct err *err)
+{
+    struct db_args args;
+    struct db_result *result;
+    parked_args(operation, &args);
+    enum cv_status status = db_exec(operation->db, &count_statement, &args, AUDIT_QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_count = db_int8(result, 0, 0);
+    db_result_free(result);
+    return CV_OK;
+}
+
+enum cv_status parked_page(struct operation *operation, const struct parked_place *place, int most,
+                           struct db_result **out_result, struct err *err)
+{
+    struct db_args args;
+    parked_args(operation, &args);
+    db_arg_text(&args, str_of(place->topic));
+    db_arg_int4(&args, place->part);
+    db_arg_int8(&args, place->offset);
+    db_arg_int8(&args, most);
+    return db_exec(operation->db, &page_statement, &args, AUDIT_QUERY_TIMEOUT_MS, out_result, err);
+}
+
+void parked_row(const struct db_result *result, int row, struct parked_row *out_row)
+{
+    *out_row = (struct parked_row){
+        .topic = db_str(result, row, 0),
+        .part = db_int4(result, row, 1),
+        .offset = db_int8(result, row, 2),
+        .reason = db_str(result, row, 3),
+        .text = db_str(result, row, 4),
+        .has_organization = !db_is_null(result, row, 5),
+        .key = db_str(result, row, 6),
+        .value = db_str(result, row, 7),
+        .record_us = db_is_null(result, row, 8) ? INT64_MIN : db_time(result, row, 8),
+        .parked_us = db_time(result, row, 9),
+        .headers = db_str(result, row, 10),
+    };
+    if (out_row->has_organization)
+        out_row->organization_id = db_uuid(result, row, 5);
+}
+
+void parked_place(const struct parked_row *row, struct parked_place *out_place)
+{
+    snprintf(out_place->topic, sizeof out_place->topic, "%.*s", (int)row->topic.len, row->topic.ptr);
+    out_place->part = row->part;
+    out_place->offset = row->offset;
+}
+
+enum cv_status parked_schemas(const struct config *config, struct schemas **out_schemas, struct err *err)
+{
+    const char *folder = config_text(config, "schema-dir");
+    if (!folder && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
+        folder = CASEVIEW_SCHEMA_DIR;
+    if (!folder)
+        log_warn("no schema-dir is given and %s is not there: give the folder that the workers have",
+                 CASEVIEW_SCHEMA_DIR);
+    return schemas_open(folder, config_text(config, "schema-registry"), out_schemas, err);
+}
+
+enum topic parked_role(const struct config *config, struct str topic_name)
+{
+    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
+    for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
+        if (str_eq(topic_name, str_of(config_text(config, options[topic]))))
+            return topic;
+    return TOPIC_COUNT;
+}
+
+/* The headers are not decoded: an event that was too large and is good by all else has too many of them still. */
+static bool has_too_many_headers(const struct parked_row *row)
+{
+    return str_eq(row->reason, STR("too-large"));
+}
+
+enum cv_status parked_decode(const struct config *config, struct schemas *schemas, const struct parked_row *row,
+                             struct arena *arena, struct record *out_record, struct event *out_event,
+                             enum park_reason *out_reason, struct err *err)
+{
+    *out_record = (struct record){
+        .topic = parked_role(config, row->topic),
+        .partition = row->part,
+        .offset = row->offset,
+        .timestamp_ms = row->record_us == INT64_MIN ? -1 : row->record_us / 1000,
+        .key = row->key,
+        .value = row->value,
+    };
+    assert(out_record->topic != TOPIC_COUNT);
+    int64_t deadline_ms = clock_mono_ms() + config_int(config, "connect-timeout-s") * 1000;
+    enum cv_status status;
+    do
+        status = decode_record(schemas, out_record, arena, out_event, out_reason, err);
+    while (status == CV_RETRY && !arena_full(arena) && clock_mono_ms() < deadline_ms && !stop_wait(REGISTRY_WAIT_MS));
+    if (status == CV_OK && has_too_many_headers(row)) {
+        *out_reason = PARK_TOO_LARGE;
+        err_set(err, "%.*s", (int)row->text.len, row->text.ptr);
+        return CV_PARK;
+    }
+    return status;
+}

@@ -1,0 +1,4 @@
+SELECT count(*)
+  FROM parked
+ WHERE ($2::text IS NULL OR topic = $2) AND ($3::integer IS NULL OR part = $3) AND ($4::bigint IS NULL OR "offset" = $4)
+   AND $1::integer IS NOT NULL
