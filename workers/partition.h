@@ -13,6 +13,7 @@
 #include "caseview/metrics.h"
 #include "caseview/retry.h"
 #include "workers/fold/record.h"
+#include "workers/notice.h"
 #include "workers/sink/cursor.h"
 
 enum partition_state {
@@ -56,6 +57,10 @@ struct partition {
     const char *halt_reason; /* HALTING: why */
     int64_t halt_back_to;    /* HALTING: offset to go back to, -1: stay */
     struct flood_second flood[FLOOD_SECONDS];
+    struct notice parked;
+    const char *parked_reason; /* of the last one */
+    int64_t parked_offset;
+    int64_t caught_up_ms; /* clock_mono_ms() when it last had no lag, 0: not yet */
     struct metric *lag_events, *lag_seconds;
 };
 

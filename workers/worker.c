@@ -214,7 +214,13 @@ static enum cv_status fold_again(struct worker *worker, struct err *err)
 static enum cv_status refold(struct worker *worker, struct err *err)
 {
     metric_add(worker->m.refolds, 1);
-    log_debug("a row was written by somebody else meanwhile, folding again: %s", err->text);
+    notice_add(&worker->refolded, 1);
+    int64_t times = notice_due(&worker->refolded);
+    if (times > 0)
+        log_info("%" PRId64 " batches were folded again since a row of theirs had been written by somebody else (%s): "
+                 "some are normal while partitions move or events are folded again; if it goes on, `caseview status` "
+                 "shows the owners",
+                 times, err->text);
     worker->expect_new_from_ms = clock_mono_ms() + EXPECT_NEW_MS;
     if (++worker->refolds > REFOLDS_MAX) {
         worker_recover(worker, err);
@@ -254,6 +260,16 @@ void worker_committed(struct worker *worker)
         worker->most_events = worker->batch_events;
 }
 
+static void log_sent_again(struct worker *worker, const struct err *err)
+{
+    notice_add(&worker->sent_again, 1);
+    int64_t times = notice_due(&worker->sent_again);
+    if (times > 0)
+        log_info("%" PRId64 " batches were sent again (%s); if it goes on, look who locks: SELECT pid, usename, state, "
+                 "query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
+                 times, err->text);
+}
+
 static enum cv_status collect_outcome(struct worker *worker, struct err *err)
 {
     switch (writer_poll(worker->writer, err)) {
@@ -266,7 +282,7 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
         return CV_OK;
     case WRITER_AGAIN:
         metric_add(worker->m.retries, 1);
-        log_debug("the batch is sent again: %s", err->text);
+        log_sent_again(worker, err);
         send_batch(worker);
         return CV_OK;
     case WRITER_REFOLD:

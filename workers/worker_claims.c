@@ -102,6 +102,10 @@ static enum cv_status claim_one(struct worker *worker, struct partition *partiti
                                          worker->gen, partition->topic_name, partition->part, worker->owner,
                                          &partition->cursor, err);
     if (status == CV_RETRY && strcmp(err->sqlstate, "55P03") == 0) {
+        metric_add(worker->m.claims_refused, 1);
+        err_set(err,
+                "its cursor is locked by somebody who is no worker; who that is: SELECT pid, usename, state, query "
+                "FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start");
         worker_postpone(worker, partition, err);
         return CV_OK;
     }

@@ -22,7 +22,7 @@ struct worker_metrics {
     struct metric *degraded, *incomplete, *gap_alarms;
     struct metric *batches, *case_rows, *active_rows, *agent_rows, *directory_rows, *parked_rows, *rerendered;
     struct metric *commit_seconds, *visible_seconds, *fold_seconds;
-    struct metric *fenced, *refolds, *retries, *recoveries, *claims, *unproven, *consumer_errors;
+    struct metric *fenced, *refolds, *retries, *recoveries, *claims, *claims_refused, *unproven, *consumer_errors;
     struct metric *partitions[PARTITION_STATE_COUNT], *paused;
     struct metric *cached_cases, *cache_bytes, *directory_number;
 };
@@ -65,6 +65,7 @@ struct worker {
 
     int64_t next_tick_ms, next_counts_ms, next_sweep_ms, next_look_ms;
     int64_t alarms;
+    struct notice refolded, sent_again, gaps;
     struct metrics *metrics;
     struct worker_metrics m;
     int exit_code;          /* after CV_FATAL */

@@ -79,6 +79,8 @@ void worker_metrics_init(struct worker *worker)
         "Batches sent again unchanged after a serialization failure, deadlock or lock time-out");
     m->recoveries = metrics_counter(all, "caseview_recoveries_total", NULL, "Starts from the cursors after a failure");
     m->claims = metrics_counter(all, "caseview_claims_total", NULL, "Partitions claimed");
+    m->claims_refused = metrics_counter(all, "caseview_claims_refused_total", NULL,
+                                        "Claims that waited in vain for a cursor that somebody else had locked");
     m->unproven = metrics_counter(all, "caseview_unproven_total", NULL,
                                   "Claims whose last record was no longer in the log to compare");
     m->consumer_errors = metrics_counter(all, "caseview_consumer_errors_total", NULL,
@@ -111,7 +113,12 @@ void worker_count_commit(struct worker *worker, const struct batch *batch)
         const struct batch_parked *parked = &batch->parked[i];
         metric_add(m->parked[parked->reason], 1);
         struct partition *partition = worker_partition(worker, parked->topic, parked->part);
-        if (i >= batch->parked_decoded && partition != NULL) /* the others were counted when they were taken */
+        if (partition == NULL)
+            continue;
+        notice_add(&partition->parked, 1);
+        partition->parked_reason = park_reason_name(parked->reason);
+        partition->parked_offset = parked->offset;
+        if (i >= batch->parked_decoded) /* the others were counted when they were taken */
             worker_count_parked(worker, partition, parked->offset);
     }
     metric_add(m->applied, batch->counts.applied);
@@ -131,6 +138,35 @@ void worker_count_commit(struct worker *worker, const struct batch *batch)
 }
 
 /* ---- once a second ---- */
+
+static void log_parked(struct partition *partition)
+{
+    int64_t count = notice_due(&partition->parked);
+    if (count > 0)
+        log_warn("partition %.*s/%d: %" PRId64 " events parked, the last at offset %" PRId64
+                 " (%s): caseview parked list --topic %.*s --partition %d",
+                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, count,
+                 partition->parked_offset, partition->parked_reason, (int)partition->topic_name.len,
+                 partition->topic_name.ptr, partition->part);
+}
+
+/*
+ * Age of the last record folded while there are more. It stood at its end a moment ago: what came since cannot have
+ * waited for longer, however old the record before is.
+ */
+static double lag_seconds(struct partition *partition, int64_t lag)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (lag == 0)
+        partition->caught_up_ms = now_ms;
+    if (lag == 0 || partition->last_record_ms < 0)
+        return 0;
+    int64_t age_ms = clock_wall_us() / 1000 - partition->last_record_ms;
+    int64_t behind_ms = partition->caught_up_ms > 0 ? now_ms - partition->caught_up_ms : INT64_MAX;
+    if (age_ms > behind_ms)
+        age_ms = behind_ms;
+    return age_ms > 0 ? (double)age_ms / 1000.0 : 0;
+}
 
 /*
  * A worker is ready when it has joined the group and taken up what it was given. A partition that cannot go on (halted,
@@ -157,11 +193,9 @@ static void show_partitions(struct worker *worker)
         int64_t end = consumer_end_offset(worker->consumer, partition->topic, partition->part);
         int64_t next = partition->cursor.next_offset;
         int64_t lag = end > next && !(partition->at_eof && next == partition->position) ? end - next : 0;
-        double age = partition->last_record_ms >= 0
-                         ? (double)(clock_wall_us() / 1000 - partition->last_record_ms) / 1000.0
-                         : 0;
         metric_set(partition->lag_events, (double)lag);
-        metric_set(partition->lag_seconds, lag > 0 && age > 0 ? age : 0);
+        metric_set(partition->lag_seconds, lag_seconds(partition, lag));
+        log_parked(partition);
         if (partition->state == PARTITION_LIVE && next > partition->committed_to_kafka) {
             consumer_commit(worker->consumer, partition->topic, partition->part, next);
             partition->committed_to_kafka = next;
@@ -206,10 +240,12 @@ static enum cv_status show_counts(struct worker *worker, struct err *err)
     metric_set(worker->m.incomplete, (double)db_int8(result, 0, 1));
     metric_set(worker->m.gap_alarms, (double)alarms);
     if (alarms > worker->alarms)
-        log_warn("%" PRId64 " cases and agents have had an event missing for longer than %d s: caseview status shows "
-                 "how many are degraded",
-                 alarms, worker->gap_alarm_s);
+        notice_add(&worker->gaps, alarms - worker->alarms);
     worker->alarms = alarms;
+    if (notice_due(&worker->gaps) > 0)
+        log_warn("%" PRId64 " cases and agents have had an event missing for longer than %d s, among them: caseview "
+                 "explain %.*s",
+                 alarms, worker->gap_alarm_s, (int)db_str(result, 0, 3).len, db_str(result, 0, 3).ptr);
     db_result_free(result);
     return CV_OK;
 }

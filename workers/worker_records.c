@@ -266,7 +266,8 @@ static void handle_assigned(struct worker *worker, const struct record *record)
     partition->lag_events = metrics_gauge(worker->metrics, "caseview_lag_events", labels,
                                           "Records in the log behind the cursor");
     partition->lag_seconds = metrics_gauge(worker->metrics, "caseview_lag_seconds", labels,
-                                           "Age of the last record folded while there are more, else 0");
+                                           "Age of the last record folded while there are more, at most the time since "
+                                           "there were none; else 0");
     worker->feed_stale = true;
 }
 

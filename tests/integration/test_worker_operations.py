@@ -112,3 +112,108 @@ def test_a_paused_partition_stands_still_under_load(make_stack):
     stack.halted.clear()
     resume(stack, "case", 1)
     stack.check()
+
+
+def next_commands(stack, *args):
+    report = stack.status(*args)
+    done = programs.caseview("status", "--database", stack.database.conninfo, *stack.kafka(), *stack.names(), check=0)
+    for line in report["next"]:
+        assert f"\n  {line}\n" in done.stdout, "table and JSON say the same"
+    return report, report["next"]
+
+
+def test_whatever_needs_somebody_is_seen_with_the_command_to_run(make_stack):
+    """In metrics, in one log line, and in what status prints; and that is all that is said of it."""
+    stack = make_stack(partitions={"cases": 4, "agents": 1, "directory": 1}, options=["--gap-alarm-s", "1"])
+    worker = stack.start_worker()
+    stack.wait_caught_up()
+    case_topic = stack.topics.case
+    wait_for(lambda: stack.status()["healthy"], 10, "all is well")
+    assert next_commands(stack)[1] == []
+
+    # Parked.
+    stack.send_raw("case", [(b"no guid", b"no event", ())] * 3, 0)
+    command = f"caseview parked list --topic {case_topic} --partition 0"
+    worker.wait_log(rf"{case_topic}/0: \d events parked, the last at offset \d \(not-avro\): {command}")
+    wait_for(lambda: worker.metric("caseview_parked_total", reason="not-avro") == 3, 10, "all three are parked")
+    stack.wait_caught_up()
+    report, commands = next_commands(stack)
+    assert commands == [f"{case_topic}/0 3 parked: {command}"]
+    assert [p["parked"] for p in report["partitions"] if p["topic"] == case_topic] == [3, 0, 0, 0]
+
+    # A missing number, and no snapshot.
+    organization, degraded, incomplete = events.guid(), events.guid(), events.guid()
+    stack.send(events.queued(organization, degraded), partition=1)
+    stack.send(events.case_event(organization, degraded, 3, {"CasePositionChanged": {"rank": 1.0}}), partition=1)
+    wait_for(lambda: worker.metric("caseview_degraded") == 1, 10, "it is counted")
+    worker.wait_log(rf"missing for longer than 1 s, among them: caseview explain --case {degraded}")
+    wait_for(lambda: worker.metric("caseview_gap_alarms") == 1, 10, "the alarm is raised")
+    assert f"1 degraded, for the longest time: caseview explain --case {degraded}" in next_commands(stack)[1]
+    stack.send(events.case_event(organization, incomplete, 2, {"CasePositionChanged": {"rank": 1.0}}), partition=1)
+    wait_for(lambda: worker.metric("caseview_incomplete") == 1, 10, "it is counted")
+    assert f"1 incomplete, one of them: caseview explain --case {incomplete}" in next_commands(stack)[1]
+
+    # Paused, and halted by somebody who wrote so into the cursor: what a worker claims from another looks like that.
+    pause(stack, "case", 2, "new brokers")
+    worker.wait_log(rf"{case_topic}/2: paused \(new brokers\) at offset 0; .*caseview resume --topic {case_topic} --partition 2")
+    stack.database.query("UPDATE ctl.cursor SET state = 'halted', reason = 'recreated' WHERE topic = %s AND part = 3", (case_topic,))
+    worker.wait_log(rf"{case_topic}/3: halted \(recreated\) at offset 0; .*caseview resume --topic {case_topic} --partition 3")
+    report, commands = next_commands(stack)
+    names = f"--topic {case_topic} --partition"
+    assert f"{case_topic}/2 paused (new brokers): caseview resume {names} 2" in commands
+    assert (
+        f"{case_topic}/3 halted (recreated): make sure that the new topic holds what it should; then "
+        f"caseview cursor set {names} 3 --offset 0 --force; caseview resume {names} 3"
+    ) in commands
+    assert report["healthy"] is False
+    for state in ("paused", "halted"):
+        wait_for(lambda state=state: worker.metric("caseview_partitions", state=state) == 1, 5, f"one is {state}")
+
+
+def test_claims_that_wait_in_vain_are_seen(make_stack):
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.stop_worker(stack.start_worker())
+    with contextlib.closing(stack.postgres.connect(stack.database.name)) as operator:
+        operator.autocommit = False
+        operator.cursor().execute("SELECT FROM ctl.cursor WHERE topic = %s FOR UPDATE", (stack.topics.case,))
+        worker = stack.start_worker(ready=False)
+        worker.wait_log(rf"{stack.topics.case}/0: cannot be read yet: its cursor is locked .*pg_stat_activity")
+        wait_for(lambda: worker.metric("caseview_claims_refused_total") >= 1, 10, "it is counted")
+        wait_for(lambda: worker.metric("caseview_partitions", state="unclaimed") == 1, 10, "and so is the partition")
+        operator.rollback()
+    stack.check()
+
+
+def test_rows_that_others_write_and_locks_are_seen_and_do_not_flood_the_log(make_stack):
+    """An event folded by somebody else meanwhile: the batch is folded again, each time; one line tells of the first, and
+    the next ones are counted."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    organization, case = events.guid(), events.guid()
+    stack.send(events.queued(organization, case))
+    stack.wait_body(case)
+    for number in range(2, 12):
+        stack.database.query("UPDATE gen_1.case_state SET rev = rev + 1 WHERE case_id = %s", (case,))
+        stack.send(events.case_event(organization, case, number, {"CasePositionChanged": {"rank": float(number)}}))
+        wait_for(lambda number=number: stack.body(case) and worker.metric("caseview_refolds_total") >= number - 1, 10, "again")
+    stack.check()
+    lines = [line for line in worker.log().splitlines() if "folded again" in line]
+    assert 1 <= len(lines) <= 5 and "caseview status" in lines[0]
+    assert worker.metric("caseview_recoveries_total") == 0
+
+
+def test_a_record_after_a_quiet_time_is_not_an_old_lag(make_stack):
+    """The last record folded is an hour old; what came since has waited for a moment only."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    organization, case = events.guid(), events.guid()
+    stack.send(events.queued(organization, case))
+    stack.wait_body(case)
+    stack.wait_caught_up()
+    stack.database.query("UPDATE ctl.cursor SET last_record_at = last_record_at - 3600000 WHERE topic = %s", (stack.topics.case,))
+    worker.freeze()
+    stack.send(events.queued(organization, events.guid()))
+    (mine,) = (p for p in stack.status()["partitions"] if p["topic"] == stack.topics.case)
+    assert mine["lag"] == 1 and 0 <= mine["lag_seconds"] < 60
+    worker.thaw()
+    stack.wait_caught_up()

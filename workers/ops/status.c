@@ -8,6 +8,7 @@
 #include "caseview/json.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
+#include "workers/ops/status_advice.h"
 #include "workers/ops/status_data.h"
 
 #define OUTPUT_MAX (16u << 20)
@@ -28,6 +29,31 @@ static void put_known(struct json_writer *json, const char *key, int64_t number)
         json_put_null(json, key);
     else
         json_put_int(json, key, number);
+}
+
+static void put_line(struct json_writer *json, struct buf *table, struct buf *line)
+{
+    struct str text = {line->data, line->len};
+    if (json != NULL)
+        json_put_str(json, NULL, text);
+    else
+        buf_printf(table, "  %.*s\n", (int)text.len, text.ptr);
+    buf_reset(line);
+}
+
+/* What to run next: into the open array, or as lines of the table. */
+static void put_next(const struct config *config, const struct status_data *data, struct json_writer *json,
+                     struct buf *table)
+{
+    struct buf line CV_CLEANUP(buf_done);
+    buf_init(&line, OUTPUT_MAX);
+    for (size_t i = 0; i < data->partition_count; i++)
+        if (status_advise_partition(config, &data->partitions[i], &line))
+            put_line(json, table, &line);
+    if (status_advise_degraded(config, data, &line))
+        put_line(json, table, &line);
+    if (status_advise_incomplete(config, data, &line))
+        put_line(json, table, &line);
 }
 
 static void print_json(const struct config *config, const struct status_data *data, struct buf *out)
@@ -60,10 +86,15 @@ static void print_json(const struct config *config, const struct status_data *da
         else
             json_put_double(&json, "lag_seconds", partition->lag_seconds);
         json_put_str(&json, "owner", partition->owner);
+        json_put_int(&json, "claims", partition->claims);
+        json_put_int(&json, "parked", partition->parked);
         put_time(&json, "complete_at", partition->complete_at);
         put_time(&json, "updated_at", partition->updated_at);
         json_close(&json);
     }
+    json_close(&json);
+    json_open_array(&json, "next");
+    put_next(config, data, &json, NULL);
     json_close(&json);
     json_close(&json);
     buf_byte(out, '\n');
@@ -88,18 +119,24 @@ static void print_table(const struct config *config, const struct status_data *d
                data->listed, data->agents, data->parked, data->degraded, data->incomplete);
     if (data->kafka_problem[0] != '\0')
         buf_printf(out, "the ends of the logs are unknown: %s\n\n", data->kafka_problem);
-    buf_printf(out, "%-20s %4s  %-9s %14s %14s %10s %9s  %-24s %s\n", "topic", "part", "state", "next", "end", "lag",
-               "lag s", "owner", "reason");
+    buf_printf(out, "%-20s %4s  %-9s %14s %14s %10s %9s %8s  %-24s %s\n", "topic", "part", "state", "next", "end",
+               "lag", "lag s", "parked", "owner", "reason");
     for (size_t i = 0; i < data->partition_count; i++) {
         const struct status_partition *p = &data->partitions[i];
         char next[24], end[24], lag[24], age[24] = "-";
         if (p->lag_seconds >= 0)
             snprintf(age, sizeof age, "%.1f", p->lag_seconds);
-        buf_printf(out, "%-20.*s %4d  %-9.*s %14s %14s %10s %9s  %-24.*s %.*s\n", (int)p->topic.len, p->topic.ptr,
-                   p->part, (int)p->state.len, p->state.ptr, number_or_dash(p->has_cursor ? p->next_offset : -1, next),
-                   number_or_dash(p->end_offset, end), number_or_dash(p->lag, lag), age, (int)p->owner.len,
-                   p->owner.ptr ? p->owner.ptr : "", (int)p->reason.len, p->reason.ptr ? p->reason.ptr : "");
+        buf_printf(out, "%-20.*s %4d  %-9.*s %14s %14s %10s %9s %8" PRId64 "  %-24.*s %.*s\n", (int)p->topic.len,
+                   p->topic.ptr, p->part, (int)p->state.len, p->state.ptr,
+                   number_or_dash(p->has_cursor ? p->next_offset : -1, next), number_or_dash(p->end_offset, end),
+                   number_or_dash(p->lag, lag), age, p->parked, (int)p->owner.len, p->owner.ptr ? p->owner.ptr : "",
+                   (int)p->reason.len, p->reason.ptr ? p->reason.ptr : "");
     }
+    struct buf next CV_CLEANUP(buf_done);
+    buf_init(&next, OUTPUT_MAX);
+    put_next(config, data, NULL, &next);
+    if (next.len > 0)
+        buf_printf(out, "\nnext:\n%.*s", (int)next.len, next.data);
 }
 
 static enum cv_status show(const struct config *config, struct db *db, struct status_data *data, struct err *err)

@@ -1,5 +1,6 @@
 #include "workers/ops/status_data.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,6 +27,8 @@ static enum cv_status read_counts(struct db *db, const struct db_args *args, str
         data->incomplete = db_int8(result, 0, 3);
         data->listed = db_int8(result, 0, 4);
         data->agents = db_int8(result, 0, 5);
+        data->degraded_option = arena_str(data->arena, db_str(result, 0, 7));
+        data->incomplete_option = arena_str(data->arena, db_str(result, 0, 8));
     }
     db_result_free(result);
     return CV_OK;
@@ -71,6 +74,13 @@ static enum cv_status read_cursors(struct db *db, const struct db_args *args, st
         partition->owner = arena_str(data->arena, db_str(result, row, 5));
         if (!db_is_null(result, row, 7))
             partition->lag_seconds = (double)clock_wall_us() / 1e6 - (double)db_int8(result, row, 7) / 1e3;
+        /* It stood at its end then: what has come since has not waited for longer. */
+        double since_end = db_is_null(result, row, 8) ? INFINITY
+                                                      : (double)(clock_wall_us() - db_time(result, row, 8)) / 1e6;
+        if (since_end >= 0 && partition->lag_seconds > since_end)
+            partition->lag_seconds = since_end;
+        partition->claims = db_int8(result, row, 6);
+        partition->parked = db_int8(result, row, 10);
         partition->complete_at = time_or_never(result, row, 8);
         partition->updated_at = time_or_never(result, row, 9);
     }

@@ -15,15 +15,19 @@ struct status_partition {
     int64_t next_offset;
     int64_t end_offset; /* -1: unknown */
     int64_t lag;        /* -1: unknown */
-    double lag_seconds; /* age of the last record folded while lag > 0, else 0; -1: unknown */
-    struct str state;   /* live, paused, halted, or "unclaimed" */
-    struct str reason, owner;
+    double
+        lag_seconds;  /* age of the last record folded while lag > 0, at most since complete_at; else 0; -1: unknown */
+    struct str state; /* live, paused, halted, or "unclaimed" */
+    struct str reason, owner;        /* reason: why it halted, or the operator's words */
+    int64_t parked;                  /* events of it */
+    int64_t claims;                  /* how often a worker has taken it */
     int64_t complete_at, updated_at; /* microseconds, INT64_MIN: never */
 };
 
 struct status_data {
     struct arena *arena; /* owns the texts */
     struct str generation_state;
+    struct str degraded_option, incomplete_option; /* one of them, for `caseview explain`; null: none */
     int64_t parked, degraded, incomplete, listed, agents;
     struct status_partition *partitions;
     size_t partition_count;

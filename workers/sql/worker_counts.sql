@@ -5,4 +5,9 @@ SELECT (SELECT count(*) FROM case_state WHERE degraded_at IS NOT NULL AND part =
        (SELECT count(*) FROM case_state
          WHERE degraded_at < now() - make_interval(secs => $3::integer) AND part = ANY ($1::integer[]))
        + (SELECT count(*) FROM agent
-           WHERE degraded_at < now() - make_interval(secs => $3::integer) AND part = ANY ($2::integer[])) AS alarms
+           WHERE degraded_at < now() - make_interval(secs => $3::integer) AND part = ANY ($2::integer[])) AS alarms,
+       coalesce((SELECT '--case ' || case_id FROM case_state
+                  WHERE degraded_at IS NOT NULL AND part = ANY ($1::integer[]) ORDER BY degraded_at LIMIT 1),
+                (SELECT '--user ' || user_id || ' --organization ' || organization_id FROM agent
+                  WHERE degraded_at IS NOT NULL AND part = ANY ($2::integer[]) ORDER BY degraded_at LIMIT 1))
+           AS oldest_as_option
