@@ -1,5 +1,6 @@
 """One run: a fresh database and fresh topics, two workers under load, one fault at one step, and the judgement."""
 
+import contextlib
 import random
 import threading
 import time
@@ -44,7 +45,7 @@ class Load(threading.Thread):
 
     def __init__(self, stack, seed):
         super().__init__(daemon=True)
-        self.stack, self.rng = stack, random.Random(seed)
+        self.stack, self.rng, self.seed, self.extra = stack, random.Random(seed), seed, 0
         self.items = History(seed, organizations=2, cases=110, versions=8).items
         self.ends = {}  # (topic, partition) → offset behind the last record that was acknowledged
         self.sent, self.error = 0, None
@@ -75,6 +76,13 @@ class Load(threading.Thread):
         for record, (partition, offset) in zip(records, self.stack.broker.send(records), strict=True):
             where = record[0], partition
             self.ends[where] = max(self.ends.get(where, 0), offset + 1)
+
+    def more(self):
+        """From the thread that waits for a step: a little of everything, new each time."""
+        self.extra += 1
+        items = History(self.seed + 1000 + self.extra, organizations=1, cases=3, versions=3).items
+        self.stack.send_items(items)
+        self.stack.send_raw("agent", [(b"bad", b"more", ())], partition=self.extra % 2)
 
     def wait_share(self, share):
         wait_for(lambda: self.error or self.sent >= share * len(self.items), 60, f"{share:.0%} of the load is sent")
@@ -138,7 +146,22 @@ class Run:
         if self.step == "recover":
             self.victim.wait_ready()
             faults.end_connections(self)
-        self.points.wait_reached(self.victim, self.step)
+        self.wait_step()
+
+    def wait_step(self, deadline_s=40):
+        """When the load has gone by in too few batches, there is more until the step has had its turn."""
+
+        def reached():
+            with contextlib.suppress(Late):
+                return self.points.wait_reached(self.victim, self.step, 0.4)
+            assert self.load.error is None, f"the load: {self.load.error!r}"
+            if not self.points.reached(self.victim.process.pid):
+                self.victim.check_running()
+            if self.load.sent > len(self.load.items) * 0.6:
+                self.load.more()
+            return None
+
+        return wait_for(reached, deadline_s, f"{self.victim.name} reaches {self.step}")
 
     def fault_begins(self):
         self.target = dict(self.load.ends)

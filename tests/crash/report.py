@@ -72,10 +72,13 @@ def text(results, seed):
               f"lost {sum(r['lost'] for r in results)}, doubled {sum(r['doubled'] for r in results)}; "
               f"{sum(r.get('rows', 0) for r in results):,} rows compared"]  # fmt: skip
     lines.append(f"- recovered in {statistics.median(times):.1f} s (median), {max(times):.1f} s (max)")
-    lines.append(
-        f"- {sum(r.get('cursor_changes', 0) for r in results):,} changes of cursors were committed, each by the owner and none of"
-        f" them a step back; {sum(r.get('refused', 0) for r in results)} batches were refused by the fence or a revision"
-    )
+    audited = sum(r.get("cursor_changes", 0) for r in results)
+    if audited:
+        refused = sum(r.get("refused", 0) for r in results)
+        lines.append(
+            f"- {audited:,} changes of cursors were committed, each by the owner and none of them a step back;"
+            f" {refused} batches were refused by the fence or a revision"
+        )
     if blocked:
         lines.append(
             f"- {len(blocked)} owners frozen and thawed after the next one's claim: that claim waited {statistics.median(blocked):.2f} s"
