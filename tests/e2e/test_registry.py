@@ -19,7 +19,9 @@ NOBODY_KNOWS = 2_000_000_000
 def stack(postgres, schemas, kafka, apicurio, tmp_path_factory):
     """One worker for all: each test has organizations of its own."""
     folder = tmp_path_factory.mktemp("evolution")
-    stack = Stack(postgres, kafka, schemas, folder, fresh_topics(), registry=apicurio)
+    # A group of its own: others of the same name come and go beside it.
+    group = ["--group-id", "evolution"]
+    stack = Stack(postgres, kafka, schemas, folder, fresh_topics(), registry=apicurio, options=group)
     with contextlib.closing(stack):
         stack.migrate().create_topics()
         stack.start_worker()
@@ -304,6 +306,11 @@ def test_unknown_id_is_parked(stack, odd):
 # --- a registry that is away
 
 
+def held(worker):
+    """Its partitions that wait for a schema."""
+    return worker.metric("caseview_partitions", state="held")
+
+
 @pytest.mark.parametrize("how", ["stopped", "killed", "frozen"])
 def test_registry_away(make_registry_stack, apicurio, how):
     """What needs a new schema waits, schemas that are known go on, nothing is parked, and work goes on by itself."""
@@ -328,7 +335,7 @@ def test_registry_away(make_registry_stack, apicurio, how):
             apicurio.stop() if how == "stopped" else apicurio.kill()
             away.callback(apicurio.start)
         send(fresh, fresh_id, 0, 10)
-        wait_for(lambda: not worker.is_ready(), 20, "the worker says that it waits")
+        wait_for(lambda: held(worker) == 1, 20, "the worker says that it waits")
         for listed in (15, 25):
             send(known, known_id, 1, 10)
             wait_for(lambda: len(stack.active_cases()) == listed, 20, "what is known goes on")  # noqa: B023
@@ -336,7 +343,7 @@ def test_registry_away(make_registry_stack, apicurio, how):
         worker.wait_log("registry")
     view = stack.check()
     assert len(view.active_cases) == 35 and not view.parked
-    worker.wait_ready()
+    wait_for(lambda: held(worker) == 0, 5, "it says so no longer")
 
 
 def test_registry_away_at_the_start(make_registry_stack, apicurio):
@@ -344,9 +351,9 @@ def test_registry_away_at_the_start(make_registry_stack, apicurio):
     stack.dev("simulate", "--events", 2000, "--seed", 8, deadline_s=60)
     apicurio.stop()
     try:
-        worker = stack.start_worker(ready=False)
-        worker.wait_log("registry")
-        stays_true(lambda: worker.is_running() and not worker.is_ready() and not stack.parked(), 1, "it waits")
+        worker = stack.start_worker()
+        wait_for(lambda: held(worker) == 8, 20, "all partitions wait")
+        stays_true(lambda: not stack.parked() and {p[0] for p in stack.progress().values()} == {0}, 1, "and go on waiting")
     finally:
         apicurio.start()
     view = stack.check()

@@ -72,6 +72,7 @@ class Broker:
     """What both brokers have: bootstrap servers, and the tests' own producer and reader."""
 
     bootstrap = None
+    client_properties = {}
     producer_properties = {}
 
     def __init__(self):
@@ -137,6 +138,7 @@ class Broker:
                 "max.partition.fetch.bytes": 8_000_000,
                 "isolation.level": "read_committed",
                 "log_level": 2,
+                **self.client_properties,
             }
         )
 
@@ -272,12 +274,12 @@ class ApacheKafka(Broker):
 
     def _admin(self):
         if self._admin_client is None:
-            self._admin_client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
+            self._admin_client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2, **self.client_properties})
         return self._admin_client
 
     def metadata(self, name=None):
         """librdkafka's view of the cluster: .brokers by number, .topics by name with their .partitions."""
-        return self._admin().list_topics(name, timeout=10 * PATIENCE)
+        return self._admin().list_topics(name, timeout=5 * PATIENCE)
 
     @staticmethod
     def _finish(futures):
@@ -342,7 +344,8 @@ class KafkaCluster(ApacheKafka):
 
     brokers = 3
     # One that is frozen is not waited for longer than the others wait.
-    producer_properties = {"socket.timeout.ms": 4000, "request.timeout.ms": 3000, "topic.metadata.refresh.interval.ms": 1000}
+    client_properties = {"socket.timeout.ms": 4000, "topic.metadata.refresh.interval.ms": 1000}
+    producer_properties = {**client_properties, "request.timeout.ms": 3000}
 
     def start(self):
         super().start()
