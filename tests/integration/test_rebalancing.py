@@ -234,7 +234,8 @@ def test_one_four_two_workers_under_load(make_kafka_stack, end, membership, stra
     advances.stop()
     watch.check()
     windows = protocol_times([worker.log() for worker in everybody], killed)
-    assert all(windows[stack.topics.case, p] for p in (2, 7)), "partitions moved"
+    moved = sum(len(windows[stack.topics.case, partition]) for partition in range(8))
+    assert moved >= 6 + 4, "six go to the three that join, four are left by those that go"
     own, first = report(load, advances, windows)
     assert own <= PROMISED_S * PATIENCE
     assert first <= PROMISED_S * PATIENCE
