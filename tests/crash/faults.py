@@ -35,8 +35,8 @@ class Fault:
 def both(run, action, *chosen, **options):
     """The victim, armed, and another one; for the step "revoke" the other comes later."""
     run.start_victim(run.armed(action), *chosen, **options)
-    if run.step == "revoke":
-        run.victim.wait_ready()
+    if run.step == "revoke":  # the group may take away and give anew before there is another
+        wait_for(lambda: run.points.reached(run.victim.process.pid) or run.victim.is_ready(), 40, "the victim is ready")
     else:
         run.start_other()
     run.load.start()
