@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from support import avro_codec, events, naive_fold
+from support import avro_codec, events, naive_fold, programs
 from support.kafka import Record, fresh_topics
 from support.stack import Stack
 from support.waiting import stays_true, wait_for
@@ -361,7 +361,7 @@ def test_registry_away_at_the_start(make_registry_stack, apicurio):
 
 
 def test_schema_that_is_registered_later(make_registry_stack, apicurio):
-    """Until then its records are parked; what comes afterwards is folded, without a restart."""
+    """Until then its records are parked; what comes afterwards is folded, without a restart, and a retry heals the rest."""
     stack = make_registry_stack()
     stack.start_worker()
     organization, subject = events.guid(), f"{stack.topics.case}-value"
@@ -379,3 +379,18 @@ def test_schema_that_is_registered_later(make_registry_stack, apicurio):
 
     wait_for(folded, UNKNOWN_IS_BELIEVED_S + 10, "what comes afterwards is folded", poll_s=0.5)
     assert stack.body(early[1]["caseId"]) is None
+    options = [
+        "--database", stack.database.conninfo, *stack.names(), "--schema-registry", apicurio.url, "--connect-timeout-s", 1,
+        "--json",
+    ]  # fmt: skip
+    count = len(stack.parked())
+    apicurio.stop()
+    try:
+        programs.caseview("parked", "retry", *options, check=3)
+        assert len(stack.parked()) == count, "while the registry is away nothing changes"
+    finally:
+        apicurio.start()
+    done = programs.caseview("parked", "retry", *options, check=0)
+    assert json.loads(done.stdout) == {"tried": count, "folded": count, "left": 0}
+    view = stack.check()
+    assert {case_id for _, case_id in view.active_cases} == {early[1]["caseId"], late[1]["caseId"]}
