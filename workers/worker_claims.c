@@ -310,6 +310,14 @@ static bool apply_look(struct worker *worker, struct partition *partition, enum 
     return false;
 }
 
+/* An operator's command has written rows of it, or moved its cursor (outside.h, `cursor set`); we are still its owner. */
+static bool is_taken(const struct worker *worker, const struct partition *partition, const struct db_result *result,
+                     int row)
+{
+    struct uuid claim = db_uuid(result, row, 4);
+    return !uuid_eq(&claim, &partition->cursor.claim) && str_eq(db_str(result, row, 5), str_of(worker->owner));
+}
+
 static enum cv_status look(struct worker *worker, size_t *out_stopped, struct err *err)
 {
     size_t room = worker->partition_count + 1;
@@ -330,6 +338,7 @@ static enum cv_status look(struct worker *worker, size_t *out_stopped, struct er
                                     &result, err);
     if (status != CV_OK)
         return status;
+    bool taken = false;
     for (int row = 0; row < db_rows(result); row++) {
         struct str topic = db_str(result, row, 0), state = db_str(result, row, 2);
         for (size_t i = 0; i < worker->partition_count; i++) {
@@ -337,6 +346,7 @@ static enum cv_status look(struct worker *worker, size_t *out_stopped, struct er
             if (partition->part != db_int4(result, row, 1) || !str_eq(partition->topic_name, topic) ||
                 partition->state == PARTITION_UNCLAIMED || partition->state == PARTITION_HALTING)
                 continue;
+            taken |= is_taken(worker, partition, result, row);
             *out_stopped += apply_look(worker, partition,
                                        str_eq(state, STR("live"))     ? CURSOR_LIVE
                                        : str_eq(state, STR("paused")) ? CURSOR_PAUSED
@@ -345,7 +355,10 @@ static enum cv_status look(struct worker *worker, size_t *out_stopped, struct er
         }
     }
     db_result_free(result);
-    return CV_OK;
+    if (!taken)
+        return CV_OK;
+    err_set(err, "a claim was taken away by an operator's command");
+    return CV_RETRY;
 }
 
 size_t worker_stop_paused(struct worker *worker)
