@@ -345,6 +345,48 @@ def test_a_unit_renamed_during_retry_leaves_no_stale_name(unknown):
     assert stack.database.value(NAMES, (f'%"unitName":"name {version}"%',)) == len(cases)
 
 
+def test_directory_events_are_retried_beside_a_busy_directory(unknown):
+    """Rows have no revision there: a retry that the owner's batch overtook is folded again, and none is starved."""
+    stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    organization = events.guid()
+    units = [events.guid() for _ in range(30)]
+    case = events.queued(organization, events.guid(), unit=events.ref(units[0]))
+    stack.send(case)
+
+    def named(unit, version):
+        return events.directory_event(organization, unit, version, {"UnitUpserted": {"name": f"version {version}"}})
+
+    send_unknown(stack, *(named(unit, 1000 if number % 2 else 1) for number, unit in enumerate(units)))
+    wait_parked(stack, len(units))
+    register(stack)
+    ended, versions = threading.Event(), []
+
+    def rename():
+        for version in range(2, 900):
+            if ended.wait(0.01):
+                return
+            stack.send(*(named(unit, version) for unit in units))
+            versions.append(version)
+
+    thread = threading.Thread(target=rename, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: len(versions) > 5, 20, "the directory is busy")
+        for where in list(stack.parked()):
+            parked(stack, "retry", "--topic", where[0], "--partition", where[1], "--offset", where[2])
+    finally:
+        ended.set()
+        thread.join(30)
+    view = stack.check()
+    assert not view.parked
+    stack.send(*(named(unit, 1001) for unit in units[:1]))
+    stack.wait_body(case[1]["caseId"], lambda body: "version 1001" in body)
+    wrong = "SELECT count(*) FROM gen_1.directory WHERE version <> %s AND entity_id = ANY (%s::uuid[])"
+    assert stack.database.value(wrong, (1000, units[1::2])) == 0
+    assert stack.database.value(wrong, (versions[-1], units[2::2])) == 0
+
+
 @pytest.mark.parametrize("point", ["outside.folded", "outside.sent", "outside.answered", "retry.slice"])
 def test_retry_killed_in_the_middle(unknown, tmp_path, point):
     """Each transaction is whole or not there; the next retry does the rest."""
