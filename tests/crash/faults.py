@@ -362,9 +362,8 @@ REREAD = """UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL, la
 
 def resume(run, topic):
     """What docs/operations.md tells the operator to do."""
-    run.watch.wound_back(topic)
+    run.watch.wind_back(topic)
     run.stack.database.query(REREAD, (topic,))
-    run.watch.wound_back(topic)
     programs.caseview("resume", "--database", run.stack.database.conninfo, "--topic", topic, check=0)
     run.stack.halted.clear()
 

@@ -14,6 +14,7 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self.postgres, self.database = postgres, database
         self.may_lose = False  # the server is being killed: what was not on its disk is gone
+        self.wound_back = set()  # topics
         self.samples, self.lost_by_database = 0, 0
         self.steps_back, self.error = [], None
         self.cursors = {}  # (topic, partition) → (offset, owner, state, monotonic seconds)
@@ -45,16 +46,15 @@ class Watch(threading.Thread):
             self._before = {}
             for topic, partition, offset, owner, state in rows:
                 before = self._last.get((topic, partition))
-                if before is not None and offset < before:
+                if before is not None and offset < before and topic not in self.wound_back:
                     self.steps_back.append((topic, partition, before, offset))
                 self._last[topic, partition] = offset
                 self.cursors[topic, partition] = (offset, owner, state, now)
             self.samples += 1
 
-    def wound_back(self, topic):
-        """An operator has set this topic's cursors back on purpose."""
-        for where in [w for w in self._last if w[0] == topic]:
-            self._last.pop(where, None)
+    def wind_back(self, topic):
+        """An operator sets this topic's cursors back on purpose; what workers do to them is audited all the same."""
+        self.wound_back.add(topic)
 
     def check(self):
         self._ended.set()
