@@ -263,9 +263,16 @@ def topics_grow(run):
     for role, more in (("case", run.rng.randint(1, 2)), ("agent", 1)):
         count = run.stack.topics.partitions[role] + more
         run.lane.broker.grow_topic(run.stack.topics.name(role), count)
-        run.lane.broker._producer = None  # the load has made one meanwhile that knows the old number
+        know_partitions(run.lane.broker, run.stack.topics.name(role), count)
         run.stack.topics.partitions[role] = count
     run.wait_recovered()
+
+
+def know_partitions(broker, topic, count):
+    """The load's producer may have been made just before the topic grew."""
+    broker._producer = None
+    producer = broker.producer()
+    wait_for(lambda: len(producer.list_topics(topic, 10).topics[topic].partitions) == count, 20, "the producer knows them")
 
 
 def transactions_aborted(run):
