@@ -3,6 +3,8 @@
 import json
 import threading
 
+import pytest
+
 
 from support import programs
 from support.events import agent_event, case_event, customer, directory_event, guid, queued, ref, user
@@ -84,26 +86,31 @@ AGENT_DAMAGES = [
 ]
 
 
-def test_each_damage_is_mended_beside_a_running_worker(stack):
+@pytest.mark.parametrize(
+    "damages, kind", [(CASE_DAMAGES[:10], "case"), (CASE_DAMAGES[10:], "case"), (AGENT_DAMAGES, "user")]
+)
+def test_each_damage_is_mended_beside_a_running_worker(stack, damages, kind):
     world = World(stack)
-    assert "nothing had to be changed" in repair(stack, "--case", world.case.upper())
-    assert "nothing had to be changed" in repair(stack, "--user", world.agent)
+    id = world.case if kind == "case" else world.agent
+    assert "nothing had to be changed" in repair(stack, f"--{kind}", id.upper())
     assert audit(stack) == []
-    for damages, key in (CASE_DAMAGES, ("--case", world.case)), (AGENT_DAMAGES, ("--user", world.agent)):
-        for damage in damages:
-            stack.database.query(damage, {"case": world.case})
-            assert verify(stack, check=1)["difference_count"] > 0, damage
-            out = repair(stack, *key, "--organization", world.organization) if key[0] == "--user" else repair(stack, *key)
-            assert "repaired from 2 events" in out, f"{damage}: {out}"
-            report = verify(stack, check=None)
-            assert report["agrees"], f"{damage}: {report['differences']}"
-            assert "nothing had to be changed" in repair(stack, *key), damage
+    for damage in damages:
+        stack.database.query(damage, {"case": world.case})
+        assert verify(stack, check=1)["difference_count"] > 0, damage
+        out = repair(stack, f"--{kind}", id)
+        assert "repaired from 2 events" in out, f"{damage}: {out}"
+        report = verify(stack, check=None)
+        assert report["agrees"], f"{damage}: {report['differences']}"
+        assert "nothing had to be changed" in repair(stack, f"--{kind}", id), damage
     rows = audit(stack)
-    assert len(rows) == len(CASE_DAMAGES) + len(AGENT_DAMAGES)
-    assert rows[0][:2] == ("repair", stack.topics.name("case")) and rows[0][2]["case"] == world.case
-    assert rows[0][2]["fields"] == ["case_state.part", "active_case.part"] and rows[0][2]["events"] == 2
+    assert len(rows) == len(damages)
+    assert rows[0][0] == "repair" and rows[0][2][kind] == id and rows[0][2]["events"] == 2
+    assert rows[0][2]["fields"], rows[0]
     # The worker goes on upon the repaired rows.
-    stack.send(case_event(world.organization, world.case, 2, {"CasePositionChanged": {"rank": 9.0}}))
+    stack.send(
+        case_event(world.organization, world.case, 2, {"CasePositionChanged": {"rank": 9.0}}),
+        agent_event(world.organization, world.agent, 3, {"AgentCurrentUnitCleared": {}}),
+    )
     stack.check()
     assert verify(stack)["agrees"]
 
