@@ -167,6 +167,24 @@ def test_retry_folds_what_is_good_by_now(unknown):
     stack.check()
 
 
+def test_pages_and_slices(unknown):
+    """More than one page of an export and more than one transaction of a retry."""
+    stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    organization, count = events.guid(), 700
+    sent = [events.queued(organization, events.guid()) for _ in range(count)]
+    stack.send_raw("case", [in_registry_framing(stack, *event) for event in sent])
+    wait_parked(stack, count)
+    exported = lines(parked(stack, "export"))
+    assert [r["offset"] for r in exported] == list(range(count))
+    assert base64.b64decode(exported[-1]["key"]).decode() == sent[-1][1]["caseId"]
+    assert f"{count} in all, 100 shown" in parked(stack, "list").stdout
+    register(stack)
+    assert json.loads(parked(stack, "retry", "--json").stdout) == {"tried": count, "folded": count, "left": 0}
+    view = stack.check()
+    assert len(view.active_cases) == count
+
+
 def test_retry_of_one_says_the_present_reason(unknown):
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
