@@ -15,6 +15,7 @@ from support.waiting import PATIENCE
 from .one_run import Run
 
 RUN_LIMIT_S = 150
+SLOW_S = 12  # recovered later than this: somebody may want to know why
 # Commits that nobody waits for stay in memory for long: a kill -9 of the server then really loses some.
 SETTINGS = {"wal_writer_delay": "4s", "wal_writer_flush_after": "64MB"}
 
@@ -61,7 +62,7 @@ class Lane:
             result = Run(self, number, fault, step, seed, folder).execute()
         finally:
             signal.alarm(0)
-        if "error" in result:
+        if "error" in result or result.get("recovered_s", 0) > SLOW_S:
             result["logs"] = str(folder)
         else:
             shutil.rmtree(folder)
