@@ -455,3 +455,17 @@ def test_skip_keeps_the_event_and_says_who_and_why(unknown):
     register(stack)
     assert "nothing is parked" in parked(stack, "retry").stderr
     assert stack.body(case[1]["caseId"]) is None
+
+
+def test_what_was_skipped_is_not_parked_again_by_a_replay(make_stack):
+    stack = make_stack(partitions={"cases": 1})
+    worker = stack.start_worker()
+    stack.send_raw("case", [(b"x", b"given up", ()), (b"y", b"never good", ())])
+    wait_parked(stack, 2)
+    parked(stack, "skip", *at(stack, "case", (0, 0)), "--reason", "junk")
+    stack.stop_worker(worker)
+    stack.database.query("UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL")
+    stack.start_worker()
+    stack.wait_caught_up()
+    assert [offset for _, _, offset in stack.parked()] == [1]
+    assert stack.database.value("SELECT count(*) FROM ctl.skipped") == 1

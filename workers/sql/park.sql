@@ -1,14 +1,18 @@
--- A record is met again at its offset after a replay: its row stays. Another one there means that the topic was made anew;
--- what was parked of the old one is kept aside.
+-- A record is met again at its offset after a replay: its row stays, and one that an operator gave up (parked skip) is not
+-- parked again. Another record there means that the topic was made anew; what was parked of the old one is kept aside.
 WITH x AS MATERIALIZED (
-    SELECT *
-      FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::bytea[], $6::bytea[], $7::text[],
+    SELECT x.*, g.gen
+      FROM ctl.generation g, unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::bytea[], $6::bytea[], $7::text[],
                   $8::timestamptz[], $9::text[], $10::text[])
            AS x(organization_id, topic, part, record_offset, key, value, headers, record_timestamp, reason, text)
+     WHERE g.schema_name = current_schema()
+       AND NOT EXISTS (SELECT FROM ctl.skipped s
+                        WHERE s.gen = g.gen AND s.topic = x.topic AND s.part = x.part AND s."offset" = x.record_offset
+                          AND (s.key, s.value, s.record_timestamp) IS NOT DISTINCT FROM (x.key, x.value, x.record_timestamp))
 ), displaced AS (
     INSERT INTO ctl.skipped (gen, organization_id, topic, part, "offset", key, value, headers, record_timestamp, reason, text,
                              parked_at, skip_reason)
-    SELECT (SELECT gen FROM ctl.generation WHERE schema_name = current_schema()), p.organization_id, p.topic, p.part,
+    SELECT x.gen, p.organization_id, p.topic, p.part,
            p."offset", p.key, p.value, p.headers, p.record_timestamp, p.reason, p.text, p.parked_at,
            'the topic was made anew, another record has this offset now'
       FROM x
