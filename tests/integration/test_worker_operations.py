@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 
+from crash.points import Points
 from support import events, programs
 from support.postgres import Postgres
 from support.random_history import History
@@ -217,3 +218,15 @@ def test_a_record_after_a_quiet_time_is_not_an_old_lag(make_stack):
     assert mine["lag"] == 1 and 0 <= mine["lag_seconds"] < 60
     worker.thaw()
     stack.wait_caught_up()
+
+
+def test_a_worker_ends_even_if_its_kafka_library_does_not(make_stack, tmp_path):
+    """librdkafka 2.0 was once seen to wait for its own threads for ever, after all was committed and the group left."""
+    stack = make_stack()
+    points = Points(tmp_path / "points", [("consumer.destroy", "wait", 1)])
+    worker = stack.start_worker(environment=points.environment)
+    stack.send(*(events.queued(events.guid(), events.guid()) for _ in range(20)))
+    stack.wait_caught_up()
+    stack.stop_worker(worker)
+    assert "does not end" in worker.log()
+    stack.check()

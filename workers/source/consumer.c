@@ -1,11 +1,14 @@
 #include "workers/source/consumer.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "caseview/clock.h"
+#include "caseview/failpoint.h"
+#include "caseview/log.h"
 #include "workers/source/consumer_internal.h"
 
 /* librdkafka's codes that 2.0's header does not name yet. */
@@ -151,6 +154,32 @@ static void leave(struct consumer *consumer)
     rd_kafka_error_destroy(error);
 }
 
+static void *destroy(void *rk)
+{
+    FAIL_POINT("consumer.destroy");
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+/*
+ * librdkafka 2.0 has been seen to wait here for threads of its own for ever. The group is left by then: the process may
+ * end without it. False: it still waits, and what its callbacks know has to stay.
+ */
+static bool destroy_in_time(rd_kafka_t *rk)
+{
+    pthread_t thread;
+    int64_t until_us = clock_mono_us() + (int64_t)CLOSE_TIMEOUT_MS * 1000;
+    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+
+    int failed = pthread_create(&thread, NULL, destroy, rk);
+    assert(failed == 0);
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        return true;
+    pthread_detach(thread);
+    log_warn("librdkafka does not end; all is committed and the group is left, going on without it");
+    return false;
+}
+
 void consumer_close(struct consumer *consumer)
 {
     if (!consumer)
@@ -164,7 +193,8 @@ void consumer_close(struct consumer *consumer)
             rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
             rd_kafka_queue_destroy(consumer->queue);
         }
-        rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        if (!destroy_in_time(consumer->rk))
+            return;
     }
     if (consumer->event_fd >= 0)
         close(consumer->event_fd);
