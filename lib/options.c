@@ -142,7 +142,7 @@ const struct option_def caseview_options[] = {
     {.name = "force",
      .type = OPTION_FLAG,
      .scope = SCOPE_CURSOR,
-     .help = "cursor set changes nothing without it: events may be left out of the view by it"},
+     .help = "What cursor set demands, since events may be left out of the view by it"},
     {.name = "case", .type = OPTION_TEXT, .scope = SCOPE_EXPLAIN | SCOPE_REPAIR, .min = 1, .help = "A case's id"},
     {.name = "user",
      .type = OPTION_TEXT,

@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from support import avro_codec, programs
-from support.kafka import ApacheKafka, MockBroker, ServerMissing, fresh_topics
+from support.kafka import ApacheKafka, ServerMissing, fresh_topics
 from support.postgres import Postgres
-from support.stack import Stack
+from support.stack import Stack, mock_stack
 from support.waiting import PATIENCE
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -62,23 +62,6 @@ def postgres():
     server = Postgres()
     yield server
     server.close()
-
-
-@contextlib.contextmanager
-def mock_stack(postgres, schemas, folder, partitions=None, migrate=True, **options):
-    """A migrated database and a mock broker of its own; workers are started by the test."""
-    topics = fresh_topics(**(partitions or {}))
-    broker = MockBroker(folder, topics)
-    try:
-        stack = Stack(postgres, broker, schemas, folder, topics, **options)
-        if migrate:
-            stack.migrate()
-        try:
-            yield stack
-        finally:
-            stack.close()
-    finally:
-        broker.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from conftest import mock_stack
 from support import avro_codec, events
+from support.stack import mock_stack
 from support.waiting import stays_true, wait_for
 
 YEAR_10000 = 253402300800000000

@@ -3,8 +3,8 @@
 
 import pytest
 
-from conftest import mock_stack
 from support import events, programs
+from support.stack import mock_stack
 from support.waiting import stays_true, wait_for
 
 ROWS = 20

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from conftest import mock_stack
 from support import avro_codec, events
+from support.stack import mock_stack
 from support.waiting import stays_true, wait_for
 
 

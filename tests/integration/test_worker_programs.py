@@ -7,9 +7,9 @@ import time
 import psycopg2
 import pytest
 
-from conftest import mock_stack
 from support import events, programs
 from support.postgres import free_port
+from support.stack import mock_stack
 from support.waiting import wait_for
 
 VIEWS = {

@@ -8,7 +8,7 @@ import time
 
 from . import naive_fold, programs, tokens
 from .events import key_of
-from .kafka import fresh_topics, partition_of
+from .kafka import MockBroker, fresh_topics, partition_of
 from .waiting import Late, wait_for
 
 STACK_NUMBERS = itertools.count(1)
@@ -337,3 +337,20 @@ class CursorWatch(threading.Thread):
         assert self.error is None, f"the cursors could not be watched: {self.error!r}"
         assert self.samples > 10, f"only {self.samples} samples"
         assert not self.steps_back, f"cursors stepped back: {self.steps_back[:5]}"
+
+
+@contextlib.contextmanager
+def mock_stack(postgres, schemas, folder, partitions=None, migrate=True, **options):
+    """A migrated database and a mock broker of its own; workers are started by the test."""
+    topics = fresh_topics(**(partitions or {}))
+    broker = MockBroker(folder, topics)
+    try:
+        stack = Stack(postgres, broker, schemas, folder, topics, **options)
+        if migrate:
+            stack.migrate()
+        try:
+            yield stack
+        finally:
+            stack.close()
+    finally:
+        broker.close()
