@@ -485,19 +485,6 @@ static void done(struct worker *worker)
     metrics_free(worker->metrics);
 }
 
-/* The installed folder, unless another is named; without either only the registry's framing can be read. */
-static const char *schema_folder(const struct config *config)
-{
-    const char *folder = config_text(config, "schema-dir");
-    if (folder != NULL)
-        return folder;
-    if (access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
-        return CASEVIEW_SCHEMA_DIR;
-    log_warn("no schema-dir is given and %s is not there: records in single-object encoding will be parked",
-             CASEVIEW_SCHEMA_DIR);
-    return NULL;
-}
-
 static void ready(void *context, char *out_reason, size_t size)
 {
     struct worker *worker = context;
@@ -518,8 +505,7 @@ int worker_main(const struct config *config)
     struct err err = ERR_INIT;
     struct admin *admin = NULL;
     init(&worker, config);
-    enum cv_status status = schemas_open(schema_folder(config), config_text(config, "schema-registry"), &worker.schemas,
-                                         &err);
+    enum cv_status status = schemas_open_options(config, &worker.schemas, &err);
     if (status == CV_OK)
         status = open_consumer(&worker, &err);
     if (status == CV_OK)

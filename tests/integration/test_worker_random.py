@@ -1,13 +1,10 @@
 """Random histories over partitions and workers: the rows are what the naive fold makes of the log, whatever the order."""
 
-import os
 import random
 
 import pytest
 
-from support.random_history import History
-
-SEEDS = [int(s) for s in os.environ.get("CASEVIEW_TEST_SEEDS", "").split(",") if s] or [random.SystemRandom().randrange(10**9)]
+from support.random_history import SEEDS, History
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -4,11 +4,15 @@ Everything follows from the seed, which the tests print. Nothing here breaks a p
 one organization a case); broken input is made by the tests of bad input.
 """
 
+import os
 import random
 import struct
 import uuid
 
 from . import case_json, events
+
+# All processes that share the tests must agree on them: tests/run sets the variable.
+SEEDS = [int(s) for s in os.environ.get("CASEVIEW_TEST_SEEDS", "").split(",") if s] or [random.SystemRandom().randrange(10**9)]
 
 TEXTS = [
     "", " ", "Ann", "Reception", 'say "hi"', "back\\slash", "a/b", "tab\there", "line\nfeed\r\n", "\x01\x1f\x7f\x80",

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "caseview/clock.h"
 #include "caseview/log.h"
@@ -23,18 +22,6 @@ static const struct db_statement left_out_statement = {"snapshot_left_out", sql_
 
 /* ---- open, close, fail ---- */
 
-/* As a worker's: the installed one unless another is given. */
-static const char *schema_folder(const struct config *config)
-{
-    const char *folder = config_text(config, "schema-dir");
-    if (folder)
-        return folder;
-    if (access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
-        return CASEVIEW_SCHEMA_DIR;
-    log_warn("no schema-dir is given and %s is not there: give the folder that the workers have", CASEVIEW_SCHEMA_DIR);
-    return NULL;
-}
-
 enum cv_status log_reader_open(const struct config *config, const char *command, struct log_reader **out_reader,
                                struct err *err)
 {
@@ -50,8 +37,7 @@ enum cv_status log_reader_open(const struct config *config, const char *command,
     reader->arena = arena_new(1u << 16, ARENA_MAX);
     snprintf(name, sizeof name, "caseview %s", command);
     snprintf(setup, sizeof setup, "SET search_path = gen_%d, pg_catalog", reader->gen);
-    enum cv_status status = schemas_open(schema_folder(config), config_text(config, "schema-registry"),
-                                         &reader->schemas, err);
+    enum cv_status status = schemas_open_options(config, &reader->schemas, err);
     if (status == CV_OK)
         status = db_open(config_text(config, "database"), name, setup, reader->timeout_ms, &reader->db, err);
     if (status != CV_OK) {

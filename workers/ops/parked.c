@@ -138,7 +138,7 @@ static enum cv_status decoding_now(const struct config *config, const struct par
         snprintf(out, size, "not tried: the topic is none of case-topic, agent-topic and directory-topic");
         return CV_OK;
     }
-    enum cv_status status = parked_schemas(config, &schemas, err);
+    enum cv_status status = schemas_open_options(config, &schemas, err);
     if (status != CV_OK)
         return status;
     struct arena *arena = arena_new(1u << 16, 2 * DECODE_ARENA_MAX);

@@ -184,7 +184,7 @@ int parked_retry(const struct config *config)
     int timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000;
     enum cv_status status = operation_open(&r.operation, config, name, &err);
     if (status == CV_OK)
-        status = parked_schemas(config, &r.schemas, &err);
+        status = schemas_open_options(config, &r.schemas, &err);
     if (status == CV_OK)
         status = outside_open(config_text(config, "database"), r.operation.gen, timeout_ms, &r.outside, &err);
     if (status == CV_OK)

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "caseview/clock.h"
 #include "caseview/log.h"
@@ -73,17 +72,6 @@ void parked_place(const struct parked_row *row, struct parked_place *out_place)
     snprintf(out_place->topic, sizeof out_place->topic, "%.*s", (int)row->topic.len, row->topic.ptr);
     out_place->part = row->part;
     out_place->offset = row->offset;
-}
-
-enum cv_status parked_schemas(const struct config *config, struct schemas **out_schemas, struct err *err)
-{
-    const char *folder = config_text(config, "schema-dir");
-    if (!folder && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
-        folder = CASEVIEW_SCHEMA_DIR;
-    if (!folder)
-        log_warn("no schema-dir is given and %s is not there: give the folder that the workers have",
-                 CASEVIEW_SCHEMA_DIR);
-    return schemas_open(folder, config_text(config, "schema-registry"), out_schemas, err);
 }
 
 enum topic parked_role(const struct config *config, struct str topic_name)

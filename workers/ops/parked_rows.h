@@ -39,8 +39,6 @@ enum cv_status parked_page(struct operation *operation, const struct parked_plac
 void parked_row(const struct db_result *result, int row, struct parked_row *out_row); /* borrows from the result */
 void parked_place(const struct parked_row *row, struct parked_place *out_place);
 
-/* The schemas that the options name, as a worker's. CV_OK or CV_FATAL. */
-enum cv_status parked_schemas(const struct config *config, struct schemas **out_schemas, struct err *err) CV_MUST_CHECK;
 /* The topic's role by its name; TOPIC_COUNT: it is none of the three. */
 enum topic parked_role(const struct config *config, struct str topic_name);
 /*

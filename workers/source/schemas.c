@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "caseview/buf.h"
@@ -178,6 +179,18 @@ static void forget_ids(struct schemas *schemas)
         plan_free(schemas->slots[i].plan);
     memset(schemas->slots, 0, sizeof schemas->slots);
     schemas->id_count = 0;
+}
+
+enum cv_status schemas_open_options(const struct config *config, struct schemas **out_schemas, struct err *err)
+{
+    const char *folder = config_text(config, "schema-dir");
+    const char *registry = config_text(config, "schema-registry");
+    if (!folder && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
+        folder = CASEVIEW_SCHEMA_DIR;
+    if (!folder && !registry)
+        log_warn("neither schema-dir nor schema-registry is given, and %s is not there: no record can be decoded",
+                 CASEVIEW_SCHEMA_DIR);
+    return schemas_open(folder, registry, out_schemas, err);
 }
 
 void schemas_close(struct schemas *schemas)

@@ -6,6 +6,7 @@
 #define CASEVIEW_SOURCE_SCHEMAS_H
 
 #include "caseview/base.h"
+#include "caseview/config.h"
 #include "caseview/err.h"
 
 struct schemas;
@@ -17,6 +18,12 @@ struct schema_plan; /* a writer's schema compiled against the reader's: decode.h
  */
 enum cv_status schemas_open(const char *folder, const char *registry, struct schemas **out_schemas,
                             struct err *err) CV_MUST_CHECK;
+/*
+ * As the options schema-dir and schema-registry say; without schema-dir the installed folder, if it is there. With
+ * neither nothing can be decoded: one log line.
+ */
+enum cv_status schemas_open_options(const struct config *config, struct schemas **out_schemas,
+                                    struct err *err) CV_MUST_CHECK;
 void schemas_close(struct schemas *schemas);
 
 /* CV_OK, or CV_PARK: no such fingerprint. */
