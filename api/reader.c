@@ -28,6 +28,7 @@ enum {
     ASK_TIMEOUT_MS = 5000,
     PING_EVERY_MS = 2000, /* while nobody asks */
     PING_TIMEOUT_MS = 1000,
+    SHARE = 4, /* a further statement starts beside others for at least this part of what they serve */
     RETRY_BASE_MS = 100,
     RETRY_MAX_MS = 2000,
     BATCHES_KEPT = 4,
@@ -77,6 +78,7 @@ struct reader {
     pthread_mutex_t mutex; /* guards all below; never held over I/O */
     pthread_cond_t work;
     struct batch *forming; /* never NULL */
+    size_t in_flight;      /* questions of the statements under way */
     struct batch *free;
     int free_count;
     int connected; /* threads with a connection */
@@ -168,6 +170,15 @@ static bool batch_wait(struct batch *batch, int64_t deadline_us)
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
+/*
+ * Caller holds the mutex. A few questions wait for the statement that is under way, or for more of them: statements of
+ * one or two questions each would cost the database more than they gain.
+ */
+static bool is_worth_a_statement(const struct reader *reader, size_t questions)
+{
+    return questions > 0 && questions * SHARE >= reader->in_flight;
+}
+
 /* Joins the batch that forms. NULL: refused. */
 static struct batch *join(struct reader *reader, const struct question *question, size_t *out_index,
                           const char **out_why)
@@ -188,8 +199,8 @@ static struct batch *join(struct reader *reader, const struct question *question
             .need_roles = question->need_roles,
         };
         atomic_fetch_add_explicit(&batch->references, 1, memory_order_relaxed);
-        if (*out_index == 0)
-            pthread_cond_signal(&reader->work);
+        if (is_worth_a_statement(reader, batch->count) && !is_worth_a_statement(reader, batch->count - 1))
+            pthread_cond_signal(&reader->work); /* once a batch */
     }
     pthread_mutex_unlock(&reader->mutex);
     return batch;
@@ -385,18 +396,33 @@ static struct batch *next_batch(struct reader *reader)
     struct batch *batch = NULL;
     int64_t until_ms = clock_mono_ms() + PING_EVERY_MS;
     pthread_mutex_lock(&reader->mutex);
-    while (reader->forming->count == 0 && !reader->stopping && clock_mono_ms() < until_ms)
-        wait_for_work(reader, until_ms);
-    if (reader->forming->count > 0) {
+    while (!batch && !reader->stopping && clock_mono_ms() < until_ms) {
+        if (!is_worth_a_statement(reader, reader->forming->count)) {
+            wait_for_work(reader, until_ms);
+            continue;
+        }
         /* those who were just woken or read from their sockets may join */
         pthread_mutex_unlock(&reader->mutex);
         sched_yield();
         pthread_mutex_lock(&reader->mutex);
+        if (is_worth_a_statement(reader, reader->forming->count)) { /* still: another thread may have taken it */
+            reader->in_flight += reader->forming->count;
+            batch = take_forming(reader);
+        }
     }
-    if (reader->forming->count > 0)
-        batch = take_forming(reader);
     pthread_mutex_unlock(&reader->mutex);
     return batch;
+}
+
+/* This thread looks at the forming batch again, unless it has no connection any more: then another one should. */
+static void note_done(struct reader_thread *thread, size_t questions)
+{
+    struct reader *reader = thread->reader;
+    pthread_mutex_lock(&reader->mutex);
+    reader->in_flight -= questions;
+    if (!thread->db && reader->forming->count > 0)
+        pthread_cond_signal(&reader->work);
+    pthread_mutex_unlock(&reader->mutex);
 }
 
 /* The statement for nobody: does the connection stand, are the views there, may they be read? */
@@ -463,9 +489,11 @@ static void *run(void *context)
             continue;
         }
         struct batch *batch = next_batch(thread->reader);
-        if (batch)
+        size_t questions = batch ? batch->count : 0;
+        if (batch) {
             execute(thread, batch);
-        else if (!is_stopping(thread->reader))
+            note_done(thread, questions);
+        } else if (!is_stopping(thread->reader))
             check_statement(thread);
     }
     close_connection(thread);
