@@ -310,7 +310,8 @@ static bool apply_look(struct worker *worker, struct partition *partition, enum 
     return false;
 }
 
-/* An operator's command has written rows of it, or moved its cursor (outside.h, `cursor set`); we are still its owner. */
+/* An operator's command has written rows of it, or moved its cursor (outside.h, `cursor set`); we are still its owner.
+ */
 static bool is_taken(const struct worker *worker, const struct partition *partition, const struct db_result *result,
                      int row)
 {
@@ -347,11 +348,7 @@ static enum cv_status look(struct worker *worker, size_t *out_stopped, struct er
                 partition->state == PARTITION_UNCLAIMED || partition->state == PARTITION_HALTING)
                 continue;
             taken |= is_taken(worker, partition, result, row);
-            *out_stopped += apply_look(worker, partition,
-                                       str_eq(state, STR("live"))     ? CURSOR_LIVE
-                                       : str_eq(state, STR("paused")) ? CURSOR_PAUSED
-                                                                      : CURSOR_HALTED,
-                                       db_str(result, row, 3));
+            *out_stopped += apply_look(worker, partition, cursor_state_of(state), db_str(result, row, 3));
         }
     }
     db_result_free(result);

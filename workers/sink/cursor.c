@@ -19,7 +19,6 @@ static const struct db_statement settings_statement = {"claim_settings", sql_cla
 static const struct db_statement insert_statement = {"claim_insert", sql_claim_insert};
 static const struct db_statement take_statement = {"claim_take", sql_claim_take};
 static const struct db_statement evict_statement = {"claim_evict", sql_claim_evict};
-static const struct db_statement look_statement = {"cursor_look", sql_cursor_look};
 static const struct db_statement halt_statement = {"halt", sql_halt};
 
 struct claim_args {
@@ -77,7 +76,7 @@ static enum cv_status wait_for(struct db *db, struct err *err)
     return status;
 }
 
-static enum cursor_state state_of(struct str name)
+enum cursor_state cursor_state_of(struct str name)
 {
     return str_eq(name, STR("halted")) ? CURSOR_HALTED : str_eq(name, STR("paused")) ? CURSOR_PAUSED : CURSOR_LIVE;
 }
@@ -90,7 +89,7 @@ static void read_cursor(const struct db_result *row, struct cursor *out)
         .next_offset = db_int8(row, 0, 1),
         .dir_no = db_int8(row, 0, 2),
         .has_last = !db_is_null(row, 0, 3),
-        .state = state_of(db_str(row, 0, 6)),
+        .state = cursor_state_of(db_str(row, 0, 6)),
         .complete = db_bool(row, 0, 8),
     };
     if (out->has_last) {
@@ -159,20 +158,6 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
         if (!evicted)
             return status; /* somebody else's transaction, not an owner's: it may last */
     }
-}
-
-enum cv_status cursor_look(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,
-                           enum cursor_state *out_state, struct err *err)
-{
-    struct db_args args;
-    key_args(&args, arena, gen, topic, part);
-    struct db_result *result;
-    enum cv_status status = db_exec(db, &look_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
-    if (status != CV_OK)
-        return status;
-    *out_state = db_rows(result) == 1 ? state_of(db_str(result, 0, 0)) : CURSOR_LIVE;
-    db_result_free(result);
-    return CV_OK;
 }
 
 enum cv_status cursor_halt(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,

@@ -31,10 +31,7 @@ struct cursor {
 enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *arena, int32_t gen, struct str topic,
                             int32_t part, const char *owner, struct cursor *out_cursor, struct err *err) CV_MUST_CHECK;
 
-/* What the cursor says now, without taking it: whether an operator has let a halted partition go on. CV_OK or CV_RETRY.
- */
-enum cv_status cursor_look(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,
-                           enum cursor_state *out_state, struct err *err) CV_MUST_CHECK;
+enum cursor_state cursor_state_of(struct str name); /* of the column state */
 
 /*
  * Halts the partition if the claim and the offset still stand; back_to ≥ 0: the cursor goes back there and parked rows

@@ -1,1 +1,0 @@
-SELECT state, template_version, directory_partitions FROM ctl.generation WHERE gen = $1::integer
