@@ -9,6 +9,7 @@ import threading
 import time
 import typing
 
+import psycopg2
 from support import events, programs
 from support.postgres import Postgres
 from support.random_history import History
@@ -198,23 +199,32 @@ def disk_full(run):
     run.fault_begins()
     run.watch.may_lose = True
     ballast = run.postgres.folder.parent / "ballast"
-    with open(ballast, "wb") as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(1 << 16))
-            file.flush()
-    with open(ballast, "ab", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while file.write(bytes(512)):
-                pass
+    with open(ballast, "wb", buffering=0) as file:
+        for size in (1 << 16, 512):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)):
+                    pass
     assert os.statvfs(run.postgres.folder).f_bavail == 0, "the disk must be full"
     full = lambda: "No space left on device" in run.postgres.log.read_text(errors="replace")  # noqa: E731
     wait_for(lambda: full() or run.load.sent >= len(run.load.items) * 2 // 3, 30, "the database notices")
     run.load.over.set()
-    wait_for(full, 30, "the database notices")
+
+    def used_up():  # the load may have fitted into what was set aside before
+        with contextlib.suppress(psycopg2.Error):
+            run.stack.database.query("SELECT pg_logical_emit_message(false, 'ballast', repeat('x', 1000000))")
+        return full()
+
+    wait_for(used_up, 30, "the database notices")
     os.unlink(ballast)
-    if run.postgres.process.poll() is not None:  # it could not even recover
-        run.postgres.process = None
-        run.postgres.start()
+
+    def is_back():
+        if run.postgres.process.poll() is not None:  # it could not even recover
+            run.postgres.process = None
+            run.postgres.start()
+        with contextlib.suppress(psycopg2.Error):
+            return run.stack.database.query("SELECT 1")
+
+    wait_for(is_back, 30, "the database is back")
     run.wait_recovered()
 
 

@@ -204,6 +204,7 @@ class Run:
     def open(self):
         topics = fresh_topics(cases=4, agents=2, directory=2)
         self.stack = Stack(self.postgres, self.lane.broker, self.lane.schemas, self.folder, topics)
+        self.stack.options = [*self.stack.options, "--group-id", self.stack.database.name]  # lanes share brokers
         self.cleanup.append(self.close_stack)
         self.stack.migrate().create_topics()
         self.stack.database.query(AUDIT)

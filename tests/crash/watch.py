@@ -28,7 +28,7 @@ class Watch(threading.Thread):
                 try:
                     with contextlib.closing(self.postgres.connect(self.database)) as connection:
                         self._sample(connection.cursor())
-                except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                except psycopg2.Error:  # a server that goes away shows as any of them
                     if not self.may_lose:
                         raise
                     if self._last:
