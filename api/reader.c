@@ -1,116 +1,71 @@
 #include "reader.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "caseview/arena.h"
 #include "caseview/clock.h"
 #include "caseview/db.h"
 #include "caseview/log.h"
 #include "caseview/retry.h"
-#include "role.h"
+#include "reader_batch.h"
 #include "sql_api.h"
-#include "tokens.h"
 
 enum {
-    READERS = 2,                 /* connections: while one statement runs, the next one forms and starts */
+    DEPTH = 3,                   /* statements sent and not answered (docs/decisions/0009) */
     STATEMENT_TIMEOUT_MS = 2000, /* a frozen database is noticed … */
     RECONNECT_TIMEOUT_MS = 1000, /* … and tried once more while those who ask still wait */
     ASK_TIMEOUT_MS = 5000,
     PING_EVERY_MS = 2000, /* while nobody asks */
     PING_TIMEOUT_MS = 1000,
-    SHARE = 4, /* a further statement starts beside others for at least this part of what they serve */
     RETRY_BASE_MS = 100,
     RETRY_MAX_MS = 2000,
-    BATCHES_KEPT = 4,
-    ARENA_BLOCK = 32 * 1024,
+    BATCHES_KEPT = 2 * DEPTH,
 };
+
+static const char cannot_be_reached[] = "The database cannot be reached now.";
+static const char cannot_be_read[] = "The database cannot be read now.";
 
 static const struct db_statement active_cases = {"active_cases", sql_active_cases};
-
-/* A question, copied: who asked may have gone away before the statement is sent. */
-struct item {
-    struct uuid application;
-    struct uuid user;
-    struct str client; /* in the batch's arena */
-    bool need_roles;
-};
-
-/*
- * Forms (the mutex guards it), is under way (its reader thread's), has ended (read-only for those who asked), and goes
- * back when the last reference is given up. `ended` is a futex: one wake-up serves all.
- */
-struct batch {
-    struct batch *next_free;
-    atomic_uint ended;
-    atomic_int references; /* those who asked, and the reader thread */
-    struct arena *arena;
-    struct db_result *result; /* NULL: failed */
-    const char *why;
-    size_t count;
-    struct item items[];
-};
-
-struct reader_thread {
-    struct reader *reader;
-    pthread_t thread;
-    struct db *db; /* NULL: not connected */
-    struct retry retry;
-    int64_t lost_ms;          /* when the connection was lost; 0: it stands, or never stood */
-    unsigned refusals_in_row; /* statements that the server refused */
-    struct batch *nobody;     /* an empty one, to see whether the statement can be run at all */
-};
 
 struct reader {
     struct reader_options options;
     struct metric *batches, *questions, *errors, *connected_gauge, *waiting_gauge, *duration;
     atomic_int waiting;
 
-    pthread_mutex_t mutex; /* guards all below; never held over I/O */
-    pthread_cond_t work;
+    pthread_mutex_t mutex; /* guards the next lines; never held over I/O */
     struct batch *forming; /* never NULL */
-    size_t in_flight;      /* questions of the statements under way */
+    size_t asked;          /* questions of the statements under way */
+    int under_way;         /* statements that were taken and have not ended */
     struct batch *free;
     int free_count;
-    int connected; /* threads with a connection */
-    bool stopping;
-    bool hopeless;
+    bool connected, stopping, hopeless;
     struct err why;     /* of the last failed connection */
     struct err refusal; /* of the last statement, "" when it was not refused */
 
-    struct reader_thread threads[READERS];
+    /* Guards the next lines; held while libpq sends and receives, which never blocks. Not taken together with mutex. */
+    pthread_mutex_t line_mutex;
+    struct db *db;             /* the reader thread opens and closes it */
+    struct batch *sent[DEPTH]; /* in order of sending; without a connection: to be sent by the next one */
+    int sent_count;
+    int64_t answered_ms; /* the last answer, or the connection's beginning */
+    bool away;           /* no connection, and nothing waits for one */
+
+    /* The reader thread's. */
+    pthread_t thread;
+    int wake_fd;
+    struct retry retry;
+    int64_t lost_ms;          /* when the connection was lost; 0: it stands, or never stood */
+    bool proven;              /* the connection has answered */
+    unsigned refusals_in_row; /* statements that the server refused */
 };
 
 /* --- batches ------------------------------------------------------------------------------------------------------ */
 
-static struct batch *batch_new(const struct reader *reader)
-{
-    size_t capacity = (size_t)reader->options.callers;
-    struct batch *batch = cv_zalloc(sizeof *batch + capacity * sizeof batch->items[0]);
-    batch->arena = arena_new(ARENA_BLOCK, 2 * ARENA_BLOCK + capacity * (2 * CLIENT_ID_MAX + 256));
-    atomic_init(&batch->references, 1);
-    return batch;
-}
-
-static void batch_free(struct batch *batch)
-{
-    if (!batch)
-        return;
-    db_result_free(batch->result);
-    arena_free(batch->arena);
-    free(batch);
-}
-
-/* Caller holds the mutex. The batch that formed; a fresh one takes its place. */
+/* Caller holds the mutex. The batch that formed, as a statement under way; a fresh one takes its place. */
 static struct batch *take_forming(struct reader *reader)
 {
     struct batch *batch = reader->forming;
@@ -119,21 +74,29 @@ static struct batch *take_forming(struct reader *reader)
         reader->free = fresh->next_free;
         reader->free_count--;
     }
-    reader->forming = fresh ? fresh : batch_new(reader);
+    reader->forming = fresh ? fresh : batch_new((size_t)reader->options.callers);
+    reader->under_way++;
+    reader->asked += batch->count;
     return batch;
+}
+
+/*
+ * Caller holds the mutex. The first question goes at once; a further statement starts beside those under way when it
+ * asks for as many as they do. Smaller ones would cost the database more than they gain. NULL: not yet.
+ */
+static struct batch *take_if_worth_it(struct reader *reader)
+{
+    size_t count = reader->forming->count;
+    if (!reader->connected || reader->under_way >= DEPTH || count == 0 || count < reader->asked)
+        return NULL;
+    return take_forming(reader);
 }
 
 static void batch_release(struct reader *reader, struct batch *batch)
 {
     if (atomic_fetch_sub_explicit(&batch->references, 1, memory_order_acq_rel) != 1)
         return;
-    db_result_free(batch->result);
-    batch->result = NULL;
-    batch->count = 0;
-    arena_reset(batch->arena);
-    atomic_store_explicit(&batch->references, 1, memory_order_relaxed);
-    atomic_store_explicit(&batch->ended, 0, memory_order_relaxed);
-
+    batch_reset(batch);
     pthread_mutex_lock(&reader->mutex);
     bool keep = reader->free_count < BATCHES_KEPT;
     if (keep) {
@@ -146,113 +109,83 @@ static void batch_release(struct reader *reader, struct batch *batch)
         batch_free(batch);
 }
 
-static void batch_end(struct reader *reader, struct batch *batch, struct db_result *result, const char *why)
+static void wake_thread(struct reader *reader)
 {
-    batch->result = result;
-    batch->why = why;
-    atomic_store_explicit(&batch->ended, 1, memory_order_release);
-    syscall(SYS_futex, &batch->ended, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    if (eventfd_write(reader->wake_fd, 1) != 0)
+        log_error("reader: its thread cannot be woken: %m");
+}
+
+/* Caller holds the line. False: the thread should look at the connection. */
+static bool send_on_line(struct reader *reader, struct batch *batch)
+{
+    struct db_args args;
+    struct err err = ERR_INIT;
+    batch_args(batch, &args);
+    batch->sent_us = clock_mono_us();
+    enum cv_status status = db_stream_send(reader->db, &active_cases, &args, &err);
+    assert(status != CV_FATAL); /* a batch has room for the parameters of all its items */
+    return status == CV_OK && !db_wants_write(reader->db);
+}
+
+static void end_statement(struct reader *reader, struct batch *batch, struct db_result *result, const char *why);
+
+/* Any thread. A connection that is lost, or just lost and tried once more, finds the batch in `sent`. */
+static void send_batch(struct reader *reader, struct batch *batch)
+{
+    metric_add(reader->batches, 1);
+    metric_add(reader->questions, (int64_t)batch->count);
+    metric_set(reader->waiting_gauge, atomic_load_explicit(&reader->waiting, memory_order_relaxed));
+    pthread_mutex_lock(&reader->line_mutex);
+    bool away = reader->away;
+    bool wake = false;
+    if (!away) {
+        assert(reader->sent_count < DEPTH);
+        reader->sent[reader->sent_count++] = batch;
+        wake = reader->db && !send_on_line(reader, batch);
+    }
+    pthread_mutex_unlock(&reader->line_mutex);
+    if (away)
+        end_statement(reader, batch, NULL, cannot_be_reached);
+    else if (wake)
+        wake_thread(reader);
+}
+
+/* The next one is sent first, so that the database has something to do while those who asked wake up. */
+static void end_statement(struct reader *reader, struct batch *batch, struct db_result *result, const char *why)
+{
+    pthread_mutex_lock(&reader->mutex);
+    reader->under_way--;
+    reader->asked -= batch->count;
+    struct batch *next = take_if_worth_it(reader);
+    pthread_mutex_unlock(&reader->mutex);
+    if (next)
+        send_batch(reader, next);
+    batch_end(batch, result, why);
     batch_release(reader, batch);
 }
 
-/* False: not ended at the deadline. */
-static bool batch_wait(struct batch *batch, int64_t deadline_us)
-{
-    struct timespec until = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
-    while (!atomic_load_explicit(&batch->ended, memory_order_acquire)) {
-        long result = syscall(SYS_futex, &batch->ended, FUTEX_WAIT_BITSET_PRIVATE, 0, &until, NULL,
-                              FUTEX_BITSET_MATCH_ANY);
-        if (result == -1 && errno == ETIMEDOUT)
-            return atomic_load_explicit(&batch->ended, memory_order_acquire);
-    }
-    return true;
-}
-
 /* --- asking ------------------------------------------------------------------------------------------------------- */
-
-/*
- * Caller holds the mutex. A few questions wait for the statement that is under way, or for more of them: statements of
- * one or two questions each would cost the database more than they gain.
- */
-static bool is_worth_a_statement(const struct reader *reader, size_t questions)
-{
-    return questions > 0 && questions * SHARE >= reader->in_flight;
-}
 
 /* Joins the batch that forms. NULL: refused. */
 static struct batch *join(struct reader *reader, const struct question *question, size_t *out_index,
                           const char **out_why)
 {
-    struct batch *batch = NULL;
+    struct batch *batch = NULL, *next = NULL;
     pthread_mutex_lock(&reader->mutex);
-    if (reader->connected == 0) {
-        *out_why = "The database cannot be reached now.";
-    } else if (reader->forming->count == (size_t)reader->options.callers) {
+    if (!reader->connected) {
+        *out_why = cannot_be_reached;
+    } else if (reader->forming->count == reader->forming->capacity) {
         *out_why = "Too many requests are waiting for the database.";
     } else {
         batch = reader->forming;
-        *out_index = batch->count++;
-        batch->items[*out_index] = (struct item){
-            .application = question->application,
-            .user = question->user,
-            .client = arena_str(batch->arena, question->client),
-            .need_roles = question->need_roles,
-        };
+        *out_index = batch_add(batch, question);
         atomic_fetch_add_explicit(&batch->references, 1, memory_order_relaxed);
-        if (is_worth_a_statement(reader, batch->count) && !is_worth_a_statement(reader, batch->count - 1))
-            pthread_cond_signal(&reader->work); /* once a batch */
+        next = take_if_worth_it(reader);
     }
     pthread_mutex_unlock(&reader->mutex);
+    if (next)
+        send_batch(reader, next);
     return batch;
-}
-
-/* The rows are in the order of the items, at least one each: the first one of item `index`. */
-static int first_row(const struct db_result *result, size_t index)
-{
-    int low = 0;
-    int high = db_rows(result);
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (db_int4(result, middle, 0) >> 3 <= (int32_t)index)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void put_cases(const struct db_result *result, int row, int32_t key, struct buf *out)
-{
-    int rows = db_rows(result);
-    buf_byte(out, '[');
-    for (bool first = true; row < rows && db_int4(result, row, 0) == key; row++, first = false) {
-        struct str body = db_str(result, row, 2);
-        if (!body.ptr)
-            break; /* the one row of an agent without a case */
-        if (!first)
-            buf_byte(out, ',');
-        buf_str(out, body);
-    }
-    buf_byte(out, ']');
-}
-
-static bool take_reading(const struct batch *batch, size_t index, struct reading *out_reading, struct buf *out_body)
-{
-    const struct db_result *result = batch->result;
-    int row = first_row(result, index);
-    if (row >= db_rows(result) || db_int4(result, row, 0) >> 3 != (int32_t)index + 1)
-        return false; /* the statement gives every item a row */
-    int32_t key = db_int4(result, row, 0);
-    bool need_roles = batch->items[index].need_roles;
-    *out_reading = (struct reading){
-        .application_accepted = (key & 1) != 0,
-        .application_has_role = need_roles && role_array_has_impersonator(db_str(result, row, 1)),
-        .has_current_unit = (key & 2) != 0,
-        .has_workspaces = (key & 4) != 0,
-    };
-    if ((key & 7) == 7 && (!need_roles || out_reading->application_has_role))
-        put_cases(result, row, key, out_body);
-    return true;
 }
 
 enum cv_status reader_ask(struct reader *reader, const struct question *question, struct reading *out_reading,
@@ -270,7 +203,7 @@ enum cv_status reader_ask(struct reader *reader, const struct question *question
             *out_why = "The database did not answer in time.";
         else if (!batch->result)
             *out_why = batch->why;
-        else if (!take_reading(batch, index, out_reading, out_body))
+        else if (!batch_read(batch, index, out_reading, out_body))
             *out_why = "The database's answer is incomplete.";
         else
             status = CV_OK;
@@ -280,61 +213,13 @@ enum cv_status reader_ask(struct reader *reader, const struct question *question
     return status;
 }
 
-/* --- the reader thread -------------------------------------------------------------------------------------------- */
-
-static enum cv_status run_statement(struct reader_thread *thread, struct batch *batch, int timeout_ms,
-                                    struct db_result **out_result, struct err *err)
-{
-    struct db_args args;
-    db_args_init(&args, batch->arena);
-    const size_t stride = sizeof batch->items[0];
-    db_arg_uuid_array(&args, &batch->items[0].application, stride, batch->count);
-    db_arg_uuid_array(&args, &batch->items[0].user, stride, batch->count);
-    db_arg_text_array(&args, &batch->items[0].client, stride, batch->count);
-    db_arg_bool_array(&args, &batch->items[0].need_roles, stride, batch->count);
-    int64_t begin_us = clock_mono_us();
-    enum cv_status status = db_exec(thread->db, &active_cases, &args, timeout_ms, out_result, err);
-    metric_observe_us(thread->reader->duration, clock_mono_us() - begin_us);
-    return status;
-}
-
-static enum cv_status open_connection(struct reader_thread *thread, int timeout_ms, struct err *err)
-{
-    return db_open(thread->reader->options.database, "caseview-api", sql_setup, timeout_ms, &thread->db, err);
-}
-
-static void close_connection(struct reader_thread *thread)
-{
-    db_close(thread->db);
-    thread->db = NULL;
-}
-
-/* From now on questions are refused, if this was the last connection; those in the forming batch too. */
-static void set_disconnected(struct reader_thread *thread, const struct err *err)
-{
-    struct reader *reader = thread->reader;
-    close_connection(thread);
-    struct batch *orphans = NULL;
-    pthread_mutex_lock(&reader->mutex);
-    reader->connected--;
-    reader->why = *err;
-    metric_set(reader->connected_gauge, reader->connected);
-    if (reader->connected == 0 && reader->forming->count > 0)
-        orphans = take_forming(reader);
-    pthread_mutex_unlock(&reader->mutex);
-    thread->lost_ms = clock_mono_ms();
-    metric_add(reader->errors, 1);
-    log_warn("database lost, requests get 503 until it is back: %s", err->text);
-    if (orphans)
-        batch_end(reader, orphans, NULL, "The database cannot be reached now.");
-}
+/* --- the reader thread: answers ----------------------------------------------------------------------------------- */
 
 /* The server refused the statement: a missing view, a missing right. The connection stands, each request gets its 503.
  */
-static void note_refusal(struct reader_thread *thread, const struct err *err)
+static void note_refusal(struct reader *reader, const struct err *err)
 {
-    struct reader *reader = thread->reader;
-    unsigned n = ++thread->refusals_in_row;
+    unsigned n = ++reader->refusals_in_row;
     metric_add(reader->errors, 1);
     pthread_mutex_lock(&reader->mutex);
     reader->refusal = *err;
@@ -343,133 +228,143 @@ static void note_refusal(struct reader_thread *thread, const struct err *err)
         log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", err->text, n);
 }
 
-static void note_success(struct reader_thread *thread)
+static void note_success(struct reader *reader)
 {
-    if (thread->refusals_in_row == 0)
+    if (reader->refusals_in_row == 0)
         return;
-    struct reader *reader = thread->reader;
-    log_info("database takes the look-up again, after %u refusals", thread->refusals_in_row);
-    thread->refusals_in_row = 0;
+    log_info("database takes the look-up again, after %u refusals", reader->refusals_in_row);
+    reader->refusals_in_row = 0;
     pthread_mutex_lock(&reader->mutex);
     reader->refusal.text[0] = '\0';
     pthread_mutex_unlock(&reader->mutex);
 }
 
-static void execute(struct reader_thread *thread, struct batch *batch)
+/* Caller holds the line. The oldest one has been answered. */
+static struct batch *take_answered(struct reader *reader)
 {
-    struct reader *reader = thread->reader;
-    struct db_result *result = NULL;
-    struct err err = ERR_INIT;
-    metric_add(reader->batches, 1);
-    metric_add(reader->questions, (int64_t)batch->count);
-    metric_set(reader->waiting_gauge, atomic_load_explicit(&reader->waiting, memory_order_relaxed));
-    enum cv_status status = run_statement(thread, batch, STATEMENT_TIMEOUT_MS, &result, &err);
-    if (status != CV_OK && db_is_lost(thread->db)) {
-        /* A restarted database or an idle connection cut on the way: the next connection often stands at once. */
-        log_info("database connection broken, trying once more: %s", err.text);
-        close_connection(thread);
-        if (open_connection(thread, RECONNECT_TIMEOUT_MS, &err) == CV_OK)
-            status = run_statement(thread, batch, STATEMENT_TIMEOUT_MS, &result, &err);
-    }
-    if (status == CV_OK) {
-        note_success(thread);
-        batch_end(reader, batch, result, NULL);
-        return;
-    }
-    if (!thread->db || db_is_lost(thread->db))
-        set_disconnected(thread, &err);
-    else
-        note_refusal(thread, &err);
-    batch_end(reader, batch, NULL, "The database cannot be read now.");
-}
-
-/* Caller holds the mutex. */
-static void wait_for_work(struct reader *reader, int64_t until_ms)
-{
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    pthread_cond_timedwait(&reader->work, &reader->mutex, &until); /* callers look again at what they wait for */
-}
-
-/* NULL: nobody asked for a while, or the end is near. */
-static struct batch *next_batch(struct reader *reader)
-{
-    struct batch *batch = NULL;
-    int64_t until_ms = clock_mono_ms() + PING_EVERY_MS;
-    pthread_mutex_lock(&reader->mutex);
-    while (!batch && !reader->stopping && clock_mono_ms() < until_ms) {
-        if (!is_worth_a_statement(reader, reader->forming->count)) {
-            wait_for_work(reader, until_ms);
-            continue;
-        }
-        /* those who were just woken or read from their sockets may join */
-        pthread_mutex_unlock(&reader->mutex);
-        sched_yield();
-        pthread_mutex_lock(&reader->mutex);
-        if (is_worth_a_statement(reader, reader->forming->count)) { /* still: another thread may have taken it */
-            reader->in_flight += reader->forming->count;
-            batch = take_forming(reader);
-        }
-    }
-    pthread_mutex_unlock(&reader->mutex);
+    struct batch *batch = reader->sent[0];
+    reader->sent_count--;
+    memmove(reader->sent, reader->sent + 1, (size_t)reader->sent_count * sizeof reader->sent[0]);
+    reader->answered_ms = clock_mono_ms();
     return batch;
 }
 
-/* This thread looks at the forming batch again, unless it has no connection any more: then another one should. */
-static void note_done(struct reader_thread *thread, size_t questions)
+/* A view has changed its shape since the statement was prepared: the next send prepares it anew. */
+static bool try_again(struct reader *reader, struct batch *batch, const struct err *err)
 {
-    struct reader *reader = thread->reader;
-    pthread_mutex_lock(&reader->mutex);
-    reader->in_flight -= questions;
-    if (!thread->db && reader->forming->count > 0)
-        pthread_cond_signal(&reader->work);
-    pthread_mutex_unlock(&reader->mutex);
+    if (strcmp(err->sqlstate, "0A000") != 0 || batch->sent_again)
+        return false;
+    batch->sent_again = true;
+    send_batch(reader, batch);
+    return true;
 }
 
-/* The statement for nobody: does the connection stand, are the views there, may they be read? */
-static void check_statement(struct reader_thread *thread)
+/* All answers that have come. False: the connection is lost. */
+static bool take_answers(struct reader *reader, struct err *err)
 {
-    struct err err = ERR_INIT;
-    struct db_result *result = NULL;
-    enum cv_status status = run_statement(thread, thread->nobody, PING_TIMEOUT_MS, &result, &err);
-    db_result_free(result);
-    arena_reset(thread->nobody->arena);
-    if (status == CV_OK)
-        note_success(thread);
-    else if (db_is_lost(thread->db))
-        set_disconnected(thread, &err);
-    else
-        note_refusal(thread, &err);
-}
-
-static void connect_or_wait(struct reader_thread *thread)
-{
-    struct reader *reader = thread->reader;
-    struct err err = ERR_INIT;
-    enum cv_status status = open_connection(thread, reader->options.connect_timeout_ms, &err);
-    if (status == CV_OK) {
-        if (thread->lost_ms)
-            log_info("database connected again after %lld ms", (long long)(clock_mono_ms() - thread->lost_ms));
+    for (;;) {
+        struct batch *batch = NULL;
+        struct db_result *result = NULL;
+        pthread_mutex_lock(&reader->line_mutex);
+        enum cv_status status = db_stream_receive(reader->db, &result, err);
+        if (result || err->sqlstate[0])
+            batch = take_answered(reader);
+        pthread_mutex_unlock(&reader->line_mutex);
+        if (!batch)
+            return status == CV_OK;
+        reader->proven = true;
+        retry_reset(&reader->retry);
+        metric_observe_us(reader->duration, clock_mono_us() - batch->sent_us);
+        if (result)
+            note_success(reader);
+        else if (try_again(reader, batch, err))
+            continue;
         else
-            log_info("database connected");
-        thread->lost_ms = 0;
-        retry_reset(&thread->retry);
-        pthread_mutex_lock(&reader->mutex);
-        reader->connected++;
-        metric_set(reader->connected_gauge, reader->connected);
-        pthread_mutex_unlock(&reader->mutex);
-        check_statement(thread);
-        return;
+            note_refusal(reader, err);
+        end_statement(reader, batch, result, cannot_be_read);
     }
-    retry_failed(&thread->retry);
-    metric_add(reader->errors, 1);
-    if (status == CV_FATAL || retry_worth_logging(&thread->retry))
-        log_warn("no database connection (try %u): %s", thread->retry.attempts, err.text);
+}
+
+/* --- the reader thread: the connection ---------------------------------------------------------------------------- */
+
+static void close_connection(struct reader *reader)
+{
+    pthread_mutex_lock(&reader->line_mutex);
+    db_close(reader->db);
+    reader->db = NULL;
+    pthread_mutex_unlock(&reader->line_mutex);
+}
+
+/* A statement for nobody, if none is under way: does the connection stand, are the views there, may they be read? */
+static void ping(struct reader *reader)
+{
+    struct batch *batch = NULL;
     pthread_mutex_lock(&reader->mutex);
-    reader->why = err;
-    reader->hopeless |= status == CV_FATAL;
-    while (!reader->stopping && !retry_due(&thread->retry))
-        wait_for_work(reader, thread->retry.next_at_ms);
+    if (reader->under_way == 0)
+        batch = take_forming(reader);
     pthread_mutex_unlock(&reader->mutex);
+    if (batch)
+        send_batch(reader, batch);
+}
+
+/* Sends what the last connection owed an answer. */
+static enum cv_status open_connection(struct reader *reader, int timeout_ms, struct err *err)
+{
+    struct db *db = NULL;
+    enum cv_status status = db_open(reader->options.database, "caseview-api", sql_setup, timeout_ms, &db, err);
+    if (status != CV_OK)
+        return status;
+    reader->proven = false;
+    pthread_mutex_lock(&reader->line_mutex);
+    reader->db = db;
+    reader->away = false;
+    reader->answered_ms = clock_mono_ms();
+    for (int i = 0; i < reader->sent_count; i++)
+        if (!send_on_line(reader, reader->sent[i]))
+            wake_thread(reader);
+    pthread_mutex_unlock(&reader->line_mutex);
+    return CV_OK;
+}
+
+/* From now on questions are refused; those under way and in the forming batch, too. */
+static void set_disconnected(struct reader *reader, const struct err *err)
+{
+    struct batch *orphans[DEPTH + 1];
+    int count = 0;
+    close_connection(reader);
+    pthread_mutex_lock(&reader->mutex);
+    reader->connected = false;
+    reader->why = *err;
+    if (reader->forming->count > 0)
+        orphans[count++] = take_forming(reader);
+    pthread_mutex_unlock(&reader->mutex);
+    metric_set(reader->connected_gauge, 0);
+    metric_add(reader->errors, 1);
+    reader->lost_ms = clock_mono_ms();
+    retry_failed(&reader->retry);
+    log_warn("database lost, requests get 503 until it is back: %s", err->text);
+
+    pthread_mutex_lock(&reader->line_mutex);
+    reader->away = true;
+    for (; reader->sent_count > 0; reader->sent_count--)
+        orphans[count++] = reader->sent[reader->sent_count - 1];
+    pthread_mutex_unlock(&reader->line_mutex);
+    for (int i = 0; i < count; i++)
+        end_statement(reader, orphans[i], NULL, cannot_be_reached);
+}
+
+/* A restarted database or an idle connection cut on the way: the next connection often stands at once. */
+static void recover(struct reader *reader, struct err *err)
+{
+    close_connection(reader);
+    if (reader->proven) {
+        log_info("database connection broken, trying once more: %s", err->text);
+        if (open_connection(reader, RECONNECT_TIMEOUT_MS, err) == CV_OK) {
+            ping(reader);
+            return;
+        }
+    }
+    set_disconnected(reader, err);
 }
 
 static bool is_stopping(struct reader *reader)
@@ -480,23 +375,95 @@ static bool is_stopping(struct reader *reader)
     return stopping;
 }
 
+/* Until the socket, the wake-up or the time asks for a look. */
+static void wait_for(struct reader *reader, int socket, bool writable, int64_t timeout_ms)
+{
+    struct pollfd fds[] = {
+        {.fd = reader->wake_fd, .events = POLLIN},
+        {.fd = socket, .events = (short)(POLLIN | (writable ? POLLOUT : 0))},
+    };
+    poll(fds, ARRAY_LEN(fds), timeout_ms > 0 ? (int)timeout_ms : 0);
+    eventfd_t ignored;
+    if (fds[0].revents)
+        eventfd_read(reader->wake_fd, &ignored);
+}
+
+/* One try, when it is due. */
+static void try_to_connect(struct reader *reader)
+{
+    while (!retry_due(&reader->retry)) {
+        wait_for(reader, -1, false, reader->retry.next_at_ms - clock_mono_ms());
+        if (is_stopping(reader))
+            return;
+    }
+    struct err err = ERR_INIT;
+    enum cv_status status = open_connection(reader, reader->options.connect_timeout_ms, &err);
+    pthread_mutex_lock(&reader->mutex);
+    reader->connected = status == CV_OK;
+    reader->hopeless |= status == CV_FATAL;
+    if (status != CV_OK)
+        reader->why = err;
+    pthread_mutex_unlock(&reader->mutex);
+    if (status != CV_OK) {
+        retry_failed(&reader->retry);
+        metric_add(reader->errors, 1);
+        if (status == CV_FATAL || retry_worth_logging(&reader->retry))
+            log_warn("no database connection (try %u): %s", reader->retry.attempts, err.text);
+        return;
+    }
+    if (reader->lost_ms)
+        log_info("database connected again after %lld ms", (long long)(clock_mono_ms() - reader->lost_ms));
+    else
+        log_info("database connected");
+    reader->lost_ms = 0;
+    metric_set(reader->connected_gauge, 1);
+    ping(reader);
+}
+
+/* The oldest statement has so long from its sending, or from the answer to the one before it. */
+static int64_t next_look_ms(const struct reader *reader)
+{
+    if (reader->sent_count == 0)
+        return reader->answered_ms + PING_EVERY_MS;
+    const struct batch *oldest = reader->sent[0];
+    int64_t since_ms = oldest->sent_us / 1000;
+    if (since_ms < reader->answered_ms)
+        since_ms = reader->answered_ms;
+    return since_ms + (oldest->count > 0 ? STATEMENT_TIMEOUT_MS : PING_TIMEOUT_MS);
+}
+
+static void serve(struct reader *reader)
+{
+    struct err err = ERR_INIT;
+    pthread_mutex_lock(&reader->line_mutex);
+    bool writable = db_wants_write(reader->db);
+    int64_t look_ms = next_look_ms(reader);
+    pthread_mutex_unlock(&reader->line_mutex);
+    wait_for(reader, db_socket(reader->db), writable, look_ms - clock_mono_ms());
+
+    bool lost = !take_answers(reader, &err);
+    pthread_mutex_lock(&reader->line_mutex);
+    bool late = clock_mono_ms() >= next_look_ms(reader);
+    bool idle = reader->sent_count == 0;
+    pthread_mutex_unlock(&reader->line_mutex);
+    if (!lost && late && !idle)
+        err_set(&err, "no answer in time");
+    if (lost || (late && !idle))
+        recover(reader, &err);
+    else if (late)
+        ping(reader);
+}
+
 static void *run(void *context)
 {
-    struct reader_thread *thread = context;
-    while (!is_stopping(thread->reader)) {
-        if (!thread->db) {
-            connect_or_wait(thread);
-            continue;
-        }
-        struct batch *batch = next_batch(thread->reader);
-        size_t questions = batch ? batch->count : 0;
-        if (batch) {
-            execute(thread, batch);
-            note_done(thread, questions);
-        } else if (!is_stopping(thread->reader))
-            check_statement(thread);
+    struct reader *reader = context;
+    while (!is_stopping(reader)) {
+        if (reader->db)
+            serve(reader);
+        else
+            try_to_connect(reader);
     }
-    close_connection(thread);
+    close_connection(reader);
     return NULL;
 }
 
@@ -515,7 +482,8 @@ static void make_metrics(struct reader *reader, struct metrics *metrics)
                                             "Database connections that stand");
     reader->waiting_gauge = metrics_gauge(metrics, "caseview_api_waiting", NULL,
                                           "Requests that waited for the database when the last statement began");
-    reader->duration = metrics_histogram(metrics, "caseview_api_statement_seconds", NULL, "Time of one statement");
+    reader->duration = metrics_histogram(metrics, "caseview_api_statement_seconds", NULL,
+                                         "From the sending of a statement to its answer");
 }
 
 struct reader *reader_new(const struct reader_options *options)
@@ -524,21 +492,15 @@ struct reader *reader_new(const struct reader_options *options)
     reader->options = *options;
     make_metrics(reader, options->metrics);
     pthread_mutex_init(&reader->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&reader->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    reader->forming = batch_new(reader);
+    pthread_mutex_init(&reader->line_mutex, NULL);
+    reader->forming = batch_new((size_t)options->callers);
+    reader->away = true;
     snprintf(reader->why.text, sizeof reader->why.text, "not connected yet");
-    for (size_t i = 0; i < READERS; i++) {
-        struct reader_thread *thread = &reader->threads[i];
-        thread->reader = reader;
-        thread->nobody = batch_new(reader);
-        retry_init(&thread->retry, RETRY_BASE_MS, RETRY_MAX_MS);
-        int failed = pthread_create(&thread->thread, NULL, run, thread);
-        assert(failed == 0);
-    }
+    retry_init(&reader->retry, RETRY_BASE_MS, RETRY_MAX_MS);
+    reader->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert(reader->wake_fd >= 0);
+    int failed = pthread_create(&reader->thread, NULL, run, reader);
+    assert(failed == 0);
     return reader;
 }
 
@@ -548,18 +510,18 @@ void reader_free(struct reader *reader)
         return;
     pthread_mutex_lock(&reader->mutex);
     reader->stopping = true;
-    pthread_cond_broadcast(&reader->work);
     pthread_mutex_unlock(&reader->mutex);
-    for (size_t i = 0; i < READERS; i++)
-        pthread_join(reader->threads[i].thread, NULL);
-    for (size_t i = 0; i < READERS; i++)
-        batch_free(reader->threads[i].nobody);
+    wake_thread(reader);
+    pthread_join(reader->thread, NULL);
+    for (int i = 0; i < reader->sent_count; i++)
+        batch_free(reader->sent[i]);
     batch_free(reader->forming);
     for (struct batch *batch = reader->free, *next; batch; batch = next) {
         next = batch->next_free;
         batch_free(batch);
     }
-    pthread_cond_destroy(&reader->work);
+    close(reader->wake_fd);
+    pthread_mutex_destroy(&reader->line_mutex);
     pthread_mutex_destroy(&reader->mutex);
     free(reader);
 }
@@ -567,7 +529,7 @@ void reader_free(struct reader *reader)
 void reader_reason(struct reader *reader, char *out, size_t size)
 {
     pthread_mutex_lock(&reader->mutex);
-    if (reader->connected == 0)
+    if (!reader->connected)
         snprintf(out, size, "no database connection: %s", reader->why.text);
     else if (reader->refusal.text[0])
         snprintf(out, size, "the database refuses the look-up: %s", reader->refusal.text);

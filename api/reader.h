@@ -1,10 +1,10 @@
 /*
  * reader.h: looks requests up in the views. All requests that wait at one moment become one SQL statement, so that a
- * busy API costs the database little more than an idle one. No timer: a request joins the batch that forms while the
- * one before is under way.
+ * busy API costs the database little more than an idle one. No timer: a request joins the batch that forms, which is sent when
+ * it asks for as much as the statements under way.
  *
- * Any thread asks; each reader thread has a connection of its own. While no connection stands, questions are refused at
- * once, and the threads try to connect again by themselves.
+ * Any thread asks, and sends what it made worth a statement; one thread of the reader's takes the answers and keeps the
+ * one connection. While that does not stand, questions are refused at once, and the thread tries to connect by itself.
  */
 #ifndef CASEVIEW_API_READER_H
 #define CASEVIEW_API_READER_H

@@ -256,6 +256,11 @@ int db_socket(const struct db *db)
     return PQsocket(db->conn);
 }
 
+bool db_wants_write(const struct db *db)
+{
+    return db->wants_write;
+}
+
 int db_backend_pid(const struct db *db)
 {
     return PQbackendPID(db->conn);

@@ -1,5 +1,5 @@
 /*
- * db_internal.h: what the files of db share: the connection, its prepared statements and the pipeline under way.
+ * db_internal.h: what the files of db share: the connection, its prepared statements and what was sent on it.
  */
 #ifndef CASEVIEW_LIB_DB_INTERNAL_H
 #define CASEVIEW_LIB_DB_INTERNAL_H
@@ -47,6 +47,7 @@ enum pipeline_state {
     PIPELINE_NONE, /* no pipeline; results of the last one may still be borrowed */
     PIPELINE_OPEN, /* between begin and end */
     PIPELINE_BUSY, /* sent, answers are awaited */
+    PIPELINE_STREAM,
 };
 
 struct db {
@@ -77,5 +78,15 @@ bool db_wait(const struct db *db, bool writable, int64_t deadline_ms);
 /* Frees the results and the lists of what was sent and what waits. */
 void db_pipeline_clear(struct db *db);
 void db_pipeline_done(struct db *db);
+
+/* Of the pipeline and of the stream. False: the connection is of no use any more. */
+int db_find_prepared(struct db *db, const char *name);
+void db_note_sent(struct db *db, enum sent_kind kind, int prepared, int query);
+/* Gives the statement to libpq, with its Parse in front where the server needs one. */
+bool db_give(struct db *db, const struct db_statement *statement, const struct db_args *args, int prepared, int query);
+/* Writes what the socket takes. */
+bool db_flush(struct db *db);
+/* Takes one answer of the entry at the head of what was sent. */
+bool db_take(struct db *db, PGresult *rows);
 
 #endif

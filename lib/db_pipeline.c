@@ -48,7 +48,7 @@ enum cv_status db_pipeline_begin(struct db *db, struct err *err)
     return CV_OK;
 }
 
-static int find_prepared(struct db *db, const char *name)
+int db_find_prepared(struct db *db, const char *name)
 {
     assert(strlen(name) < 64); /* what DEALLOCATE would cut */
     for (int i = 0; i < db->prepared_count; i++)
@@ -62,7 +62,7 @@ static int find_prepared(struct db *db, const char *name)
     return db->prepared_count++;
 }
 
-static void note_sent(struct db *db, enum sent_kind kind, int prepared, int query)
+void db_note_sent(struct db *db, enum sent_kind kind, int prepared, int query)
 {
     if (db->sent_count == db->sent_cap) {
         db->sent_cap = db->sent_cap ? db->sent_cap * 2 : 32;
@@ -82,7 +82,7 @@ static bool send_deallocate(struct db *db, int prepared, int query)
     assert(n > 0 && n < (int)sizeof sql); /* names are ours and short */
     if (!PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 1))
         return false;
-    note_sent(db, SENT_DEALLOCATE, prepared, query);
+    db_note_sent(db, SENT_DEALLOCATE, prepared, query);
     return true;
 }
 
@@ -97,25 +97,30 @@ static bool send_parse(struct db *db, int prepared, const struct db_statement *s
         return false;
     if (!PQsendPrepare(db->conn, entry->name, statement->sql, args->count, args->types))
         return false;
-    note_sent(db, SENT_PARSE, prepared, query);
+    db_note_sent(db, SENT_PARSE, prepared, query);
     /* A stale one stays so until the server has let go of it. */
     if (entry->state == PREPARED_NOT)
         entry->state = PREPARED_SENT;
     return true;
 }
 
-static bool give(struct db *db, const struct waiting *next)
+bool db_give(struct db *db, const struct db_statement *statement, const struct db_args *args, int prepared, int query)
 {
-    static const int binary[ARRAY_LEN(next->args.values)] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-                                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    const struct db_args *args = &next->args;
-    if (!send_parse(db, next->prepared, next->statement, args, next->query) ||
-        !PQsendQueryPrepared(db->conn, next->statement->name, args->count, args->values, args->lengths, binary, 1))
+    static const int binary[ARRAY_LEN(args->values)] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                                        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    if (!send_parse(db, prepared, statement, args, query) ||
+        !PQsendQueryPrepared(db->conn, statement->name, args->count, args->values, args->lengths, binary, 1))
         return false;
-    note_sent(db, SENT_QUERY, next->prepared, next->query);
-    for (int i = 0; i < args->count; i++)
-        db->given += (size_t)args->lengths[i];
+    db_note_sent(db, SENT_QUERY, prepared, query);
     return true;
+}
+
+static bool give_next(struct db *db)
+{
+    const struct waiting *next = &db->waiting[db->waiting_head++];
+    for (int i = 0; i < next->args.count; i++)
+        db->given += (size_t)next->args.lengths[i];
+    return db_give(db, next->statement, &next->args, next->prepared, next->query);
 }
 
 /* Gives libpq as much as it should have, and the Sync behind the last statement. */
@@ -124,18 +129,17 @@ static bool give_more(struct db *db)
     if (db->failed >= 0) /* the server skips what comes before the Sync */
         db->waiting_head = db->waiting_count;
     while (db->waiting_head < db->waiting_count && db->given < GIVEN_MAX)
-        if (!give(db, &db->waiting[db->waiting_head++]))
+        if (!give_next(db))
             return false;
     if (db->waiting_head < db->waiting_count)
         return true;
     /* Without a COMMIT of its own the transaction ends here; what is refused then is laid to the last statement. */
     db->synced = true;
-    note_sent(db, SENT_SYNC, db->sent[db->sent_count - 1].prepared, db->result_count - 1);
+    db_note_sent(db, SENT_SYNC, db->sent[db->sent_count - 1].prepared, db->result_count - 1);
     return PQpipelineSync(db->conn) == 1;
 }
 
-/* Writes what the socket takes; false when the connection is lost. */
-static bool flush(struct db *db)
+bool db_flush(struct db *db)
 {
     for (;;) {
         int flushed = PQflush(db->conn);
@@ -168,7 +172,7 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
     }
     struct waiting *next = &db->waiting[db->waiting_count++];
     next->statement = statement;
-    next->prepared = find_prepared(db, statement->name);
+    next->prepared = db_find_prepared(db, statement->name);
     next->query = db->result_count;
     if (args)
         next->args = *args;
@@ -187,7 +191,7 @@ enum cv_status db_pipeline_end(struct db *db, struct err *err)
 {
     assert(db->pipeline == PIPELINE_OPEN && db->result_count > 0);
     db->pipeline = PIPELINE_BUSY;
-    if (db_is_lost(db) || !give_more(db) || !flush(db))
+    if (db_is_lost(db) || !give_more(db) || !db_flush(db))
         return db_lose(db, "pipeline", err);
     return CV_OK;
 }
@@ -197,7 +201,7 @@ static void note_prepared(struct prepared *prepared, const char *sqlstate)
 {
     if (strcmp(sqlstate, "0A000") == 0) /* cached plan must not change result type */
         prepared->state = PREPARED_STALE;
-    else if (strcmp(sqlstate, "26000") == 0) /* no such prepared statement */
+    else if (strcmp(sqlstate, "26000") == 0 && prepared->state == PREPARED_YES) /* no such prepared statement */
         prepared->state = PREPARED_NOT;
 }
 
@@ -236,8 +240,7 @@ static void take_failure(struct db *db, const struct sent *sent, PGresult *rows)
     PQclear(rows);
 }
 
-/* Takes one answer of the entry at the head; false when the connection is of no use any more. */
-static bool take(struct db *db, PGresult *rows)
+bool db_take(struct db *db, PGresult *rows)
 {
     struct sent *sent = &db->sent[db->sent_head];
     if (!rows) { /* the end of one command's answers; a Sync ends with its own, not with this */
@@ -287,14 +290,14 @@ static enum cv_status finish(struct db *db, struct err *err)
 enum cv_status db_pipeline_poll(struct db *db, struct err *err)
 {
     assert(db->pipeline == PIPELINE_BUSY);
-    if (db_is_lost(db) || !flush(db) || !PQconsumeInput(db->conn))
+    if (db_is_lost(db) || !db_flush(db) || !PQconsumeInput(db->conn))
         return db_lose(db, "pipeline", err);
     while (db->sent_head < db->sent_count) {
         if (PQisBusy(db->conn)) {
             err_set(err, "the database is still busy");
             return CV_RETRY;
         }
-        if (!take(db, PQgetResult(db->conn)) || db_is_lost(db))
+        if (!db_take(db, PQgetResult(db->conn)) || db_is_lost(db))
             return db_lose(db, "pipeline", err);
     }
     if (!db->synced) { /* answered so far, and the socket is full of what comes next */
@@ -306,18 +309,13 @@ enum cv_status db_pipeline_poll(struct db *db, struct err *err)
 
 void db_pipeline_wait(const struct db *db, int timeout_ms)
 {
-    struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0)), 0};
+    struct pollfd fd = {db_socket(db), (short)(POLLIN | (db_wants_write(db) ? POLLOUT : 0)), 0};
     poll(&fd, 1, timeout_ms);
 }
 
 bool db_pipeline_busy(const struct db *db)
 {
     return db->pipeline == PIPELINE_BUSY;
-}
-
-bool db_pipeline_wants_write(const struct db *db)
-{
-    return db->wants_write;
 }
 
 int db_pipeline_failed(const struct db *db)

@@ -347,7 +347,7 @@ static void wait_for_work(struct worker *worker)
     struct pollfd fds[] = {
         {stop_fd(), POLLIN, 0},
         {room ? consumer_fd(worker->consumer) : -1, POLLIN, 0},
-        {busy ? db_socket(db) : -1, (short)(POLLIN | (busy && db_pipeline_wants_write(db) ? POLLOUT : 0)), 0},
+        {busy ? db_socket(db) : -1, (short)(POLLIN | (busy && db_wants_write(db) ? POLLOUT : 0)), 0},
     };
     int timeout = room ? wait_ms(worker) : 100;
     if (poll(fds, ARRAY_LEN(fds), timeout) > 0 && fds[1].revents != 0)

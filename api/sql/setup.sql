@@ -2,6 +2,7 @@
 -- for all calls, nested loops, no compiling, no parallel workers. Nothing is ever written.
 set plan_cache_mode = force_generic_plan;
 set enable_hashjoin = off;
+set enable_material = off;
 set enable_mergejoin = off;
 set enable_seqscan = off;
 set jit = off;

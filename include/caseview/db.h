@@ -51,7 +51,8 @@ enum cv_status db_open(const char *conninfo, const char *application_name, const
                        struct db **out_db, struct err *err) CV_MUST_CHECK;
 void db_close(struct db *db); /* NULL is fine; cancels nothing: the server sees the socket close */
 bool db_is_lost(const struct db *db);
-int db_socket(const struct db *db); /* for poll(2) */
+int db_socket(const struct db *db);       /* for poll(2) */
+bool db_wants_write(const struct db *db); /* poll for writing, too: not all of a pipeline or a stream is sent */
 int db_backend_pid(const struct db *db);
 
 /* Parameters of one call, built in order $1, $2 …; memory comes from the arena, arrays are copied there. At most 32. */
@@ -100,7 +101,7 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUS
  * with db_pipeline_busy(). Nothing here blocks; what the socket does not take is kept and sent by db_pipeline_poll():
  * until then the statements, and the memory that their args point to, must stand.
  *   CV_OK     every statement succeeded; results i (in order of sending) by db_pipeline_result(), borrowed until the next begin
- *   CV_RETRY  busy: wait for db_socket() (writable too while db_pipeline_wants_write()); or failed: see
+ *   CV_RETRY  busy: wait for db_socket() (writable too while db_wants_write()); or failed: see
  *             db_pipeline_failed() for the index of the statement that the server refused (-1: the connection is lost)
  *   CV_FATAL  from send: arguments that do not fit. The pipeline is half built then: close the connection.
  * A pipeline is one implicit transaction unless its statements say BEGIN and COMMIT. After a refused statement the ones
@@ -116,9 +117,21 @@ enum cv_status db_pipeline_poll(struct db *db, struct err *err) CV_MUST_CHECK;
 bool db_pipeline_busy(const struct db *db);
 /* Waits until db_pipeline_poll() has something to do, at most timeout_ms. */
 void db_pipeline_wait(const struct db *db, int timeout_ms);
-bool db_pipeline_wants_write(const struct db *db);
 int db_pipeline_failed(const struct db *db);
 const struct db_result *db_pipeline_result(const struct db *db, int i); /* a statement without rows has an empty result */
+
+/*
+ * A stream: statements sent without waiting for the answers to those before, each a transaction of its own, answered in
+ * the order of sending. Nothing here blocks. From the first send on the connection is good for nothing else. One thread may send
+ * and another one receive, if a mutex of theirs keeps the calls apart.
+ *
+ * send     CV_OK: sent, or kept and sent by db_stream_receive(); CV_FATAL: the arguments do not fit, nothing was sent.
+ * receive  CV_OK: the oldest one's answer, the caller's to free, or NULL: there is none yet, wait for db_socket();
+ *          CV_RETRY with a sqlstate: the server refused the oldest one, those behind it go on.
+ * Both     CV_RETRY without a sqlstate: the connection is lost, and with it all that was not answered.
+ */
+enum cv_status db_stream_send(struct db *db, const struct db_statement *statement, const struct db_args *args, struct err *err) CV_MUST_CHECK;
+enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, struct err *err) CV_MUST_CHECK;
 
 /* Results. Columns and rows count from 0; types are the caller's knowledge (asserted by length where it is fixed). */
 void db_result_free(struct db_result *result);

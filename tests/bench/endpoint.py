@@ -68,7 +68,7 @@ SELECT c.body
 PGOPTIONS = " ".join(
     f"-c {setting}"
     for setting in (
-        "plan_cache_mode=force_generic_plan", "enable_hashjoin=off", "enable_mergejoin=off", "enable_seqscan=off", "jit=off",
+        "plan_cache_mode=force_generic_plan", "enable_hashjoin=off", "enable_material=off", "enable_mergejoin=off", "enable_seqscan=off", "jit=off",
         "max_parallel_workers_per_gather=0", "default_transaction_read_only=on",
     )
 )  # fmt: skip

@@ -40,7 +40,7 @@ static enum cv_status wait_pipeline(struct db *db, struct err *err)
         assert_int_equal(status, CV_RETRY);
         assert_true(clock_mono_ms() < deadline_ms);
         struct pollfd fd = {.fd = db_socket(db),
-                            .events = (short)(POLLIN | (db_pipeline_wants_write(db) ? POLLOUT : 0))};
+                            .events = (short)(POLLIN | (db_wants_write(db) ? POLLOUT : 0))};
         poll(&fd, 1, 1000);
     }
 }

@@ -1,0 +1,135 @@
+#include "reader_batch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "role.h"
+#include "tokens.h"
+
+enum { ARENA_BLOCK = 32 * 1024 };
+
+struct batch *batch_new(size_t capacity)
+{
+    struct batch *batch = cv_zalloc(sizeof *batch + capacity * sizeof batch->items[0]);
+    /* the clients' names, and all of it once more as parameters, twice when it is sent again */
+    batch->arena = arena_new(ARENA_BLOCK, 2 * ARENA_BLOCK + capacity * (3 * CLIENT_ID_MAX + 512));
+    batch->capacity = capacity;
+    atomic_init(&batch->references, 1);
+    return batch;
+}
+
+void batch_free(struct batch *batch)
+{
+    if (!batch)
+        return;
+    db_result_free(batch->result);
+    arena_free(batch->arena);
+    free(batch);
+}
+
+void batch_reset(struct batch *batch)
+{
+    db_result_free(batch->result);
+    batch->result = NULL;
+    batch->count = 0;
+    batch->sent_again = false;
+    arena_reset(batch->arena);
+    atomic_store_explicit(&batch->references, 1, memory_order_relaxed);
+    atomic_store_explicit(&batch->ended, 0, memory_order_relaxed);
+}
+
+size_t batch_add(struct batch *batch, const struct question *question)
+{
+    assert(batch->count < batch->capacity);
+    batch->items[batch->count] = (struct item){
+        .application = question->application,
+        .user = question->user,
+        .client = arena_str(batch->arena, question->client),
+        .need_roles = question->need_roles,
+    };
+    return batch->count++;
+}
+
+void batch_args(struct batch *batch, struct db_args *out_args)
+{
+    const size_t stride = sizeof batch->items[0];
+    db_args_init(out_args, batch->arena);
+    db_arg_uuid_array(out_args, &batch->items[0].application, stride, batch->count);
+    db_arg_uuid_array(out_args, &batch->items[0].user, stride, batch->count);
+    db_arg_text_array(out_args, &batch->items[0].client, stride, batch->count);
+    db_arg_bool_array(out_args, &batch->items[0].need_roles, stride, batch->count);
+}
+
+void batch_end(struct batch *batch, struct db_result *result, const char *why)
+{
+    batch->result = result;
+    batch->why = why;
+    atomic_store_explicit(&batch->ended, 1, memory_order_release);
+    syscall(SYS_futex, &batch->ended, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+bool batch_wait(struct batch *batch, int64_t deadline_us)
+{
+    struct timespec until = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
+    while (!atomic_load_explicit(&batch->ended, memory_order_acquire)) {
+        long result = syscall(SYS_futex, &batch->ended, FUTEX_WAIT_BITSET_PRIVATE, 0, &until, NULL,
+                              FUTEX_BITSET_MATCH_ANY);
+        if (result == -1 && errno == ETIMEDOUT)
+            return atomic_load_explicit(&batch->ended, memory_order_acquire);
+    }
+    return true;
+}
+
+/* The rows are in the order of the items, at least one each: the first one of item `index`. */
+static int first_row(const struct db_result *result, size_t index)
+{
+    int low = 0;
+    int high = db_rows(result);
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (db_int4(result, middle, 0) >> 3 <= (int32_t)index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void put_cases(const struct db_result *result, int row, int32_t key, struct buf *out)
+{
+    int rows = db_rows(result);
+    buf_byte(out, '[');
+    for (bool first = true; row < rows && db_int4(result, row, 0) == key; row++, first = false) {
+        struct str body = db_str(result, row, 2);
+        if (!body.ptr)
+            break; /* the one row of an agent without a case */
+        if (!first)
+            buf_byte(out, ',');
+        buf_str(out, body);
+    }
+    buf_byte(out, ']');
+}
+
+bool batch_read(const struct batch *batch, size_t index, struct reading *out_reading, struct buf *out_body)
+{
+    const struct db_result *result = batch->result;
+    int row = first_row(result, index);
+    if (row >= db_rows(result) || db_int4(result, row, 0) >> 3 != (int32_t)index + 1)
+        return false; /* the statement gives every item a row */
+    int32_t key = db_int4(result, row, 0);
+    bool need_roles = batch->items[index].need_roles;
+    *out_reading = (struct reading){
+        .application_accepted = (key & 1) != 0,
+        .application_has_role = need_roles && role_array_has_impersonator(db_str(result, row, 1)),
+        .has_current_unit = (key & 2) != 0,
+        .has_workspaces = (key & 4) != 0,
+    };
+    if ((key & 7) == 7 && (!need_roles || out_reading->application_has_role))
+        put_cases(result, row, key, out_body);
+    return true;
+}
