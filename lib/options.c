@@ -46,8 +46,8 @@ const struct option_def caseview_options[] = {
     {.name = "schema-registry",
      .type = OPTION_URL,
      .scope = SCOPE_CASEVIEW,
-     .help = "Base URL of a schema registry that speaks Confluent's API, with its path; user:password in it is used "
-             "and never logged"},
+     .help = "Base URL of a schema registry that speaks Confluent's API, with its path: all that comes before "
+             "/schemas/ids/; while the path is wrong records wait; user:password in it is used and never logged"},
     {.name = "generation",
      .type = OPTION_INT,
      .scope = SCOPE_CASEVIEW,

@@ -290,13 +290,13 @@ def test_produce_registers_what_it_writes_by(make_registry_stack, apicurio, tmp_
     assert {r.value[:1] for rs in stack.broker.read_all(stack.topics).values() for r in rs if r.value} == {b"\0"}
 
 
-@pytest.mark.parametrize("odd", ["nobody's", "zero", "eight bytes"])
+@pytest.mark.parametrize("odd", ["nobody's", "zero", "beyond 31 bits", "eight bytes"])
 def test_unknown_id_is_parked(stack, odd):
     """Also of the registry's own serializers, when they write ids of eight bytes: the first four are zero."""
     organization, case_id = events.guid(), events.guid()
     _, value = events.queued(organization, case_id)
     schema = stack.schemas.by_role["case"]
-    data = schema.registry_framed({"nobody's": NOBODY_KNOWS}.get(odd, 0), value)
+    data = schema.registry_framed({"nobody's": NOBODY_KNOWS, "beyond 31 bits": 1 << 31}.get(odd, 0), value)
     if odd == "eight bytes":
         data = data[:5] + (1).to_bytes(4, "big") + data[5:]
     where = send_bytes(stack, case_id, data)
@@ -358,6 +358,24 @@ def test_registry_away_at_the_start(make_registry_stack, apicurio):
         apicurio.start()
     view = stack.check()
     assert len(view.active_cases) > 5 and not view.parked
+
+
+@pytest.mark.parametrize("path", ["", "/apis/ccompat", "/apis/registry/v2", "/apis/ccompat/v7/subjects"])
+def test_wrong_path_waits(make_registry_stack, apicurio, path):
+    """What is no path of the registry's is answered 404 as well, by each part of the registry in words of its own."""
+    stack = make_registry_stack(partitions={"cases": 1})
+    wrong = apicurio.url.replace("/apis/ccompat/v7", path)
+    worker = stack.start_worker("--schema-registry", wrong)
+    schema = case_schema(stack)
+    schema_id = apicurio.register(f"{stack.topics.case}-value", json.dumps(schema))
+    _, value = events.queued(events.guid(), events.guid())
+    send_bytes(stack, value["caseId"], avro_codec.Schema(schema).registry_framed(schema_id, value))
+    worker.wait_log(f"the path in schema-registry may be wrong: {wrong}/schemas/ids/{schema_id}")
+    waits = lambda: not stack.parked() and stack.progress()[stack.topics.case, 0][0] == 0  # noqa: E731
+    stays_true(waits, 1, "it waits")
+    stack.stop_worker(worker)
+    stack.start_worker()
+    assert len(stack.check().active_cases) == 1
 
 
 def test_schema_that_is_registered_later(make_registry_stack, apicurio):

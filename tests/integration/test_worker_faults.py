@@ -184,11 +184,11 @@ def test_broker_away_at_the_start_and_in_between(make_stack):
 
 
 def test_registry_away(make_stack, registry):
-    """What needs it waits, nothing is parked, the other partitions go on; then all goes on. Three ways to be away."""
+    """What needs it waits, nothing is parked, the other partitions go on; then all goes on. Four ways to be away."""
     stack = make_stack(registry=registry)
-    stack.start_worker()
+    worker = stack.start_worker()
     organization, listed = events.guid(), 0
-    for mode in ("off", "error", "hang"):
+    for mode in ("off", "error", "hang", "moved"):
         # An id that the worker has not met yet, or it would not ask.
         schema = avro_codec.Schema({**stack.schemas.by_role["case"].json, "doc": mode})
         schema_id = registry.register(schema.text)
@@ -204,6 +204,8 @@ def test_registry_away(make_stack, registry):
             wait_for(lambda: len(stack.active_cases()) == listed, 15, f"{mode}: the other partition goes on")
         waits = lambda: not stack.parked() and stack.progress()[stack.topics.case, 0][0] == held  # noqa: B023, E731
         stays_true(waits, 0.5, f"{mode}: the first one waits")
+        if mode == "moved":
+            worker.wait_log(f"path in schema-registry may be wrong: {registry.url}/schemas/ids/{schema_id}")
         registry.behave("slow")
         if mode == "off":
             registry.start()

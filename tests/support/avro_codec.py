@@ -334,8 +334,11 @@ class Schemas:
         return self.by_role[role].single_object(value)
 
 
+NO_SUCH_PATH = {"error_code": 404, "message": "HTTP 404 Not Found"}
+
+
 class Registry:
-    """A schema registry as Confluent's API shows it. mode: ok, slow, error (500), hang;
+    """A schema registry as Confluent's API shows it. mode: ok, slow, error (500), hang, moved (to another path);
     stop() and start() switch it off and on."""
 
     def __init__(self, path="/apis/ccompat/v7", user=None):
@@ -416,6 +419,8 @@ class Registry:
             self._released.wait(60)  # longer than any client waits
         if self.mode == "error":
             status, answer = 500, {"error_code": 50001, "message": "out of order"}
+        elif self.mode == "moved":
+            status, answer = 404, NO_SUCH_PATH
         elif self.user and not request.headers.get("Authorization", "").startswith("Basic "):
             status, answer = 401, {"error_code": 401, "message": "who are you"}
         else:
@@ -431,7 +436,7 @@ class Registry:
     def _route(self, method, target, body):
         path = urllib.parse.unquote(urllib.parse.urlsplit(target).path)
         if not path.startswith(self.path):
-            return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
+            return 404, NO_SUCH_PATH
         path = path[len(self.path) :]
         match = re.fullmatch(r"/schemas/ids/(\d+)", path)
         if match and method == "GET":
@@ -444,4 +449,4 @@ class Registry:
             schema_id = self.register(json.loads(body)["schema"])
             self.subjects.setdefault(match[1], []).append(schema_id)
             return 200, {"id": schema_id}
-        return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
+        return 404, NO_SUCH_PATH

@@ -6,12 +6,14 @@
 
 #define ANSWER_MAX_BYTES (8u << 20) /* the schema as a JSON string, every character escaped at worst */
 #define URL_MAX_BYTES    8192
+#define SHOWN_MAX_BYTES  384 /* of a URL, in an error */
 #define REFERENCES_MAX   256 /* in all, however deep */
 #define REFERENCE_DEPTH  16
 
 struct lookup {
     const char *base;
     int64_t deadline_ms;
+    bool beyond_java;
     unsigned references;
     json_t *externals;
     struct err *err;
@@ -38,7 +40,30 @@ static void put_base(struct buf *url, const char *base)
     buf_append(url, base, len);
 }
 
-/* GETs a JSON object. 404 says that there is none; every other refusal may be mended and is tried again. */
+/*
+ * Why there is no object. Anybody answers 404 to a path that he does not have, registries too, so only the API's own
+ * codes say that there is no such subject (40401), version (40402) or schema (40403). Everything else may be mended and
+ * is tried again.
+ */
+static enum cv_status refuse(const struct lookup *lookup, const char *url, int http, const json_t *answer)
+{
+    json_int_t code = json_integer_value(json_object_get(answer, "error_code"));
+    if (http == 404 && (lookup->beyond_java || (code >= 40401 && code <= 40403))) {
+        err_set(lookup->err, "the schema registry knows no such schema");
+        return CV_PARK;
+    }
+    char shown[SHOWN_MAX_BYTES];
+    fetch_redact(url, shown, sizeof shown);
+    if (http == 404)
+        err_set(lookup->err,
+                "schema registry: 404 without a registry's error code, the path in schema-registry may be wrong: %s",
+                shown);
+    else
+        err_set(lookup->err, "the schema registry answers %d%s", http, http == 200 ? " without a JSON object" : "");
+    return CV_RETRY;
+}
+
+/* GETs a JSON object, or says why there is none. */
 static enum cv_status get_object(struct lookup *lookup, const struct buf *url, json_t **out_json)
 {
     int64_t left_ms = lookup->deadline_ms - clock_mono_ms();
@@ -58,15 +83,11 @@ static enum cv_status get_object(struct lookup *lookup, const struct buf *url, j
         err_prefix(lookup->err, "schema registry");
         return CV_RETRY;
     }
-    if (http == 404) {
-        err_set(lookup->err, "the schema registry knows no such schema");
-        return CV_PARK;
-    }
-    json_t *json = http == 200 ? json_loadb(answer.data ? answer.data : "", answer.len, 0, NULL) : NULL;
-    if (!json_is_object(json)) {
+    json_t *json = json_loadb(answer.data ? answer.data : "", answer.len, 0, NULL);
+    if (http != 200 || !json_is_object(json)) {
+        status = refuse(lookup, url->data, http, json);
         json_decref(json);
-        err_set(lookup->err, "the schema registry answers %d%s", http, http == 200 ? " without a JSON object" : "");
-        return CV_RETRY;
+        return status;
     }
     *out_json = json;
     return CV_OK;
@@ -148,7 +169,9 @@ static enum cv_status resolve(struct lookup *lookup, const json_t *answer, unsig
 enum cv_status registry_get(const char *base, uint32_t id, int timeout_ms, struct buf *out_schema,
                             json_t **out_externals, struct err *err)
 {
-    struct lookup lookup = {.base = base, .deadline_ms = clock_mono_ms() + timeout_ms, .err = err};
+    /* Registries in Java have ids of 31 bits: to them a larger one is no path of theirs, and cannot be registered. */
+    struct lookup lookup = {
+        .base = base, .deadline_ms = clock_mono_ms() + timeout_ms, .beyond_java = id > INT32_MAX, .err = err};
     CV_CLEANUP(buf_done) struct buf url;
     buf_init(&url, URL_MAX_BYTES);
     put_base(&url, base);

@@ -31,8 +31,8 @@ enum cv_status schemas_by_fingerprint(struct schemas *schemas, uint64_t fingerpr
                                       const struct schema_plan **out_plan, struct err *err) CV_MUST_CHECK;
 /*
  * CV_OK; CV_PARK: the registry says that there is no such id (remembered for a few seconds only), what it holds is no
- * Avro schema, or no registry is configured; CV_RETRY: the registry cannot be reached now. May block for up to 5 s;
- * after a failure it answers CV_RETRY at once until its own back-off (≤ 5 s) has passed.
+ * Avro schema, or no registry is configured; CV_RETRY: the registry cannot be reached now, or not under that
+ * URL. May block for up to 5 s; after a failure it answers CV_RETRY at once until its own back-off (≤ 5 s) has passed.
  */
 enum cv_status schemas_by_id(struct schemas *schemas, uint32_t id, const struct schema_plan **out_plan,
                              struct err *err) CV_MUST_CHECK;

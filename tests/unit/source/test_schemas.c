@@ -1,5 +1,6 @@
 #include "tests/unit/source/decode_fixture.h"
 
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "caseview/clock.h"
@@ -173,6 +174,63 @@ static void test_by_id_refusals_are_tried_again(void **state CV_UNUSED)
     assert_int_equal(status, CV_OK);
 }
 
+/* Only a registry that says so itself does not know an id: anybody answers 404 to a path that he does not have. */
+static void test_by_id_404_of_another_path_is_tried_again(void **state CV_UNUSED)
+{
+    static const struct {
+        uint32_t id;
+        enum cv_status status;
+        const char *body;
+    } answers[] = {
+        {400, CV_PARK, "{\"error_code\":40403,\"message\":\"Schema 400 not found\"}"},
+        {401, CV_PARK, "{\"message\":\"of its only subject\",\"error_code\":40401}"},
+        {402, CV_RETRY, ""},
+        {403, CV_RETRY, "<html><body>404 Not Found</body></html>"},
+        {404, CV_RETRY, "[40403]"},
+        {405, CV_RETRY, "{}"},
+        {406, CV_RETRY, "{\"error_code\":404,\"message\":\"HTTP 404 Not Found\"}"},
+        {407, CV_RETRY, "{\"error_code\":0,\"message\":\"Could not find resource for full path\"}"},
+        {408, CV_RETRY, "{\"error_code\":\"40403\"}"},
+        {409, CV_RETRY, "{\"error_code\":40403"},
+        /* A registry in Java has ids of 31 bits and takes a larger one for a path that it does not have. */
+        {2147483647, CV_RETRY, "{\"error_code\":0,\"message\":\"Could not find resource for full path\"}"},
+        {2147483648, CV_PARK, "{\"error_code\":0,\"message\":\"Unable to extract parameter\"}"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        char path[40];
+        snprintf(path, sizeof path, "/apis/schemas/ids/%" PRIu32, answers[i].id);
+        fixture_close(&fixture);
+        fixture_open(&fixture, NULL, registry.url);
+        registry.answer_count = 0;
+        fake_registry_answer(&registry, path, 404, answers[i].body);
+        write_cleared(answers[i].id);
+        if (answers[i].status == CV_PARK) {
+            assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_UNKNOWN_SCHEMA);
+            continue;
+        }
+        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
+        assert_err_has(&fixture, "path in schema-registry");
+        assert_err_has(&fixture, registry.url); /* with the path asked for, its last slash not doubled */
+        assert_err_has(&fixture, path);
+    }
+    registry.answer_count = 0;
+}
+
+static void test_by_id_404_names_no_password(void **state CV_UNUSED)
+{
+    char url[sizeof registry.url + 32];
+    snprintf(url, sizeof url, "http://user:secret@%s", strstr(registry.url, "127."));
+    fixture_close(&fixture);
+    fixture_open(&fixture, NULL, url);
+    fake_registry_answer(&registry, "/apis/schemas/ids/500", 404, "");
+    write_cleared(500);
+    assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
+    assert_err_has(&fixture, "/apis/schemas/ids/500");
+    assert_null(strstr(fixture.err.text, "secret"));
+    fixture_close(&fixture);
+    fixture_open(&fixture, NULL, registry.url);
+}
+
 static void test_by_id_without_an_answer_is_tried_again(void **state CV_UNUSED)
 {
     fixture_close(&fixture);
@@ -262,6 +320,8 @@ int main(void)
         cmocka_unit_test(test_by_id_bad_answers_park),
         cmocka_unit_test(test_by_id_unknown_is_remembered_for_some_seconds),
         cmocka_unit_test(test_by_id_refusals_are_tried_again),
+        cmocka_unit_test(test_by_id_404_of_another_path_is_tried_again),
+        cmocka_unit_test(test_by_id_404_names_no_password),
         cmocka_unit_test(test_by_id_without_an_answer_is_tried_again),
         cmocka_unit_test(test_open_of_a_folder_with_a_bad_schema_names_it),
         cmocka_unit_test(test_fingerprints_of_two_versions_side_by_side),
