@@ -239,8 +239,14 @@ static enum cv_status after_refused_fence(struct worker *worker, struct err *err
         return CV_OK;
     }
     metric_add(worker->m.fenced, 1);
-    err_set(err, "a claim was refused: another worker owns a partition of ours by now; `caseview status` shows the "
-                 "owners");
+    if (worker->rival[0])
+        err_set(err,
+                "a claim was refused: %s, a worker of another consumer group (group-id): two groups that work on "
+                "generation %d take each other's claims for ever; stop one, or give it another generation",
+                worker->rival, worker->gen);
+    else
+        err_set(err, "a claim was refused: another worker owns a partition of ours by now; `caseview status` shows "
+                     "the owners");
     worker_recover(worker, err);
     return CV_OK;
 }
@@ -416,14 +422,11 @@ static enum cv_status open_consumer(struct worker *worker, struct err *err)
         properties = cv_realloc(properties, (count + 1) * sizeof *properties);
         properties[count++] = (struct consumer_property){name, value};
     }
-    char group_id[64];
-    snprintf(group_id, sizeof group_id, "caseview-g%d", worker->gen);
-    const char *configured = config_text(worker->config, "group-id");
     struct consumer_options options = {
         .properties = properties,
         .property_count = count,
         .topics = {worker->topics[0], worker->topics[1], worker->topics[2]},
-        .group_id = configured != NULL ? configured : group_id,
+        .group_id = worker->group_id,
         .group_instance_id = config_text(worker->config, "group-instance-id"),
         .client_id = "caseview",
     };
@@ -432,13 +435,23 @@ static enum cv_status open_consumer(struct worker *worker, struct err *err)
     return status;
 }
 
-static void init(struct worker *worker, const struct config *config)
+static void name_groups(struct worker *worker)
 {
     char host[64] = "?";
     gethostname(host, sizeof host - 1);
+    snprintf(worker->default_group_id, sizeof worker->default_group_id, "caseview-g%d", worker->gen);
+    const char *configured = config_text(worker->config, "group-id");
+    worker->group_id = configured ? configured : worker->default_group_id;
+    bool is_default = strcmp(worker->group_id, worker->default_group_id) == 0;
+    snprintf(worker->owner, sizeof worker->owner, "%s%s%s:%d", is_default ? "" : worker->group_id,
+             is_default ? "" : "@", host, (int)getpid());
+}
+
+static void init(struct worker *worker, const struct config *config)
+{
     *worker = (struct worker){
         .config = config, .gen = (int32_t)config_int(config, "generation"), .unready = -1, .exit_code = CV_EXIT_BUG};
-    snprintf(worker->owner, sizeof worker->owner, "%s:%d", host, (int)getpid());
+    name_groups(worker);
     worker->topics[TOPIC_CASES] = config_text(config, "case-topic");
     worker->topics[TOPIC_AGENTS] = config_text(config, "agent-topic");
     worker->topics[TOPIC_DIRECTORY] = config_text(config, "directory-topic");

@@ -319,6 +319,26 @@ static bool is_taken(const struct worker *worker, const struct partition *partit
     return !uuid_eq(&claim, &partition->cursor.claim) && str_eq(db_str(result, row, 5), str_of(worker->owner));
 }
 
+/* The consumer group in an owner's text, empty: the default one. */
+static struct str group_of(struct str owner)
+{
+    size_t len = owner.len;
+    while (len > 0 && owner.ptr[len - 1] != '@')
+        len--;
+    return (struct str){owner.ptr, len};
+}
+
+/* Not for worker_recover() yet: the fence refuses the next batch, should there be one. */
+static void note_rival(struct worker *worker, const struct partition *partition, const struct db_result *result,
+                       int row)
+{
+    struct uuid claim = db_uuid(result, row, 4);
+    struct str owner = db_str(result, row, 5);
+    if (!uuid_eq(&claim, &partition->cursor.claim) && !str_eq(group_of(owner), group_of(str_of(worker->owner))))
+        snprintf(worker->rival, sizeof worker->rival, "partition %.*s/%d belongs to %.*s by now",
+                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, (int)owner.len, owner.ptr);
+}
+
 static enum cv_status look(struct worker *worker, size_t *out_stopped, struct err *err)
 {
     size_t room = worker->partition_count + 1;
@@ -326,6 +346,7 @@ static enum cv_status look(struct worker *worker, size_t *out_stopped, struct er
     struct str *topics = arena_alloc(worker->scratch, room * sizeof *topics);
     int32_t *parts = arena_alloc(worker->scratch, room * sizeof *parts);
     *out_stopped = 0;
+    worker->rival[0] = '\0';
     size_t count = topics != NULL && parts != NULL ? looked_at(worker, topics, parts) : 0;
     if (count == 0)
         return CV_OK;
@@ -348,6 +369,7 @@ static enum cv_status look(struct worker *worker, size_t *out_stopped, struct er
                 partition->state == PARTITION_UNCLAIMED || partition->state == PARTITION_HALTING)
                 continue;
             taken |= is_taken(worker, partition, result, row);
+            note_rival(worker, partition, result, row);
             *out_stopped += apply_look(worker, partition, cursor_state_of(state), db_str(result, row, 3));
         }
     }

@@ -30,7 +30,10 @@ struct worker_metrics {
 struct worker {
     const struct config *config;
     int32_t gen;
-    char owner[128]; /* host:pid, for people */
+    char default_group_id[32];
+    const char *group_id;
+    char owner[384]; /* host:pid, before it group@ unless that is the default; for people */
+    char rival[512]; /* partition and owner of a claim that a worker of another group took from us, "": none was seen */
     const char *topics[TOPIC_COUNT];
     size_t batch_bytes, batch_events;
     size_t most_events; /* … for now: fewer after a batch that was too large for its memory */
@@ -98,7 +101,7 @@ void worker_halt_partitions(struct worker *worker);
 /* Once a second: what operators have paused stops, what they have resumed is claimed again. */
 void worker_look_at_cursors(struct worker *worker);
 /* Now. The partitions that were paused meanwhile are taken out of both batches, which the caller folds again; how many
- * there were. */
+ * there were. Likewise knows of a rival from then on. */
 size_t worker_stop_paused(struct worker *worker);
 void worker_retry_held(struct worker *worker);
 void worker_halt(struct worker *worker, struct partition *partition, const char *reason, int64_t back_to,

@@ -77,6 +77,7 @@ def test_frozen_past_its_session_and_thawed(make_stack):
     stack.check()
     assert cursor_sum(stack) > middle
     assert zombie.is_running() and other.is_running(), "both go on"
+    assert "consumer group (group-id)" not in zombie.log() + other.log()
     watch.check()
 
 
@@ -91,6 +92,8 @@ def test_two_groups_that_believe_to_own_everything(make_stack):
     load.finish()
     stack.check()
     assert one.metric("caseview_fenced_total") > 0, "the test must have had something to decide"
+    one.wait_log(rf"other@\S+:{other.process.pid} by now, a worker of another consumer group \(group-id\)")
+    assert ("one",) in stack.database.query("SELECT split_part(owner, '@', 1) FROM ctl.cursor")
     watch.check()
 
 
