@@ -5,8 +5,6 @@
 #include "sql_worker.h"
 #include "workers/ops/verify_rows.h"
 
-static const struct db_statement entities_statement = {"rows_entities", sql_rows_entities};
-
 enum {
     COL_KIND,
     COL_ORGANIZATION,
@@ -190,32 +188,20 @@ static void tell_missing(struct verify_rows *rows)
     }
 }
 
+static enum cv_status compare_page(struct verify_rows *rows, const struct db_result *page, struct err *err)
+{
+    (void)err;
+    for (int row = 0; row < db_rows(page); row++)
+        compare_row(rows, page, row);
+    return CV_OK;
+}
+
 enum cv_status verify_entities_compare(struct verify_rows *rows, struct err *err)
 {
-    struct uuid organization = {{0}}, id = {{0}};
-    int16_t kind = INT16_MIN;
-    for (int count = 1; count > 0;) {
-        struct db_args args;
-        struct db_result *result;
-        arena_reset(rows->arena);
-        db_args_init(&args, rows->arena);
-        db_arg_int4(&args, kind);
-        db_arg_uuid(&args, &organization);
-        db_arg_uuid(&args, &id);
-        enum cv_status status = db_exec(rows->reader->db, &entities_statement, &args, LOG_QUERY_TIMEOUT_MS, &result,
-                                        err);
-        if (status != CV_OK)
-            return status;
-        count = db_rows(result);
-        for (int row = 0; row < count; row++)
-            compare_row(rows, result, row);
-        if (count > 0) {
-            kind = db_int2(result, count - 1, COL_KIND);
-            organization = db_uuid(result, count - 1, COL_ORGANIZATION);
-            id = db_uuid(result, count - 1, COL_ENTITY);
-        }
-        db_result_free(result);
-    }
-    tell_missing(rows);
-    return CV_OK;
+    static const struct verify_table table = {
+        {"rows_entities", sql_rows_entities}, .has_kind = true, .ids = 2, .compare_page = compare_page};
+    enum cv_status status = verify_table_compare(rows, &table, err);
+    if (status == CV_OK)
+        tell_missing(rows);
+    return status;
 }

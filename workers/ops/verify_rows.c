@@ -10,10 +10,6 @@
 #define SWEPT_AFTER_MS  (24 * 3600 * 1000) /* tombstone-days is one at least */
 #define PAGE_STATES_MAX (256u << 20)
 
-static const struct db_statement cases_statement = {"rows_cases", sql_rows_cases};
-static const struct db_statement listed_statement = {"rows_listed", sql_rows_listed};
-static const struct db_statement agents_statement = {"rows_agents", sql_rows_agents};
-
 void verify_name(enum topic topic, const struct uuid *organization_id, const struct uuid *id, char out[VERIFY_NAME_MAX])
 {
     char organization[UUID_TEXT_LEN + 1], text[UUID_TEXT_LEN + 1];
@@ -32,12 +28,40 @@ void verify_tell(void *context, const char *field, struct str row, struct str lo
     report_difference(teller->report, teller->key, field, row, log);
 }
 
-static enum cv_status stopped(struct err *err)
+enum cv_status verify_table_compare(struct verify_rows *rows, const struct verify_table *table, struct err *err)
 {
-    if (!stop_requested())
-        return CV_OK;
-    err_set(err, "stopped");
-    return CV_RETRY;
+    struct uuid last[2] = {{{0}}, {{0}}};
+    int16_t kind = INT16_MIN;
+    bool first = true;
+    for (int count = 1; count > 0; first = false) {
+        struct db_args args;
+        struct db_result *page;
+        arena_reset(rows->arena);
+        db_args_init(&args, rows->arena);
+        if (table->has_kind)
+            db_arg_int4(&args, kind);
+        for (int i = 0; i < table->ids; i++)
+            db_arg_uuid(&args, &last[i]);
+        if (!table->has_kind) /* no kind is that small: the first page needs no word of its own */
+            db_arg_bool(&args, first);
+        enum cv_status status = db_exec(rows->reader->db, &table->statement, &args, LOG_QUERY_TIMEOUT_MS, &page, err);
+        if (status != CV_OK)
+            return status;
+        count = db_rows(page);
+        if (count > 0 && table->has_kind)
+            kind = db_int2(page, count - 1, 0);
+        for (int i = 0; i < table->ids && count > 0; i++)
+            last[i] = db_uuid(page, count - 1, table->has_kind + i);
+        status = table->compare_page(rows, page, err);
+        db_result_free(page);
+        if (status == CV_OK && stop_requested()) {
+            err_set(err, "stopped");
+            status = CV_RETRY;
+        }
+        if (status != CV_OK)
+            return status;
+    }
+    return CV_OK;
 }
 
 /* ---- case_state ---- */
@@ -98,31 +122,14 @@ static void compare_case_row(struct verify_rows *rows, const struct uuid *case_i
     }
 }
 
-static enum cv_status compare_cases(struct verify_rows *rows, struct err *err)
+static enum cv_status compare_case_page(struct verify_rows *rows, const struct db_result *page, struct err *err)
 {
-    struct uuid last = {{0}};
-    bool first = true;
-    for (int count = 1; count > 0; first = false) {
-        struct db_args args;
-        struct db_result *result;
-        arena_reset(rows->arena);
-        db_args_init(&args, rows->arena);
-        db_arg_uuid(&args, &last);
-        db_arg_bool(&args, first);
-        enum cv_status status = db_exec(rows->reader->db, &cases_statement, &args, LOG_QUERY_TIMEOUT_MS, &result, err);
-        if (status != CV_OK)
-            return status;
-        count = db_rows(result);
-        for (int row = 0; row < count; row++) {
-            struct found_case found;
-            last = found_case(result, row, &found);
-            if (verify_wants(rows->log, &last))
-                compare_case_row(rows, &last, &found);
-        }
-        db_result_free(result);
-        status = stopped(err);
-        if (status != CV_OK)
-            return status;
+    (void)err;
+    for (int row = 0; row < db_rows(page); row++) {
+        struct found_case found;
+        struct uuid case_id = found_case(page, row, &found);
+        if (verify_wants(rows->log, &case_id))
+            compare_case_row(rows, &case_id, &found);
     }
     return CV_OK;
 }
@@ -182,17 +189,17 @@ struct listed_work {
     struct case_state state;
 };
 
-static enum cv_status compare_listed_page(struct verify_rows *rows, const struct db_result *result, struct err *err)
+static enum cv_status compare_listed_page(struct verify_rows *rows, const struct db_result *page, struct err *err)
 {
     size_t count = 0;
-    struct listed_work *works = arena_alloc(rows->arena, ((size_t)db_rows(result) + 1) * sizeof *works);
+    struct listed_work *works = arena_alloc(rows->arena, ((size_t)db_rows(page) + 1) * sizeof *works);
     if (!works) {
         err_set(err, "a page of active_case takes too much memory");
         return CV_FATAL;
     }
-    for (int row = 0; row < db_rows(result); row++) {
+    for (int row = 0; row < db_rows(page); row++) {
         struct listed_work *work = &works[count];
-        found_listed(result, row, &work->row);
+        found_listed(page, row, &work->row);
         if (!verify_wants(rows->log, &work->row.case_id))
             continue;
         rows->report->listed++;
@@ -207,36 +214,6 @@ static enum cv_status compare_listed_page(struct verify_rows *rows, const struct
     if (status == CV_OK)
         names_trim(rows->names);
     return status;
-}
-
-static enum cv_status compare_all_listed(struct verify_rows *rows, struct err *err)
-{
-    struct uuid organization = {{0}}, id = {{0}};
-    bool first = true;
-    for (int count = 1; count > 0; first = false) {
-        struct db_args args;
-        struct db_result *result;
-        arena_reset(rows->arena);
-        db_args_init(&args, rows->arena);
-        db_arg_uuid(&args, &organization);
-        db_arg_uuid(&args, &id);
-        db_arg_bool(&args, first);
-        enum cv_status status = db_exec(rows->reader->db, &listed_statement, &args, LOG_QUERY_TIMEOUT_MS, &result, err);
-        if (status != CV_OK)
-            return status;
-        count = db_rows(result);
-        if (count > 0) {
-            organization = db_uuid(result, count - 1, 0);
-            id = db_uuid(result, count - 1, 1);
-        }
-        status = compare_listed_page(rows, result, err);
-        db_result_free(result);
-        if (status == CV_OK)
-            status = stopped(err);
-        if (status != CV_OK)
-            return status;
-    }
-    return CV_OK;
 }
 
 /* ---- agent ---- */
@@ -316,14 +293,14 @@ static enum cv_status compare_agent_row(struct verify_rows *rows, const struct u
 }
 
 /* One question for the names of a page: those of the rows, and of what the log says where it differs. */
-static enum cv_status load_agent_names(struct verify_rows *rows, const struct db_result *result, struct err *err)
+static enum cv_status load_agent_names(struct verify_rows *rows, const struct db_result *page, struct err *err)
 {
     struct arena *arena = arena_new(1u << 16, PAGE_STATES_MAX);
-    for (int row = 0; row < db_rows(result); row++) {
+    for (int row = 0; row < db_rows(page); row++) {
         struct found_agent found;
         struct uuid key[2];
         struct agent_state state;
-        found_agent(result, row, key, &found);
+        found_agent(page, row, key, &found);
         if (!verify_wants(rows->log, &key[1]))
             continue;
         const struct verify_entry *entry = verify_find(rows->log, TOPIC_AGENTS, key);
@@ -337,37 +314,18 @@ static enum cv_status load_agent_names(struct verify_rows *rows, const struct db
     return names_load(rows->names, rows->reader->db, rows->arena, err);
 }
 
-static enum cv_status compare_agents(struct verify_rows *rows, struct err *err)
+static enum cv_status compare_agent_page(struct verify_rows *rows, const struct db_result *page, struct err *err)
 {
-    struct uuid last[2] = {{{0}}, {{0}}};
-    bool first = true;
-    for (int count = 1; count > 0; first = false) {
-        struct db_args args;
-        struct db_result *result;
-        arena_reset(rows->arena);
-        db_args_init(&args, rows->arena);
-        db_arg_uuid(&args, &last[0]);
-        db_arg_uuid(&args, &last[1]);
-        db_arg_bool(&args, first);
-        enum cv_status status = db_exec(rows->reader->db, &agents_statement, &args, LOG_QUERY_TIMEOUT_MS, &result, err);
-        if (status != CV_OK)
-            return status;
-        count = db_rows(result);
-        status = load_agent_names(rows, result, err);
-        for (int row = 0; row < count && status == CV_OK; row++) {
-            struct found_agent found;
-            found_agent(result, row, last, &found);
-            if (verify_wants(rows->log, &last[1]))
-                status = compare_agent_row(rows, last, &found, err);
-        }
-        db_result_free(result);
-        names_trim(rows->names);
-        if (status == CV_OK)
-            status = stopped(err);
-        if (status != CV_OK)
-            return status;
+    enum cv_status status = load_agent_names(rows, page, err);
+    for (int row = 0; row < db_rows(page) && status == CV_OK; row++) {
+        struct found_agent found;
+        struct uuid key[2];
+        found_agent(page, row, key, &found);
+        if (verify_wants(rows->log, &key[1]))
+            status = compare_agent_row(rows, key, &found, err);
     }
-    return CV_OK;
+    names_trim(rows->names);
+    return status;
 }
 
 /* ---- what the log has and the tables have not ---- */
@@ -408,11 +366,14 @@ static void tell_missing(struct verify_rows *rows)
 
 enum cv_status verify_rows_compare(struct verify_rows *rows, struct err *err)
 {
-    enum cv_status status = compare_cases(rows, err);
-    if (status == CV_OK)
-        status = compare_all_listed(rows, err);
-    if (status == CV_OK)
-        status = compare_agents(rows, err);
+    static const struct verify_table tables[] = {
+        {{"rows_cases", sql_rows_cases}, .ids = 1, .compare_page = compare_case_page},
+        {{"rows_listed", sql_rows_listed}, .ids = 2, .compare_page = compare_listed_page},
+        {{"rows_agents", sql_rows_agents}, .ids = 2, .compare_page = compare_agent_page},
+    };
+    enum cv_status status = CV_OK;
+    for (size_t i = 0; i < ARRAY_LEN(tables) && status == CV_OK; i++)
+        status = verify_table_compare(rows, &tables[i], err);
     if (status == CV_OK)
         status = verify_entities_compare(rows, err);
     if (status == CV_OK)

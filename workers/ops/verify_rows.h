@@ -27,6 +27,20 @@ enum cv_status verify_rows_compare(struct verify_rows *rows, struct err *err) CV
 /* Looks at the suspects again, in new snapshots, until their partitions have all names or timeout_ms has passed. */
 enum cv_status verify_rows_look_again(struct verify_rows *rows, int timeout_ms, struct err *err) CV_MUST_CHECK;
 
+/*
+ * A table, read by its key: ids uuids, before them an entity's kind or not. The statement's first columns are the key,
+ * its arguments the last key of the page before, and without a kind whether there was none.
+ */
+struct verify_table {
+    struct db_statement statement;
+    bool has_kind;
+    int ids;
+    enum cv_status (*compare_page)(struct verify_rows *rows, const struct db_result *page, struct err *err);
+};
+/* All of it, page by page. CV_OK, CV_RETRY (stopped, too), or what compare_page answered. */
+enum cv_status verify_table_compare(struct verify_rows *rows, const struct verify_table *table,
+                                    struct err *err) CV_MUST_CHECK;
+
 /* verify_entities.c: the rows of directory. */
 enum cv_status verify_entities_compare(struct verify_rows *rows, struct err *err) CV_MUST_CHECK;
 
