@@ -7,6 +7,23 @@
 
 #define EFFECT_MAX (64u << 10)
 
+static const char *why_no_effect(enum fold_outcome outcome)
+{
+    switch (outcome) {
+    case FOLD_DUPLICATE:
+        return "duplicate: that number was folded before, no effect";
+    case FOLD_UNKNOWN_TYPE:
+        return "unknown type: its number counts as seen, no effect";
+    case FOLD_OVER:
+        return "the case was over before: no effect";
+    case FOLD_KEY_MISMATCH:
+        return "the case belongs to another organization: no effect";
+    case FOLD_APPLIED:
+        break;
+    }
+    return "";
+}
+
 /* ---- cases ---- */
 
 /* Which groups the event sets where nothing was before. */
@@ -52,26 +69,13 @@ static void tell_groups(const struct case_state *before, const struct case_state
 static void tell_case(struct case_state *state, const struct case_event *event, struct buf *out)
 {
     struct case_state before = *state;
-    switch (case_apply(state, event)) {
-    case FOLD_APPLIED:
-        if (state->over)
-            buf_puts(out, "the case is over");
-        else
-            tell_groups(&before, state, event, out);
-        return;
-    case FOLD_DUPLICATE:
-        buf_puts(out, "duplicate: that number was folded before, no effect");
-        return;
-    case FOLD_UNKNOWN_TYPE:
-        buf_puts(out, "unknown type: its number counts as seen, no effect");
-        return;
-    case FOLD_OVER:
-        buf_puts(out, "the case was over before: no effect");
-        return;
-    case FOLD_KEY_MISMATCH:
-        buf_puts(out, "the case belongs to another organization: no effect");
-        return;
-    }
+    enum fold_outcome outcome = case_apply(state, event);
+    if (outcome != FOLD_APPLIED)
+        buf_puts(out, why_no_effect(outcome));
+    else if (state->over)
+        buf_puts(out, "the case is over");
+    else
+        tell_groups(&before, state, event, out);
 }
 
 /* ---- agents ---- */
@@ -117,21 +121,12 @@ static void tell_applied(const struct agent_state *state, const struct agent_eve
 
 static void tell_agent(struct agent_state *state, const struct agent_event *event, struct buf *out)
 {
-    switch (agent_apply(state, event)) {
-    case FOLD_APPLIED:
+    enum fold_outcome outcome = agent_apply(state, event);
+    assert(outcome != FOLD_OVER && outcome != FOLD_KEY_MISMATCH); /* an agent is never over, and has one organization */
+    if (outcome == FOLD_APPLIED)
         tell_applied(state, event, out);
-        return;
-    case FOLD_DUPLICATE:
-        buf_puts(out, "duplicate: that number was folded before, no effect");
-        return;
-    case FOLD_UNKNOWN_TYPE:
-        buf_puts(out, "unknown type: its number counts as seen, no effect");
-        return;
-    case FOLD_OVER:
-    case FOLD_KEY_MISMATCH:
-        break;
-    }
-    assert(!"an agent is never over, and has one organization");
+    else
+        buf_puts(out, why_no_effect(outcome));
 }
 
 /* ---- one key ---- */
