@@ -88,18 +88,6 @@ static enum cv_status load(struct agents *agents, struct batch *batch, struct st
     return CV_OK;
 }
 
-static void check_expected(const struct agents *agents, struct batch *batch)
-{
-    for (size_t i = 0; i < batch->expected_count; i++) {
-        const struct batch_expected *expected = &batch->expected[i];
-        if (expected->topic != TOPIC_AGENTS)
-            continue;
-        struct agent_key key = {expected->organization_id, expected->id};
-        const struct state_entry *entry = states_find(agents->states, &key);
-        batch->stale |= entry != NULL && entry->rev != expected->rev;
-    }
-}
-
 static enum cv_status fold_one(struct agent_fold *fold, struct batch *batch, struct fold_context *context,
                                struct err *err)
 {
@@ -207,7 +195,7 @@ enum cv_status agents_fold(struct agents *agents, struct batch *batch, struct fo
 
     status = load(agents, batch, works, count, context, err);
     if (status == CV_OK)
-        check_expected(agents, batch);
+        states_check_expected(agents->states, batch);
     for (size_t i = 0; i < count && status == CV_OK; i++) {
         folds[i].work = &works[i];
         status = fold_one(&folds[i], batch, context, err);

@@ -92,18 +92,6 @@ static enum cv_status load(struct cases *cases, struct batch *batch, struct stat
     return CV_OK;
 }
 
-/* The caller of a replacing batch has read the log for rows that it saw before: they must still be the same ones. */
-static void check_expected(const struct cases *cases, struct batch *batch)
-{
-    for (size_t i = 0; i < batch->expected_count; i++) {
-        const struct batch_expected *expected = &batch->expected[i];
-        if (expected->topic != TOPIC_CASES)
-            continue;
-        const struct state_entry *entry = states_find(cases->states, &expected->id);
-        batch->stale |= entry != NULL && entry->rev != expected->rev;
-    }
-}
-
 /* ---- folding one case ---- */
 
 static void count_outcome(struct batch *batch, const struct batch_event *event, enum fold_outcome outcome)
@@ -303,7 +291,7 @@ enum cv_status cases_fold(struct cases *cases, struct batch *batch, struct fold_
 
     status = load(cases, batch, works, count, context, err);
     if (status == CV_OK)
-        check_expected(cases, batch);
+        states_check_expected(cases->states, batch);
     for (size_t i = 0; i < count && status == CV_OK; i++)
         status = fold_one(batch, &works[i], context, err);
     if (status == CV_OK)

@@ -123,6 +123,20 @@ struct state_entry *states_find(struct states *states, const void *key)
     return (struct state_entry *)cache_find(states->cache, key);
 }
 
+void states_check_expected(struct states *states, struct batch *batch)
+{
+    uint8_t key[CACHE_KEY_MAX];
+    for (size_t i = 0; i < batch->expected_count; i++) {
+        const struct batch_expected *expected = &batch->expected[i];
+        if (expected->topic != states->topic)
+            continue;
+        states->key(NULL, &(struct batch_rerender){.organization_id = expected->organization_id, .id = expected->id},
+                    key);
+        const struct state_entry *entry = states_find(states, key);
+        batch->stale |= entry != NULL && entry->rev != expected->rev;
+    }
+}
+
 void states_set(struct states *states, struct state_entry *entry, struct str blob)
 {
     char *copy = cv_alloc(blob.len + 1);

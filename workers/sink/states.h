@@ -42,6 +42,9 @@ enum cv_status states_collect(struct states *states, struct batch *batch, struct
                               size_t *out_count, struct err *err) CV_MUST_CHECK;
 /* The entry of a key that was collected. */
 struct state_entry *states_find(struct states *states, const void *key);
+/* The caller of a replacing batch has read the log for rows that it saw before: they must still be the same ones. Else
+ * it is stale. */
+void states_check_expected(struct states *states, struct batch *batch);
 /* The entry takes a copy of the blob. */
 void states_set(struct states *states, struct state_entry *entry, struct str blob);
 /* The batch does not write this key after all, or has written it: it may be put out. */
