@@ -44,6 +44,11 @@ void err_set(struct err *err, const char *fmt, ...)
     err->sqlstate[0] = '\0';
 }
 
+bool err_is_no_schema(const struct err *err)
+{
+    return err && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0);
+}
+
 void err_prefix(struct err *err, const char *fmt, ...)
 {
     if (!err)

@@ -21,7 +21,7 @@ static const struct db_statement cursor_states_statement = {"cursor_states", sql
  */
 void worker_recover(struct worker *worker, const struct err *err)
 {
-    bool unborn = strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0;
+    bool unborn = err_is_no_schema(err);
     metric_add(worker->m.recoveries, 1);
     FAIL_POINT("recover");
     retry_failed(&worker->reconnect);

@@ -21,4 +21,8 @@ void err_set(struct err *err, const char *fmt, ...) CV_PRINTF(2, 3);
 /* Puts "context: " before the text. */
 void err_prefix(struct err *err, const char *fmt, ...) CV_PRINTF(2, 3);
 
+/* PostgreSQL says that a table or its schema is not there: `caseview migrate` has not been run, or for another
+ * generation. */
+bool err_is_no_schema(const struct err *err);
+
 #endif

@@ -37,7 +37,7 @@ void operation_close(struct operation *operation)
 int operation_failed(const char *command, enum cv_status status, const struct err *err)
 {
     const char *next = "";
-    if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0)
+    if (err_is_no_schema(err))
         next = "; this generation, or this version's schema, is not in the database: look at --database and "
                "--generation, or run `caseview migrate`";
     else if (strcmp(err->sqlstate, "42501") == 0)

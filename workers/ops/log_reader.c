@@ -64,7 +64,7 @@ void log_reader_close(struct log_reader *reader)
 int log_reader_failed(const char *command, enum cv_status status, const struct err *err)
 {
     const char *next = "";
-    if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0)
+    if (err_is_no_schema(err))
         next = "; there is no such generation in this database: look at --database and --generation, or run "
                "`caseview migrate`";
     else if (strcmp(err->sqlstate, "42501") == 0)

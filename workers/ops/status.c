@@ -188,7 +188,7 @@ int status_main(const struct config *config)
     if (status == CV_OK)
         status = show(config, db, &data, &err);
     if (status != CV_OK)
-        log_error("status: %s%s", err.text, strcmp(err.sqlstate, "42P01") == 0 ? "; run `caseview migrate`" : "");
+        log_error("status: %s%s", err.text, err_is_no_schema(&err) ? "; run `caseview migrate`" : "");
     int exit_code = exit_code_of(status, config, &data, &err);
     db_close(db);
     free(data.partitions);
