@@ -15,21 +15,6 @@
 
 static const char *conninfo;
 
-static const struct db_statement st_one = {"one", "select 1::int4"};
-static const struct db_statement st_divide = {"divide", "select 1 / $1"};
-static const struct db_statement st_echo = {"echo", "select $1::text"};
-static const struct db_statement st_count = {"count", "select count(*) from t"};
-
-static int64_t count_rows(struct db *db)
-{
-    struct err err = ERR_INIT;
-    struct db_result *result = NULL;
-    assert_ok(db_exec(db, &st_count, NULL, TIMEOUT_MS, &result, &err), &err);
-    int64_t count = db_int8(result, 0, 0);
-    db_result_free(result);
-    return count;
-}
-
 /* ---- opening ---- */
 
 static void test_open_unreadable_conninfo_hides_passwords(void **state CV_UNUSED)

@@ -12,23 +12,9 @@
 
 #include "tests/support/database.h"
 
-static const struct db_statement st_one = {"one", "select 1::int4"};
-static const struct db_statement st_divide = {"divide", "select 1 / $1"};
-static const struct db_statement st_echo = {"echo", "select $1::text"};
 static const struct db_statement st_begin = {"begin", "begin"};
 static const struct db_statement st_commit = {"commit", "commit"};
 static const struct db_statement st_insert = {"insert", "insert into t values ($1)"};
-static const struct db_statement st_count = {"count", "select count(*) from t"};
-
-static int64_t count_rows(struct db *db)
-{
-    struct err err = ERR_INIT;
-    struct db_result *result = NULL;
-    assert_ok(db_exec(db, &st_count, NULL, TIMEOUT_MS, &result, &err), &err);
-    int64_t count = db_int8(result, 0, 0);
-    db_result_free(result);
-    return count;
-}
 
 static enum cv_status wait_pipeline(struct db *db, struct err *err)
 {

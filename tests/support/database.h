@@ -11,6 +11,11 @@
 
 #define TIMEOUT_MS 20000
 
+static const struct db_statement st_one = {"one", "select 1::int4"};
+static const struct db_statement st_divide = {"divide", "select 1 / $1"};
+static const struct db_statement st_echo = {"echo", "select $1::text"};
+static const struct db_statement st_count = {"count", "select count(*) from t"};
+
 static inline void assert_ok(enum cv_status status, const struct err *err)
 {
     if (status != CV_OK)
@@ -39,6 +44,16 @@ static inline void run(struct db *db, const char *sql)
 {
     struct err err = ERR_INIT;
     assert_ok(db_script(db, sql, &err), &err);
+}
+
+static inline int64_t count_rows(struct db *db)
+{
+    struct err err = ERR_INIT;
+    struct db_result *result = NULL;
+    assert_ok(db_exec(db, &st_count, NULL, TIMEOUT_MS, &result, &err), &err);
+    int64_t count = db_int8(result, 0, 0);
+    db_result_free(result);
+    return count;
 }
 
 #endif
