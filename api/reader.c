@@ -17,7 +17,8 @@
 enum {
     DEPTH = 3,                   /* statements sent and not answered (docs/decisions/0009) */
     STATEMENT_TIMEOUT_MS = 2000, /* a frozen database is noticed … */
-    RECONNECT_TIMEOUT_MS = 1000, /* … and tried once more while those who ask still wait */
+    RECONNECT_TIMEOUT_MS = 1000, /* … and tried once more while those who ask still wait; names may take longer */
+    STOOD_MS = 100,              /* a connection that broke sooner is waited for */
     ASK_TIMEOUT_MS = 5000,
     PING_EVERY_MS = 2000, /* while nobody asks */
     PING_TIMEOUT_MS = 1000,
@@ -52,6 +53,7 @@ struct reader {
     struct batch *sent[DEPTH]; /* in order of sending; without a connection: to be sent by the next one */
     int sent_count;
     int64_t answered_ms; /* the last answer, or the connection's beginning */
+    int64_t opened_ms;
     bool away;           /* no connection, and nothing waits for one */
 
     /* The reader thread's. */
@@ -89,6 +91,9 @@ static struct batch *take_if_worth_it(struct reader *reader)
     size_t count = reader->forming->count;
     if (!reader->connected || reader->under_way >= DEPTH || count == 0 || count < reader->asked)
         return NULL;
+    metric_add(reader->batches, 1);
+    metric_add(reader->questions, (int64_t)count);
+    metric_set(reader->waiting_gauge, atomic_load_explicit(&reader->waiting, memory_order_relaxed));
     return take_forming(reader);
 }
 
@@ -118,11 +123,9 @@ static void wake_thread(struct reader *reader)
 /* Caller holds the line. False: the thread should look at the connection. */
 static bool send_on_line(struct reader *reader, struct batch *batch)
 {
-    struct db_args args;
     struct err err = ERR_INIT;
-    batch_args(batch, &args);
     batch->sent_us = clock_mono_us();
-    enum cv_status status = db_stream_send(reader->db, &active_cases, &args, &err);
+    enum cv_status status = db_stream_send(reader->db, &active_cases, batch_args(batch), &err);
     assert(status != CV_FATAL); /* a batch has room for the parameters of all its items */
     return status == CV_OK && !db_wants_write(reader->db);
 }
@@ -132,9 +135,6 @@ static void end_statement(struct reader *reader, struct batch *batch, struct db_
 /* Any thread. A connection that is lost, or just lost and tried once more, finds the batch in `sent`. */
 static void send_batch(struct reader *reader, struct batch *batch)
 {
-    metric_add(reader->batches, 1);
-    metric_add(reader->questions, (int64_t)batch->count);
-    metric_set(reader->waiting_gauge, atomic_load_explicit(&reader->waiting, memory_order_relaxed));
     pthread_mutex_lock(&reader->line_mutex);
     bool away = reader->away;
     bool wake = false;
@@ -221,11 +221,14 @@ static void note_refusal(struct reader *reader, const struct err *err)
 {
     unsigned n = ++reader->refusals_in_row;
     metric_add(reader->errors, 1);
+    struct err why;
     pthread_mutex_lock(&reader->mutex);
-    reader->refusal = *err;
+    if (strcmp(err->sqlstate, "26000") != 0 || !reader->refusal.text[0]) /* that only follows from the one before it */
+        reader->refusal = *err;
+    why = reader->refusal;
     pthread_mutex_unlock(&reader->mutex);
     if ((n & (n - 1)) == 0) /* 1, 2, 4, 8 … */
-        log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", err->text, n);
+        log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", why.text, n);
 }
 
 static void note_success(struct reader *reader)
@@ -318,7 +321,7 @@ static enum cv_status open_connection(struct reader *reader, int timeout_ms, str
     pthread_mutex_lock(&reader->line_mutex);
     reader->db = db;
     reader->away = false;
-    reader->answered_ms = clock_mono_ms();
+    reader->answered_ms = reader->opened_ms = clock_mono_ms();
     for (int i = 0; i < reader->sent_count; i++)
         if (!send_on_line(reader, reader->sent[i]))
             wake_thread(reader);
@@ -357,7 +360,8 @@ static void set_disconnected(struct reader *reader, const struct err *err)
 static void recover(struct reader *reader, struct err *err)
 {
     close_connection(reader);
-    if (reader->proven) {
+    if (reader->proven && clock_mono_ms() - reader->opened_ms >= STOOD_MS) {
+        metric_add(reader->errors, 1);
         log_info("database connection broken, trying once more: %s", err->text);
         if (open_connection(reader, RECONNECT_TIMEOUT_MS, err) == CV_OK) {
             ping(reader);
@@ -437,9 +441,10 @@ static void serve(struct reader *reader)
     struct err err = ERR_INIT;
     pthread_mutex_lock(&reader->line_mutex);
     bool writable = db_wants_write(reader->db);
+    int socket = db_socket(reader->db);
     int64_t look_ms = next_look_ms(reader);
     pthread_mutex_unlock(&reader->line_mutex);
-    wait_for(reader, db_socket(reader->db), writable, look_ms - clock_mono_ms());
+    wait_for(reader, socket, writable, look_ms - clock_mono_ms());
 
     bool lost = !take_answers(reader, &err);
     pthread_mutex_lock(&reader->line_mutex);

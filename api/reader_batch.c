@@ -16,8 +16,8 @@ enum { ARENA_BLOCK = 32 * 1024 };
 struct batch *batch_new(size_t capacity)
 {
     struct batch *batch = cv_zalloc(sizeof *batch + capacity * sizeof batch->items[0]);
-    /* the clients' names, and all of it once more as parameters, twice when it is sent again */
-    batch->arena = arena_new(ARENA_BLOCK, 2 * ARENA_BLOCK + capacity * (3 * CLIENT_ID_MAX + 512));
+    /* the clients' names, and all of it once more as parameters */
+    batch->arena = arena_new(ARENA_BLOCK, 2 * ARENA_BLOCK + capacity * (2 * CLIENT_ID_MAX + 256));
     batch->capacity = capacity;
     atomic_init(&batch->references, 1);
     return batch;
@@ -38,6 +38,7 @@ void batch_reset(struct batch *batch)
     batch->result = NULL;
     batch->count = 0;
     batch->sent_again = false;
+    batch->has_args = false;
     arena_reset(batch->arena);
     atomic_store_explicit(&batch->references, 1, memory_order_relaxed);
     atomic_store_explicit(&batch->ended, 0, memory_order_relaxed);
@@ -55,14 +56,18 @@ size_t batch_add(struct batch *batch, const struct question *question)
     return batch->count++;
 }
 
-void batch_args(struct batch *batch, struct db_args *out_args)
+const struct db_args *batch_args(struct batch *batch)
 {
+    if (batch->has_args)
+        return &batch->args;
     const size_t stride = sizeof batch->items[0];
-    db_args_init(out_args, batch->arena);
-    db_arg_uuid_array(out_args, &batch->items[0].application, stride, batch->count);
-    db_arg_uuid_array(out_args, &batch->items[0].user, stride, batch->count);
-    db_arg_text_array(out_args, &batch->items[0].client, stride, batch->count);
-    db_arg_bool_array(out_args, &batch->items[0].need_roles, stride, batch->count);
+    db_args_init(&batch->args, batch->arena);
+    db_arg_uuid_array(&batch->args, &batch->items[0].application, stride, batch->count);
+    db_arg_uuid_array(&batch->args, &batch->items[0].user, stride, batch->count);
+    db_arg_text_array(&batch->args, &batch->items[0].client, stride, batch->count);
+    db_arg_bool_array(&batch->args, &batch->items[0].need_roles, stride, batch->count);
+    batch->has_args = true;
+    return &batch->args;
 }
 
 void batch_end(struct batch *batch, struct db_result *result, const char *why)

@@ -24,12 +24,14 @@ struct item {
 struct batch {
     struct batch *next_free;  /* the reader's */
     atomic_int references;    /* of those who asked, and of the reader until the end */
-    int64_t sent_us;          /* the reader's */
+    int64_t sent_us;          /* the reader's, of the last sending */
     bool sent_again;          /* the reader's */
     atomic_uint ended;        /* the futex */
     struct db_result *result; /* once ended; NULL: failed */
     const char *why;          /* it failed, for the caller of the API; static text */
     struct arena *arena;
+    struct db_args args; /* batch_args() */
+    bool has_args;
     size_t count, capacity;
     struct item items[];
 };
@@ -42,8 +44,8 @@ void batch_reset(struct batch *batch);
 
 /* There must be room. Returns the index of the question. */
 size_t batch_add(struct batch *batch, const struct question *question);
-/* The parameters of the statement, valid until the batch is reset. */
-void batch_args(struct batch *batch, struct db_args *out_args);
+/* The parameters of the statement, made once; borrowed until the batch is reset. No question is added any more. */
+const struct db_args *batch_args(struct batch *batch);
 
 /* Takes the result; NULL with why: failed. */
 void batch_end(struct batch *batch, struct db_result *result, const char *why);

@@ -69,6 +69,8 @@ enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, s
     *out_result = NULL;
     err_set(err, "%s", "");
     bool looked = false; /* into the socket */
+    if (db->pipeline == PIPELINE_NONE && begin(db, "stream", err) != CV_OK)
+        return CV_RETRY;
     if (db_is_lost(db) || !db_flush(db))
         return db_lose(db, "stream", err);
     for (;;) {
@@ -85,7 +87,7 @@ enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, s
         int before = db->sent_head;
         if (!db_take(db, PQgetResult(db->conn)) || db_is_lost(db))
             return db_lose(db, "stream", err);
-        if (at_the_end && db->sent_head != before)
+        if (at_the_end && db->sent_head != before) /* only the Sync's own answer moves on from it */
             return take_call(db, out_result, err);
     }
 }

@@ -210,14 +210,19 @@ static void test_a_backend_that_ends_is_a_lost_connection(void **state CV_UNUSED
     static const struct db_statement sleepy = {"sleepy", "select $1, pg_sleep(60)"};
     struct db *asked = open_db();
     struct db *idle = open_db();
+    struct db *fresh = open_db();
+    expect_nothing(fresh);
     send_number(asked, &sleepy, 1);
     send_number(asked, &st_tenth, 1);
     send_number(idle, &st_tenth, 1);
     expect_number(idle, 10);
     end_backend(db_backend_pid(asked));
     end_backend(db_backend_pid(idle));
+    end_backend(db_backend_pid(fresh));
     expect_lost(asked);
     expect_lost(idle); /* nobody asked it anything */
+    expect_lost(fresh);
+    db_close(fresh);
     db_close(asked);
     db_close(idle);
 }
