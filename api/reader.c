@@ -18,7 +18,6 @@ enum {
     DEPTH = 3,                   /* statements sent and not answered (docs/decisions/0009) */
     STATEMENT_TIMEOUT_MS = 2000, /* a frozen database is noticed … */
     RECONNECT_TIMEOUT_MS = 1000, /* … and tried once more while those who ask still wait; names may take longer */
-    STOOD_MS = 100,              /* a connection that broke sooner is waited for */
     ASK_TIMEOUT_MS = 5000,
     PING_EVERY_MS = 2000, /* while nobody asks */
     PING_TIMEOUT_MS = 1000,
@@ -53,7 +52,6 @@ struct reader {
     struct batch *sent[DEPTH]; /* in order of sending; without a connection: to be sent by the next one */
     int sent_count;
     int64_t answered_ms; /* the last answer, or the connection's beginning */
-    int64_t opened_ms;
     bool away;           /* no connection, and nothing waits for one */
 
     /* The reader thread's. */
@@ -321,7 +319,7 @@ static enum cv_status open_connection(struct reader *reader, int timeout_ms, str
     pthread_mutex_lock(&reader->line_mutex);
     reader->db = db;
     reader->away = false;
-    reader->answered_ms = reader->opened_ms = clock_mono_ms();
+    reader->answered_ms = clock_mono_ms();
     for (int i = 0; i < reader->sent_count; i++)
         if (!send_on_line(reader, reader->sent[i]))
             wake_thread(reader);
@@ -360,7 +358,7 @@ static void set_disconnected(struct reader *reader, const struct err *err)
 static void recover(struct reader *reader, struct err *err)
 {
     close_connection(reader);
-    if (reader->proven && clock_mono_ms() - reader->opened_ms >= STOOD_MS) {
+    if (reader->proven) {
         metric_add(reader->errors, 1);
         log_info("database connection broken, trying once more: %s", err->text);
         if (open_connection(reader, RECONNECT_TIMEOUT_MS, err) == CV_OK) {
