@@ -301,7 +301,10 @@ static bool apply_look(struct worker *worker, struct partition *partition, enum 
     if (state == CURSOR_LIVE && was_halted) {
         log_info("partition %.*s/%d: resumed", (int)partition->topic_name.len, partition->topic_name.ptr,
                  partition->part);
+        worker_take_out(worker, partition); /* its names, under the claim that it had */
+        worker->feed_stale = true;          /* they are found again from its cursor */
         partition->look_again_ms = 0;
+        partition->known_stopped = false; /* stopped once more before the claim, it is news */
         partition_set_state(partition, PARTITION_UNCLAIMED);
     } else if (state != CURSOR_LIVE && !was_halted) {
         stop(worker, partition);

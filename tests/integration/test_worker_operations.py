@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import threading
 
 from crash.points import Points
 from support import events, programs
@@ -95,6 +96,50 @@ def test_a_busy_partition_is_paused_and_the_others_go_on(make_stack):
     assert worker.metric("caseview_recoveries_total") == worker.metric("caseview_fenced_total") == 0
     stack.stop_worker(worker)
     watch.check()
+
+
+@contextlib.contextmanager
+def renamed_all_the_time(stack, organization, unit):
+    """Each batch of the worker has names to render."""
+    ended = threading.Event()
+
+    def run():
+        version = 0
+        while not ended.wait(0.001):
+            stack.send(*(renamed(organization, unit, version + i) for i in range(1, 6)))
+            version += 5
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def renamed(organization, unit, version):
+    return events.directory_event(organization, unit, version, {"UnitUpserted": {"name": f"name {version}"}})
+
+
+def test_a_partition_resumed_while_names_change_has_no_rival(make_stack):
+    """Names of a paused partition are rendered; the batch that is being made then has a claim that resuming replaces."""
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    organization, unit = events.guid(), events.guid()
+    cases = [events.guid() for _ in range(2)]
+    for partition, case in enumerate(cases):
+        stack.send(events.queued(organization, case, unit=events.ref(unit)), partition=partition)
+        stack.wait_body(case)
+    with renamed_all_the_time(stack, organization, unit):
+        for turn in range(1, 9):
+            pause(stack, "case", 1)
+            wait_for(lambda turn=turn: worker.log().count("paused (") == turn, 5, "it is paused")
+            resume(stack, "case", 1)
+            wait_for(lambda turn=turn: worker.log().count("resumed") == turn, 5, "it goes on")
+    stack.check()
+    assert worker.metric("caseview_recoveries_total") == worker.metric("caseview_fenced_total") == 0
 
 
 def test_a_paused_partition_stands_still_under_load(make_stack):
