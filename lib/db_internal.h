@@ -11,9 +11,9 @@
 /* Where a statement of ours stands on the server. */
 enum prepared_state {
     PREPARED_NOT,
-    PREPARED_SENT, /* Parse is in the pipeline under way; a later use of it there needs no second one */
+    PREPARED_SENT, /* its Parse is under way; what is sent after it needs no second one */
     PREPARED_YES,
-    PREPARED_STALE, /* the server knows the name, but the tables below have changed: deallocate first */
+    PREPARED_STALE, /* the server knows the name, but not as it should be: deallocate first */
 };
 
 struct prepared {
@@ -47,7 +47,7 @@ enum pipeline_state {
     PIPELINE_NONE, /* no pipeline; results of the last one may still be borrowed */
     PIPELINE_OPEN, /* between begin and end */
     PIPELINE_BUSY, /* sent, answers are awaited */
-    PIPELINE_STREAM,
+    PIPELINE_STREAM, /* statements go out and answers come in all the time, until the connection is closed */
 };
 
 struct db {

@@ -197,11 +197,14 @@ enum cv_status db_pipeline_end(struct db *db, struct err *err)
 }
 
 /* Whether one of these codes of a refusal means that the server's prepared statement is no good any more. */
-static void note_prepared(struct prepared *prepared, const char *sqlstate)
+/* What the refusal says of the statement on the server. */
+static void note_prepared(struct prepared *prepared, enum sent_kind kind, const char *sqlstate)
 {
-    if (strcmp(sqlstate, "0A000") == 0) /* cached plan must not change result type */
+    if (strcmp(sqlstate, kind == SENT_PARSE ? "42P05" : "0A000") == 0) /* known already; changed below */
         prepared->state = PREPARED_STALE;
-    else if (strcmp(sqlstate, "26000") == 0 && prepared->state == PREPARED_YES) /* no such prepared statement */
+    else if (kind == SENT_PARSE && prepared->state == PREPARED_SENT)
+        prepared->state = PREPARED_NOT;
+    else if (strcmp(sqlstate, "26000") == 0 && prepared->state != PREPARED_SENT) /* no such prepared statement */
         prepared->state = PREPARED_NOT;
 }
 
@@ -228,15 +231,13 @@ static void take_success(struct db *db, const struct sent *sent, PGresult *rows)
 static void take_failure(struct db *db, const struct sent *sent, PGresult *rows)
 {
     struct prepared *prepared = &db->prepared[sent->prepared];
-    if (PQresultStatus(rows) != PGRES_PIPELINE_ABORTED && db->failed < 0) {
+    bool reached = PQresultStatus(rows) != PGRES_PIPELINE_ABORTED;
+    if (reached && db->failed < 0) {
         db->failed = sent->query;
         if (db_refusal(rows, prepared->name, &db->err))
             db->lost = true;
     }
-    if (sent->kind == SENT_PARSE && prepared->state == PREPARED_SENT)
-        prepared->state = PREPARED_NOT;
-    if (sent->kind != SENT_PARSE && PQresultStatus(rows) != PGRES_PIPELINE_ABORTED)
-        note_prepared(prepared, db->err.sqlstate);
+    note_prepared(prepared, sent->kind, reached ? db->err.sqlstate : "");
     PQclear(rows);
 }
 

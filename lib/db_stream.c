@@ -1,6 +1,6 @@
 /*
- * The stream: a pipeline without an end. Each call has a Sync of its own, so that a refusal ends with it, and the answers
- * come in the order of sending: the one that is being read is always results[0].
+ * The stream: a pipeline without an end. Each call has a Sync of its own, so that a refusal ends with it, and the
+ * answers come in the order of sending: the one that is being read is always results[0].
  */
 #include "db_internal.h"
 

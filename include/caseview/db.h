@@ -1,10 +1,10 @@
 /*
- * db.h: the only file that knows libpq. One connection; statements are prepared on first use; parameters and results are
- * binary; a pipeline sends many statements with one flush and collects their answers later, without blocking.
- * A connection belongs to one thread.
+ * db.h: a connection to PostgreSQL; nothing but lib/db*.c knows libpq. Statements are prepared on first use; parameters
+ * and results are binary. A pipeline sends many statements with one flush and collects their answers later, a stream
+ * sends and collects all the time; neither blocks. A connection belongs to one thread, only a stream's to two.
  *
- * Errors: CV_RETRY with err->sqlstate set is the server's refusal (the caller looks at the code); CV_RETRY with an empty
- * sqlstate is a lost or unreachable connection: close it, open another. CV_FATAL: conninfo that can never work.
+ * Errors: CV_RETRY with err->sqlstate set is the server's refusal (the caller looks at the code); CV_RETRY with an
+ * empty sqlstate is a lost or unreachable connection: close it, open another. CV_FATAL: conninfo that can never work.
  */
 #ifndef CASEVIEW_DB_H
 #define CASEVIEW_DB_H
@@ -111,7 +111,8 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUS
  */
 #define DB_PIPELINE_MAX 1024
 enum cv_status db_pipeline_begin(struct db *db, struct err *err) CV_MUST_CHECK;
-enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statement, const struct db_args *args, struct err *err) CV_MUST_CHECK;
+enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statement, const struct db_args *args,
+                                struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_end(struct db *db, struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_poll(struct db *db, struct err *err) CV_MUST_CHECK;
 bool db_pipeline_busy(const struct db *db);
@@ -122,15 +123,17 @@ const struct db_result *db_pipeline_result(const struct db *db, int i); /* a sta
 
 /*
  * A stream: statements sent without waiting for the answers to those before, each a transaction of its own, answered in
- * the order of sending. Nothing here blocks. From the first send on the connection is good for nothing else. One thread may send
- * and another one receive, if a mutex of theirs keeps the calls apart.
+ * the order of sending. Nothing here blocks. From the first send on the connection is good for nothing else. One thread
+ * may send and another one receive, if a mutex of theirs keeps the calls apart.
  *
  * send     CV_OK: sent, or kept and sent by db_stream_receive(); CV_FATAL: the arguments do not fit, nothing was sent.
  * receive  CV_OK: the oldest one's answer, the caller's to free, or NULL: there is none yet, wait for db_socket();
- *          CV_RETRY with a sqlstate: the server refused the oldest one, those behind it go on.
+ *          CV_RETRY with a sqlstate: the server refused the oldest one, those behind it go on. With "0A000", "26000" or
+ *          "42P05" it refused only its preparation: what is sent from now on is prepared anew.
  * Both     CV_RETRY without a sqlstate: the connection is lost, and with it all that was not answered.
  */
-enum cv_status db_stream_send(struct db *db, const struct db_statement *statement, const struct db_args *args, struct err *err) CV_MUST_CHECK;
+enum cv_status db_stream_send(struct db *db, const struct db_statement *statement, const struct db_args *args,
+                              struct err *err) CV_MUST_CHECK;
 enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, struct err *err) CV_MUST_CHECK;
 
 /* Results. Columns and rows count from 0; types are the caller's knowledge (asserted by length where it is fixed). */

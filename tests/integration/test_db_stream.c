@@ -143,6 +143,19 @@ static void test_a_changed_view_is_refused_until_it_is_sent_again(void **state C
     db_close(db);
 }
 
+static void test_a_name_that_is_taken_is_free_for_the_next_send(void **state CV_UNUSED)
+{
+    struct db *db = open_db();
+    run(db, "prepare tenth as select 'not ours'");
+    send_number(db, &st_tenth, 2);
+    send_number(db, &st_tenth, 2); /* runs what is there, with a parameter that it does not have */
+    expect_refusal(db, "42P05");
+    expect_refusal(db, "08P01");
+    send_number(db, &st_tenth, 2);
+    expect_number(db, 5);
+    db_close(db);
+}
+
 static void test_what_the_socket_does_not_take_is_sent_by_receive(void **state CV_UNUSED)
 {
     enum { LENGTH = 4 << 20, CALLS = 3 };
@@ -293,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_a_refusal_is_of_one_call_only),
         cmocka_unit_test(test_a_missing_view_is_found_once_it_is_there),
         cmocka_unit_test(test_a_changed_view_is_refused_until_it_is_sent_again),
+        cmocka_unit_test(test_a_name_that_is_taken_is_free_for_the_next_send),
         cmocka_unit_test(test_what_the_socket_does_not_take_is_sent_by_receive),
         cmocka_unit_test(test_arguments_that_do_not_fit_send_nothing),
         cmocka_unit_test(test_a_backend_that_ends_is_a_lost_connection),
