@@ -21,6 +21,7 @@ enum {
     ASK_TIMEOUT_MS = 5000,
     PING_EVERY_MS = 2000, /* while nobody asks */
     PING_TIMEOUT_MS = 1000,
+    RECONNECT_EVERY_MS = 100, /* at most, while each connection breaks soon */
     RETRY_BASE_MS = 100,
     RETRY_MAX_MS = 2000,
     BATCHES_KEPT = 2 * DEPTH,
@@ -30,6 +31,12 @@ static const char cannot_be_reached[] = "The database cannot be reached now.";
 static const char cannot_be_read[] = "The database cannot be read now.";
 
 static const struct db_statement active_cases = {"active_cases", sql_active_cases};
+
+enum link {
+    LINK_DOWN,   /* no connection, and nothing waits for one */
+    LINK_BROKEN, /* just now: what is sent waits for the next one, which is tried at once */
+    LINK_UP,
+};
 
 struct reader {
     struct reader_options options;
@@ -42,24 +49,26 @@ struct reader {
     int under_way;         /* statements that were taken and have not ended */
     struct batch *free;
     int free_count;
-    bool connected, stopping, hopeless;
+    bool connected; /* questions are taken */
+    bool stopping, hopeless;
     struct err why;     /* of the last failed connection */
     struct err refusal; /* of the last statement, "" when it was not refused */
 
     /* Guards the next lines; held while libpq sends and receives, which never blocks. Not taken together with mutex. */
-    pthread_mutex_t line_mutex;
-    struct db *db;             /* the reader thread opens and closes it */
-    struct batch *sent[DEPTH]; /* in order of sending; without a connection: to be sent by the next one */
+    pthread_mutex_t connection_mutex;
+    enum link link;            /* only the reader thread changes it */
+    struct db *db;             /* LINK_UP; else NULL */
+    struct batch *sent[DEPTH]; /* in order of sending; LINK_BROKEN: to be sent by the next connection */
     int sent_count;
     int64_t answered_ms; /* the last answer, or the connection's beginning */
-    bool away;           /* no connection, and nothing waits for one */
 
     /* The reader thread's. */
     pthread_t thread;
     int wake_fd;
     struct retry retry;
-    int64_t lost_ms;          /* when the connection was lost; 0: it stands, or never stood */
-    bool proven;              /* the connection has answered */
+    int64_t opened_ms;        /* the last connection */
+    int64_t lost_ms;          /* when questions began to be refused; 0: they are not, or never were taken */
+    bool proven;              /* the last connection has answered */
     unsigned refusals_in_row; /* statements that the server refused */
 };
 
@@ -118,8 +127,8 @@ static void wake_thread(struct reader *reader)
         log_error("reader: its thread cannot be woken: %m");
 }
 
-/* Caller holds the line. False: the thread should look at the connection. */
-static bool send_on_line(struct reader *reader, struct batch *batch)
+/* Caller holds the connection. False: its thread should look at it. */
+static bool send_statement(struct reader *reader, struct batch *batch)
 {
     struct err err = ERR_INIT;
     batch->sent_us = clock_mono_us();
@@ -130,21 +139,22 @@ static bool send_on_line(struct reader *reader, struct batch *batch)
 
 static void end_statement(struct reader *reader, struct batch *batch, struct db_result *result, const char *why);
 
-/* Any thread. A connection that is lost, or just lost and tried once more, finds the batch in `sent`. */
+/* Any thread. That end_statement() sends the next batch here again goes no deeper: LINK_DOWN, there is no next one. */
 static void send_batch(struct reader *reader, struct batch *batch)
 {
-    pthread_mutex_lock(&reader->line_mutex);
-    bool away = reader->away;
-    bool wake = false;
-    if (!away) {
+    bool look = false;
+    pthread_mutex_lock(&reader->connection_mutex);
+    enum link link = reader->link;
+    if (link != LINK_DOWN) {
         assert(reader->sent_count < DEPTH);
         reader->sent[reader->sent_count++] = batch;
-        wake = reader->db && !send_on_line(reader, batch);
     }
-    pthread_mutex_unlock(&reader->line_mutex);
-    if (away)
+    if (link == LINK_UP)
+        look = !send_statement(reader, batch);
+    pthread_mutex_unlock(&reader->connection_mutex);
+    if (link == LINK_DOWN)
         end_statement(reader, batch, NULL, cannot_be_reached);
-    else if (wake)
+    if (look)
         wake_thread(reader);
 }
 
@@ -219,14 +229,11 @@ static void note_refusal(struct reader *reader, const struct err *err)
 {
     unsigned n = ++reader->refusals_in_row;
     metric_add(reader->errors, 1);
-    struct err why;
     pthread_mutex_lock(&reader->mutex);
-    if (strcmp(err->sqlstate, "26000") != 0 || !reader->refusal.text[0]) /* that only follows from the one before it */
-        reader->refusal = *err;
-    why = reader->refusal;
+    reader->refusal = *err;
     pthread_mutex_unlock(&reader->mutex);
     if ((n & (n - 1)) == 0) /* 1, 2, 4, 8 … */
-        log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", why.text, n);
+        log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", err->text, n);
 }
 
 static void note_success(struct reader *reader)
@@ -240,7 +247,7 @@ static void note_success(struct reader *reader)
     pthread_mutex_unlock(&reader->mutex);
 }
 
-/* Caller holds the line. The oldest one has been answered. */
+/* Caller holds the connection. The oldest one has been answered. */
 static struct batch *take_answered(struct reader *reader)
 {
     struct batch *batch = reader->sent[0];
@@ -250,10 +257,17 @@ static struct batch *take_answered(struct reader *reader)
     return batch;
 }
 
-/* A view has changed its shape since the statement was prepared: the next send prepares it anew. */
+/*
+ * Only its preparation was refused: a view has changed its shape since, or the Parse that this one counted upon was
+ * refused itself. The next send prepares it anew.
+ */
 static bool try_again(struct reader *reader, struct batch *batch, const struct err *err)
 {
-    if (strcmp(err->sqlstate, "0A000") != 0 || batch->sent_again)
+    static const char *const codes[] = {"0A000", "26000", "42P05"};
+    bool again = false;
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        again |= strcmp(err->sqlstate, codes[i]) == 0;
+    if (!again || batch->sent_again)
         return false;
     batch->sent_again = true;
     send_batch(reader, batch);
@@ -266,11 +280,11 @@ static bool take_answers(struct reader *reader, struct err *err)
     for (;;) {
         struct batch *batch = NULL;
         struct db_result *result = NULL;
-        pthread_mutex_lock(&reader->line_mutex);
+        pthread_mutex_lock(&reader->connection_mutex);
         enum cv_status status = db_stream_receive(reader->db, &result, err);
         if (result || err->sqlstate[0])
             batch = take_answered(reader);
-        pthread_mutex_unlock(&reader->line_mutex);
+        pthread_mutex_unlock(&reader->connection_mutex);
         if (!batch)
             return status == CV_OK;
         reader->proven = true;
@@ -288,12 +302,13 @@ static bool take_answers(struct reader *reader, struct err *err)
 
 /* --- the reader thread: the connection ---------------------------------------------------------------------------- */
 
-static void close_connection(struct reader *reader)
+static void close_connection(struct reader *reader, enum link link)
 {
-    pthread_mutex_lock(&reader->line_mutex);
+    pthread_mutex_lock(&reader->connection_mutex);
     db_close(reader->db);
     reader->db = NULL;
-    pthread_mutex_unlock(&reader->line_mutex);
+    reader->link = link;
+    pthread_mutex_unlock(&reader->connection_mutex);
 }
 
 /* A statement for nobody, if none is under way: does the connection stand, are the views there, may they be read? */
@@ -316,14 +331,15 @@ static enum cv_status open_connection(struct reader *reader, int timeout_ms, str
     if (status != CV_OK)
         return status;
     reader->proven = false;
-    pthread_mutex_lock(&reader->line_mutex);
+    reader->opened_ms = clock_mono_ms();
+    pthread_mutex_lock(&reader->connection_mutex);
     reader->db = db;
-    reader->away = false;
-    reader->answered_ms = clock_mono_ms();
+    reader->link = LINK_UP;
+    reader->answered_ms = reader->opened_ms;
     for (int i = 0; i < reader->sent_count; i++)
-        if (!send_on_line(reader, reader->sent[i]))
+        if (!send_statement(reader, reader->sent[i]))
             wake_thread(reader);
-    pthread_mutex_unlock(&reader->line_mutex);
+    pthread_mutex_unlock(&reader->connection_mutex);
     return CV_OK;
 }
 
@@ -332,7 +348,6 @@ static void set_disconnected(struct reader *reader, const struct err *err)
 {
     struct batch *orphans[DEPTH + 1];
     int count = 0;
-    close_connection(reader);
     pthread_mutex_lock(&reader->mutex);
     reader->connected = false;
     reader->why = *err;
@@ -345,28 +360,13 @@ static void set_disconnected(struct reader *reader, const struct err *err)
     retry_failed(&reader->retry);
     log_warn("database lost, requests get 503 until it is back: %s", err->text);
 
-    pthread_mutex_lock(&reader->line_mutex);
-    reader->away = true;
+    close_connection(reader, LINK_DOWN);
+    pthread_mutex_lock(&reader->connection_mutex);
     for (; reader->sent_count > 0; reader->sent_count--)
         orphans[count++] = reader->sent[reader->sent_count - 1];
-    pthread_mutex_unlock(&reader->line_mutex);
+    pthread_mutex_unlock(&reader->connection_mutex);
     for (int i = 0; i < count; i++)
         end_statement(reader, orphans[i], NULL, cannot_be_reached);
-}
-
-/* A restarted database or an idle connection cut on the way: the next connection often stands at once. */
-static void recover(struct reader *reader, struct err *err)
-{
-    close_connection(reader);
-    if (reader->proven) {
-        metric_add(reader->errors, 1);
-        log_info("database connection broken, trying once more: %s", err->text);
-        if (open_connection(reader, RECONNECT_TIMEOUT_MS, err) == CV_OK) {
-            ping(reader);
-            return;
-        }
-    }
-    set_disconnected(reader, err);
 }
 
 static bool is_stopping(struct reader *reader)
@@ -390,14 +390,42 @@ static void wait_for(struct reader *reader, int socket, bool writable, int64_t t
         eventfd_read(reader->wake_fd, &ignored);
 }
 
+/* False: the program stops. */
+static bool wait_until(struct reader *reader, int64_t time_ms)
+{
+    while (!is_stopping(reader)) {
+        int64_t now = clock_mono_ms();
+        if (now >= time_ms)
+            return true;
+        wait_for(reader, -1, false, time_ms - now);
+    }
+    return false;
+}
+
+/*
+ * A restarted database or an idle connection cut on the way: the next connection often stands at once. One that breaks
+ * as soon as it stands is not made anew without a pause.
+ */
+static void recover(struct reader *reader, struct err *err)
+{
+    close_connection(reader, LINK_BROKEN);
+    if (reader->proven) {
+        metric_add(reader->errors, 1);
+        log_info("database connection broken, trying once more: %s", err->text);
+        if (wait_until(reader, reader->opened_ms + RECONNECT_EVERY_MS) &&
+            open_connection(reader, RECONNECT_TIMEOUT_MS, err) == CV_OK) {
+            ping(reader);
+            return;
+        }
+    }
+    set_disconnected(reader, err);
+}
+
 /* One try, when it is due. */
 static void try_to_connect(struct reader *reader)
 {
-    while (!retry_due(&reader->retry)) {
-        wait_for(reader, -1, false, reader->retry.next_at_ms - clock_mono_ms());
-        if (is_stopping(reader))
-            return;
-    }
+    if (!wait_until(reader, reader->retry.next_at_ms))
+        return;
     struct err err = ERR_INIT;
     enum cv_status status = open_connection(reader, reader->options.connect_timeout_ms, &err);
     pthread_mutex_lock(&reader->mutex);
@@ -437,18 +465,18 @@ static int64_t next_look_ms(const struct reader *reader)
 static void serve(struct reader *reader)
 {
     struct err err = ERR_INIT;
-    pthread_mutex_lock(&reader->line_mutex);
+    pthread_mutex_lock(&reader->connection_mutex);
     bool writable = db_wants_write(reader->db);
     int socket = db_socket(reader->db);
     int64_t look_ms = next_look_ms(reader);
-    pthread_mutex_unlock(&reader->line_mutex);
+    pthread_mutex_unlock(&reader->connection_mutex);
     wait_for(reader, socket, writable, look_ms - clock_mono_ms());
 
     bool lost = !take_answers(reader, &err);
-    pthread_mutex_lock(&reader->line_mutex);
+    pthread_mutex_lock(&reader->connection_mutex);
     bool late = clock_mono_ms() >= next_look_ms(reader);
     bool idle = reader->sent_count == 0;
-    pthread_mutex_unlock(&reader->line_mutex);
+    pthread_mutex_unlock(&reader->connection_mutex);
     if (!lost && late && !idle)
         err_set(&err, "no answer in time");
     if (lost || (late && !idle))
@@ -461,12 +489,12 @@ static void *run(void *context)
 {
     struct reader *reader = context;
     while (!is_stopping(reader)) {
-        if (reader->db)
+        if (reader->link == LINK_UP)
             serve(reader);
         else
             try_to_connect(reader);
     }
-    close_connection(reader);
+    close_connection(reader, LINK_DOWN);
     return NULL;
 }
 
@@ -475,7 +503,7 @@ static void *run(void *context)
 static void make_metrics(struct reader *reader, struct metrics *metrics)
 {
     reader->batches = metrics_counter(metrics, "caseview_api_batches_total", NULL,
-                                      "Statements run, each for all that waited");
+                                      "Statements sent to the database");
     reader->questions = metrics_counter(
         metrics, "caseview_api_batched_requests_total", NULL,
         "Requests in these statements; over caseview_api_batches_total: the batch size");
@@ -495,9 +523,8 @@ struct reader *reader_new(const struct reader_options *options)
     reader->options = *options;
     make_metrics(reader, options->metrics);
     pthread_mutex_init(&reader->mutex, NULL);
-    pthread_mutex_init(&reader->line_mutex, NULL);
+    pthread_mutex_init(&reader->connection_mutex, NULL);
     reader->forming = batch_new((size_t)options->callers);
-    reader->away = true;
     snprintf(reader->why.text, sizeof reader->why.text, "not connected yet");
     retry_init(&reader->retry, RETRY_BASE_MS, RETRY_MAX_MS);
     reader->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -524,7 +551,7 @@ void reader_free(struct reader *reader)
         batch_free(batch);
     }
     close(reader->wake_fd);
-    pthread_mutex_destroy(&reader->line_mutex);
+    pthread_mutex_destroy(&reader->connection_mutex);
     pthread_mutex_destroy(&reader->mutex);
     free(reader);
 }

@@ -1,7 +1,7 @@
 /*
- * reader.h: looks requests up in the views. All requests that wait at one moment become one SQL statement, so that a
- * busy API costs the database little more than an idle one. No timer: a request joins the batch that forms, which is sent when
- * it asks for as much as the statements under way.
+ * reader.h: looks requests up in the views. Requests that wait at the same moment share SQL statements, so that a busy
+ * API costs the database little more than an idle one. No timer: a request joins the batch that forms, which is sent
+ * when it asks for as much as the few statements under way.
  *
  * Any thread asks, and sends what it made worth a statement; one thread of the reader's takes the answers and keeps the
  * one connection. While that does not stand, questions are refused at once, and the thread tries to connect by itself.

@@ -52,6 +52,7 @@ void batch_end(struct batch *batch, struct db_result *result, const char *why);
 /* False: not ended at the deadline (clock_mono_us). */
 bool batch_wait(struct batch *batch, int64_t deadline_us) CV_MUST_CHECK;
 /* Of a batch that ended with a result. False: the result has nothing of this question. */
-bool batch_read(const struct batch *batch, size_t index, struct reading *out_reading, struct buf *out_body) CV_MUST_CHECK;
+bool batch_read(const struct batch *batch, size_t index, struct reading *out_reading,
+                struct buf *out_body) CV_MUST_CHECK;
 
 #endif

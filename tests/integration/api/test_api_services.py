@@ -1,5 +1,6 @@
 """Services that go away, and too much work: 503 and back by itself."""
 
+import collections
 import contextlib
 import os
 import signal
@@ -9,9 +10,9 @@ import time
 
 import pytest
 
-from support.api_views import EXPECTED, SCHEMA, case_id, check_problem
+from support.api_views import APP, EXPECTED, SCHEMA, case_id, check_problem
 from support.postgres import process_tree
-from support.waiting import wait_for
+from support.waiting import stays_true, wait_for
 
 
 def test_starts_without_database_and_recovers(own, server, token):
@@ -194,3 +195,130 @@ def test_answer_above_the_ceiling_is_503(own, token):
     api.wait_log("are more than")
     own.database.query("delete from caseview.active_case where case_id = %s", (case_id(3),))
     assert len(api.call(token).content) > 6000000
+
+
+class Asking:
+    """Clients that ask all the time while something happens to the database; what they get."""
+
+    def __init__(self, api, token, clients=4):
+        self.api, self.token = api, token
+        self.answers = collections.Counter()
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
+
+    def _run(self):
+        while not self._ended.is_set():
+            answer = self.api.call(self.token)
+            right = answer.text == EXPECTED if answer.status_code == 200 else "unavailable" in answer.text
+            self.answers[answer.status_code if right else f"{answer.status_code}: {answer.text[:200]}"] += 1
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        self.wait_more()
+        return self
+
+    def wait_more(self):
+        before = self.answers.total()
+        wait_for(lambda: self.answers.total() >= before + 20, 20, "twenty more answers")
+
+    def __exit__(self, *_):
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in self._threads)
+
+
+def end_backends(server, database):
+    server.query(database.name, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'caseview-api'")
+
+
+def test_connections_ended_under_load_are_not_noticed(own, server, token):
+    """What was on its way is asked once more over the next connection."""
+    api = own()
+    api.wait_ready()
+    with Asking(api, token) as asking:
+        for _ in range(6):
+            end_backends(server, own.database)
+            asking.wait_more()
+            time.sleep(0.2)  # each connection has answered for a while
+    assert set(asking.answers) == {200}, asking.answers
+    assert api.log().count("trying once more") >= 6
+
+
+def test_connections_that_break_at_once_are_not_made_without_a_pause(own, server, token):
+    api = own()
+    api.wait_ready()
+    begin = time.monotonic()
+    with Asking(api, token) as asking:
+        while time.monotonic() < begin + 2:
+            end_backends(server, own.database)
+            time.sleep(0.01)  # enough for an answer
+    seconds = time.monotonic() - begin
+    assert set(asking.answers) <= {200, 503}, asking.answers
+    assert 0 < api.log().count("trying once more") <= seconds * 10 + 3
+    wait_for(lambda: api.call(token).text == EXPECTED, 10, "answers again")
+
+
+def test_views_swapped_under_load_are_not_noticed(own, token):
+    """Their columns have other types, which a prepared statement does not survive."""
+    own.database.query("alter schema caseview rename to first")
+    own.database.query(SCHEMA.replace("body text", "body varchar"))
+    for table in ("application", "agent", "active_case"):
+        own.database.query(f"insert into caseview.{table} select * from first.{table}")
+    assert own.database.value("select data_type from information_schema.columns where table_schema = 'caseview' and column_name = 'body'") != "text"
+    api = own()
+    api.wait_ready()
+    with Asking(api, token) as asking:
+        for turn in range(10):
+            away, back = ("second", "first") if turn % 2 == 0 else ("first", "second")
+            own.database.query(f"begin; alter schema caseview rename to {away}; alter schema {back} rename to caseview; commit")
+            asking.wait_more()
+    assert set(asking.answers) == {200}, asking.answers
+
+
+def test_a_view_that_is_missing_under_load_is_named(own, token):
+    api = own()
+    api.wait_ready()
+    with Asking(api, token) as asking:
+        own.database.query("alter table caseview.agent rename to other")
+        wait_for(lambda: asking.answers[503] > 20, 20, "refused")
+        assert '"caseview.agent" does not exist' in api.get("/ready").text
+        own.database.query("alter table caseview.other rename to agent")
+        wait_for(lambda: api.get("/ready").status_code == 200, 20, "ready")
+        asking.wait_more()
+    assert set(asking.answers) == {200, 503}, asking.answers
+    assert "26000" not in api.log()
+
+
+def test_the_longest_client_ids_are_sent_once_more(own, server, keys):
+    """As many questions of the greatest size as may wait, over a connection that ends before their answer."""
+    client = "c" * 512
+    own.database.query("update caseview.application set client_id = %s where application_id = %s", (client, APP))
+    api = own("--threads", "30")
+    api.wait_ready()
+    token = keys.token(client)
+    held = Held(server, own.database)
+    answers = []
+    asking = [threading.Thread(target=lambda: answers.append(api.call(token))) for _ in range(30)]
+    for thread in asking:
+        thread.start()
+    try:
+        wait_for(held.waiting, 10, "they wait in the database")
+        end_backends(server, own.database)
+        api.wait_log("trying once more")
+    finally:
+        held.release()
+        for thread in asking:
+            thread.join()
+    assert [answer.text for answer in answers] == [EXPECTED] * 30
+
+
+def test_nobody_asks_and_nothing_is_counted(own, token):
+    """The connection is looked after all the same."""
+    api = own()
+    api.wait_ready()
+    api.call(token)
+    before = api.metric("caseview_api_batches_total")
+    assert before == 1
+    stays_true(lambda: api.metric("caseview_api_batches_total") == before, 5, "one statement")
