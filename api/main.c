@@ -172,10 +172,12 @@ static int run(struct api *api)
     make_parts(api);
     int code = CV_EXIT_USAGE;
     if (admin_start(config_text(api->config, "admin-listen"), api->metrics, ready, api, &api->admin, &err) != CV_OK ||
-        start_server(api, &err) != CV_OK)
+        start_server(api, &err) != CV_OK) {
         log_error("%s", err.text);
-    else
+        stop_request(); /* who waits for a database is not waited for */
+    } else {
         code = serve(api);
+    }
     take_down(api);
     return code;
 }

@@ -13,14 +13,21 @@
 static atomic_bool requested;
 static int event_fd = -1;
 
-static void on_signal(int signal)
+/* What it was before. */
+static bool request(void)
 {
-    if (atomic_exchange(&requested, true))
-        _exit(128 + signal);
-    int saved = errno;
+    bool before = atomic_exchange(&requested, true);
     uint64_t one = 1;
     ssize_t ignored = write(event_fd, &one, sizeof one); /* cannot fail: the counter is far from its end */
     (void)ignored;
+    return before;
+}
+
+static void on_signal(int signal)
+{
+    int saved = errno;
+    if (request())
+        _exit(128 + signal);
     errno = saved;
 }
 
@@ -37,6 +44,11 @@ void stop_init(void)
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
     sigaction(SIGPIPE, &ignore, NULL);
+}
+
+void stop_request(void)
+{
+    request();
 }
 
 bool stop_requested(void)

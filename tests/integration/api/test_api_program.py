@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import socket
 import time
 
 import pytest
@@ -74,6 +75,20 @@ def test_wrong_configuration_is_exit_2(tmp_path, keys):
         assert missing[2:] in done.stderr
     assert "--jwks" in run("caseview-api", "--help", check=0).stdout
     assert re.fullmatch(r"caseview-api \d+\.\d+\.\d+\n", run("caseview-api", "--version", check=0).stdout)
+
+
+def test_a_start_that_fails_does_not_wait_for_the_database(tmp_path, keys):
+    """The port is taken, and what is said to be the database never answers."""
+    from support.programs import run
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as silent:
+        ports = [server.getsockname()[1] for server in (taken, silent)]
+        done = run(
+            "caseview-api", "--jwks", keys.write(tmp_path / "k.json"), "--issuer", "i", "--audience", "a", "--admin-listen",
+            "127.0.0.1:0", "--listen", f"127.0.0.1:{ports[0]}", "--connect-timeout-s", "60",
+            "--database", f"host=127.0.0.1 port={ports[1]} dbname=x", check=2, deadline_s=20,
+        )  # fmt: skip
+    assert f"127.0.0.1:{ports[0]}" in done.stderr
 
 
 # --- the API description ----------------------------------------------------------------------------------------------
