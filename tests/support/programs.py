@@ -32,7 +32,7 @@ def binary(name):
 def clean_environment(extra=()):
     """The tests' environment without anything that configures Caseview or libpq by the side."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CASEVIEW_", "PG"))}
-    kept.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1")
+    kept.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:handle_abort=1")
     kept.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:exitcode=99")
     kept.setdefault("LSAN_OPTIONS", "exitcode=99")
     return {**kept, **dict(extra)}
@@ -111,9 +111,16 @@ class Program:
         try:
             code = self.process.wait(deadline_s * PATIENCE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} does not end; its log:\n{self.log()[-3000:]}") from None
+            self._show_where_it_is()
+            raise AssertionError(f"{self.name} does not end; its log:\n{self.log()[-6000:]}") from None
         self._ended()
         return code
+
+    def _show_where_it_is(self):
+        """The sanitizer writes the stack of the main thread to the log."""
+        self.signal(signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
 
     def stop(self, deadline_s=30):
         """SIGTERM drains: exit 0."""
