@@ -171,7 +171,9 @@ static int run(struct api *api)
     }
     make_parts(api);
     int code = CV_EXIT_USAGE;
-    if (admin_start(config_text(api->config, "admin-listen"), api->metrics, ready, api, &api->admin, &err) != CV_OK ||
+    struct admin_options admin = {
+        .listen = config_text(api->config, "admin-listen"), .metrics = api->metrics, .ready = ready, .context = api};
+    if (admin_start(&admin, &api->admin, &err) != CV_OK ||
         start_server(api, &err) != CV_OK) {
         log_error("%s", err.text);
         stop_request(); /* who waits for a database is not waited for */

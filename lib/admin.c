@@ -14,17 +14,16 @@ enum {
 
 struct admin {
     struct http_server *server;
-    struct metrics *metrics;
-    admin_ready ready;
-    void *context;
+    struct admin_options options;
 };
 
-static void put_ready(const struct admin *admin, struct http_response *response)
+static void put_probe(const struct admin *admin, admin_probe probe, const char *well, struct http_response *response)
 {
     char reason[REASON_MAX] = "";
-    admin->ready(admin->context, reason, sizeof reason);
+    if (probe)
+        probe(admin->options.context, reason, sizeof reason);
     response->status = reason[0] ? 503 : 200;
-    buf_printf(&response->body, "%s\n", reason[0] ? reason : "ready");
+    buf_printf(&response->body, "%s\n", reason[0] ? reason : well);
 }
 
 static void handle(void *context, const struct http_request *request, struct http_response *response)
@@ -44,37 +43,35 @@ static void handle(void *context, const struct http_request *request, struct htt
         response->status = 405;
         buf_puts(&response->headers, "Allow: GET, HEAD\r\n");
     } else if (live) {
-        response->status = 200;
-        buf_puts(&response->body, "live\n");
+        put_probe(admin, admin->options.live, "live", response);
     } else if (ready) {
-        put_ready(admin, response);
+        put_probe(admin, admin->options.ready, "ready", response);
     } else {
         response->status = 200;
         response->content_type = METRICS_CONTENT_TYPE;
-        metrics_render(admin->metrics, &response->body);
+        metrics_render(admin->options.metrics, &response->body);
     }
 }
 
-enum cv_status admin_start(const char *listen, struct metrics *metrics, admin_ready ready, void *context,
-                           struct admin **out_admin, struct err *err)
+enum cv_status admin_start(const struct admin_options *options, struct admin **out_admin, struct err *err)
 {
     struct admin *admin = cv_zalloc(sizeof *admin);
-    *admin = (struct admin){.metrics = metrics, .ready = ready, .context = context};
-    struct http_options options = {
-        .listen = &listen,
+    admin->options = *options;
+    struct http_options http = {
+        .listen = &options->listen,
         .listen_count = 1,
         .threads = ADMIN_THREADS,
         .max_answer = PAGE_MAX,
         .handler = handle,
         .context = admin,
     };
-    enum cv_status status = http_start(&options, &admin->server, err);
+    enum cv_status status = http_start(&http, &admin->server, err);
     if (status != CV_OK) {
         free(admin);
         err_prefix(err, "admin-listen");
         return status;
     }
-    const char *colon = strrchr(listen, ':');
+    const char *listen = options->listen, *colon = strrchr(listen, ':');
     log_info("admin port: http://%.*s:%d (/live /ready /metrics)", (int)(colon ? colon - listen : 0), listen,
              http_port(admin->server, 0));
     *out_admin = admin;

@@ -362,6 +362,7 @@ static void wait_for_work(struct worker *worker)
 
 static enum cv_status turn(struct worker *worker, bool take, struct err *err)
 {
+    worker->turned_ms = clock_mono_ms();
     enum cv_status status = CV_OK;
     if (take && !is_full(worker) && !worker->collecting->folded)
         status = worker_take_events(worker, err);
@@ -512,6 +513,29 @@ static void ready(void *context, char *out_reason, size_t size)
         out_reason[0] = '\0';
 }
 
+/* Above the group's patience others have its partitions. A new process helps then, this one may stand still for ever. */
+static void live(void *context, char *out_reason, size_t size)
+{
+    struct worker *worker = context;
+    int64_t still_ms = clock_mono_ms() - worker->turned_ms;
+    if (still_ms > consumer_poll_within_ms(worker->consumer))
+        snprintf(out_reason, size, "the loop has stood still for %" PRId64 " s, longer than max.poll.interval.ms",
+                 still_ms / 1000);
+}
+
+static enum cv_status start_admin(struct worker *worker, struct admin **out_admin, struct err *err)
+{
+    struct admin_options options = {
+        .listen = config_text(worker->config, "admin-listen"),
+        .metrics = worker->metrics,
+        .live = live,
+        .ready = ready,
+        .context = worker,
+    };
+    worker->turned_ms = clock_mono_ms();
+    return admin_start(&options, out_admin, err);
+}
+
 int worker_main(const struct config *config)
 {
     struct worker worker;
@@ -522,7 +546,7 @@ int worker_main(const struct config *config)
     if (status == CV_OK)
         status = open_consumer(&worker, &err);
     if (status == CV_OK)
-        status = admin_start(config_text(config, "admin-listen"), worker.metrics, ready, &worker, &admin, &err);
+        status = start_admin(&worker, &admin, &err);
     int exit_code = status == CV_OK ? CV_EXIT_OK : CV_EXIT_USAGE;
     if (status == CV_OK) {
         log_info("worker %s: generation %d, topics %s, %s, %s", worker.owner, worker.gen, worker.topics[0],

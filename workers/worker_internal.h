@@ -74,6 +74,7 @@ struct worker {
     int exit_code;          /* after CV_FATAL */
     _Atomic int unready;    /* partitions still to be claimed, or -1: no assignment yet; read by the admin thread */
     _Atomic bool connected; /* to the database; likewise */
+    _Atomic int64_t turned_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
 };
 
 #define CONSUMER_POLL_MAX 1000

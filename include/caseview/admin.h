@@ -1,6 +1,6 @@
 /*
- * admin.h: the operators' port of a program: /live (200 while the process runs), /ready (200 or 503 with one line of
- * reason), /metrics (OpenMetrics). Runs on its own four threads; no connection is kept after its answer.
+ * admin.h: the operators' port of a program: /live and /ready (200, or 503 with one line of reason), /metrics
+ * (OpenMetrics). Runs on its own four threads; no connection is kept after its answer.
  */
 #ifndef CASEVIEW_ADMIN_H
 #define CASEVIEW_ADMIN_H
@@ -11,12 +11,19 @@
 
 struct admin;
 
-/* Empty text: ready. Else the reason, one line. Called on an admin thread. */
-typedef void (*admin_ready)(void *context, char *out_reason, size_t size);
+/* Empty text: it is well. Else the reason why not, one line. Called on an admin thread. */
+typedef void (*admin_probe)(void *context, char *out_reason, size_t size);
+
+struct admin_options {
+    const char *listen; /* HOST:PORT; port 0 takes a free one */
+    struct metrics *metrics;
+    admin_probe live;  /* NULL: as long as the process runs */
+    admin_probe ready;
+    void *context; /* of both probes */
+};
 
 /* Logs the address, with the port that was taken. CV_OK or CV_FATAL. */
-enum cv_status admin_start(const char *listen, struct metrics *metrics, admin_ready ready, void *context,
-                           struct admin **out_admin, struct err *err) CV_MUST_CHECK;
+enum cv_status admin_start(const struct admin_options *options, struct admin **out_admin, struct err *err) CV_MUST_CHECK;
 void admin_stop(struct admin *admin);
 
 #endif

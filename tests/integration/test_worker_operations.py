@@ -1,6 +1,7 @@
 """What operators do with the database."""
 
 import contextlib
+import re
 import subprocess
 import threading
 
@@ -263,6 +264,23 @@ def test_a_record_after_a_quiet_time_is_not_an_old_lag(make_stack):
     assert mine["lag"] == 1 and 0 <= mine["lag_seconds"] < 60
     worker.thaw()
     stack.wait_caught_up()
+
+
+def test_a_worker_that_stands_still_is_not_live(make_stack, tmp_path):
+    """Longer than the group waits for it: who restarts it may know."""
+    options = ["--kafka", "max.poll.interval.ms=7000"]
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=options)
+    points = Points(tmp_path / "points", [("folded", "wait", 1)])
+    worker = stack.start_worker(environment=points.environment)
+    organization, case = events.guid(), events.guid()
+    stack.send(events.queued(organization, case))
+    points.wait_reached(worker, "folded")
+    assert worker.get("/live").status_code == 200
+    wait_for(lambda: worker.get("/live").status_code == 503, 20, "the probe fails")
+    assert re.fullmatch(r"the loop has stood still for \d+ s, longer than max\.poll\.interval\.ms\n", worker.get("/live").text)
+    assert points.let_go("folded")
+    stack.check()
+    assert worker.get("/live").text == "live\n"
 
 
 def test_a_worker_ends_even_if_its_kafka_library_does_not(make_stack, tmp_path):

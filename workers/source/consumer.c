@@ -97,6 +97,7 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
         consumer->topics[t].name = cv_strdup(options->topics[t]);
     consumer->fetch_sleeps = !consumer_conf_knows(FETCH_QUEUE_BACKOFF);
+    consumer->poll_within_ms = consumer_conf_int(conf, "max.poll.interval.ms");
     consumer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (consumer->event_fd < 0) {
         err_set(err, "eventfd: %s", strerror(errno));
@@ -209,6 +210,11 @@ void consumer_close(struct consumer *consumer)
     free(consumer->told);
     free(consumer->messages);
     free(consumer);
+}
+
+int consumer_poll_within_ms(const struct consumer *consumer)
+{
+    return consumer->poll_within_ms;
 }
 
 int consumer_fd(const struct consumer *consumer)

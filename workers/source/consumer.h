@@ -76,6 +76,8 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
  */
 void consumer_close(struct consumer *consumer);
 
+/* max.poll.interval.ms: from who polls less often than that the group takes everything. Any thread. */
+int consumer_poll_within_ms(const struct consumer *consumer);
 int consumer_fd(const struct consumer *consumer);  /* readable when there may be something to poll */
 void consumer_fd_drain(struct consumer *consumer); /* call after poll(2) reported it, before consumer_poll() */
 

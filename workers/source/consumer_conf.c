@@ -73,6 +73,15 @@ static enum cv_status set(rd_kafka_conf_t *conf, const char *name, const char *v
     return CV_FATAL;
 }
 
+int consumer_conf_int(const rd_kafka_conf_t *conf, const char *property)
+{
+    char text[32];
+    size_t size = sizeof text;
+    rd_kafka_conf_res_t result = rd_kafka_conf_get(conf, property, text, &size);
+    assert(result == RD_KAFKA_CONF_OK);
+    return (int)strtol(text, NULL, 10);
+}
+
 bool consumer_conf_knows(const char *property)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();

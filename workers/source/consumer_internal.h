@@ -76,6 +76,7 @@ struct consumer {
     int64_t restart_at_ms;
 
     bool fetch_sleeps; /* see consumer_keep_fetching() */
+    int poll_within_ms;
     size_t nudge_bytes;
     int64_t nudge_at_ms;
     rd_kafka_message_t **messages; /* lent to the caller until the next poll */
@@ -93,6 +94,7 @@ struct consumer {
 enum cv_status consumer_conf_new(const struct consumer_options *options, bool in_group, rd_kafka_conf_t **out_conf,
                                  struct err *err) CV_MUST_CHECK;
 
+int consumer_conf_int(const rd_kafka_conf_t *conf, const char *property);
 /* True when the library knows the property. */
 bool consumer_conf_knows(const char *property);
 
