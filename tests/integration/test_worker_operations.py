@@ -284,7 +284,7 @@ def test_a_worker_that_stands_still_is_not_live(make_stack, tmp_path):
 
 
 def test_a_worker_ends_even_if_its_kafka_library_does_not(make_stack, tmp_path):
-    """librdkafka 2.0 was once seen to wait for its own threads for ever, after all was committed and the group left."""
+    """It may wait for ever, for threads of its own or for the answer of a group that has ended."""
     stack = make_stack()
     points = Points(tmp_path / "points", [("consumer.destroy", "wait", 1)])
     worker = stack.start_worker(environment=points.environment)

@@ -98,6 +98,7 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
         consumer->topics[t].name = cv_strdup(options->topics[t]);
     consumer->fetch_sleeps = !consumer_conf_knows(FETCH_QUEUE_BACKOFF);
     consumer->poll_within_ms = consumer_conf_int(conf, "max.poll.interval.ms");
+    consumer->cooperative = consumer_conf_is_cooperative(conf);
     consumer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (consumer->event_fd < 0) {
         err_set(err, "eventfd: %s", strerror(errno));
@@ -155,29 +156,39 @@ static void leave(struct consumer *consumer)
     rd_kafka_error_destroy(error);
 }
 
-static void *destroy(void *rk)
+static void *end_library(void *context)
 {
+    struct consumer *consumer = context;
+
+    if (consumer->queue) {
+        consumer_send_commits(consumer);
+        leave(consumer);
+        rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(consumer->queue);
+    }
     FAIL_POINT("consumer.destroy");
-    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     return NULL;
 }
 
 /*
- * librdkafka 2.0 has been seen to wait here for threads of its own for ever. The group is left by then: the process may
- * end without it. False: it still waits, and what its callbacks know has to stay.
+ * librdkafka may wait for ever while it is closed: for threads of its own, or in a rebalance callback for the answer of
+ * a group that has just ended (its issues 4041 and 4884). All is committed by then: the process may end without it.
+ * False: it still waits, and what its callbacks know has to stay.
  */
-static bool destroy_in_time(rd_kafka_t *rk)
+static bool end_in_time(struct consumer *consumer)
 {
     pthread_t thread;
-    int64_t until_us = clock_mono_us() + (int64_t)CLOSE_TIMEOUT_MS * 1000;
+    int64_t until_us = clock_mono_us() + (int64_t)END_TIMEOUT_MS * 1000;
     struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
 
-    int failed = pthread_create(&thread, NULL, destroy, rk);
+    int failed = pthread_create(&thread, NULL, end_library, consumer);
     assert(failed == 0);
     if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
         return true;
     pthread_detach(thread);
-    log_warn("librdkafka does not end; all is committed and the group is left, going on without it");
+    log_warn("librdkafka does not end; all is committed, going on without it: if the group was not left, it waits for "
+             "session.timeout.ms");
     return false;
 }
 
@@ -187,16 +198,8 @@ void consumer_close(struct consumer *consumer)
         return;
     consumer->closing = true;
     give_back_messages(consumer);
-    if (consumer->rk) {
-        if (consumer->queue) {
-            consumer_send_commits(consumer);
-            leave(consumer);
-            rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
-            rd_kafka_queue_destroy(consumer->queue);
-        }
-        if (!destroy_in_time(consumer->rk))
-            return;
-    }
+    if (consumer->rk && !end_in_time(consumer))
+        return;
     if (consumer->event_fd >= 0)
         close(consumer->event_fd);
     consumer_forget_told(consumer);

@@ -82,6 +82,14 @@ int consumer_conf_int(const rd_kafka_conf_t *conf, const char *property)
     return (int)strtol(text, NULL, 10);
 }
 
+bool consumer_conf_is_cooperative(const rd_kafka_conf_t *conf)
+{
+    char text[256];
+    size_t size = sizeof text;
+    return rd_kafka_conf_get(conf, "partition.assignment.strategy", text, &size) == RD_KAFKA_CONF_OK &&
+           strstr(text, "cooperative") != NULL;
+}
+
 bool consumer_conf_knows(const char *property)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();

@@ -21,6 +21,8 @@
 #define REVOKE_BUDGET_MS 2000
 /* consumer_close() leaves the group within this time, or without its leave. */
 #define CLOSE_TIMEOUT_MS 5000
+/* … and does without librdkafka's own end after this. */
+#define END_TIMEOUT_MS (2 * CLOSE_TIMEOUT_MS)
 /* Commits are told to the group this often at most. */
 #define COMMIT_INTERVAL_MS 1000
 
@@ -77,6 +79,7 @@ struct consumer {
 
     bool fetch_sleeps; /* see consumer_keep_fetching() */
     int poll_within_ms;
+    bool cooperative; /* the group's protocol; asking librdkafka for it may wait for ever while it is closed */
     size_t nudge_bytes;
     int64_t nudge_at_ms;
     rd_kafka_message_t **messages; /* lent to the caller until the next poll */
@@ -95,6 +98,7 @@ enum cv_status consumer_conf_new(const struct consumer_options *options, bool in
                                  struct err *err) CV_MUST_CHECK;
 
 int consumer_conf_int(const rd_kafka_conf_t *conf, const char *property);
+bool consumer_conf_is_cooperative(const rd_kafka_conf_t *conf);
 /* True when the library knows the property. */
 bool consumer_conf_knows(const char *property);
 
@@ -118,7 +122,6 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_to
                            void *opaque);
 /* As if the group had taken all away and given it to others: the client is dead. */
 void consumer_lose_all(struct consumer *consumer);
-bool consumer_is_cooperative(const struct consumer *consumer);
 
 /* consumer_position.c */
 void consumer_start_wanted(struct consumer *consumer);

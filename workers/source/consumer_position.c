@@ -54,7 +54,7 @@ static rd_kafka_resp_err_t code_of(rd_kafka_error_t *error)
 }
 
 /* Takes out of librdkafka's assignment what is to be started anew. From here on nothing of it is delivered. */
-static rd_kafka_resp_err_t take_out(struct consumer *consumer, bool cooperative)
+static rd_kafka_resp_err_t take_out(struct consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     rd_kafka_resp_err_t code;
@@ -62,21 +62,21 @@ static rd_kafka_resp_err_t take_out(struct consumer *consumer, bool cooperative)
     for (enum topic t = 0; t < TOPIC_COUNT; t++) {
         for (int32_t i = 0; i < consumer->topics[t].count; i++) {
             struct consumer_partition *p = &consumer->topics[t].partitions[i];
-            if (!p->assigned || !must_move(p, cooperative))
+            if (!p->assigned || !must_move(p, consumer->cooperative))
                 continue;
             p->running = false;
-            if (cooperative)
+            if (consumer->cooperative)
                 rd_kafka_topic_partition_list_add(list, consumer->topics[t].name, i);
         }
     }
-    if (cooperative)
+    if (consumer->cooperative)
         code = list->cnt ? code_of(rd_kafka_incremental_unassign(consumer->rk, list)) : RD_KAFKA_RESP_ERR_NO_ERROR;
     else
         code = rd_kafka_assign(consumer->rk, list);
     for (enum topic t = 0; !code && t < TOPIC_COUNT; t++) {
         for (int32_t i = 0; i < consumer->topics[t].count; i++) {
             struct consumer_partition *p = &consumer->topics[t].partitions[i];
-            if (must_move(p, cooperative))
+            if (must_move(p, consumer->cooperative))
                 p->assigned = false;
         }
     }
@@ -101,7 +101,7 @@ static void resume(struct consumer *consumer, rd_kafka_topic_partition_list_t *l
     rd_kafka_topic_partition_list_destroy(paused);
 }
 
-static rd_kafka_resp_err_t put_in(struct consumer *consumer, bool cooperative)
+static rd_kafka_resp_err_t put_in(struct consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -123,8 +123,8 @@ static rd_kafka_resp_err_t put_in(struct consumer *consumer, bool cooperative)
     }
     resume(consumer, list);
     if (list->cnt > 0)
-        code = cooperative ? code_of(rd_kafka_incremental_assign(consumer->rk, list))
-                           : rd_kafka_assign(consumer->rk, list);
+        code = consumer->cooperative ? code_of(rd_kafka_incremental_assign(consumer->rk, list))
+                                     : rd_kafka_assign(consumer->rk, list);
     for (int i = 0; !code && i < list->cnt; i++) {
         enum topic topic = consumer_topic_of(consumer, list->elems[i].topic);
         struct consumer_partition *p = consumer_find(consumer, topic, list->elems[i].partition);
@@ -137,16 +137,14 @@ static rd_kafka_resp_err_t put_in(struct consumer *consumer, bool cooperative)
 
 void consumer_start_wanted(struct consumer *consumer)
 {
-    bool cooperative = consumer_is_cooperative(consumer);
-
     if (!consumer->restart || clock_mono_ms() < consumer->restart_at_ms)
         return;
     consumer->restart = false;
     consumer->restart_at_ms = INT64_MAX;
 
-    rd_kafka_resp_err_t code = take_out(consumer, cooperative);
+    rd_kafka_resp_err_t code = take_out(consumer);
     if (!code)
-        code = put_in(consumer, cooperative);
+        code = put_in(consumer);
     if (code) {
         consumer->restart = true;
         consumer->restart_at_ms = clock_mono_ms() + AGAIN_AFTER_MS;

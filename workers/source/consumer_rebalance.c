@@ -4,13 +4,6 @@
 #include "caseview/log.h"
 #include "workers/source/consumer_internal.h"
 
-bool consumer_is_cooperative(const struct consumer *consumer)
-{
-    const char *protocol = rd_kafka_rebalance_protocol(consumer->rk);
-
-    return protocol && strcmp(protocol, "COOPERATIVE") == 0;
-}
-
 static void report(struct consumer *consumer, rd_kafka_error_t *error, const char *call)
 {
     if (!error)
@@ -36,7 +29,7 @@ static void on_assign(struct consumer *consumer, const rd_kafka_topic_partition_
         *p = (struct consumer_partition){.owned = true, .paused = p->paused, .end_offset = -1, .commit_next = -1};
         consumer_push(consumer, CONSUMER_ASSIGNED, topic, list->elems[i].partition, NULL);
     }
-    if (consumer_is_cooperative(consumer)) {
+    if (consumer->cooperative) {
         report(consumer, rd_kafka_incremental_assign(consumer->rk, none), "incremental assign");
     } else {
         rd_kafka_resp_err_t code = rd_kafka_assign(consumer->rk, none);
@@ -61,7 +54,7 @@ static void give_up(struct consumer *consumer, const rd_kafka_topic_partition_li
         if (!consumer->closing)
             consumer_push(consumer, CONSUMER_REVOKED, topic, list->elems[i].partition, NULL);
     }
-    if (consumer_is_cooperative(consumer))
+    if (consumer->cooperative)
         report(consumer, rd_kafka_incremental_unassign(consumer->rk, ours), "incremental unassign");
     rd_kafka_topic_partition_list_destroy(ours);
 }
@@ -100,6 +93,8 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_to
 {
     struct consumer *consumer = opaque;
 
+    if (rd_kafka_consumer_closed(rk))
+        return; /* the group has ended and answers nobody any more */
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !consumer->closing) {
         consumer->joined = true;
         on_assign(consumer, list);
@@ -113,7 +108,7 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_to
     if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
         log_warn("kafka: rebalance failed: %s", rd_kafka_err2str(code));
     /* Eager: all is given up at once, what was never started too. */
-    if (!consumer_is_cooperative(consumer))
+    if (!consumer->cooperative)
         (void)rd_kafka_assign(rk, NULL);
 }
 
