@@ -204,7 +204,8 @@ static void test_queued_records_of_a_lost_partition_are_dropped(void **state)
     }
     for (int p = 0; p < 4; p++) {
         assert_true(a->seen[TOPIC_CASES][p].records < COUNT / 2);
-        assert_int_equal(a->told[TOPIC_CASES][p], 1);
+        assert_true(a->told[TOPIC_CASES][p] > 0);
+        assert_int_equal(a->told[TOPIC_CASES][p], a->seen[TOPIC_CASES][p].revokes);
     }
     /* check_record() fails on any of a partition that is not its own, or before it was positioned. */
     for_ms(a, 500);
