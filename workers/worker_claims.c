@@ -48,6 +48,8 @@ void worker_postpone(struct worker *worker, struct partition *partition, const s
         log_warn("partition %.*s/%d: cannot be read yet: %s", (int)partition->topic_name.len, partition->topic_name.ptr,
                  partition->part, err->text);
     consumer_silence(worker->consumer, partition->topic, partition->part);
+    if (partition->state != PARTITION_UNCLAIMED)
+        worker->feed_stale = true; /* no names for its rows before the next claim */
     partition->look_again_ms = clock_mono_ms() + wait_ms;
     partition_set_state(partition, PARTITION_UNCLAIMED);
 }
@@ -98,6 +100,7 @@ static void log_stopped(struct partition *partition)
 static enum cv_status claim_one(struct worker *worker, struct partition *partition, struct err *err)
 {
     FAIL_POINT("claim.before");
+    worker_take_out(worker, partition); /* what is there was read or rendered under the claim that it had */
     enum cv_status status = cursor_claim(writer_db(worker->writer), writer_loader(worker->writer), worker->scratch,
                                          worker->gen, partition->topic_name, partition->part, worker->owner,
                                          &partition->cursor, err);
@@ -301,8 +304,7 @@ static bool apply_look(struct worker *worker, struct partition *partition, enum 
     if (state == CURSOR_LIVE && was_halted) {
         log_info("partition %.*s/%d: resumed", (int)partition->topic_name.len, partition->topic_name.ptr,
                  partition->part);
-        worker_take_out(worker, partition); /* its names, under the claim that it had */
-        worker->feed_stale = true;          /* they are found again from its cursor */
+        worker->feed_stale = true; /* no names for its rows before the next claim */
         partition->look_again_ms = 0;
         partition->known_stopped = false; /* stopped once more before the claim, it is news */
         partition_set_state(partition, PARTITION_UNCLAIMED);
