@@ -34,7 +34,7 @@ static const struct db_statement active_cases = {"active_cases", sql_active_case
 
 enum link {
     LINK_DOWN,   /* no connection, and nothing waits for one */
-    LINK_BROKEN, /* just now: what is sent waits for the next one, which is tried at once */
+    LINK_BROKEN, /* just now: what is sent waits for the one try of another */
     LINK_UP,
 };
 
@@ -139,7 +139,7 @@ static bool send_statement(struct reader *reader, struct batch *batch)
 
 static void end_statement(struct reader *reader, struct batch *batch, struct db_result *result, const char *why);
 
-/* Any thread. That end_statement() sends the next batch here again goes no deeper: LINK_DOWN, there is no next one. */
+/* Any thread. With LINK_DOWN no question is taken, so that end_statement() finds no next batch to send here again. */
 static void send_batch(struct reader *reader, struct batch *batch)
 {
     bool look = false;
@@ -230,10 +230,12 @@ static void note_refusal(struct reader *reader, const struct err *err)
     unsigned n = ++reader->refusals_in_row;
     metric_add(reader->errors, 1);
     pthread_mutex_lock(&reader->mutex);
-    reader->refusal = *err;
+    if (strcmp(err->sqlstate, "26000") != 0 || !reader->refusal.text[0]) /* only follows from a refused Parse */
+        reader->refusal = *err;
+    struct err why = reader->refusal;
     pthread_mutex_unlock(&reader->mutex);
     if ((n & (n - 1)) == 0) /* 1, 2, 4, 8 … */
-        log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", err->text, n);
+        log_error("database refuses the look-up, requests get 503: %s (%u times in a row)", why.text, n);
 }
 
 static void note_success(struct reader *reader)
@@ -259,7 +261,7 @@ static struct batch *take_answered(struct reader *reader)
 
 /*
  * Only its preparation was refused: a view has changed its shape since, or the Parse that this one counted upon was
- * refused itself. The next send prepares it anew.
+ * refused itself. It is prepared anew once more.
  */
 static bool try_again(struct reader *reader, struct batch *batch, const struct err *err)
 {
@@ -503,7 +505,7 @@ static void *run(void *context)
 static void make_metrics(struct reader *reader, struct metrics *metrics)
 {
     reader->batches = metrics_counter(metrics, "caseview_api_batches_total", NULL,
-                                      "Statements sent to the database");
+                                      "Statements of requests sent to the database");
     reader->questions = metrics_counter(
         metrics, "caseview_api_batched_requests_total", NULL,
         "Requests in these statements; over caseview_api_batches_total: the batch size");

@@ -4,7 +4,8 @@
  * when it asks for as much as the few statements under way.
  *
  * Any thread asks, and sends what it made worth a statement; one thread of the reader's takes the answers and keeps the
- * one connection. While that does not stand, questions are refused at once, and the thread tries to connect by itself.
+ * one connection. When it breaks, what was asked waits for one try of another. While none stands, questions are refused
+ * at once, and the thread tries to connect by itself.
  */
 #ifndef CASEVIEW_API_READER_H
 #define CASEVIEW_API_READER_H

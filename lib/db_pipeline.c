@@ -196,8 +196,10 @@ enum cv_status db_pipeline_end(struct db *db, struct err *err)
     return CV_OK;
 }
 
-/* Whether one of these codes of a refusal means that the server's prepared statement is no good any more. */
-/* What the refusal says of the statement on the server. */
+/*
+ * What the refusal says of the statement on the server. A stream may have several Parses of it under way, of which one
+ * is refused and a later one is not: what is wrong then comes back as 42P05 or 26000, and the next send mends it.
+ */
 static void note_prepared(struct prepared *prepared, enum sent_kind kind, const char *sqlstate)
 {
     if (strcmp(sqlstate, kind == SENT_PARSE ? "42P05" : "0A000") == 0) /* known already; changed below */

@@ -45,7 +45,7 @@ enum db_type {
 
 /*
  * conninfo: libpq's keywords or URI, NULL or "" for the PG… variables. setup: SQL run at once after connecting (SET …),
- * or NULL. Waits at most timeout_ms, and not once a stop is asked for. A password never appears in err.
+ * or NULL. Waits at most timeout_ms; connecting ends early when a stop is asked for. A password never appears in err.
  */
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err) CV_MUST_CHECK;
@@ -86,11 +86,14 @@ void db_arg_bool_array(struct db_args *args, const bool *base, size_t stride, si
 void db_arg_time_array(struct db_args *args, const int64_t *base, size_t stride, size_t n); /* INT64_MIN: null item */
 void db_arg_uuid_array(struct db_args *args, const struct uuid *base, size_t stride, size_t n);
 /* present: a bool beside each uuid, false writes a null item. */
-void db_arg_uuid_null_array(struct db_args *args, const struct uuid *base, const bool *present, size_t stride, size_t n);
+void db_arg_uuid_null_array(struct db_args *args, const struct uuid *base, const bool *present, size_t stride,
+                            size_t n);
 void db_arg_text_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
 void db_arg_bytea_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
 
-/* Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not wanted. */
+/*
+ * Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not wanted.
+ */
 enum cv_status db_exec(struct db *db, const struct db_statement *statement, const struct db_args *args, int timeout_ms,
                        struct db_result **out_result, struct err *err) CV_MUST_CHECK;
 /* Runs SQL text of any number of statements, unprepared, as one implicit transaction unless it says otherwise. */
@@ -100,7 +103,8 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUS
  * A pipeline: begin, any number of sends, end (one Sync, one flush), then db_pipeline_poll() until it is not CV_RETRY
  * with db_pipeline_busy(). Nothing here blocks; what the socket does not take is kept and sent by db_pipeline_poll():
  * until then the statements, and the memory that their args point to, must stand.
- *   CV_OK     every statement succeeded; results i (in order of sending) by db_pipeline_result(), borrowed until the next begin
+ *   CV_OK     every statement succeeded; results i (in order of sending) by db_pipeline_result(), borrowed until the
+ *             next begin
  *   CV_RETRY  busy: wait for db_socket() (writable too while db_wants_write()); or failed: see
  *             db_pipeline_failed() for the index of the statement that the server refused (-1: the connection is lost)
  *   CV_FATAL  from send: arguments that do not fit. The pipeline is half built then: close the connection.
@@ -119,7 +123,8 @@ bool db_pipeline_busy(const struct db *db);
 /* Waits until db_pipeline_poll() has something to do, at most timeout_ms. */
 void db_pipeline_wait(const struct db *db, int timeout_ms);
 int db_pipeline_failed(const struct db *db);
-const struct db_result *db_pipeline_result(const struct db *db, int i); /* a statement without rows has an empty result */
+/* A statement without rows has an empty result. */
+const struct db_result *db_pipeline_result(const struct db *db, int i);
 
 /*
  * A stream: statements sent without waiting for the answers to those before, each a transaction of its own, answered in
@@ -129,7 +134,8 @@ const struct db_result *db_pipeline_result(const struct db *db, int i); /* a sta
  * send     CV_OK: sent, or kept and sent by db_stream_receive(); CV_FATAL: the arguments do not fit, nothing was sent.
  * receive  CV_OK: the oldest one's answer, the caller's to free, or NULL: there is none yet, wait for db_socket();
  *          CV_RETRY with a sqlstate: the server refused the oldest one, those behind it go on. With "0A000", "26000" or
- *          "42P05" it refused only its preparation: what is sent from now on is prepared anew.
+ *          "42P05" it refused only its preparation: what is sent from now on is prepared anew, unless that is under
+ *          way already.
  * Both     CV_RETRY without a sqlstate: the connection is lost, and with it all that was not answered.
  */
 enum cv_status db_stream_send(struct db *db, const struct db_statement *statement, const struct db_args *args,

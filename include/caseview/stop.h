@@ -8,7 +8,8 @@
 #include "caseview/base.h"
 
 void stop_init(void);
-void stop_request(void);   /* what the first signal does, for a program that gives up */
+/* What the first signal does, for a program that gives up: the next signal counts as the second. */
+void stop_request(void);
 bool stop_requested(void); /* any thread */
 int stop_fd(void);         /* becomes readable at the first signal and stays so: for poll(2) */
 /* Sleeps at most timeout_ms, less when a stop is asked for; true when it was. */

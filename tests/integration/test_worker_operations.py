@@ -103,17 +103,19 @@ def test_a_busy_partition_is_paused_and_the_others_go_on(make_stack):
 def renamed_all_the_time(stack, organization, unit):
     """Each batch of the worker has names to render."""
     ended = threading.Event()
+    sent = []
 
     def run():
-        version = 0
         while not ended.wait(0.001):
-            stack.send(*(renamed(organization, unit, version + i) for i in range(1, 6)))
-            version += 5
+            stack.send(*(renamed(organization, unit, len(sent) * 5 + i) for i in range(1, 6)))
+            sent.append(True)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield
+        before = len(sent)
+        wait_for(lambda: len(sent) > before, 10, "names change until the end")
     finally:
         ended.set()
         thread.join(30)
@@ -270,15 +272,15 @@ def test_a_worker_that_stands_still_is_not_live(make_stack, tmp_path):
     """Longer than the group waits for it: who restarts it may know."""
     options = ["--kafka", "max.poll.interval.ms=7000"]
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=options)
-    points = Points(tmp_path / "points", [("folded", "wait", 1)])
+    points = Points(tmp_path / "points", [("decoded", "wait", 1)])
     worker = stack.start_worker(environment=points.environment)
     organization, case = events.guid(), events.guid()
     stack.send(events.queued(organization, case))
-    points.wait_reached(worker, "folded")
+    points.wait_reached(worker, "decoded")
     assert worker.get("/live").status_code == 200
     wait_for(lambda: worker.get("/live").status_code == 503, 20, "the probe fails")
     assert re.fullmatch(r"the loop has stood still for \d+ s, longer than max\.poll\.interval\.ms\n", worker.get("/live").text)
-    assert points.let_go("folded")
+    assert points.let_go("decoded")
     stack.check()
     assert worker.get("/live").text == "live\n"
 

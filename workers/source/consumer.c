@@ -75,7 +75,7 @@ static enum cv_status start(struct consumer *consumer, rd_kafka_conf_t *conf, st
         err_set(err, "kafka: %s", text);
         return CV_FATAL;
     }
-    /* Errors, statistics and log lines take the way of the records: one queue, and all callbacks on our thread. */
+    /* Errors, statistics and log lines take the way of the records: one queue, and all callbacks on one thread. */
     (void)rd_kafka_poll_set_consumer(consumer->rk);
     consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
     (void)rd_kafka_set_log_queue(consumer->rk, consumer->queue);

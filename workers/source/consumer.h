@@ -1,7 +1,7 @@
 /*
  * consumer.h: one member of a consumer group over the three topics (consumer*.c and watermarks.c are the only files of
- * the worker that know librdkafka). Everything happens on the caller's thread, inside consumer_poll(); librdkafka's own
- * threads only fill its queue.
+ * the worker that know librdkafka). Everything happens on the caller's thread, inside consumer_poll(), until it closes;
+ * librdkafka's own threads only fill its queue.
  *
  * Positions come from the caller's database, never from Kafka's group. A partition delivers nothing until it was
  * positioned, and then exactly the records from that offset on, each once and in order; nothing of before a position
@@ -71,8 +71,8 @@ typedef void (*consumer_before_revoke)(void *context, const struct consumer_take
 enum cv_status consumer_open(const struct consumer_options *options, consumer_before_revoke before_revoke,
                              void *context, struct consumer **out_consumer, struct err *err) CV_MUST_CHECK;
 /*
- * Leaves the group (a static member stays in it until its session ends) and frees; NULL is fine. Waits at most some
- * seconds. before_revoke is not called: the caller has finished.
+ * Leaves the group (a static member stays in it until its session ends) and frees; NULL is fine. Waits at most 10 s; if
+ * librdkafka has not ended then, it is left alone with what it needs. before_revoke is not called: the caller has finished.
  */
 void consumer_close(struct consumer *consumer);
 

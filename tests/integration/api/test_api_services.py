@@ -9,10 +9,17 @@ import threading
 import time
 
 import pytest
+import requests
 
 from support.api_views import APP, EXPECTED, SCHEMA, case_id, check_problem
 from support.postgres import process_tree
 from support.waiting import stays_true, wait_for
+
+END_BACKENDS = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'caseview-api'"
+
+
+def end_backends(server, database):
+    server.query(database.name, END_BACKENDS)
 
 
 def test_starts_without_database_and_recovers(own, server, token):
@@ -50,7 +57,7 @@ def test_restart_between_two_requests_is_not_noticed(own, server, token):
     api = own()
     api.wait_ready()
     assert api.call(token).status_code == 200
-    server.query(own.database.name, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'caseview-api'")
+    end_backends(server, own.database)
     assert api.call(token).text == EXPECTED
 
 
@@ -105,6 +112,9 @@ class Held:
     def waiting(self):
         self.cursor.execute("select count(*) from pg_locks where not granted")
         return self.cursor.fetchone()[0]
+
+    def end_others(self):
+        self.cursor.execute(END_BACKENDS)
 
     def release(self):
         self.connection.rollback()
@@ -208,7 +218,11 @@ class Asking:
 
     def _run(self):
         while not self._ended.is_set():
-            answer = self.api.call(self.token)
+            try:
+                answer = self.api.call(self.token)
+            except requests.RequestException as error:
+                self.answers[repr(error)] += 1
+                continue
             right = answer.text == EXPECTED if answer.status_code == 200 else "unavailable" in answer.text
             self.answers[answer.status_code if right else f"{answer.status_code}: {answer.text[:200]}"] += 1
 
@@ -229,10 +243,6 @@ class Asking:
         assert not any(thread.is_alive() for thread in self._threads)
 
 
-def end_backends(server, database):
-    server.query(database.name, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'caseview-api'")
-
-
 def test_connections_ended_under_load_are_not_noticed(own, server, token):
     """What was on its way is asked once more over the next connection."""
     api = own()
@@ -249,8 +259,8 @@ def test_connections_ended_under_load_are_not_noticed(own, server, token):
 def test_connections_that_break_at_once_are_not_made_without_a_pause(own, server, token):
     api = own()
     api.wait_ready()
-    begin = time.monotonic()
     with Asking(api, token) as asking:
+        begin = time.monotonic()
         while time.monotonic() < begin + 2:
             end_backends(server, own.database)
             time.sleep(0.01)  # enough for an answer
@@ -277,11 +287,12 @@ def test_views_swapped_under_load_are_not_noticed(own, token):
     assert set(asking.answers) == {200}, asking.answers
 
 
-def test_a_view_that_is_missing_under_load_is_named(own, token):
+def test_a_view_that_is_missing_under_load_is_named(own, server, token):
     api = own()
     api.wait_ready()
-    with Asking(api, token) as asking:
+    with Asking(api, token, clients=8) as asking:
         own.database.query("alter table caseview.agent rename to other")
+        end_backends(server, own.database)  # a new connection prepares the statement while it cannot be
         wait_for(lambda: asking.answers[503] > 20, 20, "refused")
         assert '"caseview.agent" does not exist' in api.get("/ready").text
         own.database.query("alter table caseview.other rename to agent")
@@ -292,20 +303,21 @@ def test_a_view_that_is_missing_under_load_is_named(own, token):
 
 
 def test_the_longest_client_ids_are_sent_once_more(own, server, keys):
-    """As many questions of the greatest size as may wait, over a connection that ends before their answer."""
+    """Thirty questions of the greatest size, over a connection that ends before their answers."""
     client = "c" * 512
     own.database.query("update caseview.application set client_id = %s where application_id = %s", (client, APP))
     api = own("--threads", "30")
     api.wait_ready()
     token = keys.token(client)
     held = Held(server, own.database)
+    api.call(token, user="x")  # the token is verified
     answers = []
     asking = [threading.Thread(target=lambda: answers.append(api.call(token))) for _ in range(30)]
     for thread in asking:
         thread.start()
     try:
         wait_for(held.waiting, 10, "they wait in the database")
-        end_backends(server, own.database)
+        held.end_others()
         api.wait_log("trying once more")
     finally:
         held.release()
@@ -315,7 +327,7 @@ def test_the_longest_client_ids_are_sent_once_more(own, server, keys):
 
 
 def test_nobody_asks_and_nothing_is_counted(own, token):
-    """The connection is looked after all the same."""
+    """That the connection is looked after costs no statement of a request."""
     api = own()
     api.wait_ready()
     api.call(token)
