@@ -185,8 +185,8 @@ static int run(struct api *api)
 }
 
 /*
- * All threads that start from now on: who wakes up waits until what runs has let go of the processor, instead of pushing
- * it aside. So fewer switches serve more requests (docs/decisions/0010). A sandbox may forbid it.
+ * All threads that start from now on: who wakes up waits until what runs has let go of the processor, instead of
+ * pushing it aside. So fewer switches serve more requests (docs/decisions/0010). A sandbox may forbid it.
  */
 static void schedule_as_batch(void)
 {

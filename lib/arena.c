@@ -56,8 +56,8 @@ void arena_free(struct arena *arena)
 }
 
 /*
- * Blocks of the usual size that this round needed are kept for the next one: fresh memory costs a page fault every 4 KiB.
- * Those that it did not need go back, so that one large batch does not hold its memory for ever.
+ * Blocks of the usual size that this round needed are kept for the next one: fresh memory costs a page fault every
+ * 4 KiB. Those that it did not need go back, so that one large batch does not hold its memory for ever.
  */
 void arena_reset(struct arena *arena)
 {

@@ -513,7 +513,7 @@ static void ready(void *context, char *out_reason, size_t size)
         out_reason[0] = '\0';
 }
 
-/* Above the group's patience others have its partitions. A new process helps then, this one may stand still for ever. */
+/* Above the group's patience others have its partitions: a new process helps, this one may stand still for ever. */
 static void live(void *context, char *out_reason, size_t size)
 {
     struct worker *worker = context;

@@ -23,7 +23,8 @@ struct admin_options {
 };
 
 /* Logs the address, with the port that was taken. CV_OK or CV_FATAL. */
-enum cv_status admin_start(const struct admin_options *options, struct admin **out_admin, struct err *err) CV_MUST_CHECK;
+enum cv_status admin_start(const struct admin_options *options, struct admin **out_admin,
+                           struct err *err) CV_MUST_CHECK;
 void admin_stop(struct admin *admin);
 
 #endif

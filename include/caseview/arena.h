@@ -1,7 +1,7 @@
 /*
  * arena.h: memory that is given back all at once: per batch in the worker, per request in the API.
- * Over a reset the blocks that the last round needed are kept, the others given back; under AddressSanitizer what is not
- * handed out is poisoned.
+ * Over a reset the blocks that the last round needed are kept, the others given back; under AddressSanitizer what is
+ * not handed out is poisoned.
  * Not thread-safe.
  */
 #ifndef CASEVIEW_ARENA_H

@@ -19,7 +19,7 @@ int64_t clock_cpu_us(void);  /* CPU time of this process, user and system */
 #define CLOCK_ISO_MAX 27
 size_t clock_iso(int64_t us, char out[CLOCK_ISO_MAX]);
 
-/* The range that clock_iso() and PostgreSQL's timestamptz of the views accept: 0001-01-01 … 9999-12-31T23:59:59.999999Z. */
+/* What clock_iso() and PostgreSQL's timestamptz of the views accept: 0001-01-01 … 9999-12-31T23:59:59.999999Z. */
 #define CLOCK_MIN_US INT64_C(-62135596800000000)
 #define CLOCK_MAX_US INT64_C(253402300799999999)
 

@@ -14,8 +14,10 @@ struct err {
 
 #define ERR_INIT {.text = "", .sqlstate = ""}
 
-/* Replaces the text and clears sqlstate. err may be NULL everywhere here. Line ends and other control characters become spaces,
- * what is no UTF-8 becomes "?". */
+/*
+ * Replaces the text and clears sqlstate. err may be NULL everywhere here. Line ends and other control characters become
+ * spaces, what is no UTF-8 becomes "?".
+ */
 void err_set(struct err *err, const char *fmt, ...) CV_PRINTF(2, 3);
 
 /* Puts "context: " before the text. */

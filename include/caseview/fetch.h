@@ -12,10 +12,11 @@
 void fetch_global_init(void); /* once, before threads */
 
 /*
- * CV_OK: an answer came, whatever its status (out_status) and its body (out_body, ceiling as initialised by the caller).
+ * CV_OK: an answer came, whatever its status (out_status) and its body (out_body, with the caller's ceiling).
  * CV_RETRY: no answer: connection, time-out, TLS, body above the ceiling.
  */
-enum cv_status fetch_get(const char *url, int timeout_ms, int *out_status, struct buf *out_body, struct err *err) CV_MUST_CHECK;
+enum cv_status fetch_get(const char *url, int timeout_ms, int *out_status, struct buf *out_body,
+                         struct err *err) CV_MUST_CHECK;
 /* The same with a JSON body, for registering schemas. */
 enum cv_status fetch_post(const char *url, const char *content_type, struct str body, int timeout_ms, int *out_status,
                           struct buf *out_body, struct err *err) CV_MUST_CHECK;

@@ -16,8 +16,8 @@ void json_uuid(struct buf *out, const struct uuid *uuid); /* NULL writes null */
 void json_time(struct buf *out, int64_t us);
 void json_int(struct buf *out, int64_t number);
 /*
- * The shortest decimal that reads back to the same float32, the closest among the shortest, in the contract's form (`5`,
- * `0.1`, `3.7090777E+37`, `-0`). number is finite.
+ * The shortest decimal that reads back to the same float32, the closest among the shortest, in the contract's form
+ * (`5`, `0.1`, `3.7090777E+37`, `-0`). number is finite.
  */
 void json_float32(struct buf *out, float number);
 

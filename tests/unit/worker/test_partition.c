@@ -7,7 +7,8 @@
 
 #include "workers/partition.h"
 
-static bool feed(struct partition *partition, int64_t from, int64_t count, bool parked, int64_t now_ms, int64_t *out_back_to)
+static bool feed(struct partition *partition, int64_t from, int64_t count, bool parked, int64_t now_ms,
+                 int64_t *out_back_to)
 {
     bool flood = false;
     for (int64_t offset = from; offset < from + count && !flood; offset++) {
