@@ -107,8 +107,9 @@ def thawed_early(run):
     run.wait_moment()
     run.fault_begins()
     freeze(run)
-    # What the other claims because it joined at about that time is not meant: the frozen one's session goes on for longer.
-    run.load.over.wait(1.2)
+    # What the other claims because it joined at about that time is not meant. The frozen one's session goes on for longer,
+    # by a heartbeat less than it lasts.
+    run.load.over.wait(0.9)
     door.is_open.clear()
     before = len(points.reached(run.other.process.pid))
     wait_for(lambda: len(points.reached(run.other.process.pid)) > before, 20, "the other is about to claim", poll_s=0.002)
