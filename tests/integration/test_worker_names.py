@@ -1,10 +1,9 @@
 """Names of the directory, where a batch is made while the one before is still on its way to the database."""
 
 import contextlib
-import threading
 
 from support import events
-from support.waiting import stays_true, wait_for
+from support.waiting import all_the_time, stays_true, wait_for
 
 WAITING = """
 SELECT count(*) FROM pg_locks WHERE NOT granted
@@ -25,10 +24,6 @@ def held_up(stack, sql, *args):
         blocker.rollback()
 
 
-def unit_event(organization, unit, version, name):
-    return events.directory_event(organization, unit, version, {"UnitUpserted": {"name": name}})
-
-
 def read_up_to(stack, worker, records):
     """The worker has taken so many records of the directory from Kafka."""
     wait_for(lambda: worker.metric("caseview_records_total", kind="directory") >= records, 20, f"{records} are taken")
@@ -39,15 +34,16 @@ def test_a_name_that_comes_back_in_the_next_batch(make_stack):
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-events", "4"])
     worker = stack.start_worker()
     organization, unit, case = events.guid(), events.guid(), events.guid()
-    stack.send(unit_event(organization, unit, 1, "A"), events.queued(organization, case, unit=events.ref(unit)))
+    stack.send(events.unit_event(organization, unit, 1, "A"), events.queued(organization, case, unit=events.ref(unit)))
     stack.wait_body(case, lambda body: body and '"unitName":"A"' in body)
     stack.check()
     others = [events.guid() for _ in range(8)]
     with held_up(stack, "SELECT FROM gen_1.directory WHERE entity_id = %s FOR UPDATE", unit) as wait_for_batch:
-        stack.send(unit_event(organization, unit, 2, "B"))
+        stack.send(events.unit_event(organization, unit, 2, "B"))
         wait_for_batch()
         stack.send(
-            unit_event(organization, unit, 3, "A"), *(unit_event(organization, other, 1, "other") for other in others)
+            events.unit_event(organization, unit, 3, "A"),
+            *(events.unit_event(organization, other, 1, "other") for other in others),
         )
         read_up_to(stack, worker, 6)
         stays_true(worker.is_running, 0.3, "the second batch is made")
@@ -59,38 +55,19 @@ def test_an_entity_forgotten_and_made_anew_in_the_next_batch(make_stack):
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-events", "4"])
     worker = stack.start_worker()
     organization, unit, case = events.guid(), events.guid(), events.guid()
-    stack.send(unit_event(organization, unit, 9, "old"), events.queued(organization, case, unit=events.ref(unit)))
+    stack.send(events.unit_event(organization, unit, 9, "old"), events.queued(organization, case, unit=events.ref(unit)))
     stack.wait_body(case, lambda body: body and '"unitName":"old"' in body)
     others = [events.guid() for _ in range(8)]
     with held_up(stack, "SELECT FROM gen_1.directory WHERE entity_id = %s FOR UPDATE", unit) as wait_for_batch:
         stack.send_items([("directory", events.directory_key("unit", organization, unit), None)])
         wait_for_batch()
         stack.send(
-            unit_event(organization, unit, 1, "new"), *(unit_event(organization, other, 1, "other") for other in others)
+            events.unit_event(organization, unit, 1, "new"),
+            *(events.unit_event(organization, other, 1, "other") for other in others),
         )
         read_up_to(stack, worker, 6)
         stays_true(worker.is_running, 0.3, "the second batch is made")
     stack.check()
-
-
-@contextlib.contextmanager
-def repeated(stack, *sent):
-    """The same events again and again, so that each batch has one of them."""
-    ended = threading.Event()
-
-    def run():
-        items = [(role, events.key_of(role, value), value) for role, value in sent] * 5
-        while not ended.wait(0.001):
-            stack.send_items(items)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(30)
-    assert not thread.is_alive()
 
 
 def test_new_names_reach_what_gets_a_duplicate_in_the_same_batch(make_stack):
@@ -108,7 +85,8 @@ def test_new_names_reach_what_gets_a_duplicate_in_the_same_batch(make_stack):
             stack.agents()[organization, user][0] == (None if removed else unit)
         )
 
-    with repeated(stack, of_case, of_agent):
+    duplicates = [(role, events.key_of(role, value), value) for role, value in (of_case, of_agent)] * 5
+    with all_the_time(lambda: stack.send_items(duplicates)):  # so that each batch has one of them
         wait_for(lambda: worker.metric("caseview_duplicates_total") > 100, 20, "duplicates come")
         for version in range(1, 21):
             removed = version % 4 == 0
@@ -135,7 +113,7 @@ def test_a_name_that_thousands_of_cases_show_is_spread_over_batches(make_stack):
         SELECT organization_id, id, user_id, unit_id, status_date, case_timestamp, degraded, part, customer_ref, refs, body
         FROM gen_1.active_case, ids""")
     before = worker.metric("caseview_batches_total")
-    stack.send(unit_event(organization, unit, 1, "new"))
+    stack.send(events.unit_event(organization, unit, 1, "new"))
     old = "SELECT count(*) FROM caseview.active_case WHERE body NOT LIKE %s"
     wait_for(lambda: stack.database.value(old, ('%"unitName":"new"%',)) == 0, 60, "all show the new name")
     assert worker.metric("caseview_rerendered_total") == 4501
@@ -151,7 +129,7 @@ def test_new_names_reach_the_rows_of_a_halted_partition(make_stack):
     stack.wait_body(case)
     stack.send_raw("case", [(b"no guid", b"no event", ())] * 1500, 0)
     stack.wait_halt("case", 0, "poison-flood")
-    stack.send(unit_event(organization, unit, 1, "new"))
+    stack.send(events.unit_event(organization, unit, 1, "new"))
     stack.wait_body(case, lambda body: '"unitName":"new"' in body)
     numbers = "SELECT count(DISTINCT dir_no) = 1 AND min(dir_no) = 1 FROM ctl.cursor WHERE topic = ANY (%s)"
     wait_for(

@@ -1,15 +1,15 @@
 """What operators do with the database."""
 
 import contextlib
+import itertools
 import re
 import subprocess
-import threading
 
 from crash.points import Points
 from support import events, programs
 from support.postgres import Postgres
 from support.random_history import History
-from support.waiting import wait_for
+from support.waiting import all_the_time, wait_for
 
 
 def test_databases_of_one_server_are_migrated_at_the_same_time():
@@ -99,33 +99,6 @@ def test_a_busy_partition_is_paused_and_the_others_go_on(make_stack):
     watch.check()
 
 
-@contextlib.contextmanager
-def renamed_all_the_time(stack, organization, unit):
-    """Each batch of the worker has names to render."""
-    ended = threading.Event()
-    sent = []
-
-    def run():
-        while not ended.wait(0.001):
-            stack.send(*(renamed(organization, unit, len(sent) * 5 + i) for i in range(1, 6)))
-            sent.append(True)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-        before = len(sent)
-        wait_for(lambda: len(sent) > before, 10, "names change until the end")
-    finally:
-        ended.set()
-        thread.join(30)
-    assert not thread.is_alive()
-
-
-def renamed(organization, unit, version):
-    return events.directory_event(organization, unit, version, {"UnitUpserted": {"name": f"name {version}"}})
-
-
 def test_a_partition_resumed_while_names_change_has_no_rival(make_stack):
     """Names of a paused partition are rendered; the batch that is being made then has a claim that resuming replaces."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
@@ -135,7 +108,13 @@ def test_a_partition_resumed_while_names_change_has_no_rival(make_stack):
     for partition, case in enumerate(cases):
         stack.send(events.queued(organization, case, unit=events.ref(unit)), partition=partition)
         stack.wait_body(case)
-    with renamed_all_the_time(stack, organization, unit):
+    versions = itertools.count(1)
+
+    def rename():
+        numbers = itertools.islice(versions, 5)
+        stack.send(*(events.unit_event(organization, unit, n, f"name {n}") for n in numbers))
+
+    with all_the_time(rename):  # so that each batch has names to render
         for turn in range(1, 9):
             pause(stack, "case", 1)
             wait_for(lambda turn=turn: worker.log().count("paused (") == turn, 5, "it is paused")

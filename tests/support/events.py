@@ -106,6 +106,10 @@ def directory_event(organization, entity_id, version, payload, **envelope):
     }
 
 
+def unit_event(organization, unit, version, name):
+    return directory_event(organization, unit, version, {"UnitUpserted": {"name": name}})
+
+
 KIND_OF = {
     "UnitUpserted": "unit",
     "ServiceCategoryUpserted": "service-category",

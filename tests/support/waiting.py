@@ -1,6 +1,8 @@
 """Waiting for conditions with deadlines; nothing in the tests sleeps for a fixed time."""
 
+import contextlib
 import os
+import threading
 import time
 
 # Deadlines are for slow machines; a condition that holds is seen within milliseconds.
@@ -30,3 +32,27 @@ def stays_true(condition, span_s, what, poll_s=POLL_S):
     while time.monotonic() < end:
         assert condition(), f"{what}: no longer so"
         time.sleep(poll_s)
+
+
+@contextlib.contextmanager
+def all_the_time(act):
+    """In a thread, act() again and again while this lasts, to its very end."""
+    ended = threading.Event()
+    done = 0
+
+    def run():
+        nonlocal done
+        while not ended.wait(0.001):
+            act()
+            done += 1
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+        before = done
+        wait_for(lambda: done > before, 10, "it goes on until the end")
+    finally:
+        ended.set()
+        thread.join(30)
+    assert not thread.is_alive()

@@ -248,10 +248,10 @@ def test_connections_ended_under_load_are_not_noticed(own, server, token):
     api = own()
     api.wait_ready()
     with Asking(api, token) as asking:
-        for _ in range(6):
+        for turn in range(1, 7):
             end_backends(server, own.database)
+            wait_for(lambda turn=turn: api.log().count("trying once more") >= turn, 20, "it is noticed")
             asking.wait_more()
-            time.sleep(0.2)  # each connection has answered for a while
     assert set(asking.answers) == {200}, asking.answers
     assert api.log().count("trying once more") >= 6
 
