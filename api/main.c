@@ -173,8 +173,7 @@ static int run(struct api *api)
     int code = CV_EXIT_USAGE;
     struct admin_options admin = {
         .listen = config_text(api->config, "admin-listen"), .metrics = api->metrics, .ready = ready, .context = api};
-    if (admin_start(&admin, &api->admin, &err) != CV_OK ||
-        start_server(api, &err) != CV_OK) {
+    if (admin_start(&admin, &api->admin, &err) != CV_OK || start_server(api, &err) != CV_OK) {
         log_error("%s", err.text);
         stop_request(); /* who waits for a database is not waited for */
     } else {

@@ -345,7 +345,7 @@ static enum cv_status open_connection(struct reader *reader, int timeout_ms, str
     return CV_OK;
 }
 
-/* From now on questions are refused; those under way and in the forming batch, too. */
+/* LINK_BROKEN until now. From now on questions are refused; those under way and in the forming batch, too. */
 static void set_disconnected(struct reader *reader, const struct err *err)
 {
     struct batch *orphans[DEPTH + 1];
@@ -362,8 +362,8 @@ static void set_disconnected(struct reader *reader, const struct err *err)
     retry_failed(&reader->retry);
     log_warn("database lost, requests get 503 until it is back: %s", err->text);
 
-    close_connection(reader, LINK_DOWN);
     pthread_mutex_lock(&reader->connection_mutex);
+    reader->link = LINK_DOWN;
     for (; reader->sent_count > 0; reader->sent_count--)
         orphans[count++] = reader->sent[reader->sent_count - 1];
     pthread_mutex_unlock(&reader->connection_mutex);

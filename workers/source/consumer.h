@@ -72,7 +72,8 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
                              void *context, struct consumer **out_consumer, struct err *err) CV_MUST_CHECK;
 /*
  * Leaves the group (a static member stays in it until its session ends) and frees; NULL is fine. Waits at most 10 s; if
- * librdkafka has not ended then, it is left alone with what it needs. before_revoke is not called: the caller has finished.
+ * librdkafka has not ended then, it is left alone with what it needs. before_revoke is not called: the caller has
+ * finished.
  */
 void consumer_close(struct consumer *consumer);
 
