@@ -39,6 +39,7 @@ void batch_reset(struct batch *batch)
     batch->count = 0;
     batch->sent_again = false;
     batch->has_args = false;
+    batch->needs_roles = false;
     arena_reset(batch->arena);
     atomic_store_explicit(&batch->references, 1, memory_order_relaxed);
     atomic_store_explicit(&batch->ended, 0, memory_order_relaxed);
@@ -53,6 +54,7 @@ size_t batch_add(struct batch *batch, const struct question *question)
         .client = arena_str(batch->arena, question->client),
         .need_roles = question->need_roles,
     };
+    batch->needs_roles |= question->need_roles;
     return batch->count++;
 }
 
@@ -65,7 +67,7 @@ const struct db_args *batch_args(struct batch *batch)
     db_arg_uuid_array(&batch->args, &batch->items[0].application, stride, batch->count);
     db_arg_uuid_array(&batch->args, &batch->items[0].user, stride, batch->count);
     db_arg_text_array(&batch->args, &batch->items[0].client, stride, batch->count);
-    db_arg_bool_array(&batch->args, &batch->items[0].need_roles, stride, batch->count);
+    db_arg_bool(&batch->args, batch->needs_roles);
     batch->has_args = true;
     return &batch->args;
 }
@@ -90,14 +92,22 @@ bool batch_wait(struct batch *batch, int64_t deadline_us)
     return true;
 }
 
-/* The rows are in the order of the items, at least one each: the first one of item `index`. */
-static int first_row(const struct db_result *result, size_t index)
+/* Columns of api/sql/active_cases.sql. */
+enum { COLUMN_N, COLUMN_ACCEPTED, COLUMN_ROLES, COLUMN_HAS_UNIT, COLUMN_HAS_WORKSPACES, COLUMN_BODY };
+
+static bool is_true(const struct db_result *result, int row, int column)
+{
+    return !db_is_null(result, row, column) && db_bool(result, row, column);
+}
+
+/* The rows are in the order of the items, at least one each: the first one of item `n`, counted from 1. */
+static int first_row(const struct db_result *result, int64_t n)
 {
     int low = 0;
     int high = db_rows(result);
     while (low < high) {
         int middle = low + (high - low) / 2;
-        if (db_int4(result, middle, 0) >> 3 <= (int32_t)index)
+        if (db_int8(result, middle, COLUMN_N) < n)
             low = middle + 1;
         else
             high = middle;
@@ -105,12 +115,12 @@ static int first_row(const struct db_result *result, size_t index)
     return low;
 }
 
-static void put_cases(const struct db_result *result, int row, int32_t key, struct buf *out)
+static void put_cases(const struct db_result *result, int row, int64_t n, struct buf *out)
 {
     int rows = db_rows(result);
     buf_byte(out, '[');
-    for (bool first = true; row < rows && db_int4(result, row, 0) == key; row++, first = false) {
-        struct str body = db_str(result, row, 2);
+    for (bool first = true; row < rows && db_int8(result, row, COLUMN_N) == n; row++, first = false) {
+        struct str body = db_str(result, row, COLUMN_BODY);
         if (!body.ptr)
             break; /* the one row of an agent without a case */
         if (!first)
@@ -123,18 +133,19 @@ static void put_cases(const struct db_result *result, int row, int32_t key, stru
 bool batch_read(const struct batch *batch, size_t index, struct reading *out_reading, struct buf *out_body)
 {
     const struct db_result *result = batch->result;
-    int row = first_row(result, index);
-    if (row >= db_rows(result) || db_int4(result, row, 0) >> 3 != (int32_t)index + 1)
+    int64_t n = (int64_t)index + 1;
+    int row = first_row(result, n);
+    if (row >= db_rows(result) || db_int8(result, row, COLUMN_N) != n)
         return false; /* the statement gives every item a row */
-    int32_t key = db_int4(result, row, 0);
     bool need_roles = batch->items[index].need_roles;
     *out_reading = (struct reading){
-        .application_accepted = (key & 1) != 0,
-        .application_has_role = need_roles && role_array_has_impersonator(db_str(result, row, 1)),
-        .has_current_unit = (key & 2) != 0,
-        .has_workspaces = (key & 4) != 0,
+        .application_accepted = is_true(result, row, COLUMN_ACCEPTED),
+        .application_has_role = need_roles && role_array_has_impersonator(db_str(result, row, COLUMN_ROLES)),
+        .has_current_unit = is_true(result, row, COLUMN_HAS_UNIT),
+        .has_workspaces = is_true(result, row, COLUMN_HAS_WORKSPACES),
     };
-    if ((key & 7) == 7 && (!need_roles || out_reading->application_has_role))
-        put_cases(result, row, key, out_body);
+    if (out_reading->application_accepted && (!need_roles || out_reading->application_has_role) &&
+        out_reading->has_current_unit && out_reading->has_workspaces)
+        put_cases(result, row, n, out_body);
     return true;
 }

@@ -32,6 +32,7 @@ struct batch {
     struct arena *arena;
     struct db_args args; /* batch_args() */
     bool has_args;
+    bool needs_roles; /* some item does */
     size_t count, capacity;
     struct item items[];
 };

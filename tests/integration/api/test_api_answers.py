@@ -56,18 +56,23 @@ def test_head_has_the_same_fields_and_no_body(api, token):
     assert refused.status_code == 401 and refused.content == b"" and int(refused.headers["Content-Length"]) > 0
 
 
-def test_many_at_once_each_get_their_own(api, token):
-    wanted = {USER: (200, EXPECTED), USER_IDLE: (200, "[]"), USER_NO_UNIT: (403, None), USER_NO_WORKSPACES: (409, None)}
+def test_many_at_once_each_get_their_own(api, token, keys):
+    without_role = keys.token(CLIENT, roles=None)
+    wanted = [
+        (token, APP, USER, 200, EXPECTED), (token, APP, USER_IDLE, 200, "[]"), (token, APP, USER_NO_UNIT, 403, "no-current-unit"),
+        (token, APP, USER_NO_WORKSPACES, 409, "no-current-workspaces"), (token, APP_DISABLED, USER, 403, "application-refused"),
+        (without_role, APP_WITH_ROLE, USER, 200, EXPECTED), (without_role, APP, USER, 403, "role-missing"),
+    ]  # fmt: skip
     failures = []
 
     def ask(offset):
         with requests.Session() as session:
-            for i in range(60):
-                user = list(wanted)[(i + offset) % 4]
-                answer = session.get(api.url(user=user), headers={"Authorization": f"Bearer {token}"}, timeout=15)
-                status, text = wanted[user]
-                if answer.status_code != status or (text and answer.text != text):
-                    failures.append((user, answer.status_code, answer.text))
+            for i in range(70):
+                its_token, app, user, status, text = wanted[(i + offset) % len(wanted)]
+                answer = session.get(api.url(app, user), headers={"Authorization": f"Bearer {its_token}"}, timeout=15)
+                right = answer.text == text if status == 200 else text in answer.text
+                if answer.status_code != status or not right:
+                    failures.append((app, user, answer.status_code, answer.text))
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
     for thread in threads:
@@ -218,7 +223,7 @@ def test_no_answer_is_sorted_by_the_database(database):
     """The order of the cases comes from the index, that of the requests from the arrays: no batch pays for a sort."""
     folder = pathlib.Path(__file__).resolve().parents[3] / "api/sql"
     statement = (folder / "active_cases.sql").read_text()
-    arrays = f"'{{{APP}}}', '{{{USER}}}', '{{{CLIENT}}}', '{{f}}'"
+    arrays = f"'{{{APP}}}', '{{{USER}}}', '{{{CLIENT}}}', false"
     plan = database.query(f"{(folder / 'setup.sql').read_text()}; PREPARE p AS {statement}; EXPLAIN EXECUTE p ({arrays})")
     text = "\n".join(line for (line,) in plan)
     assert "Index" in text and "active_case" in text
