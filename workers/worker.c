@@ -302,9 +302,18 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
     return CV_OK;
 }
 
+/* Not while a partition is about to halt: the feed gives rows of it, too, and none may be written without its claim. */
+static bool may_follow_directory(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->partition_count; i++)
+        if (worker->partitions[i].state == PARTITION_HALTING)
+            return false;
+    return writer_is_connected(worker->writer) && !worker->feed_stale;
+}
+
 static void follow_directory(struct worker *worker)
 {
-    if (!writer_is_connected(worker->writer) || worker->feed_stale)
+    if (!may_follow_directory(worker))
         return;
     struct err err = ERR_INIT;
     int64_t dir_no;
@@ -338,7 +347,7 @@ static int wait_ms(const struct worker *worker)
         return 0;
     int wait = 100;
     int feed = feed_wait_ms(worker->feed);
-    if (writer_is_connected(worker->writer) && !worker->feed_stale && feed >= 0 && feed < wait)
+    if (feed >= 0 && feed < wait && may_follow_directory(worker))
         wait = feed;
     if (!batch_is_empty(worker->collecting) && !writer_is_busy(worker->writer) && wait > 1)
         wait = 1;

@@ -15,6 +15,14 @@
 static const struct db_statement directory_partitions_statement = {"directory_partitions", sql_directory_partitions};
 static const struct db_statement cursor_states_statement = {"cursor_states", sql_cursor_states};
 
+void worker_unclaim(struct worker *worker, struct partition *partition)
+{
+    consumer_silence(worker->consumer, partition->topic, partition->part);
+    if (partition->state != PARTITION_UNCLAIMED)
+        worker->feed_stale = true;
+    partition_set_state(partition, PARTITION_UNCLAIMED);
+}
+
 /*
  * The only way back after a failed batch, a lost connection, a refused claim: forget everything that is not in the
  * database, claim again, read the cursors, position the consumer there.
@@ -31,12 +39,8 @@ void worker_recover(struct worker *worker, const struct err *err)
     writer_disconnect(worker->writer);
     worker->connected = false;
     worker_drop_batches(worker);
-    for (size_t i = 0; i < worker->partition_count; i++) {
-        struct partition *partition = &worker->partitions[i];
-        consumer_silence(worker->consumer, partition->topic, partition->part);
-        partition_set_state(partition, PARTITION_UNCLAIMED);
-    }
-    worker->feed_stale = true;
+    for (size_t i = 0; i < worker->partition_count; i++)
+        worker_unclaim(worker, &worker->partitions[i]);
 }
 
 /* ---- claims ---- */
@@ -47,11 +51,8 @@ void worker_postpone(struct worker *worker, struct partition *partition, const s
     if (retry_worth_logging(&partition->hold))
         log_warn("partition %.*s/%d: cannot be read yet: %s", (int)partition->topic_name.len, partition->topic_name.ptr,
                  partition->part, err->text);
-    consumer_silence(worker->consumer, partition->topic, partition->part);
-    if (partition->state != PARTITION_UNCLAIMED)
-        worker->feed_stale = true; /* no names for its rows before the next claim */
+    worker_unclaim(worker, partition);
     partition->look_again_ms = clock_mono_ms() + wait_ms;
-    partition_set_state(partition, PARTITION_UNCLAIMED);
 }
 
 static void start_reading(struct worker *worker, struct partition *partition)
@@ -255,7 +256,7 @@ void worker_halt_partitions(struct worker *worker)
         }
         FAIL_POINT("halt.after");
         if (!halted) {
-            partition_set_state(partition, PARTITION_UNCLAIMED); /* somebody else's by now */
+            worker_unclaim(worker, partition); /* somebody else's by now */
             continue;
         }
         if (partition->halt_back_to >= 0)
@@ -304,10 +305,9 @@ static bool apply_look(struct worker *worker, struct partition *partition, enum 
     if (state == CURSOR_LIVE && was_halted) {
         log_info("partition %.*s/%d: resumed", (int)partition->topic_name.len, partition->topic_name.ptr,
                  partition->part);
-        worker->feed_stale = true; /* no names for its rows before the next claim */
+        worker_unclaim(worker, partition);
         partition->look_again_ms = 0;
         partition->known_stopped = false; /* stopped once more before the claim, it is news */
-        partition_set_state(partition, PARTITION_UNCLAIMED);
     } else if (state != CURSOR_LIVE && !was_halted) {
         stop(worker, partition);
         return true;

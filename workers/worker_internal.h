@@ -94,6 +94,8 @@ struct batch_cursor *worker_batch_cursor(struct worker *worker, const struct par
 
 /* worker_claims.c: ownership: claims, halts, and the one way back after any failure. */
 void worker_recover(struct worker *worker, const struct err *err);
+/* Silent, without a claim: neither records nor names for its rows before the next one. */
+void worker_unclaim(struct worker *worker, struct partition *partition);
 /* CV_OK, or CV_FATAL: the connection string cannot work. */
 enum cv_status worker_claim_partitions(struct worker *worker, struct err *err) CV_MUST_CHECK;
 /* A partition that cannot be read for now: silent and unclaimed, until it is tried again. The others go on. */

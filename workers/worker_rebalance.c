@@ -99,12 +99,10 @@ static bool finish_writing(struct worker *worker, int64_t deadline_ms)
     return outcome == WRITER_COMMITTED || outcome == WRITER_IDLE;
 }
 
-/* Silent and unclaimed. */
 static void let_go(struct worker *worker, struct partition *partition)
 {
-    consumer_silence(worker->consumer, partition->topic, partition->part);
+    worker_unclaim(worker, partition);
     partition->look_again_ms = 0;
-    partition_set_state(partition, PARTITION_UNCLAIMED);
 }
 
 /*
@@ -118,7 +116,6 @@ void worker_before_revoke(void *context, const struct consumer_taken *taken, siz
     worker_log_partitions(worker, lost ? "lost" : "takes away", taken, count);
     FAIL_POINT("revoke");
     bool finished = finish_writing(worker, clock_mono_ms() + (lost ? 0 : budget_ms));
-    worker->feed_stale = true;
     if (finished && count < worker->partition_count) {
         for (size_t i = 0; i < count; i++) {
             struct partition *partition = worker_partition(worker, taken[i].topic, taken[i].partition);
