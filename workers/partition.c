@@ -20,7 +20,7 @@ static const struct {
     {PARTITION_PROVING, PARTITION_HALTED},    /* an operator paused it */
     {PARTITION_LIVE, PARTITION_HALTED},       /* likewise */
     {PARTITION_HELD, PARTITION_HALTED},       /* likewise */
-    /* and from everywhere back to UNCLAIMED: the connection or the claim is lost, or an operator may have resumed it */
+    /* and from everywhere back to UNCLAIMED: the connection or the claim is lost, or an operator has resumed it */
 };
 
 static const char *const state_names[PARTITION_STATE_COUNT] = {

@@ -5,7 +5,7 @@
  *   UNCLAIMED ───────────► PROVING ────────────────────► LIVE ◄──── HELD
  *       ▲  └──(nothing to prove)──────────────────────►   │  └─────► (its schema cannot be fetched now)
  *       │                     └────────► HALTING ◄────────┘ poison flood, out of range
- *       └── every failure            HALTED ◄┘  (cursor says why; looked at again every few seconds)
+ *       └── every failure            HALTED ◄┘  (cursor says why; looked at again every second)
  */
 #ifndef CASEVIEW_WORKER_PARTITION_H
 #define CASEVIEW_WORKER_PARTITION_H

@@ -302,11 +302,14 @@ static enum cv_status collect_outcome(struct worker *worker, struct err *err)
     return CV_OK;
 }
 
-/* Not while a partition is about to halt: the feed gives rows of it, too, and none may be written without its claim. */
+/*
+ * With claims that the feed knows, and while none of its partitions is about to halt: it would give rows of that one,
+ * too, and none may be written without its claim.
+ */
 static bool may_follow_directory(const struct worker *worker)
 {
     for (size_t i = 0; i < worker->partition_count; i++)
-        if (worker->partitions[i].state == PARTITION_HALTING)
+        if (worker->partitions[i].state == PARTITION_HALTING && worker->partitions[i].topic != TOPIC_DIRECTORY)
             return false;
     return writer_is_connected(worker->writer) && !worker->feed_stale;
 }

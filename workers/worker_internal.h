@@ -94,7 +94,7 @@ struct batch_cursor *worker_batch_cursor(struct worker *worker, const struct par
 
 /* worker_claims.c: ownership: claims, halts, and the one way back after any failure. */
 void worker_recover(struct worker *worker, const struct err *err);
-/* Silent, without a claim: neither records nor names for its rows before the next one. */
+/* Silent and without a claim; the feed begins anew before it goes on. look_again_ms, when to claim, is the caller's. */
 void worker_unclaim(struct worker *worker, struct partition *partition);
 /* CV_OK, or CV_FATAL: the connection string cannot work. */
 enum cv_status worker_claim_partitions(struct worker *worker, struct err *err) CV_MUST_CHECK;

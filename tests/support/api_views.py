@@ -68,10 +68,16 @@ def fill(database):
     ]:
         database.query("insert into caseview.agent values (%s, %s, %s, %s, false)", (ORG, user, unit, workspaces))
     # the order of statusDate, then caseId, is not the order of insertion
-    for n, unit, date in [(3, UNIT, "2024-01-02"), (2, UNIT, "2024-01-02"), (9, UNIT, "2024-01-01"), (1, OTHER_UNIT, "2024-01-01")]:
+    for n, user, unit, date in [
+        (3, USER, UNIT, "2024-01-02"),
+        (2, USER, UNIT, "2024-01-02"),
+        (9, USER, UNIT, "2024-01-01"),
+        (1, USER, OTHER_UNIT, "2024-01-01"),
+        (4, USER_NO_WORKSPACES, UNIT, "2024-01-01"),
+    ]:
         database.query(
             "insert into caseview.active_case values (%s, %s, %s, %s, %s, %s, false, %s)",
-            (ORG, USER, unit, case_id(n), date, date, body_of(case_id(n))),
+            (ORG, user, unit, case_id(n), date, date, body_of(case_id(n))),
         )
 
 

@@ -22,8 +22,8 @@ struct feed *feed_new(int32_t gen);
 void feed_free(struct feed *feed);
 
 /*
- * Which partitions of the case and the agent topic are ours, and the smallest dir_no among them; at every assignment
- * and after every recovery. What was under way is begun again.
+ * Which partitions of the case and the agent topic are ours, and the smallest dir_no among them; whenever
+ * partitions or their claims have changed. What was under way is begun again.
  */
 void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, size_t case_count,
                   const int32_t *agent_parts, size_t agent_count);
