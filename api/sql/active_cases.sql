@@ -1,7 +1,8 @@
 -- All look-ups of one batch. $1 application ids, $2 user ids, $3 client ids of the tokens: arrays of equal length; $4:
 -- does any of them want the application's roles? One row a case, or one row without a case; in the order of the arrays.
--- Most of what a small batch costs is spent before its first row, on each array, expression and column that goes up the
--- joins: the statement has few of them. The gates are the program's; it drops the cases of an agent without workspaces.
+-- Most of what a small batch costs is the same for any size, and grows with each array, expression and column that goes
+-- up the joins: the statement has few of them. The gates are the program's, which drops the cases of an agent without
+-- workspaces.
 select r.n, p.enabled as accepted, case when $4 then p.roles end as roles,
        a.current_unit_id is not null as has_unit, a.has_workspaces, c.body
 from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality as r(app, usr, client, n)

@@ -202,17 +202,20 @@ def test_broker_ends_with_its_parent(tmp_path):
     """Whoever started it is killed outright: the broker goes too."""
     file = tmp_path / "bootstrap"
     code = (
-        "import subprocess, sys, time\n"
+        "import subprocess, sys\n"
         "p = subprocess.Popen(sys.argv[1:])\n"
         "print(p.pid, flush=True)\n"
-        "time.sleep(600)\n"
+        "sys.stdin.read()\n"
     )
     argv = [sys.executable, "-c", code, programs.binary("caseview-dev"), "broker", "--end-with-parent", "--bootstrap-file", file]
-    parent = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=programs.clean_environment())
+    parent = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=programs.clean_environment()
+    )
     broker = int(parent.stdout.readline())
     wait_for(file.exists, 20, "the broker tells its address")
     parent.send_signal(signal.SIGKILL)
     parent.wait(20)
+    parent.stdin.close()
     parent.stdout.close()
 
     def gone():
