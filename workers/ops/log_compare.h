@@ -4,7 +4,7 @@
 #ifndef CASEVIEW_OPS_LOG_COMPARE_H
 #define CASEVIEW_OPS_LOG_COMPARE_H
 
-#include "workers/ops/log_rows.h"
+#include "workers/sink/rows.h"
 
 /* Where differences go: the field's name, what the row says and what the log says; both texts are borrowed. */
 struct log_differences {

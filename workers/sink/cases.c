@@ -129,12 +129,6 @@ static bool apply(struct batch *batch, const struct state_work *work, struct cas
     return changed;
 }
 
-static int16_t flags_of(const struct case_state *state)
-{
-    return (int16_t)((case_is_listed(state) ? CASE_LISTED : 0) | (case_is_degraded(state) ? CASE_DEGRADED : 0) |
-                     (case_is_incomplete(state) ? CASE_INCOMPLETE : 0) | (state->over ? CASE_OVER : 0));
-}
-
 static void want_names(struct names *names, const struct case_state *state)
 {
     struct entity_ref refs[NAME_SLOT_COUNT];
@@ -199,7 +193,7 @@ static enum cv_status fold_one(struct batch *batch, const struct state_work *wor
         .entry = entry,
         .rev = ++entry->rev,
         .part = work->part,
-        .flags = flags_of(&state),
+        .flags = case_row_flags(&state),
         .was_listed = entry->listed,
         .state = arena_str(batch->output, (struct str){context->scratch.data, context->scratch.len}),
     };

@@ -8,11 +8,7 @@
 
 #include "workers/sink/batch.h"
 #include "workers/sink/fold_context.h"
-
-#define CASE_LISTED     1
-#define CASE_DEGRADED   2
-#define CASE_INCOMPLETE 4
-#define CASE_OVER       8
+#include "workers/sink/rows.h"
 
 struct cases;
 

@@ -1,7 +1,6 @@
-#include "workers/ops/log_rows.h"
+#include "workers/sink/rows.h"
 
-#include "workers/sink/cases.h"
-
+/* A row is far smaller; a buffer that reaches this says so by its overflow flag. */
 #define ROW_MAX (64u << 20)
 
 int16_t case_row_flags(const struct case_state *state)
