@@ -131,7 +131,7 @@ static bool give_more(struct db *db)
     while (db->waiting_head < db->waiting_count && db->given < GIVEN_MAX)
         if (!give_next(db))
             return false;
-    if (db->waiting_head < db->waiting_count)
+    if (db->waiting_head < db->waiting_count || db->pipeline == PIPELINE_OPEN)
         return true;
     /* Without a COMMIT of its own the transaction ends here; what is refused then is laid to the last statement. */
     db->synced = true;
@@ -149,6 +149,8 @@ bool db_flush(struct db *db)
         if (db->wants_write || db->synced)
             return true;
         db->given = 0;
+        if (db->pipeline == PIPELINE_OPEN && db->waiting_head == db->waiting_count)
+            return true;
         if (!give_more(db))
             return false;
     }
@@ -184,6 +186,21 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
         db->results = cv_realloc(db->results, (size_t)db->result_cap * sizeof *db->results);
     }
     db->results[db->result_count++] = (struct db_result){NULL};
+    if (!give_more(db))
+        return db_lose(db, statement->name, err);
+    return CV_OK;
+}
+
+bool db_pipeline_has_room(const struct db *db)
+{
+    return db->waiting_head == db->waiting_count && !db->wants_write && db->given < GIVEN_MAX;
+}
+
+enum cv_status db_pipeline_flush(struct db *db, struct err *err)
+{
+    assert(db->pipeline == PIPELINE_OPEN);
+    if (db_is_lost(db) || !db_flush(db) || !PQconsumeInput(db->conn))
+        return db_lose(db, "pipeline", err);
     return CV_OK;
 }
 

@@ -1,26 +1,21 @@
 #include "workers/partition.h"
 
-#include <assert.h>
+#include <inttypes.h>
 
 #include "caseview/log.h"
 
-static const struct {
-    enum partition_state from, to;
-} transitions[] = {
-    {PARTITION_UNCLAIMED, PARTITION_PROVING}, /* claimed, a record to compare is known */
-    {PARTITION_UNCLAIMED, PARTITION_LIVE},    /* claimed, nothing to prove: new, or never had a record */
-    {PARTITION_UNCLAIMED, PARTITION_HALTED},  /* the cursor says halted or paused */
-    {PARTITION_UNCLAIMED, PARTITION_HALTING}, /* the directory topic has another number of partitions */
-    {PARTITION_PROVING, PARTITION_LIVE},      /* the log is the same */
-    {PARTITION_PROVING, PARTITION_HALTING},   /* it is not */
-    {PARTITION_LIVE, PARTITION_HELD},         /* a schema cannot be fetched */
-    {PARTITION_LIVE, PARTITION_HALTING},      /* poison flood, or the position fell out of the log */
-    {PARTITION_HELD, PARTITION_LIVE},         /* try again */
-    {PARTITION_HALTING, PARTITION_HALTED},    /* the cursor says so now */
-    {PARTITION_PROVING, PARTITION_HALTED},    /* an operator paused it */
-    {PARTITION_LIVE, PARTITION_HALTED},       /* likewise */
-    {PARTITION_HELD, PARTITION_HALTED},       /* likewise */
-    /* and from everywhere back to UNCLAIMED: the connection or the claim is lost, or an operator has resumed it */
+static const struct partition_transition transitions[] = {
+    {PARTITION_UNCLAIMED, PARTITION_PROVING, "claimed, and the cursor knows a last record to compare"},
+    {PARTITION_UNCLAIMED, PARTITION_LIVE, "claimed, nothing to compare: new, or never had a record"},
+    {PARTITION_UNCLAIMED, PARTITION_HALTED, "claimed, and the cursor says halted or paused"},
+    {PARTITION_UNCLAIMED, PARTITION_HALTING, "claimed, but the directory topic has another number of partitions"},
+    {PARTITION_PROVING, PARTITION_LIVE, "the log is the one that was read before"},
+    {PARTITION_PROVING, PARTITION_HALTING, "the log is another one, or the cursor lies outside it"},
+    {PARTITION_LIVE, PARTITION_HELD, "the schema of a record cannot be fetched now"},
+    {PARTITION_HELD, PARTITION_LIVE, "the schema is tried again"},
+    {PARTITION_LIVE, PARTITION_HALTING, "poison flood, a record that cannot even be parked, or the position left the log"},
+    {PARTITION_HELD, PARTITION_HALTING, "poison flood"},
+    {PARTITION_HALTING, PARTITION_HALTED, "everything before is committed, and the cursor says halted"},
 };
 
 static const char *const state_names[PARTITION_STATE_COUNT] = {
@@ -28,56 +23,68 @@ static const char *const state_names[PARTITION_STATE_COUNT] = {
     [PARTITION_HELD] = "held",           [PARTITION_HALTING] = "halting", [PARTITION_HALTED] = "halted",
 };
 
+const struct partition_transition *partition_transitions(size_t *out_count)
+{
+    *out_count = ARRAY_LEN(transitions);
+    return transitions;
+}
+
 const char *partition_state_name(enum partition_state state)
 {
     return state_names[state];
+}
+
+void partition_init(struct partition *partition, enum topic topic, int32_t part, struct str topic_name)
+{
+    *partition = (struct partition){
+        .topic = topic,
+        .part = part,
+        .topic_name = topic_name,
+        .state = PARTITION_UNCLAIMED,
+        .last_record_ms = -1,
+        .committed_to_kafka = -1,
+        .halt_back_to = -1,
+        .refused = {.offset = -1},
+        .batch_number = UINT64_MAX,
+    };
+    retry_init(&partition->retry, 200, 5000);
+}
+
+/* From every state back to UNCLAIMED: after a recovery, a revocation, or when an operator resumes the partition. */
+static const char *reason_for(enum partition_state from, enum partition_state to)
+{
+    if (to == PARTITION_UNCLAIMED)
+        return "claim given up";
+    for (size_t i = 0; i < ARRAY_LEN(transitions); i++)
+        if (transitions[i].from == from && transitions[i].to == to)
+            return transitions[i].when;
+    return NULL;
 }
 
 void partition_set_state(struct partition *partition, enum partition_state state)
 {
     if (state == partition->state)
         return;
-    bool known = state == PARTITION_UNCLAIMED;
-    for (size_t i = 0; i < ARRAY_LEN(transitions) && !known; i++)
-        known = transitions[i].from == partition->state && transitions[i].to == state;
-    assert(known);
-    log_debug("partition %.*s/%d: %s -> %s at offset %lld", (int)partition->topic_name.len, partition->topic_name.ptr,
-              partition->part, state_names[partition->state], state_names[state], (long long)partition->position);
+    const char *when = reason_for(partition->state, state);
+    assert(when != NULL);
+    log_debug("partition %.*s/%d: %s -> %s at offset %" PRId64 ": %s", (int)partition->topic_name.len,
+              partition->topic_name.ptr, partition->part, state_names[partition->state], state_names[state],
+              partition->position, when);
     partition->state = state;
 }
 
-static struct flood_second *bucket_of(struct partition *partition, int64_t second)
+bool partition_shows_names(const struct partition *partition)
 {
-    struct flood_second *bucket = &partition->flood[second % FLOOD_SECONDS];
-    if (bucket->second != second)
-        *bucket = (struct flood_second){.second = second};
-    return bucket;
-}
-
-void partition_count_record(struct partition *partition, int64_t now_ms)
-{
-    bucket_of(partition, now_ms / 1000)->records++;
-}
-
-bool partition_count_parked(struct partition *partition, int64_t offset, int64_t now_ms, int64_t *out_back_to)
-{
-    int64_t second = now_ms / 1000;
-    struct flood_second *now = bucket_of(partition, second);
-    if (now->parked++ == 0 || offset < now->first_parked)
-        now->first_parked = offset;
-
-    int64_t all_records = 0, all_parked = 0, first = INT64_MAX;
-    for (size_t i = 0; i < FLOOD_SECONDS; i++) {
-        const struct flood_second *bucket = &partition->flood[i];
-        if (bucket->second <= second - FLOOD_SECONDS)
-            continue;
-        all_records += bucket->records;
-        all_parked += bucket->parked;
-        if (bucket->parked > 0 && bucket->first_parked < first)
-            first = bucket->first_parked;
+    switch (partition->state) {
+    case PARTITION_PROVING:
+    case PARTITION_LIVE:
+    case PARTITION_HELD:
+    case PARTITION_HALTED:
+        return partition->topic != TOPIC_DIRECTORY;
+    case PARTITION_UNCLAIMED:
+    case PARTITION_HALTING: /* its cursor is about to change */
+    case PARTITION_STATE_COUNT:
+        break;
     }
-    if (all_parked <= FLOOD_PARKED || all_parked * 2 <= all_records)
-        return false;
-    *out_back_to = first;
-    return true;
+    return false;
 }

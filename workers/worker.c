@@ -11,259 +11,243 @@
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
-#include "workers/worker_internal.h"
+#include "workers/housekeeping.h"
+#include "workers/intake.h"
+#include "workers/open_batch.h"
+#include "workers/operator_control.h"
+#include "workers/report_partitions.h"
 
 #define PROMPT_AGE_US  2000    /* caught up: what is at hand is written at once, or at most this late */
 #define BEHIND_AGE_US  1000000 /* behind: a batch may grow for so long */
 #define BEHIND_RECORDS 2000
 #define DRAIN_MS       20000
 #define CONNECT_S      60
-#define EXPECT_NEW_MS  60000 /* after a wrong guess that a case is new */
-#define REFOLDS_MAX    20
-
-/* ---- batches ---- */
-
-/* Nothing collected, nothing being written, nothing cached: all that is known again lies in the database. */
-void worker_drop_batches(struct worker *worker)
-{
-    batch_reset(worker->collecting);
-    batch_reset(worker->writing);
-    cases_clear(worker->cases);
-    agents_clear(worker->agents);
-    names_clear(worker->names);
-    worker->committed = worker->folds;
-    worker->dir_no_unsaved = 0;
-    worker->refolds = 0;
-}
-
-static bool is_full(const struct worker *worker)
-{
-    const struct batch *batch = worker->collecting;
-    return batch->bytes >= worker->batch_bytes || batch->event_count + batch->parked_count >= worker->most_events;
-}
-
-static bool is_behind(const struct worker *worker)
-{
-    int64_t behind = 0;
-    for (size_t i = 0; i < worker->partition_count; i++) {
-        const struct partition *partition = &worker->partitions[i];
-        if (partition->state != PARTITION_LIVE || partition->at_eof)
-            continue;
-        int64_t end = consumer_end_offset(worker->consumer, partition->topic, partition->part);
-        if (end > partition->position)
-            behind += end - partition->position;
-    }
-    return behind > BEHIND_RECORDS;
-}
-
-/* Small and prompt when caught up, growing when behind. */
-static bool is_due(struct worker *worker)
-{
-    const struct batch *batch = worker->collecting;
-    if (batch_is_empty(batch))
-        return false;
-    if (is_full(worker))
-        return true;
-    int64_t age_us = clock_mono_us() - batch->opened_at_us;
-    bool all_read = !worker->more;
-    for (size_t i = 0; i < batch->cursor_count && all_read; i++) {
-        const struct partition *partition = worker_partition(worker, batch->cursors[i].topic, batch->cursors[i].part);
-        all_read = partition != NULL && (partition->at_eof || partition->state != PARTITION_LIVE);
-    }
-    if (all_read)
-        return true;
-    return age_us >= (is_behind(worker) ? BEHIND_AGE_US : PROMPT_AGE_US);
-}
-
-static enum cv_status fold(struct worker *worker, struct batch *batch, struct err *err)
-{
-    int64_t started_us = clock_mono_us();
-    batch_begin_fold(batch);
-    names_trim(worker->names);
-    worker->fold.loader = writer_loader(worker->writer);
-    worker->fold.expect_new = clock_mono_ms() >= worker->expect_new_from_ms;
-    enum cv_status status = cases_fold(worker->cases, batch, &worker->fold, err);
-    if (status == CV_OK)
-        status = agents_fold(worker->agents, batch, &worker->fold, err);
-    if (status == CV_OK)
-        status = entities_fold(batch, &worker->fold, err);
-    if (status != CV_OK)
-        return status;
-    batch->folded = true;
-    FAIL_POINT("folded");
-    metric_observe_us(worker->m.fold_seconds, clock_mono_us() - started_us);
-    return CV_OK;
-}
-
-/* What folds into more than there is memory for is read again, less of it at once; single events must fit. */
-static enum cv_status after_failed_fold(struct worker *worker, const struct batch *batch, enum cv_status status,
-                                        struct err *err)
-{
-    size_t most = batch->event_count > batch->rerender_count ? batch->event_count : batch->rerender_count;
-    if (status == CV_FATAL && arena_full(batch->output) && most > 1) {
-        worker->most_events = most / 4 + 1;
-        status = CV_RETRY;
-    }
-    if (status != CV_RETRY)
-        return status;
-    worker_recover(worker, err);
-    return CV_OK;
-}
 
 /*
- * Its rows are ours to render. They belong to a batch with the partition's claim: whoever lost it must not put an older
- * name back. Where the partition is read does not matter, only that the cursor is known.
+ * How the option `memory` is shared. What is not named here is fixed and small: a chunk, the statement being sent,
+ * libpq's and librdkafka's buffers and threads (docs/operations.md, Sizing).
  */
-static bool shows_names(const struct partition *partition)
+#define CACHE_SHARE(memory)      ((memory) / 2)  /* states and names, dirty ones included */
+#define BATCH_SHARE(memory)      ((memory) / 5)  /* … of these, what one batch may change, and parked records */
+#define KAFKA_SHARE(memory)      ((memory) / 16) /* records fetched ahead */
+#define IDLE_CACHE(memory)       ((memory) / 8 < (24u << 20) ? (memory) / 8 : (24u << 20))
+
+struct worker {
+    const struct config *config;
+    int32_t gen;
+    char default_group_id[32];
+    const char *group_id;
+    char owner[384]; /* host:pid, before it group@ unless that is the default; for people */
+    size_t memory;
+
+    struct consumer *consumer;
+    struct schemas *schemas;
+    struct writer *writer;
+    struct folder *folder;
+    struct pipeline *pipeline;
+    struct feed *feed;
+    struct arena *arena; /* arguments of the feed's queries */
+
+    struct partitions partitions;
+    struct claims claims;
+    struct intake intake;
+    struct operator_control control;
+    struct housekeeping housekeeping;
+    struct metrics *metrics;
+    struct worker_metrics m;
+
+    int64_t dir_no_unsaved; /* the cursors may show this, with the next batch or a second later */
+    int64_t dir_no_saved_ms;
+    struct folder_key rerendered; /* the last key that the feed gave, to skip it if PostgreSQL refuses its row */
+    struct notice conflicts, sent_again;
+    _Atomic bool connected;          /* to the database; read by the admin port's thread */
+    _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
+};
+
+/* ---- recovery ---- */
+
+/*
+ * The one way back after everything that is not sent again unchanged: what is not in the database is dropped, the
+ * partitions are claimed, their cursors read, and the consumer positioned there. A start takes the same way.
+ */
+static void recover(struct worker *worker, const struct err *err)
 {
-    switch (partition->state) {
-    case PARTITION_PROVING:
-    case PARTITION_LIVE:
-    case PARTITION_HELD:
-    case PARTITION_HALTED:
-        return partition->topic != TOPIC_DIRECTORY;
-    case PARTITION_UNCLAIMED:
-    case PARTITION_HALTING: /* its cursor is about to change */
-    case PARTITION_STATE_COUNT:
-        break;
-    }
-    return false;
+    struct retry *reconnect = &worker->claims.reconnect;
+    metric_add(worker->m.recoveries, 1);
+    FAIL_POINT("recover");
+    retry_failed(reconnect);
+    if (retry_worth_logging(reconnect))
+        log_warn("database: %s; %s", err->text,
+                 err_is_no_schema(err) ? "waiting for its schema: run `caseview migrate`"
+                                       : "starting again from the cursors");
+    writer_disconnect(worker->writer);
+    worker->connected = worker->claims.connected = false;
+    pipeline_drop(worker->pipeline);
+    partitions_release_all(&worker->partitions);
+    worker->dir_no_unsaved = 0;
 }
 
-/* What an idle partition's cursor still has to say: read to its end, names up to a number. Once a second at most. */
-static void add_idle_cursors(struct worker *worker)
+/* ---- what became of a batch ---- */
+
+static void count_rows(const struct worker_metrics *m, const struct batch *batch)
 {
-    int64_t now = clock_mono_ms();
-    for (size_t i = 0; i < worker->partition_count; i++) {
-        struct partition *partition = &worker->partitions[i];
-        if (partition->state != PARTITION_LIVE || !partition->complete_pending || !partition->at_eof ||
-            now < partition->completed_ms + 1000)
-            continue;
-        worker_batch_cursor(worker, partition)->complete = true;
-        partition->complete_pending = false;
-        partition->completed_ms = now;
+    int64_t active = (int64_t)batch->foreign_count;
+    for (size_t i = 0; i < batch->case_count; i++)
+        active += batch->case_rows[i].was_listed || (batch->case_rows[i].flags & CASE_LISTED) != 0;
+    metric_add(m->applied, batch->counts.applied);
+    metric_add(m->duplicates, batch->counts.duplicates);
+    metric_add(m->unknown_types, batch->counts.unknown_types);
+    metric_add(m->over, batch->counts.over);
+    metric_add(m->rerendered, batch->counts.rerendered);
+    metric_add(m->batches, 1);
+    metric_add(m->case_rows, (int64_t)batch->case_count);
+    metric_add(m->active_rows, active);
+    metric_add(m->agent_rows, (int64_t)batch->agent_count);
+    metric_add(m->directory_rows, (int64_t)(batch->entity_count + batch->version_count));
+    metric_add(m->parked_rows, (int64_t)batch->parked_count);
+}
+
+static void move_cursor(struct worker *worker, const struct batch_cursor *moved)
+{
+    struct partition *partition = partitions_find(&worker->partitions, moved->topic, moved->part);
+    int64_t back_to;
+    if (partition == NULL || partition->state == PARTITION_UNCLAIMED)
+        return; /* given up while the batch was in flight */
+    partition->cursor.next_offset = moved->new_offset;
+    if (moved->has_last) {
+        partition->cursor.has_last = true;
+        partition->cursor.last_offset = moved->last_offset;
+        partition->cursor.last_at = moved->last_at;
+        partition->cursor.last_crc = moved->last_crc;
     }
-    bool alone = batch_is_empty(worker->collecting);
-    if (worker->dir_no_unsaved == 0 || (alone && now < worker->dir_no_saved_ms + 1000))
+    if (moved->dir_no > partition->cursor.dir_no)
+        partition->cursor.dir_no = moved->dir_no;
+    if (moved->new_offset > partition->refused.offset)
+        partition->refused.offset = -1;
+    if (poison_flood_add(&partition->flood, clock_mono_ms(), moved->records, moved->parked, moved->first_parked,
+                         &back_to) &&
+        (partition->state == PARTITION_LIVE || partition->state == PARTITION_HELD))
+        partitions_halt(&worker->partitions, partition, "poison-flood", back_to,
+                        "more than 1,000 and more than half of its records were parked within a minute");
+}
+
+static void count_parked(struct worker *worker, const struct batch_parked *parked)
+{
+    metric_add(worker->m.parked[parked->reason], 1);
+    struct partition *partition = partitions_find(&worker->partitions, parked->topic, parked->part);
+    if (partition == NULL)
         return;
-    worker->dir_no_saved_ms = now;
-    for (size_t i = 0; i < worker->partition_count; i++)
-        if (shows_names(&worker->partitions[i]))
-            worker_batch_cursor(worker, &worker->partitions[i])->dir_no = worker->dir_no_unsaved;
-    worker->dir_no_unsaved = 0;
+    notice_add(&partition->parked, 1);
+    partition->parked_reason = park_reason_name(parked->reason);
+    partition->parked_offset = parked->offset;
 }
 
-static void send_batch(struct worker *worker)
+static void observe_latency(const struct worker *worker, const struct batch *batch)
 {
-    struct err err = ERR_INIT;
-    worker->sent_at_us = clock_mono_us();
-    FAIL_POINT("send.before");
-    if (writer_send(worker->writer, worker->writing, &err) != CV_OK)
-        worker_recover(worker, &err);
+    metric_observe_us(worker->m.commit_seconds, clock_mono_us() - pipeline_sent_at_us(worker->pipeline));
+    if (batch->oldest_record_ms == INT64_MAX)
+        return;
+    int64_t us = clock_wall_us() - batch->oldest_record_ms * 1000;
+    metric_observe_us(worker->m.visible_seconds, us > 0 ? us : 0);
 }
 
-/*
- * Cases and agents are folded upon the cache, which is ahead of the database; directory entities upon their rows, which
- * must not be on their way there.
- */
-static bool can_fold_ahead(const struct worker *worker)
+static void committed(struct worker *worker)
 {
-    const struct batch *writing = worker->writing;
-    return worker->collecting->directory_count == 0 || writing->entity_count + writing->version_count == 0;
+    const struct batch *batch = pipeline_written(worker->pipeline);
+    count_rows(&worker->m, batch);
+    observe_latency(worker, batch);
+    for (size_t i = 0; i < batch->cursor_count; i++)
+        move_cursor(worker, &batch->cursors[i]);
+    for (size_t i = 0; i < batch->parked_count; i++)
+        count_parked(worker, &batch->parked[i]);
+    if (batch->record_count > 0)
+        retry_reset(&worker->claims.reconnect); /* what only moves cursors says nothing of rows that are refused */
+    pipeline_release(worker->pipeline);
+    FAIL_POINT("commit.after");
 }
 
-/* Folds the batch being collected when it is due, and sends it when the one before is committed. */
-static enum cv_status advance(struct worker *worker, struct err *err)
+/* The refused batch held one record: it is parked when it is read again. */
+static void note_refused_record(struct worker *worker, const struct batch *batch, const struct err *err)
 {
-    bool idle = !writer_is_busy(worker->writer);
-    if (!writer_is_connected(worker->writer))
-        return CV_OK;
-    if (idle)
-        add_idle_cursors(worker);
-    struct batch *batch = worker->collecting;
-    if (!batch->folded && (idle ? is_due(worker) : is_full(worker) && can_fold_ahead(worker))) {
-        enum cv_status status = fold(worker, batch, err);
-        if (status != CV_OK)
-            return after_failed_fold(worker, batch, status, err);
-        worker->folds++;
+    for (size_t i = 0; i < batch->cursor_count; i++) {
+        const struct batch_cursor *cursor = &batch->cursors[i];
+        struct partition *partition = partitions_find(&worker->partitions, cursor->topic, cursor->part);
+        if (cursor->records == 0 || partition == NULL)
+            continue;
+        struct refused_record *refused = &partition->refused;
+        refused->times = refused->offset == cursor->last_offset ? refused->times + 1 : 1;
+        refused->offset = cursor->last_offset;
+        snprintf(refused->text, sizeof refused->text, "%s", err->text);
+        log_warn("partition %.*s/%d: the database refuses what the record at offset %" PRId64 " leads to; parking it: "
+                 "%s",
+                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, refused->offset, err->text);
+        return;
     }
-    if (batch->folded && idle) {
-        worker->collecting = worker->writing;
-        worker->writing = batch;
-        send_batch(worker);
-    }
-    return CV_OK;
 }
 
-/* Upon what is in the database now, and sent. */
-static enum cv_status fold_again(struct worker *worker, struct err *err)
+static size_t items_of(const struct batch *batch)
 {
-    cases_clear(worker->cases);
-    agents_clear(worker->agents);
-    if (worker->collecting->folded) {
-        batch_begin_fold(worker->collecting);
-        worker->folds--;
-    }
-    enum cv_status status = fold(worker, worker->writing, err);
-    if (status != CV_OK)
-        return after_failed_fold(worker, worker->writing, status, err);
-    send_batch(worker);
-    return CV_OK;
+    return batch->record_count + (size_t)batch->counts.rerendered;
 }
 
-static enum cv_status refold(struct worker *worker, struct err *err)
+/* Smaller and smaller batches find the record that the database refuses. */
+static enum cv_status after_refusal(struct worker *worker, struct err *err)
 {
+    const struct batch *batch = pipeline_written(worker->pipeline);
+    size_t items = items_of(batch);
+    if (items > 0)
+        retry_reset(&worker->claims.reconnect); /* the search goes on without delay */
+    if (items > 0 && batch_limit_refused(pipeline_limit(worker->pipeline), items)) {
+        if (batch->record_count > 0) {
+            note_refused_record(worker, batch, err);
+        } else {
+            log_error("database: it refuses a row that was rendered again because the directory changed; the row stays "
+                      "as it is: %s",
+                      err->text);
+            feed_skip(worker->feed, &worker->rerendered);
+        }
+    }
+    err_prefix(err, "a row was refused");
+    return CV_RETRY;
+}
+
+static enum cv_status after_conflict(struct worker *worker, struct err *err)
+{
+    const struct batch *batch = pipeline_written(worker->pipeline);
     metric_add(worker->m.refolds, 1);
-    notice_add(&worker->refolded, 1);
-    int64_t times = notice_due(&worker->refolded);
+    notice_add(&worker->conflicts, 1);
+    int64_t times = notice_due(&worker->conflicts);
     if (times > 0)
-        log_info("%" PRId64 " batches were folded again since a row of theirs had been written by somebody else (%s): "
-                 "some are normal while partitions move or events are folded again; if it goes on, `caseview status` "
-                 "shows the owners",
+        log_info("%" PRId64 " batches were refused because another writer had changed a row (%s); this is normal while "
+                 "partitions move, or while `parked retry` or `repair` runs; if it continues, `caseview status` shows "
+                 "the owners",
                  times, err->text);
-    worker->expect_new_from_ms = clock_mono_ms() + EXPECT_NEW_MS;
-    if (++worker->refolds > REFOLDS_MAX) {
-        worker_recover(worker, err);
-        return CV_OK;
-    }
-    return fold_again(worker, err);
+    if (batch_limit_conflict(pipeline_limit(worker->pipeline), items_of(batch)))
+        return after_refusal(worker, err);
+    retry_reset(&worker->claims.reconnect);
+    return CV_RETRY;
 }
 
-/* An operator paused a partition of it, or else somebody has claimed one. */
-static enum cv_status after_refused_fence(struct worker *worker, struct err *err)
+static enum cv_status after_fence(struct worker *worker, struct err *err)
 {
-    if (worker_stop_paused(worker) > 0) {
-        if (!batch_is_empty(worker->writing))
-            return fold_again(worker, err);
-        worker->folds--;
-        return CV_OK;
+    struct err look_err = ERR_INIT;
+    operator_control_look_now(&worker->control);
+    /* An operator's pause is no failure; a rival of another group has to be named. */
+    if (operator_control_look(&worker->control, &look_err) != CV_OK && look_err.text[0] != '\0') {
+        *err = look_err;
+        retry_reset(&worker->claims.reconnect);
+        return CV_RETRY;
     }
     metric_add(worker->m.fenced, 1);
-    if (worker->rival[0])
+    if (worker->control.rival[0] != '\0')
         err_set(err,
-                "a claim was refused: %s, a worker of another consumer group (group-id): two groups that work on "
-                "generation %d take each other's claims for ever; stop one, or give it another generation",
-                worker->rival, worker->gen);
+                "the fence refused a batch: %s, a worker of another consumer group (group-id): two groups on generation "
+                "%d take each other's claims without end; stop one, or give it another generation",
+                worker->control.rival, worker->gen);
     else
-        err_set(err, "a claim was refused: another worker owns a partition of ours by now; `caseview status` shows "
-                     "the owners");
-    worker_recover(worker, err);
-    return CV_OK;
-}
-
-void worker_committed(struct worker *worker)
-{
-    cases_committed(worker->cases, worker->writing);
-    agents_committed(worker->agents, worker->writing);
-    worker->committed++;
-    worker_count_commit(worker, worker->writing);
-    if (worker->writing->event_count + worker->writing->parked_count > 0)
-        retry_reset(&worker->reconnect); /* what only moves cursors says nothing of rows that are refused */
-    batch_reset(worker->writing);
-    worker->refolds = 0;
-    worker->most_events += worker->most_events / 8 + 1; /* back to what was configured, in steps */
-    if (worker->most_events > worker->batch_events)
-        worker->most_events = worker->batch_events;
+        err_set(err, "the fence refused a batch: another worker has claimed one of our partitions; `caseview status` "
+                     "shows the owners");
+    return CV_RETRY;
 }
 
 static void log_sent_again(struct worker *worker, const struct err *err)
@@ -271,128 +255,324 @@ static void log_sent_again(struct worker *worker, const struct err *err)
     notice_add(&worker->sent_again, 1);
     int64_t times = notice_due(&worker->sent_again);
     if (times > 0)
-        log_info("%" PRId64 " batches were sent again (%s); if it goes on, look who locks: SELECT pid, usename, state, "
-                 "query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
+        log_info("%" PRId64 " batches were sent again (%s); if this continues, find who holds locks: SELECT pid, "
+                 "usename, state, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
                  times, err->text);
 }
 
-static enum cv_status collect_outcome(struct worker *worker, struct err *err)
+/* CV_OK, or CV_RETRY: recover. */
+static enum cv_status settle(struct worker *worker, struct err *err)
 {
-    switch (writer_poll(worker->writer, err)) {
+    switch (pipeline_poll(worker->pipeline, err)) {
     case WRITER_IDLE:
     case WRITER_BUSY:
         return CV_OK;
     case WRITER_COMMITTED:
-        worker_committed(worker);
-        FAIL_POINT("commit.after");
+        committed(worker);
         return CV_OK;
     case WRITER_AGAIN:
         metric_add(worker->m.retries, 1);
         log_sent_again(worker, err);
-        send_batch(worker);
         return CV_OK;
-    case WRITER_REFOLD:
-        return refold(worker, err);
-    case WRITER_RECOVER:
-        if (strcmp(err->sqlstate, "22012") == 0)
-            return after_refused_fence(worker, err);
-        worker_recover(worker, err);
-        return CV_OK;
+    case WRITER_CONFLICT:
+        return after_conflict(worker, err);
+    case WRITER_FENCED:
+        return after_fence(worker, err);
+    case WRITER_REFUSED:
+        return after_refusal(worker, err);
+    case WRITER_LOST:
+        return CV_RETRY;
     }
     return CV_OK;
 }
 
+/* ---- the next batch ---- */
+
+/* What an idle partition's cursor has to say: read to its end, names up to a number. Once a second at most. */
+static void add_idle_cursors(struct worker *worker)
+{
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < worker->partitions.count; i++) {
+        struct partition *partition = worker->partitions.all[i];
+        if (partition->state != PARTITION_LIVE || !partition->complete_pending || !partition->at_end ||
+            now < partition->completed_ms + 1000)
+            continue;
+        open_batch_cursor(worker->pipeline, partition)->complete = true;
+        partition->complete_pending = false;
+        partition->completed_ms = now;
+    }
+    bool alone = batch_is_empty(pipeline_open(worker->pipeline));
+    if (worker->dir_no_unsaved == 0 || (alone && now < worker->dir_no_saved_ms + 1000))
+        return;
+    worker->dir_no_saved_ms = now;
+    for (size_t i = 0; i < worker->partitions.count; i++)
+        if (partition_shows_names(worker->partitions.all[i]))
+            open_batch_cursor(worker->pipeline, worker->partitions.all[i])->dir_no = worker->dir_no_unsaved;
+    worker->dir_no_unsaved = 0;
+}
+
+static bool all_read(const struct worker *worker)
+{
+    if (worker->intake.more)
+        return false;
+    for (size_t i = 0; i < worker->partitions.count; i++) {
+        const struct partition *partition = worker->partitions.all[i];
+        if (open_batch_has(worker->pipeline, partition) && partition->state == PARTITION_LIVE && !partition->at_end)
+            return false;
+    }
+    return true;
+}
+
+static bool is_full(const struct worker *worker)
+{
+    return pipeline_is_full(worker->pipeline) || worker->intake.flooded;
+}
+
+/* Small and prompt when caught up, growing when behind. */
+static bool is_due(const struct worker *worker)
+{
+    const struct batch *batch = pipeline_open(worker->pipeline);
+    if (batch_is_empty(batch))
+        return false;
+    if (is_full(worker) || all_read(worker))
+        return true;
+    int64_t age_us = clock_mono_us() - batch->opened_at_us;
+    return age_us >= (housekeeping_behind(&worker->partitions) > BEHIND_RECORDS ? BEHIND_AGE_US : PROMPT_AGE_US);
+}
+
+static void submit(struct worker *worker)
+{
+    if (pipeline_is_busy(worker->pipeline) || !writer_is_connected(worker->writer))
+        return;
+    add_idle_cursors(worker);
+    if (!is_due(worker))
+        return;
+    worker->intake.flooded = false;
+    pipeline_submit(worker->pipeline);
+}
+
+/* ---- names from the directory ---- */
+
+static void restart_feed(struct worker *worker)
+{
+    int64_t dir_no = INT64_MAX;
+    const struct partitions *partitions = &worker->partitions;
+    int32_t *parts = cv_alloc((2 * partitions->count + 1) * sizeof *parts);
+    int32_t *agents = parts + partitions->count;
+    size_t case_count = 0, agent_count = 0;
+    for (size_t i = 0; i < partitions->count; i++) {
+        const struct partition *partition = partitions->all[i];
+        if (partition->topic == TOPIC_DIRECTORY || partition->state == PARTITION_UNCLAIMED)
+            continue; /* its claim makes the feed start again */
+        if (partition->topic == TOPIC_CASES)
+            parts[case_count++] = partition->part;
+        else
+            agents[agent_count++] = partition->part;
+        if (partition->cursor.dir_no < dir_no)
+            dir_no = partition->cursor.dir_no;
+    }
+    names_clear(folder_names(worker->folder));
+    feed_restart(worker->feed, case_count + agent_count > 0 ? dir_no : 0, parts, case_count, agents, agent_count);
+    worker->dir_no_unsaved = 0;
+    worker->partitions.changed = false;
+    cv_free_ptr(&parts);
+}
+
 /*
- * With claims that the feed knows, and while none of its partitions is about to halt: it would give rows of that one,
- * too, and none may be written without its claim.
+ * Not while one of the partitions is about to halt: the feed would give rows of that one, too, and none may be written
+ * without its claim.
  */
 static bool may_follow_directory(const struct worker *worker)
 {
-    for (size_t i = 0; i < worker->partition_count; i++)
-        if (worker->partitions[i].state == PARTITION_HALTING && worker->partitions[i].topic != TOPIC_DIRECTORY)
+    for (size_t i = 0; i < worker->partitions.count; i++)
+        if (worker->partitions.all[i]->state == PARTITION_HALTING &&
+            worker->partitions.all[i]->topic != TOPIC_DIRECTORY)
             return false;
-    return writer_is_connected(worker->writer) && !worker->feed_stale;
+    return writer_is_connected(worker->writer);
 }
 
-static void follow_directory(struct worker *worker)
+/* While a refused row is searched, a batch holds records or rows without an event, not both. */
+static size_t rows_wanted(const struct worker *worker)
 {
-    if (!may_follow_directory(worker))
-        return;
-    struct err err = ERR_INIT;
+    const struct batch *batch = pipeline_open(worker->pipeline);
+    bool searching = pipeline_limit(worker->pipeline)->items != BATCH_LIMIT_NONE;
+    if (batch->counts.rerendered > 0 || is_full(worker) || (searching && batch->record_count > 0))
+        return 0;
+    return pipeline_room(worker->pipeline);
+}
+
+static enum cv_status follow_directory(struct worker *worker, struct err *err)
+{
+    const struct folder_key *keys;
+    size_t count;
     int64_t dir_no;
-    struct batch *batch = worker->collecting->folded ? NULL : worker->collecting;
-    size_t before = worker->collecting->rerender_count;
-    arena_reset(worker->scratch);
-    worker->fold.loader = writer_loader(worker->writer);
-    worker->fold.rerenders_max = worker->most_events;
-    if (feed_step(worker->feed, &worker->fold, worker->scratch, worker->folds, worker->committed, batch, &dir_no,
-                  &err) != CV_OK) {
-        worker_recover(worker, &err);
-        return;
+    if (!may_follow_directory(worker))
+        return CV_OK;
+    /* A batch in flight still shows the old names: with it committed, the feed starts from the cursors. */
+    if (worker->partitions.changed) {
+        if (pipeline_is_busy(worker->pipeline))
+            return CV_OK;
+        restart_feed(worker);
     }
+    arena_reset(worker->arena);
+    const struct feed_context context = {
+        .db = writer_loader(worker->writer),
+        .names = folder_names(worker->folder),
+        .arena = worker->arena,
+        .closed = pipeline_closed(worker->pipeline),
+        .committed = pipeline_committed(worker->pipeline),
+        .most = rows_wanted(worker),
+    };
+    enum cv_status status = feed_step(worker->feed, &context, &keys, &count, &dir_no, err);
+    if (status != CV_OK)
+        return status;
     if (dir_no > 0)
         worker->dir_no_unsaved = dir_no;
-    size_t added = worker->collecting->rerender_count - before;
-    metric_add(worker->m.rerendered, (int64_t)added);
-    if (added == 0)
-        return;
-    /* The rows need a cursor beside them, or the batch would never be due. */
-    for (size_t i = 0; i < worker->partition_count; i++)
-        if (shows_names(&worker->partitions[i]))
-            worker_batch_cursor(worker, &worker->partitions[i]);
+    if (count == 0)
+        return CV_OK;
+    worker->rerendered = keys[count - 1];
+    /* The rows are written under the claims of all their partitions. */
+    for (size_t i = 0; i < worker->partitions.count; i++)
+        if (partition_shows_names(worker->partitions.all[i]))
+            (void)open_batch_cursor(worker->pipeline, worker->partitions.all[i]);
+    return folder_rerender(worker->folder, writer_loader(worker->writer), pipeline_open(worker->pipeline), keys, count,
+                           err);
+}
+
+/* ---- partitions ---- */
+
+static void retry_held(struct worker *worker)
+{
+    int64_t now = clock_mono_ms();
+    bool arrived = schemas_changed(worker->schemas);
+    for (size_t i = 0; i < worker->partitions.count; i++) {
+        struct partition *partition = worker->partitions.all[i];
+        struct err err = ERR_INIT;
+        if (partition->state != PARTITION_HELD || (now < partition->try_at_ms && !arrived))
+            continue;
+        if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) == CV_OK)
+            partition_set_state(partition, PARTITION_LIVE);
+        else
+            partition->try_at_ms = now + retry_failed(&partition->retry);
+    }
+}
+
+/* Writes what is in flight and what is open within the time. False: it was not possible. */
+static bool flush(struct worker *worker, int64_t deadline_ms)
+{
+    struct err err = ERR_INIT;
+    for (;;) {
+        if (!pipeline_is_busy(worker->pipeline)) {
+            if (batch_is_empty(pipeline_open(worker->pipeline)))
+                return true;
+            pipeline_submit(worker->pipeline);
+        }
+        if (settle(worker, &err) != CV_OK)
+            return false;
+        if (!pipeline_is_busy(worker->pipeline))
+            continue;
+        if (clock_mono_ms() >= deadline_ms)
+            return false;
+        db_pipeline_wait(writer_db(worker->writer), 20);
+    }
+}
+
+/*
+ * The group revokes partitions: what was folded of them is written, if there is time; else everything that is not in
+ * the database is dropped, and the partitions that stay start from their cursors again.
+ */
+static void before_revoke(void *context, const struct consumer_taken *revoked, size_t count, bool lost, int budget_ms)
+{
+    struct worker *worker = context;
+    struct err err = ERR_INIT;
+    report_partitions(worker->partitions.topic_names, lost ? "lost" : "revoked", revoked, count);
+    FAIL_POINT("revoke");
+    bool written = !lost && writer_is_connected(worker->writer) && flush(worker, clock_mono_ms() + budget_ms);
+    if (!written && !(batch_is_empty(pipeline_open(worker->pipeline)) && !pipeline_is_busy(worker->pipeline))) {
+        err_set(&err, "partitions were revoked before their last records were written");
+        recover(worker, &err);
+        retry_reset(&worker->claims.reconnect); /* no failure of the database */
+    }
+    pipeline_drop(worker->pipeline); /* states of partitions that may come back changed */
+    for (size_t i = 0; i < count; i++) {
+        struct partition *partition = partitions_find(&worker->partitions, revoked[i].topic, revoked[i].partition);
+        if (partition != NULL)
+            partitions_release(&worker->partitions, partition);
+    }
 }
 
 /* ---- the loop ---- */
 
+static bool has_room(const struct worker *worker)
+{
+    return !is_full(worker);
+}
+
 static int wait_ms(const struct worker *worker)
 {
-    if (worker->more)
+    if (worker->intake.more)
         return 0;
     int wait = 100;
     int feed = feed_wait_ms(worker->feed);
     if (feed >= 0 && feed < wait && may_follow_directory(worker))
         wait = feed;
-    if (!batch_is_empty(worker->collecting) && !writer_is_busy(worker->writer) && wait > 1)
+    if (!batch_is_empty(pipeline_open(worker->pipeline)) && !pipeline_is_busy(worker->pipeline) && wait > 1)
         wait = 1;
     return wait;
 }
 
 static void wait_for_work(struct worker *worker)
 {
-    bool busy = writer_is_busy(worker->writer);
+    bool busy = pipeline_is_busy(worker->pipeline), room = has_room(worker);
     struct db *db = writer_db(worker->writer);
-    bool room = !is_full(worker) && !worker->collecting->folded;
     struct pollfd fds[] = {
         {stop_fd(), POLLIN, 0},
         {room ? consumer_fd(worker->consumer) : -1, POLLIN, 0},
         {busy ? db_socket(db) : -1, (short)(POLLIN | (busy && db_wants_write(db) ? POLLOUT : 0)), 0},
     };
-    int timeout = room ? wait_ms(worker) : 100;
+    int timeout = room ? wait_ms(worker) : busy ? 100 : 0;
     if (poll(fds, ARRAY_LEN(fds), timeout) > 0 && fds[1].revents != 0)
         consumer_fd_drain(worker->consumer);
 }
 
+/*
+ * The duties of one turn, in their order. None of them recovers: CV_RETRY of any of them makes the caller do it. Those
+ * that need a moment between two batches come before the next one is submitted.
+ */
 static enum cv_status turn(struct worker *worker, bool take, struct err *err)
 {
-    worker->turned_ms = clock_mono_ms();
     enum cv_status status = CV_OK;
-    if (take && !is_full(worker) && !worker->collecting->folded)
-        status = worker_take_events(worker, err);
+    worker->loop_started_ms = clock_mono_ms();
+    if (take && has_room(worker))
+        status = intake_take(&worker->intake, err);
     if (status == CV_OK)
-        status = collect_outcome(worker, err);
-    if (status == CV_OK) {
-        /* Between two batches: under load advance() leaves no such moment. */
-        worker_halt_partitions(worker);
-        worker_look_at_cursors(worker);
-        status = worker_claim_partitions(worker, err);
-    }
-    if (status == CV_OK) {
-        follow_directory(worker);
-        status = advance(worker, err);
-    }
-    if (status == CV_OK) {
-        worker_retry_held(worker);
-        worker_tick(worker);
+        status = settle(worker, err);
+    if (status == CV_OK)
+        status = claims_write_halts(&worker->claims, err);
+    if (status == CV_OK)
+        status = operator_control_look(&worker->control, err);
+    if (status == CV_OK)
+        status = claims_advance(&worker->claims, err);
+    worker->connected = worker->claims.connected;
+    if (status == CV_OK)
+        status = follow_directory(worker, err);
+    if (status == CV_OK)
+        submit(worker);
+    if (status == CV_OK)
+        retry_held(worker);
+    if (status == CV_OK)
+        status = housekeeping_tick(&worker->housekeeping, err);
+    return status;
+}
+
+/* One turn, and the recovery if a duty asks for it. CV_OK or CV_FATAL. */
+static enum cv_status step(struct worker *worker, bool take, struct err *err)
+{
+    *err = (struct err)ERR_INIT;
+    enum cv_status status = turn(worker, take, err);
+    if (status == CV_RETRY) {
+        recover(worker, err);
+        return CV_OK;
     }
     return status;
 }
@@ -401,15 +581,13 @@ static enum cv_status drain(struct worker *worker, struct err *err)
 {
     int64_t deadline = clock_mono_ms() + DRAIN_MS;
     enum cv_status status = CV_OK;
-    log_info("stopping: finishing what is at hand");
+    log_info("stopping: finishing the records in hand");
+    worker->intake.more = false;
     while (status == CV_OK && clock_mono_ms() < deadline && writer_is_connected(worker->writer) &&
-           (writer_is_busy(worker->writer) || !batch_is_empty(worker->collecting))) {
-        worker->more = false;
-        status = turn(worker, false, err);
-        struct db *db = writer_db(worker->writer);
-        if (!writer_is_busy(worker->writer) || db == NULL)
-            continue;
-        db_pipeline_wait(db, 20);
+           (pipeline_is_busy(worker->pipeline) || !batch_is_empty(pipeline_open(worker->pipeline)))) {
+        status = step(worker, false, err);
+        if (pipeline_is_busy(worker->pipeline))
+            db_pipeline_wait(writer_db(worker->writer), 20);
     }
     return status;
 }
@@ -419,7 +597,7 @@ static enum cv_status run(struct worker *worker, struct err *err)
     enum cv_status status = CV_OK;
     while (status == CV_OK && !stop_requested()) {
         wait_for_work(worker);
-        status = turn(worker, true, err);
+        status = step(worker, true, err);
     }
     return status == CV_OK ? drain(worker, err) : status;
 }
@@ -435,15 +613,18 @@ static enum cv_status open_consumer(struct worker *worker, struct err *err)
         properties = cv_realloc(properties, (count + 1) * sizeof *properties);
         properties[count++] = (struct consumer_property){name, value};
     }
+    const char *const *topics = worker->partitions.topic_names;
     struct consumer_options options = {
         .properties = properties,
         .property_count = count,
-        .topics = {worker->topics[0], worker->topics[1], worker->topics[2]},
+        .topics = {topics[0], topics[1], topics[2]},
         .group_id = worker->group_id,
         .group_instance_id = config_text(worker->config, "group-instance-id"),
         .client_id = "caseview",
+        .queue_bytes = KAFKA_SHARE(worker->memory),
     };
-    enum cv_status status = consumer_open(&options, worker_before_revoke, worker, &worker->consumer, err);
+    enum cv_status status = consumer_open(&options, before_revoke, worker, &worker->consumer, err);
+    worker->partitions.consumer = worker->consumer;
     free(properties);
     return status;
 }
@@ -454,67 +635,83 @@ static void name_groups(struct worker *worker)
     gethostname(host, sizeof host - 1);
     snprintf(worker->default_group_id, sizeof worker->default_group_id, "caseview-g%d", worker->gen);
     const char *configured = config_text(worker->config, "group-id");
-    worker->group_id = configured ? configured : worker->default_group_id;
+    worker->group_id = configured != NULL ? configured : worker->default_group_id;
     bool is_default = strcmp(worker->group_id, worker->default_group_id) == 0;
     snprintf(worker->owner, sizeof worker->owner, "%s%s%s:%d", is_default ? "" : worker->group_id,
              is_default ? "" : "@", host, (int)getpid());
 }
 
+/* Gives each duty what it works with. */
+static void join_duties(struct worker *worker)
+{
+    const struct config *config = worker->config;
+    claims_init(&worker->claims, worker->gen, worker->owner, &worker->partitions, worker->pipeline);
+    worker->claims.writer = worker->writer;
+    worker->claims.m = &worker->m;
+    worker->control.claims = &worker->claims;
+    intake_init(&worker->intake);
+    worker->intake.partitions = &worker->partitions;
+    worker->intake.pipeline = worker->pipeline;
+    worker->intake.folder = worker->folder;
+    worker->intake.writer = worker->writer;
+    worker->intake.metrics = worker->metrics;
+    worker->intake.m = &worker->m;
+    worker->housekeeping = (struct housekeeping){
+        .claims = &worker->claims,
+        .folder = worker->folder,
+        .feed = worker->feed,
+        .tombstone_days = (int)config_int(config, "tombstone-days"),
+        .gap_alarm_s = (int)config_int(config, "gap-alarm-s"),
+        .cache_bytes = CACHE_SHARE(worker->memory),
+        .idle_cache_bytes = IDLE_CACHE(worker->memory),
+        .unready = -1,
+    };
+}
+
 static void init(struct worker *worker, const struct config *config)
 {
-    *worker = (struct worker){
-        .config = config, .gen = (int32_t)config_int(config, "generation"), .unready = -1, .exit_code = CV_EXIT_BUG};
-    name_groups(worker);
-    worker->topics[TOPIC_CASES] = config_text(config, "case-topic");
-    worker->topics[TOPIC_AGENTS] = config_text(config, "agent-topic");
-    worker->topics[TOPIC_DIRECTORY] = config_text(config, "directory-topic");
-    worker->batch_bytes = (size_t)config_int(config, "batch-bytes");
-    worker->most_events = worker->batch_events = (size_t)config_int(config, "batch-events");
-    worker->tombstone_days = (int)config_int(config, "tombstone-days");
-    worker->gap_alarm_s = (int)config_int(config, "gap-alarm-s");
-    /* Of the memory for what is cached, cases take the most. */
-    size_t cache_bytes = (size_t)config_int(config, "cache-bytes");
-    worker->cases = cases_new(cache_bytes / 8 * 6);
-    worker->agents = agents_new(cache_bytes / 8);
-    worker->names = names_new(cache_bytes / 8);
-    worker->feed = feed_new(worker->gen);
-    worker->fold.names = worker->names;
-    buf_init(&worker->fold.scratch, 64u << 20);
-    worker->scratch = arena_new(1u << 16, 64u << 20);
-    worker->events = cv_alloc(CONSUMER_POLL_MAX * sizeof *worker->events);
-    worker->collecting = batch_new(worker->batch_bytes);
-    worker->writing = batch_new(worker->batch_bytes);
+    const char *topics[TOPIC_COUNT] = {
+        [TOPIC_CASES] = config_text(config, "case-topic"),
+        [TOPIC_AGENTS] = config_text(config, "agent-topic"),
+        [TOPIC_DIRECTORY] = config_text(config, "directory-topic"),
+    };
     /* One attempt of many: in between Kafka must be polled. */
     int64_t timeout_s = config_int(config, "connect-timeout-s");
+    *worker = (struct worker){
+        .config = config, .gen = (int32_t)config_int(config, "generation")};
+    worker->memory = (size_t)config_int(config, "memory");
+    name_groups(worker);
+    partitions_init(&worker->partitions, topics);
+    worker->metrics = metrics_new();
+    worker_metrics_init(&worker->m, worker->metrics);
     worker->writer = writer_new(config_text(config, "database"), worker->gen,
                                 (int)(timeout_s < CONNECT_S ? timeout_s : CONNECT_S) * 1000);
-    retry_init(&worker->reconnect, 100, 5000);
-    worker->metrics = metrics_new();
-    worker_metrics_init(worker);
+    worker->folder = folder_new(CACHE_SHARE(worker->memory));
+    worker->pipeline = pipeline_new(worker->folder, worker->writer, BATCH_SHARE(worker->memory));
+    worker->feed = feed_new(worker->gen);
+    worker->arena = arena_new(1u << 16, 64u << 20);
+    join_duties(worker);
 }
 
 static void done(struct worker *worker)
 {
     consumer_close(worker->consumer);
     schemas_close(worker->schemas);
+    pipeline_free(worker->pipeline);
     writer_free(worker->writer);
-    batch_free(worker->collecting);
-    batch_free(worker->writing);
-    cases_free(worker->cases);
-    agents_free(worker->agents);
-    names_free(worker->names);
+    folder_free(worker->folder);
     feed_free(worker->feed);
-    buf_done(&worker->fold.scratch);
-    arena_free(worker->scratch);
-    free(worker->events);
-    free(worker->partitions);
+    arena_free(worker->arena);
+    intake_done(&worker->intake);
+    claims_done(&worker->claims);
+    partitions_done(&worker->partitions);
     metrics_free(worker->metrics);
 }
 
 static void ready(void *context, char *out_reason, size_t size)
 {
     struct worker *worker = context;
-    int unready = worker->unready;
+    int unready = worker->housekeeping.unready;
     if (!worker->connected)
         snprintf(out_reason, size, "waiting for the database");
     else if (unready < 0)
@@ -525,14 +722,14 @@ static void ready(void *context, char *out_reason, size_t size)
         out_reason[0] = '\0';
 }
 
-/* Above the group's patience others have its partitions: a new process helps, this one may stand still for ever. */
+/* Beyond max.poll.interval.ms the group has given the partitions to others: a new process helps. */
 static void live(void *context, char *out_reason, size_t size)
 {
     struct worker *worker = context;
-    int64_t still_ms = clock_mono_ms() - worker->turned_ms;
-    if (still_ms > consumer_poll_within_ms(worker->consumer))
-        snprintf(out_reason, size, "the loop has stood still for %" PRId64 " s, longer than max.poll.interval.ms",
-                 still_ms / 1000);
+    int64_t stuck_ms = clock_mono_ms() - worker->loop_started_ms;
+    if (stuck_ms > consumer_poll_within_ms(worker->consumer))
+        snprintf(out_reason, size, "the loop has been stuck for %" PRId64 " s, longer than max.poll.interval.ms",
+                 stuck_ms / 1000);
 }
 
 static enum cv_status start_admin(struct worker *worker, struct admin **out_admin, struct err *err)
@@ -544,7 +741,7 @@ static enum cv_status start_admin(struct worker *worker, struct admin **out_admi
         .ready = ready,
         .context = worker,
     };
-    worker->turned_ms = clock_mono_ms();
+    worker->loop_started_ms = clock_mono_ms();
     return admin_start(&options, out_admin, err);
 }
 
@@ -555,16 +752,19 @@ int worker_main(const struct config *config)
     struct admin *admin = NULL;
     init(&worker, config);
     enum cv_status status = schemas_open_options(config, &worker.schemas, &err);
+    worker.intake.schemas = worker.schemas;
     if (status == CV_OK)
         status = open_consumer(&worker, &err);
     if (status == CV_OK)
         status = start_admin(&worker, &admin, &err);
     int exit_code = status == CV_OK ? CV_EXIT_OK : CV_EXIT_USAGE;
     if (status == CV_OK) {
-        log_info("worker %s: generation %d, topics %s, %s, %s", worker.owner, worker.gen, worker.topics[0],
-                 worker.topics[1], worker.topics[2]);
+        const char *const *topics = worker.partitions.topic_names;
+        log_info("worker %s: generation %d, topics %s, %s, %s, memory %zu MiB", worker.owner, worker.gen, topics[0],
+                 topics[1], topics[2], worker.memory >> 20);
         status = run(&worker, &err);
-        exit_code = status == CV_OK ? CV_EXIT_OK : worker.exit_code;
+        /* The connection string cannot work, or another worker has this group-instance-id. */
+        exit_code = status == CV_OK ? CV_EXIT_OK : CV_EXIT_USAGE;
     }
     if (status != CV_OK)
         log_error("%s", err.text);

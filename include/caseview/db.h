@@ -117,6 +117,13 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUS
 enum cv_status db_pipeline_begin(struct db *db, struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statement, const struct db_args *args,
                                 struct err *err) CV_MUST_CHECK;
+/*
+ * A large pipeline can be sent in pieces, so that its arguments need not all be in memory: send while
+ * db_pipeline_has_room(), then db_pipeline_flush(), wait for the socket, and so on. After each send that had room libpq
+ * has its own copy of the arguments. flush writes what the socket takes: CV_OK, or CV_RETRY (the connection is lost).
+ */
+bool db_pipeline_has_room(const struct db *db);
+enum cv_status db_pipeline_flush(struct db *db, struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_end(struct db *db, struct err *err) CV_MUST_CHECK;
 enum cv_status db_pipeline_poll(struct db *db, struct err *err) CV_MUST_CHECK;
 bool db_pipeline_busy(const struct db *db);

@@ -27,3 +27,18 @@ bool entity_kind_parse(struct str text, enum entity_kind *out_kind)
     }
     return false;
 }
+
+const struct uuid *event_organization(const struct event *event)
+{
+    switch (event->topic) {
+    case TOPIC_CASES:
+        return &event->c.organization_id;
+    case TOPIC_AGENTS:
+        return &event->a.organization_id;
+    case TOPIC_DIRECTORY:
+        return &event->d.organization_id;
+    case TOPIC_COUNT:
+        break;
+    }
+    return NULL;
+}

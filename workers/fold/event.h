@@ -202,6 +202,8 @@ struct event {
     };
 };
 
+const struct uuid *event_organization(const struct event *event);
+
 /* What an event did when it was folded. */
 enum fold_outcome {
     FOLD_APPLIED,      /* seen for the first time (it may still have lost to a greater sequence in every group) */

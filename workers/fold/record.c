@@ -15,6 +15,7 @@ static const char *const reason_names[PARK_REASON_COUNT] = {
     [PARK_KEY_MISMATCH] = "key-mismatch",
     [PARK_NO_VALUE] = "no-value",
     [PARK_TOO_LARGE] = "too-large",
+    [PARK_REFUSED_BY_DATABASE] = "refused-by-database",
 };
 
 const char *park_reason_name(enum park_reason reason)

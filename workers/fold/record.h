@@ -37,6 +37,7 @@ enum park_reason {
     PARK_KEY_MISMATCH,
     PARK_NO_VALUE,
     PARK_TOO_LARGE,
+    PARK_REFUSED_BY_DATABASE, /* PostgreSQL refuses what the record leads to, whatever else is written */
     PARK_REASON_COUNT,
 };
 

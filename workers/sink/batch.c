@@ -4,23 +4,20 @@
 #include <xxhash.h>
 
 #include "caseview/clock.h"
+#include "workers/sink/rows.h"
 
-/*
- * An event in memory is larger than its record; the loop closes a batch long before that ceiling. Rows may be larger by
- * any factor, since a small event is folded upon a state with large texts: the loop makes smaller batches then.
- */
-#define ARENA_BLOCK   (1u << 20)
-#define INPUT_FACTOR  64
-#define INPUT_FLOOR   (256u << 20)
-#define OUTPUT_FACTOR 12
-#define OUTPUT_FLOOR  (128u << 20)
+#define ARENA_BLOCK (256u << 10)
+#define ARENA_MAX   ((size_t)4 << 30) /* never reached: the worker closes a batch by its bytes (pipeline_is_full()) */
 
-struct batch *batch_new(size_t max_bytes)
+/* What a rendered row takes besides the texts of its state, about. */
+#define RENDERED_BASE 900
+
+struct batch *batch_new(void)
 {
     struct batch *batch = cv_zalloc(sizeof *batch);
-    batch->input = arena_new(ARENA_BLOCK, max_bytes * INPUT_FACTOR + INPUT_FLOOR);
-    batch->output = arena_new(ARENA_BLOCK, max_bytes * OUTPUT_FACTOR + OUTPUT_FLOOR);
-    batch_reset(batch);
+    batch->raw = arena_new(ARENA_BLOCK, ARENA_MAX);
+    batch->rows = arena_new(ARENA_BLOCK, ARENA_MAX);
+    batch->oldest_record_ms = INT64_MAX;
     return batch;
 }
 
@@ -28,50 +25,16 @@ void batch_free(struct batch *batch)
 {
     if (batch == NULL)
         return;
-    arena_free(batch->input);
-    arena_free(batch->output);
-    free(batch->cursors);
-    free(batch->events);
+    arena_free(batch->raw);
+    arena_free(batch->rows);
+    free(batch->cases);
+    free(batch->agents);
+    free(batch->entities);
+    free(batch->foreign);
+    free(batch->left_owners);
     free(batch->parked);
-    free(batch->rerenders);
-    free(batch->expected);
-    free(batch->unparks);
+    free(batch->cursors);
     free(batch);
-}
-
-void batch_reset(struct batch *batch)
-{
-    batch->parked_count = 0;
-    batch->parked_decoded = 0;
-    batch_begin_fold(batch);
-    arena_reset(batch->input);
-    batch->cursor_count = 0;
-    batch->event_count = batch->directory_count = 0;
-    batch->rerender_count = 0;
-    batch->expected_count = batch->unpark_count = 0;
-    batch->replace = false;
-    batch->bytes = 0;
-    batch->opened_at_us = 0;
-    batch->oldest_record_ms = INT64_MAX;
-}
-
-void batch_begin_fold(struct batch *batch)
-{
-    if (!batch->folded)
-        batch->parked_decoded = batch->parked_count;
-    batch->parked_count = batch->parked_decoded;
-    batch->folded = false;
-    arena_reset(batch->output);
-    batch->case_count = batch->active_count = batch->unlisted_count = 0;
-    batch->agent_count = batch->entity_count = batch->version_count = 0;
-    batch->counts = (struct batch_counts){0};
-    batch->stale = false;
-}
-
-enum cv_status batch_too_large(struct err *err)
-{
-    err_set(err, "a batch is too large for its memory: lower batch-bytes or batch-events");
-    return CV_FATAL;
 }
 
 bool batch_is_empty(const struct batch *batch)
@@ -83,7 +46,7 @@ static void *make_room(void *items, size_t count, size_t *room, size_t item_size
 {
     if (count < *room)
         return items;
-    *room = *room ? *room * 2 : 64;
+    *room = *room > 0 ? *room * 2 : 64;
     return cv_realloc(items, *room * item_size);
 }
 
@@ -95,77 +58,67 @@ struct batch_cursor *batch_find_cursor(struct batch *batch, enum topic topic, in
     return NULL;
 }
 
-struct batch_cursor *batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
+size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 {
     if (batch->cursor_count == 0)
         batch->opened_at_us = clock_mono_us();
     batch->cursors = make_room(batch->cursors, batch->cursor_count, &batch->cursor_room, sizeof *batch->cursors);
     batch->cursors[batch->cursor_count] = *cursor;
-    return &batch->cursors[batch->cursor_count++];
+    return batch->cursor_count++;
 }
 
-static void count_record(struct batch *batch, const struct record *record)
+/* ---- filling ---- */
+
+void batch_add_case(struct batch *batch, struct state *state, bool listed)
 {
-    batch->bytes += record->key.len + record->value.len;
+    if (state->dirty)
+        return;
+    state->dirty = true;
+    cache_pin(&state->entry);
+    batch->cases = make_room(batch->cases, batch->changed_cases, &batch->case_room, sizeof(struct state *));
+    batch->cases[batch->changed_cases++] = state;
+    batch->bytes += state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0);
+}
+
+void batch_add_agent(struct batch *batch, struct state *state)
+{
+    if (state->dirty)
+        return;
+    state->dirty = true;
+    cache_pin(&state->entry);
+    batch->agents = make_room(batch->agents, batch->changed_agents, &batch->agent_room, sizeof(struct state *));
+    batch->agents[batch->changed_agents++] = state;
+    batch->bytes += state->entry.bytes;
+}
+
+void batch_add_entity(struct batch *batch, struct entity *entity)
+{
+    if (entity->dirty)
+        return;
+    entity->dirty = true;
+    cache_pin(&entity->entry);
+    batch->entities = make_room(batch->entities, batch->changed_entities, &batch->entity_room, sizeof(struct entity *));
+    batch->entities[batch->changed_entities++] = entity;
+    batch->bytes += entity->entry.bytes;
+}
+
+void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id)
+{
+    batch->foreign = make_room(batch->foreign, batch->foreign_count, &batch->foreign_room, sizeof *batch->foreign);
+    batch->foreign[batch->foreign_count++] = (struct active_key){*organization_id, *case_id};
+}
+
+void batch_add_left_owner(struct batch *batch, const struct uuid *organization_id, const struct uuid *application_id)
+{
+    batch->left_owners = make_room(batch->left_owners, batch->left_count, &batch->left_room, sizeof *batch->left_owners);
+    batch->left_owners[batch->left_count++] = (struct active_key){*organization_id, *application_id};
+}
+
+void batch_count_record(struct batch *batch, const struct record *record)
+{
+    batch->record_count++;
     if (record->timestamp_ms >= 0 && record->timestamp_ms < batch->oldest_record_ms)
         batch->oldest_record_ms = record->timestamp_ms;
-}
-
-void batch_add_rerender(struct batch *batch, const struct batch_rerender *rerender)
-{
-    batch->rerenders = make_room(batch->rerenders, batch->rerender_count, &batch->rerender_room, sizeof *rerender);
-    batch->rerenders[batch->rerender_count++] = *rerender;
-}
-
-void batch_unpark(struct batch *batch, const struct batch_unpark *unpark)
-{
-    batch->unparks = make_room(batch->unparks, batch->unpark_count, &batch->unpark_room, sizeof *unpark);
-    batch->unparks[batch->unpark_count++] = *unpark;
-}
-
-void batch_expect(struct batch *batch, const struct batch_expected *expected)
-{
-    batch->expected = make_room(batch->expected, batch->expected_count, &batch->expected_room, sizeof *expected);
-    batch->expected[batch->expected_count++] = *expected;
-}
-
-/* The event without the tail of its union that its kind does not use: agents and directory entities are much smaller.
- */
-static size_t event_size(const struct event *event)
-{
-    switch (event->topic) {
-    case TOPIC_CASES:
-        return offsetof(struct event, c) + sizeof event->c;
-    case TOPIC_AGENTS:
-        return offsetof(struct event, a) + sizeof event->a;
-    case TOPIC_DIRECTORY:
-        return offsetof(struct event, d) + sizeof event->d;
-    case TOPIC_COUNT:
-        break;
-    }
-    return sizeof *event;
-}
-
-void batch_add_event(struct batch *batch, const struct record *record, const struct event *event, bool keep_raw,
-                     struct str headers)
-{
-    size_t size = event_size(event);
-    struct batch_event *kept = arena_alloc(batch->input, offsetof(struct batch_event, event) + size);
-    if (kept == NULL)
-        return; /* arena_full() tells; the loop closes the batch before this record */
-    kept->next = NULL;
-    kept->record = *record;
-    kept->record.handle = NULL;
-    kept->record.key = keep_raw ? arena_str(batch->input, record->key) : STR_NULL;
-    kept->record.value = keep_raw ? arena_str(batch->input, record->value) : STR_NULL;
-    kept->headers = keep_raw ? arena_str(batch->input, headers) : STR_NULL;
-    memcpy(&kept->event, event, size);
-    if (arena_full(batch->input))
-        return;
-    batch->events = make_room(batch->events, batch->event_count, &batch->event_room, sizeof(struct batch_event *));
-    batch->events[batch->event_count++] = kept;
-    batch->directory_count += event->topic == TOPIC_DIRECTORY;
-    count_record(batch, record);
 }
 
 void batch_park(struct batch *batch, const struct record *record, struct str topic_name, struct str headers,
@@ -179,20 +132,197 @@ void batch_park(struct batch *batch, const struct record *record, struct str top
         .topic_name = topic_name,
         .part = record->partition,
         .offset = record->offset,
-        .key = arena_str(batch->input, record->key),
-        .value = arena_str(batch->input, record->value),
-        .headers = arena_str(batch->input, headers),
+        .key = arena_str(batch->raw, record->key),
+        .value = arena_str(batch->raw, record->value),
+        .headers = arena_str(batch->raw, headers),
         .record_us = INT64_MIN,
         .reason = reason,
         .reason_name = str_of(park_reason_name(reason)),
-        .text = arena_str(batch->input, str_of(text)),
+        .text = arena_str(batch->raw, str_of(text)),
     };
     if (organization_id != NULL)
         row->organization_id = *organization_id;
     /* A producer's clock may say anything; what no timestamptz of ours can hold is not kept. */
     if (record->timestamp_ms >= 0 && record->timestamp_ms <= CLOCK_MAX_US / 1000)
         row->record_us = record->timestamp_ms * 1000;
-    count_record(batch, record);
+    batch->bytes += record->key.len + record->value.len + headers.len + sizeof *row;
+}
+
+/* ---- closing ---- */
+
+static int compare_states(const void *a, const void *b)
+{
+    const struct state *x = *(struct state *const *)a, *y = *(struct state *const *)b;
+    /* Keys are never longer than CACHE_KEY_MAX, and what is behind them is zero. */
+    return memcmp(x->entry.key, y->entry.key, CACHE_KEY_MAX);
+}
+
+static void close_cases(struct batch *batch)
+{
+    size_t count = batch->changed_cases;
+    if (count > 0)
+        qsort(batch->cases, count, sizeof(struct state *), compare_states);
+    batch->case_rows = arena_alloc(batch->rows, (count + 1) * sizeof *batch->case_rows);
+    assert(batch->case_rows != NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct state *state = batch->cases[i];
+        struct case_row *row = &batch->case_rows[i];
+        *row = (struct case_row){
+            .rev = ++state->rev,
+            .part = state->part,
+            .flags = state->flags,
+            .was_listed = state->listed,
+            .state = state_blob(state),
+            .blob = states_share(state),
+            .entry = state,
+        };
+        memcpy(row->case_id.b, state->entry.key, sizeof row->case_id.b);
+        state->listed = (state->flags & CASE_LISTED) != 0;
+        state->dirty = false; /* the pin is the row's now */
+    }
+    batch->case_count = count;
+    batch->changed_cases = 0;
+}
+
+static void close_agents(struct batch *batch)
+{
+    size_t count = batch->changed_agents;
+    if (count > 0)
+        qsort(batch->agents, count, sizeof(struct state *), compare_states);
+    batch->agent_rows = arena_alloc(batch->rows, (count + 1) * sizeof *batch->agent_rows);
+    assert(batch->agent_rows != NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct state *state = batch->agents[i];
+        struct agent_row *row = &batch->agent_rows[i];
+        *row = (struct agent_row){
+            .rev = ++state->rev,
+            .part = state->part,
+            .state = state_blob(state),
+            .blob = states_share(state),
+            .entry = state,
+        };
+        memcpy(row->organization_id.b, state->entry.key, sizeof row->organization_id.b);
+        memcpy(row->user_id.b, state->entry.key + sizeof row->organization_id.b, sizeof row->user_id.b);
+        state->dirty = false;
+    }
+    batch->agent_count = count;
+    batch->changed_agents = 0;
+}
+
+/* A former owner's row comes first: an application has one owner at a time (unique index). */
+static int compare_entities(const void *a, const void *b)
+{
+    const struct entity_row *x = a, *y = b;
+    int by_kind = (x->kind > y->kind) - (x->kind < y->kind);
+    if (by_kind != 0)
+        return by_kind;
+    int by_entity = uuid_cmp(&x->entity_id, &y->entity_id);
+    if (by_entity != 0)
+        return by_entity;
+    return (x->status > y->status) - (x->status < y->status);
+}
+
+static struct entity_row *add_row(struct entity_row *rows, size_t *count)
+{
+    rows[*count] = (struct entity_row){0};
+    return &rows[(*count)++];
+}
+
+/* Only a visible change gets a number of the change feed. */
+static void close_entities(struct batch *batch)
+{
+    size_t most = batch->changed_entities + batch->left_count + 1;
+    batch->entity_rows = arena_alloc(batch->rows, most * sizeof *batch->entity_rows);
+    batch->version_rows = arena_alloc(batch->rows, most * sizeof *batch->version_rows);
+    assert(batch->entity_rows != NULL && batch->version_rows != NULL);
+    for (size_t i = 0; i < batch->left_count; i++) {
+        struct entity_row *row = add_row(batch->entity_rows, &batch->entity_count);
+        row->kind = ENTITY_APPLICATION;
+        row->status = ENTITY_FORGOTTEN;
+        row->organization_id = batch->left_owners[i].organization_id;
+        row->entity_id = batch->left_owners[i].case_id;
+    }
+    for (size_t i = 0; i < batch->changed_entities; i++) {
+        struct entity *entity = batch->entities[i];
+        entity_make_row(entity, batch->rows,
+                        entity->visible ? add_row(batch->entity_rows, &batch->entity_count)
+                                        : add_row(batch->version_rows, &batch->version_count));
+        entity->dirty = entity->visible = false;
+    }
+    if (batch->entity_count > 0)
+        qsort(batch->entity_rows, batch->entity_count, sizeof *batch->entity_rows, compare_entities);
+    for (size_t i = 0; i < batch->entity_count; i++)
+        batch->entity_rows[i].nth = (int64_t)(batch->entity_count - 1 - i);
+}
+
+static int compare_cursors(const void *a, const void *b)
+{
+    const struct batch_cursor *x = a, *y = b;
+    return x->topic != y->topic ? (x->topic > y->topic) - (x->topic < y->topic)
+                                : (x->part > y->part) - (x->part < y->part);
+}
+
+void batch_close(struct batch *batch)
+{
+    assert(!batch->closed);
+    if (batch->cursor_count > 0)
+        qsort(batch->cursors, batch->cursor_count, sizeof *batch->cursors, compare_cursors);
+    close_cases(batch);
+    close_agents(batch);
+    close_entities(batch);
+    batch->closed = true;
+}
+
+static void release_rows(struct batch *batch, const struct caches *caches)
+{
+    for (size_t i = 0; i < batch->case_count; i++) {
+        cache_unpin(&batch->case_rows[i].entry->entry);
+        states_unshare(caches->cases, batch->case_rows[i].blob);
+    }
+    for (size_t i = 0; i < batch->agent_count; i++) {
+        cache_unpin(&batch->agent_rows[i].entry->entry);
+        states_unshare(caches->agents, batch->agent_rows[i].blob);
+    }
+}
+
+static void release_changed(struct state **items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        cache_unpin(&items[i]->entry);
+        items[i]->dirty = false;
+    }
+}
+
+/* An entity is not kept once it is written: another worker may own the partition of its next event. */
+static void release_entities(struct batch *batch, struct cache *entities)
+{
+    for (size_t i = 0; i < batch->changed_entities; i++) {
+        struct entity *entity = batch->entities[i];
+        cache_unpin(&entity->entry);
+        if (!batch->closed)
+            entity->dirty = false;
+        if (entity->entry.pins == 0)
+            cache_remove(entities, &entity->entry);
+    }
+}
+
+void batch_reset(struct batch *batch, const struct caches *caches)
+{
+    release_rows(batch, caches);
+    release_changed(batch->cases, batch->changed_cases);
+    release_changed(batch->agents, batch->changed_agents);
+    release_entities(batch, caches->entities);
+    batch->changed_cases = batch->changed_agents = batch->changed_entities = 0;
+    batch->case_count = batch->agent_count = batch->entity_count = batch->version_count = 0;
+    batch->foreign_count = batch->left_count = 0;
+    batch->parked_count = batch->cursor_count = 0;
+    batch->record_count = batch->bytes = 0;
+    batch->counts = (struct batch_counts){0};
+    batch->opened_at_us = 0;
+    batch->oldest_record_ms = INT64_MAX;
+    batch->closed = false;
+    arena_reset(batch->raw);
+    arena_reset(batch->rows);
 }
 
 int64_t batch_record_crc(const struct record *record)

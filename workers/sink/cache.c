@@ -1,7 +1,5 @@
 #include "workers/sink/cache.h"
 
-#include <assert.h>
-#include <stdlib.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -12,15 +10,17 @@ struct cache {
     size_t entry_size;
     size_t max_bytes;
     void (*drop)(struct cache_entry *entry);
-    uint64_t seed; /* keys come from outside: nobody shall be able to choose their bucket */
+    uint64_t seed; /* keys come from outside: a producer must not be able to choose their buckets */
     struct cache_entry **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
     size_t bytes;
-    struct cache_entry *newest, *oldest;
+    size_t hand; /* bucket that the clock looks at next */
 };
 
 #define FIRST_BUCKETS 1024
+#define MALLOC_BYTES  16 /* of the allocator, for each block */
+#define TRIM_BUCKETS  4096
 
 struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, void (*drop)(struct cache_entry *entry))
 {
@@ -36,46 +36,22 @@ struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, vo
     return cache;
 }
 
-static size_t bucket_of(const struct cache *cache, const void *key)
+static struct cache_entry **bucket_of(const struct cache *cache, uint64_t hash)
 {
-    return XXH3_64bits_withSeed(key, cache->key_size, cache->seed) & (cache->bucket_count - 1);
-}
-
-static void unlink_use(struct cache *cache, struct cache_entry *entry)
-{
-    if (entry->newer != NULL)
-        entry->newer->older = entry->older;
-    else
-        cache->newest = entry->older;
-    if (entry->older != NULL)
-        entry->older->newer = entry->newer;
-    else
-        cache->oldest = entry->newer;
-}
-
-static void link_newest(struct cache *cache, struct cache_entry *entry)
-{
-    entry->newer = NULL;
-    entry->older = cache->newest;
-    if (cache->newest != NULL)
-        cache->newest->newer = entry;
-    else
-        cache->oldest = entry;
-    cache->newest = entry;
+    return &cache->buckets[hash & (cache->bucket_count - 1)];
 }
 
 static void grow(struct cache *cache)
 {
-    size_t new_count = cache->bucket_count * 2;
     struct cache_entry **old = cache->buckets;
     size_t old_count = cache->bucket_count;
-    cache->buckets = cv_zalloc(new_count * sizeof *cache->buckets);
-    cache->bucket_count = new_count;
+    cache->bucket_count = old_count * 2;
+    cache->buckets = cv_zalloc(cache->bucket_count * sizeof *cache->buckets);
     for (size_t i = 0; i < old_count; i++) {
         struct cache_entry *next;
         for (struct cache_entry *entry = old[i]; entry != NULL; entry = next) {
             next = entry->next_in_bucket;
-            struct cache_entry **head = &cache->buckets[bucket_of(cache, entry->key)];
+            struct cache_entry **head = bucket_of(cache, entry->hash);
             entry->next_in_bucket = *head;
             *head = entry;
         }
@@ -83,21 +59,30 @@ static void grow(struct cache *cache)
     free(old);
 }
 
+static uint64_t hash_of(const struct cache *cache, const void *key)
+{
+    return XXH3_64bits_withSeed(key, cache->key_size, cache->seed);
+}
+
+static struct cache_entry *find(const struct cache *cache, const void *key, uint64_t hash)
+{
+    struct cache_entry *entry = *bucket_of(cache, hash);
+    while (entry != NULL && (entry->hash != hash || memcmp(entry->key, key, cache->key_size) != 0))
+        entry = entry->next_in_bucket;
+    if (entry != NULL)
+        entry->used = true;
+    return entry;
+}
+
 struct cache_entry *cache_find(struct cache *cache, const void *key)
 {
-    struct cache_entry *entry = cache->buckets[bucket_of(cache, key)];
-    while (entry != NULL && memcmp(entry->key, key, cache->key_size) != 0)
-        entry = entry->next_in_bucket;
-    if (entry != NULL && cache->newest != entry) {
-        unlink_use(cache, entry);
-        link_newest(cache, entry);
-    }
-    return entry;
+    return find(cache, key, hash_of(cache, key));
 }
 
 struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_made)
 {
-    struct cache_entry *entry = cache_find(cache, key);
+    uint64_t hash = hash_of(cache, key);
+    struct cache_entry *entry = find(cache, key, hash);
     *out_made = entry == NULL;
     if (entry != NULL)
         return entry;
@@ -105,11 +90,12 @@ struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_ma
         grow(cache);
     entry = cv_zalloc(cache->entry_size);
     memcpy(entry->key, key, cache->key_size);
-    entry->bytes = cache->entry_size;
-    struct cache_entry **head = &cache->buckets[bucket_of(cache, key)];
+    entry->hash = hash;
+    entry->used = true;
+    entry->bytes = (unsigned)(cache->entry_size + MALLOC_BYTES);
+    struct cache_entry **head = bucket_of(cache, hash);
     entry->next_in_bucket = *head;
     *head = entry;
-    link_newest(cache, entry);
     cache->count++;
     cache->bytes += entry->bytes;
     return entry;
@@ -117,8 +103,9 @@ struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_ma
 
 void cache_weigh(struct cache *cache, struct cache_entry *entry, size_t bytes)
 {
-    cache->bytes += cache->entry_size + bytes - entry->bytes;
-    entry->bytes = cache->entry_size + bytes;
+    size_t own = cache->entry_size + MALLOC_BYTES + (bytes > 0 ? bytes + MALLOC_BYTES : 0);
+    cache->bytes += own - entry->bytes;
+    entry->bytes = (unsigned)own;
 }
 
 void cache_pin(struct cache_entry *entry)
@@ -132,13 +119,16 @@ void cache_unpin(struct cache_entry *entry)
     entry->pins--;
 }
 
-static void put_out(struct cache *cache, struct cache_entry *entry)
+void cache_set_max(struct cache *cache, size_t max_bytes)
 {
-    struct cache_entry **link = &cache->buckets[bucket_of(cache, entry->key)];
-    while (*link != entry)
-        link = &(*link)->next_in_bucket;
+    cache->max_bytes = max_bytes;
+}
+
+/* Frees the entry that *link points to and links the one behind it. */
+static void evict(struct cache *cache, struct cache_entry **link)
+{
+    struct cache_entry *entry = *link;
     *link = entry->next_in_bucket;
-    unlink_use(cache, entry);
     cache->count--;
     cache->bytes -= entry->bytes;
     if (cache->drop != NULL)
@@ -146,20 +136,48 @@ static void put_out(struct cache *cache, struct cache_entry *entry)
     free(entry);
 }
 
+static void trim_bucket(struct cache *cache, struct cache_entry **link)
+{
+    while (*link != NULL && cache->bytes > cache->max_bytes) {
+        struct cache_entry *entry = *link;
+        if (entry->pins == 0 && !entry->used) {
+            evict(cache, link);
+            continue;
+        }
+        entry->used = false;
+        link = &entry->next_in_bucket;
+    }
+}
+
 void cache_trim(struct cache *cache)
 {
-    struct cache_entry *newer;
-    for (struct cache_entry *entry = cache->oldest; entry != NULL && cache->bytes > cache->max_bytes; entry = newer) {
-        newer = entry->newer;
-        if (entry->pins == 0)
-            put_out(cache, entry);
+    size_t steps = cache->bucket_count / 4 + TRIM_BUCKETS;
+    for (; steps > 0 && cache->bytes > cache->max_bytes; steps--) {
+        trim_bucket(cache, &cache->buckets[cache->hand]);
+        cache->hand = (cache->hand + 1) & (cache->bucket_count - 1);
     }
+}
+
+void cache_remove(struct cache *cache, struct cache_entry *entry)
+{
+    assert(entry->pins == 0);
+    struct cache_entry **link = bucket_of(cache, entry->hash);
+    while (*link != entry)
+        link = &(*link)->next_in_bucket;
+    evict(cache, link);
 }
 
 void cache_clear(struct cache *cache)
 {
-    while (cache->oldest != NULL)
-        put_out(cache, cache->oldest);
+    for (size_t i = 0; i < cache->bucket_count; i++)
+        while (cache->buckets[i] != NULL)
+            evict(cache, &cache->buckets[i]);
+    if (cache->bucket_count > FIRST_BUCKETS) {
+        free(cache->buckets);
+        cache->bucket_count = FIRST_BUCKETS;
+        cache->buckets = cv_zalloc(cache->bucket_count * sizeof *cache->buckets);
+    }
+    cache->hand = 0;
 }
 
 void cache_free(struct cache *cache)

@@ -1,8 +1,10 @@
 /*
- * cache.h: a bounded map from fixed-length keys to values of the caller, least recently used out first. Serves the
- * states of cases and agents and the names of directory entities. One thread.
+ * cache.h: a bounded map from fixed-length keys to the caller's entries. When it is above its ceiling, entries that
+ * were not used lately are evicted (the clock algorithm: each entry has a mark that its use sets, and the clock hand
+ * clears marks and evicts what has none). Holds the states of cases and agents and the names of directory entities.
+ * One thread.
  *
- * An entry that is pinned (part of a batch that has not been committed) is never put out.
+ * A pinned entry is never evicted: it is part of a batch that is not committed.
  */
 #ifndef CASEVIEW_SINK_CACHE_H
 #define CASEVIEW_SINK_CACHE_H
@@ -13,9 +15,10 @@
 
 struct cache_entry {
     struct cache_entry *next_in_bucket;
-    struct cache_entry *newer, *older; /* by last use */
+    uint64_t hash;
     unsigned pins;
-    size_t bytes; /* what the entry counts for, itself included */
+    unsigned bytes; /* what the entry counts for, itself included */
+    bool used;      /* since the clock hand passed */
     uint8_t key[CACHE_KEY_MAX];
 };
 
@@ -28,17 +31,23 @@ struct cache;
 struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, void (*drop)(struct cache_entry *entry));
 void cache_free(struct cache *cache);
 
-/* The entry for key (key_size bytes), marked as just used; NULL when there is none. */
+/* The entry for key (key_size bytes), marked as used; NULL when there is none. */
 struct cache_entry *cache_find(struct cache *cache, const void *key);
-/* The same, made when there is none (*out_made). */
+/* The same, created when there is none (*out_made). */
 struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_made);
-/* The entry owns `bytes` beside itself now. */
+/* The entry owns `bytes` besides itself now. */
 void cache_weigh(struct cache *cache, struct cache_entry *entry, size_t bytes);
 void cache_pin(struct cache_entry *entry);
 void cache_unpin(struct cache_entry *entry);
-/* Puts out what is over the ceiling and not pinned. Entries found before may be gone after it. */
+void cache_set_max(struct cache *cache, size_t max_bytes); /* takes effect with the next cache_trim() */
+/*
+ * Evicts entries that are not pinned while the cache is above its ceiling. One call looks at a part of the cache only,
+ * so that it never takes long. Entries found before may be gone after it.
+ */
 void cache_trim(struct cache *cache);
-void cache_clear(struct cache *cache); /* everything, pinned or not: no entry found before may be used any more */
+void cache_remove(struct cache *cache, struct cache_entry *entry); /* must not be pinned */
+/* Removes everything, pinned or not: no entry found before may be used any more. */
+void cache_clear(struct cache *cache);
 
 size_t cache_count(const struct cache *cache);
 size_t cache_bytes(const struct cache *cache);

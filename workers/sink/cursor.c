@@ -45,19 +45,15 @@ static enum cv_status send_claim(struct db *db, const struct claim_args *args, s
         status = db_pipeline_send(db, &insert_statement, &args->insert, err);
     if (status == CV_OK)
         status = db_pipeline_send(db, &take_statement, &args->take, err);
-    if (status == CV_OK && !FAIL_POINT_ARMED("claim.locked"))
+    if (status == CV_OK)
+        status = db_pipeline_flush(db, err);
+    FAIL_POINT("claim.locked"); /* the row is locked, or soon will be, and the transaction open */
+    if (status == CV_OK)
         status = db_pipeline_send(db, &commit_statement, &args->none, err);
     if (status == CV_OK)
         status = db_pipeline_end(db, err);
     FAIL_POINT("claim.begun");
     return status;
-}
-
-/* What send_claim() left out for a test. */
-static enum cv_status commit_apart(struct db *db, struct err *err)
-{
-    FAIL_POINT("claim.locked");
-    return db_exec(db, &commit_statement, NULL, CLAIM_TIMEOUT_MS, NULL, err);
 }
 
 static enum cv_status wait_for(struct db *db, struct err *err)
@@ -111,7 +107,7 @@ static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, 
         return status;
     *out_evicted = db_int4(result, 0, 0) > 0;
     if (*out_evicted)
-        log_warn("partition %.*s/%d: its owner until now held it without working; its database connection was ended",
+        log_warn("partition %.*s/%d: the previous owner held the cursor's lock while unresponsive; terminated its backend",
                  (int)topic.len, topic.ptr, part);
     db_result_free(result);
     return CV_OK;
@@ -138,7 +134,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
                 return CV_RETRY;
             }
             read_cursor(taken, out_cursor);
-            return FAIL_POINT_ARMED("claim.locked") ? commit_apart(writer, err) : CV_OK;
+            return CV_OK;
         }
         if (err->sqlstate[0] == '\0')
             return status; /* lost */
@@ -153,10 +149,12 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
         struct err evict_err = ERR_INIT;
         if (evict(other, arena, gen, topic, part, &evicted, &evict_err) != CV_OK) {
             *err = evict_err;
+            if (err->sqlstate[0] != '\0')
+                err_prefix(err, "the previous owner holds the cursor's lock, and its backend could not be terminated");
             return CV_RETRY;
         }
         if (!evicted)
-            return status; /* somebody else's transaction, not an owner's: it may last */
+            return status; /* not an owner's transaction: it may last */
     }
 }
 

@@ -13,6 +13,9 @@
 #define PIECE   1000 /* rows for one batch: what else is in it must not wait for long */
 #define PAGES   4    /* looked through in one step at most */
 
+#define SKIPPED_MAX      256 /* the oldest makes room */
+#define QUERY_TIMEOUT_MS 30000
+
 static const struct db_statement read_statement = {"feed_read", sql_feed_read};
 static const struct db_statement clock_statement = {"feed_clock", sql_feed_clock};
 static const struct db_statement customers_statement = {"feed_customers", sql_feed_customers};
@@ -41,7 +44,7 @@ struct feed {
     int64_t number;       /* all changes up to here are shown */
     int64_t up_to;        /* … and up to here when the present round is done */
     bool far;             /* the present round renders everything */
-    uint64_t after_folds; /* the round waits until so many batches are committed */
+    uint64_t after;       /* the round waits until so many batches are committed */
     int64_t next_look_ms;
     /* What changed in this round: many cases name a unit, few a customer, of which there are many more. */
     int64_t customers[PAGE], others[PAGE]; /* hashes; others ascending */
@@ -52,6 +55,10 @@ struct feed {
     struct uuid page[2]; /* last key of the page before */
     bool more;           /* the last step stopped only to let others have their turn */
     struct parts cases, agents;
+    struct folder_key piece[PIECE]; /* of the last step */
+    size_t piece_count;
+    struct folder_key skipped[SKIPPED_MAX];
+    size_t skipped_count, skipped_next;
 };
 
 struct feed *feed_new(int32_t gen)
@@ -115,14 +122,14 @@ int64_t feed_number(const struct feed *feed)
 
 /* ---- reading what changed ---- */
 
-static enum cv_status read_clock(struct feed *feed, struct db *db, struct arena *arena, int64_t *out_no,
+static enum cv_status read_clock(struct feed *feed, const struct feed_context *context, int64_t *out_no,
                                  struct err *err)
 {
     struct db_args args;
-    db_args_init(&args, arena);
+    db_args_init(&args, context->arena);
     db_arg_int4(&args, feed->gen);
     struct db_result *result;
-    enum cv_status status = db_exec(db, &clock_statement, &args, FOLD_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(context->db, &clock_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     *out_no = db_rows(result) == 1 ? db_int8(result, 0, 0) : 0;
@@ -155,14 +162,13 @@ static void take_changes(struct feed *feed, struct names *names, const struct db
     qsort(feed->others, feed->other_count, sizeof *feed->others, compare_hashes);
 }
 
-static enum cv_status look(struct feed *feed, struct fold_context *context, struct arena *arena, uint64_t folds,
-                           struct err *err)
+static enum cv_status look(struct feed *feed, const struct feed_context *context, struct err *err)
 {
     struct db_args args;
-    db_args_init(&args, arena);
+    db_args_init(&args, context->arena);
     db_arg_int8(&args, feed->number);
     struct db_result *result;
-    enum cv_status status = db_exec(context->loader, &read_statement, &args, FOLD_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(context->db, &read_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     int rows = db_rows(result);
@@ -170,7 +176,7 @@ static enum cv_status look(struct feed *feed, struct fold_context *context, stru
         FAIL_POINT("feed.read");
         take_changes(feed, context->names, result);
         feed->state = FEED_WAITING;
-        feed->after_folds = folds;
+        feed->after = context->closed;
         feed->far = false;
     }
     db_result_free(result);
@@ -178,9 +184,9 @@ static enum cv_status look(struct feed *feed, struct fold_context *context, stru
     if (rows < PAGE)
         return CV_OK;
     int64_t clock_no;
-    status = read_clock(feed, context->loader, arena, &clock_no, err);
+    status = read_clock(feed, context, &clock_no, err);
     if (status == CV_OK && clock_no - feed->number > FEED_FAR) {
-        log_info("directory: %" PRId64 " changes behind, rendering every listed case of this worker's partitions anew",
+        log_info("directory: %" PRId64 " changes behind; rendering every listed case of this worker's partitions again",
                  clock_no - feed->number);
         feed->up_to = clock_no;
         feed->far = true;
@@ -192,12 +198,12 @@ static enum cv_status look(struct feed *feed, struct fold_context *context, stru
 /* ---- which rows name what changed ---- */
 
 /* All cases of the customers, or the next page of cases or agents. */
-static enum cv_status find_rows(struct feed *feed, struct fold_context *context, struct arena *arena, struct err *err)
+static enum cv_status find_rows(struct feed *feed, const struct feed_context *context, struct err *err)
 {
     const struct parts *parts = feed->state == FEED_AGENTS ? &feed->agents : &feed->cases;
     const struct db_statement *statement = feed->state == FEED_AGENTS ? &agents_statement : &cases_statement;
     struct db_args args;
-    db_args_init(&args, arena);
+    db_args_init(&args, context->arena);
     db_arg_int4_array(&args, parts->items, sizeof *parts->items, parts->count);
     if (feed->state == FEED_CUSTOMERS) {
         statement = &customers_statement;
@@ -206,7 +212,7 @@ static enum cv_status find_rows(struct feed *feed, struct fold_context *context,
         db_arg_uuid(&args, &feed->page[0]);
         db_arg_uuid(&args, &feed->page[1]);
     }
-    return db_exec(context->loader, statement, &args, FOLD_QUERY_TIMEOUT_MS, &feed->rows, err);
+    return db_exec(context->db, statement, &args, QUERY_TIMEOUT_MS, &feed->rows, err);
 }
 
 enum { COL_ORGANIZATION, COL_ID, COL_PART, COL_REFS };
@@ -222,20 +228,39 @@ static bool names_a_change(const struct feed *feed, struct str refs)
     return false;
 }
 
-static void add_piece(struct feed *feed, size_t most, struct batch *batch)
+static bool is_skipped(const struct feed *feed, const struct folder_key *key)
+{
+    for (size_t i = 0; i < feed->skipped_count; i++)
+        if (feed->skipped[i].topic == key->topic && uuid_eq(&feed->skipped[i].id, &key->id) &&
+            uuid_eq(&feed->skipped[i].organization_id, &key->organization_id))
+            return true;
+    return false;
+}
+
+void feed_skip(struct feed *feed, const struct folder_key *key)
+{
+    feed->skipped[feed->skipped_next] = *key;
+    feed->skipped_next = (feed->skipped_next + 1) % SKIPPED_MAX;
+    if (feed->skipped_count < SKIPPED_MAX)
+        feed->skipped_count++;
+}
+
+static void add_piece(struct feed *feed, size_t most)
 {
     bool all = feed->far || feed->state == FEED_CUSTOMERS;
-    size_t piece = most < PIECE ? most : PIECE;
-    for (; feed->next_row < db_rows(feed->rows) && batch->rerender_count < piece; feed->next_row++) {
+    size_t room = most < PIECE ? most : PIECE;
+    for (; feed->next_row < db_rows(feed->rows) && feed->piece_count < room; feed->next_row++) {
         int row = feed->next_row;
         if (!all && !names_a_change(feed, db_str(feed->rows, row, COL_REFS)))
             continue;
-        batch_add_rerender(batch, &(struct batch_rerender){
-                                      .topic = feed->state == FEED_AGENTS ? TOPIC_AGENTS : TOPIC_CASES,
-                                      .part = db_int4(feed->rows, row, COL_PART),
-                                      .organization_id = db_uuid(feed->rows, row, COL_ORGANIZATION),
-                                      .id = db_uuid(feed->rows, row, COL_ID),
-                                  });
+        struct folder_key *key = &feed->piece[feed->piece_count];
+        *key = (struct folder_key){
+            .topic = feed->state == FEED_AGENTS ? TOPIC_AGENTS : TOPIC_CASES,
+            .part = db_int4(feed->rows, row, COL_PART),
+            .organization_id = db_uuid(feed->rows, row, COL_ORGANIZATION),
+            .id = db_uuid(feed->rows, row, COL_ID),
+        };
+        feed->piece_count += !is_skipped(feed, key);
     }
 }
 
@@ -266,19 +291,19 @@ static void leave_rows(struct feed *feed)
     drop_rows(feed);
 }
 
-/* Gives the batch its piece. The round is done when no row is left: its number goes with the last of them. */
-static enum cv_status hand_out(struct feed *feed, struct fold_context *context, struct arena *arena,
-                               struct batch *batch, int64_t *out_dir_no, struct err *err)
+/* Fills the piece. The round is done when no row is left: its number goes with the last of them. */
+static enum cv_status hand_out(struct feed *feed, const struct feed_context *context, int64_t *out_dir_no,
+                               struct err *err)
 {
     feed->more = false;
-    for (int pages = 0; batch->rerender_count == 0 && feed->state != FEED_DONE; pages++) {
+    for (int pages = 0; feed->piece_count == 0 && feed->state != FEED_DONE; pages++) {
         feed->more = pages == PAGES;
         if (feed->more)
             return CV_OK;
-        enum cv_status status = feed->rows == NULL ? find_rows(feed, context, arena, err) : CV_OK;
+        enum cv_status status = feed->rows == NULL ? find_rows(feed, context, err) : CV_OK;
         if (status != CV_OK)
             return status;
-        add_piece(feed, context->rerenders_max, batch);
+        add_piece(feed, context->most);
         if (feed->next_row == db_rows(feed->rows))
             leave_rows(feed);
     }
@@ -291,20 +316,24 @@ static enum cv_status hand_out(struct feed *feed, struct fold_context *context, 
     return CV_OK;
 }
 
-enum cv_status feed_step(struct feed *feed, struct fold_context *context, struct arena *arena, uint64_t folds,
-                         uint64_t committed, struct batch *batch, int64_t *out_dir_no, struct err *err)
+enum cv_status feed_step(struct feed *feed, const struct feed_context *context, const struct folder_key **out_keys,
+                         size_t *out_count, int64_t *out_dir_no, struct err *err)
 {
+    enum cv_status status = CV_OK;
+    feed->piece_count = 0;
     *out_dir_no = 0;
+    *out_keys = feed->piece;
+    *out_count = 0;
     if (feed->cases.count + feed->agents.count == 0)
         return CV_OK;
-    if (feed->state == FEED_LOOKING && clock_mono_ms() >= feed->next_look_ms) {
-        enum cv_status status = look(feed, context, arena, folds, err);
-        if (status != CV_OK)
-            return status;
-    }
-    if (feed->state == FEED_LOOKING || batch == NULL || (feed->state == FEED_WAITING && committed < feed->after_folds))
-        return CV_OK;
+    if (feed->state == FEED_LOOKING && clock_mono_ms() >= feed->next_look_ms)
+        status = look(feed, context, err);
+    if (status != CV_OK || feed->state == FEED_LOOKING || context->most == 0 ||
+        (feed->state == FEED_WAITING && context->committed < feed->after))
+        return status;
     if (feed->state == FEED_WAITING)
         next_state(feed);
-    return hand_out(feed, context, arena, batch, out_dir_no, err);
+    status = hand_out(feed, context, out_dir_no, err);
+    *out_count = feed->piece_count;
+    return status;
 }

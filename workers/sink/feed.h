@@ -11,8 +11,7 @@
 #ifndef CASEVIEW_SINK_FEED_H
 #define CASEVIEW_SINK_FEED_H
 
-#include "workers/sink/batch.h"
-#include "workers/sink/fold_context.h"
+#include "workers/sink/folder.h"
 
 #define FEED_FAR 20000
 
@@ -31,14 +30,27 @@ void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, 
 /* Milliseconds until feed_step() has something to do of its own; -1: only with a commit or with the next batch. */
 int feed_wait_ms(const struct feed *feed);
 
-/*
- * One step. folds: how many batches were folded so far; committed: how many of them are committed. batch: the batch
- * being collected, NULL while it is folded; unless it has some already, rows to render are added to it, and with the
- * last ones *out_dir_no is the number that its cursors may show when it is committed (0: none). CV_OK or CV_RETRY.
- */
-enum cv_status feed_step(struct feed *feed, struct fold_context *context, struct arena *arena, uint64_t folds,
-                         uint64_t committed, struct batch *batch, int64_t *out_dir_no, struct err *err) CV_MUST_CHECK;
+/* What a step works with. */
+struct feed_context {
+    struct db *db;             /* for reads */
+    struct names *names;       /* brought up to date with what is read */
+    struct arena *arena;       /* arguments of queries */
+    uint64_t closed;           /* batches closed so far, … */
+    uint64_t committed;        /* … and of these committed: pipeline.h */
+    size_t most;               /* keys that the open batch takes; 0: none now */
+};
 
-int64_t feed_number(const struct feed *feed); /* all changes up to here are shown, or in a batch under way */
+/*
+ * One step. *out_keys are rows to be made again in the open batch (folder_rerender()), valid until the next step. When
+ * *out_dir_no > 0 these were the last ones of a round: the cursors may show the number together with that batch. CV_OK
+ * or CV_RETRY.
+ */
+enum cv_status feed_step(struct feed *feed, const struct feed_context *context, const struct folder_key **out_keys,
+                         size_t *out_count, int64_t *out_dir_no, struct err *err) CV_MUST_CHECK;
+
+/* PostgreSQL refuses the row of this key for good: it stays as it is until a later change names it again. */
+void feed_skip(struct feed *feed, const struct folder_key *key);
+
+int64_t feed_number(const struct feed *feed); /* all changes up to here are shown, or in a batch in flight */
 
 #endif

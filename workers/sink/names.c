@@ -49,6 +49,16 @@ struct names *names_new(size_t max_bytes)
     return names;
 }
 
+void names_set_max(struct names *names, size_t max_bytes)
+{
+    cache_set_max(names->cache, max_bytes);
+}
+
+size_t names_bytes(const struct names *names)
+{
+    return cache_bytes(names->cache);
+}
+
 void names_free(struct names *names)
 {
     if (names == NULL)

@@ -14,6 +14,8 @@
 struct names;
 
 struct names *names_new(size_t max_bytes);
+void names_set_max(struct names *names, size_t max_bytes);
+size_t names_bytes(const struct names *names);
 void names_free(struct names *names);
 
 /* Says that an entity will be asked for. */

@@ -1,57 +1,63 @@
 /*
- * states.h: the states of all cases, or of all agents, that a worker has in memory, each as of the last batch folded,
- * committed or not; and which of them a batch works on. What a state means is the caller's. When a batch fails:
- * states_clear(). One thread.
+ * states.h: the cached rows of case_state or agent, each as of the last event folded, committed or not. A state is
+ * found by its key, filled from the table once (`loaded`), and replaced by every fold. One thread.
+ *
+ * The stored form of a state (a blob) is counted: a row that is being written shares it, and a fold that comes
+ * meanwhile makes a new one. So a row under way never changes, and nothing is copied to keep it.
  */
 #ifndef CASEVIEW_SINK_STATES_H
 #define CASEVIEW_SINK_STATES_H
 
-#include "workers/sink/batch.h"
+#include "workers/sink/cache.h"
 
-struct state_work;
-
-/* One row of case_state or agent, with its key in entry.key. */
-struct state_entry {
-    struct cache_entry entry;
-    bool loaded;             /* what follows is known; else it is in the table, or nowhere */
-    bool listed;             /* cases: it has a row in active_case */
-    int32_t rev;             /* of the row, 0: there is none */
-    struct str blob;         /* owned by the cache; null while there is no row */
-    struct state_work *work; /* while a batch is being collected */
+struct blob {
+    unsigned refs;
+    unsigned len;
+    unsigned room;
+    bool detached; /* replaced in its state; only rows under way still have it */
+    char data[];
 };
 
-/* One key of the batch being folded. */
-struct state_work {
-    struct state_entry *entry;        /* pinned */
-    struct batch_event *first, *last; /* in the order of arrival, linked by next; NULL: none */
-    bool rerender;                    /* a name of it changed in the directory */
-    int32_t part;
+struct state {
+    struct cache_entry entry; /* the key: case id, or organization and user */
+    bool loaded;              /* what follows is known; else the table has to be asked */
+    bool wanted;              /* being asked for */
+    bool dirty;               /* part of the open batch */
+    bool listed;              /* cases: has a row in active_case once every closed batch is committed */
+    int16_t flags;            /* cases: of case_state */
+    int32_t rev;              /* of the row once every closed batch is committed; 0: there is none */
+    int32_t part;             /* partition of the last event, or of the row */
+    struct blob *blob;        /* NULL: no row and no event */
 };
 
 struct states;
 
-/* Writes the key of an event, or of what is to be rendered anew: exactly one of the two is given. */
-typedef void (*states_key)(const struct batch_event *event, const struct batch_rerender *rerender, uint8_t *out_key);
-
-struct states *states_new(enum topic topic, size_t key_size, states_key key, size_t max_bytes);
+struct states *states_new(size_t key_size, size_t max_bytes);
 void states_free(struct states *states);
+
+/* The state of a key, created (not loaded) when it is not cached. */
+struct state *states_get(struct states *states, const void *key);
+struct state *states_find(struct states *states, const void *key); /* NULL: not cached */
+
+static inline struct str state_blob(const struct state *state)
+{
+    return state->blob != NULL ? (struct str){state->blob->data, state->blob->len} : STR_NULL;
+}
+
+/* Replaces the blob by a copy of the text. */
+void states_set(struct states *states, struct state *state, struct str text);
+/* As if there had been no event; the row's revision stays. */
+void states_forget_blob(struct states *states, struct state *state);
+/* A row under way shares the blob, until states_unshare(). */
+struct blob *states_share(struct state *state);
+void states_unshare(struct states *states, struct blob *blob);
+
+void states_set_max(struct states *states, size_t max_bytes);
+void states_trim(struct states *states); /* states that are not pinned may be gone after it */
+/* Forgets all, pinned or not: only together with every batch that refers to states (pipeline_drop()). */
 void states_clear(struct states *states);
 
-/* What the batch works on, in key order, in the batch's output arena. CV_OK or CV_FATAL. */
-enum cv_status states_collect(struct states *states, struct batch *batch, struct state_work **out_works,
-                              size_t *out_count, struct err *err) CV_MUST_CHECK;
-/* The entry of a key that was collected. */
-struct state_entry *states_find(struct states *states, const void *key);
-/* The caller of a replacing batch has read the log for rows that it saw before: they must still be the same ones. Else
- * it is stale. */
-void states_check_expected(struct states *states, struct batch *batch);
-/* The entry takes a copy of the blob. */
-void states_set(struct states *states, struct state_entry *entry, struct str blob);
-/* The batch does not write this key after all, or has written it: it may be put out. */
-void states_release(struct state_entry *entry);
-void states_trim(struct states *states); /* entries that are not pinned may be gone after it */
-
 size_t states_count(const struct states *states);
-size_t states_bytes(const struct states *states);
+size_t states_bytes(const struct states *states); /* blobs of rows under way included */
 
 #endif

@@ -1,23 +1,25 @@
 /*
- * writer.h: one transaction a batch, as one pipeline: the fence first, then the rows in key order, then COMMIT; sent
- * with one flush and collected without blocking, so that the next batch is decoded and folded meanwhile. One thread.
+ * writer.h: the worker's two database connections, and the transaction that is written on one of them: a closed batch as
+ * one pipeline, sent in pieces as the socket takes it, answered without blocking. The other connection reads what is not
+ * cached, meanwhile. One thread.
  *
- * A batch counts as written only when its COMMIT was acknowledged. Whatever else happens is one of the outcomes below.
+ * A batch counts as written only when its COMMIT was acknowledged. Everything else is one of the outcomes below; no
+ * caller looks at an SQLSTATE.
  */
 #ifndef CASEVIEW_SINK_WRITER_H
 #define CASEVIEW_SINK_WRITER_H
 
-#include "caseview/db.h"
-#include "caseview/err.h"
-#include "workers/sink/batch.h"
+#include "workers/sink/write_steps.h"
 
 enum writer_outcome {
-    WRITER_IDLE,      /* nothing is under way */
+    WRITER_IDLE,      /* nothing is in flight */
     WRITER_BUSY,      /* wait for writer_db()'s socket */
     WRITER_COMMITTED, /* acknowledged */
-    WRITER_AGAIN,     /* serialization, deadlock, lock time-out: the same batch again, unchanged */
-    WRITER_REFOLD,    /* a row was written by somebody else meanwhile: drop what is cached and fold the batch again */
-    WRITER_RECOVER,   /* the fence refused, or anything else, or the connection is lost: start again from the cursors */
+    WRITER_AGAIN,     /* serialization failure, deadlock, lock timeout: send the same batch again, unchanged */
+    WRITER_CONFLICT,  /* a row was written by another writer since it was read */
+    WRITER_FENCED,    /* a claim or an offset is not ours any more, or a partition was paused */
+    WRITER_REFUSED,   /* PostgreSQL refuses a row for good (SQLSTATE classes 22, 23 and 54): sending again cannot help */
+    WRITER_LOST,      /* the connection was lost, or the server refused for another reason */
 };
 
 struct writer;
@@ -31,21 +33,20 @@ enum cv_status writer_connect(struct writer *writer, struct err *err) CV_MUST_CH
 void writer_disconnect(struct writer *writer);
 bool writer_is_connected(const struct writer *writer);
 struct db *writer_db(struct writer *writer);     /* batches and claims */
-struct db *writer_loader(struct writer *writer); /* reads, beside a running batch */
+struct db *writer_loader(struct writer *writer); /* reads */
 
-/* Sends a folded batch; it stays untouched until writer_poll() says how it ended. CV_OK, or CV_RETRY: as
- * WRITER_RECOVER. */
-enum cv_status writer_send(struct writer *writer, struct batch *batch, struct err *err) CV_MUST_CHECK;
 /*
- * The same for a batch beside the workers (outside.h): its cursors do not move, their claims are taken; clock: the
- * number of the directory that its names show at least. A claim that cannot be taken is WRITER_REFOLD too.
+ * Begins to send a closed batch, which is borrowed until writer_poll() reports its outcome, as are names and operator
+ * (NULL: a worker's batch). The outcome of what can go wrong here, too, comes from writer_poll().
  */
-enum cv_status writer_send_outside(struct writer *writer, struct batch *batch, int64_t clock, int lock_timeout_ms,
-                                   struct err *err) CV_MUST_CHECK;
-/* After WRITER_REFOLD of such a batch: parked events of it are no longer parked. */
-bool writer_lost_parked(const struct writer *writer);
-/* Never blocks. err is filled for the outcomes after COMMITTED. */
+void writer_send(struct writer *writer, const struct batch *batch, struct names *names,
+                 const struct operator_steps *operator);
+/* Sends more of the batch in flight, if the connection takes it. What goes wrong is reported by writer_poll(). */
+void writer_push(struct writer *writer);
+/* Sends more and collects answers. Never blocks, but for reading names. err is filled for the outcomes after COMMITTED. */
 enum writer_outcome writer_poll(struct writer *writer, struct err *err);
 bool writer_is_busy(const struct writer *writer);
+/* After WRITER_CONFLICT of an operator's batch: a parked event of it is no longer parked. */
+bool writer_lost_parked(const struct writer *writer);
 
 #endif

@@ -1,0 +1,124 @@
+#include "workers/partitions.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "caseview/clock.h"
+#include "caseview/log.h"
+
+void partitions_init(struct partitions *partitions, const char *const topic_names[TOPIC_COUNT])
+{
+    *partitions = (struct partitions){0};
+    for (int topic = 0; topic < TOPIC_COUNT; topic++)
+        partitions->topic_names[topic] = topic_names[topic];
+}
+
+void partitions_done(struct partitions *partitions)
+{
+    for (size_t i = 0; i < partitions->count; i++)
+        free(partitions->all[i]);
+    free(partitions->all);
+    for (int topic = 0; topic < TOPIC_COUNT; topic++)
+        free(partitions->by_part[topic]);
+}
+
+static void grow_topic(struct partitions *partitions, enum topic topic, int32_t part)
+{
+    int32_t old = partitions->parts[topic], new = part + 16;
+    if (part < old)
+        return;
+    partitions->by_part[topic] = cv_realloc(partitions->by_part[topic], (size_t)new * sizeof(struct partition *));
+    for (int32_t i = old; i < new; i++)
+        partitions->by_part[topic][i] = NULL;
+    partitions->parts[topic] = new;
+}
+
+struct partition *partitions_add(struct partitions *partitions, enum topic topic, int32_t part)
+{
+    if (partitions_find(partitions, topic, part) != NULL)
+        return NULL;
+    if (partitions->count == partitions->room) {
+        partitions->room = partitions->room > 0 ? partitions->room * 2 : 16;
+        partitions->all = cv_realloc(partitions->all, partitions->room * sizeof(struct partition *));
+    }
+    grow_topic(partitions, topic, part);
+    struct partition *partition = cv_zalloc(sizeof *partition);
+    partition_init(partition, topic, part, str_of(partitions->topic_names[topic]));
+    partitions->all[partitions->count++] = partition;
+    partitions->by_part[topic][part] = partition;
+    partitions->changed = true;
+    return partition;
+}
+
+void partitions_remove(struct partitions *partitions, struct partition *partition)
+{
+    size_t i = 0;
+    while (partitions->all[i] != partition)
+        i++;
+    partitions->all[i] = partitions->all[--partitions->count];
+    partitions->by_part[partition->topic][partition->part] = NULL;
+    partitions->changed = true;
+    free(partition);
+}
+
+void partitions_release(struct partitions *partitions, struct partition *partition)
+{
+    consumer_silence(partitions->consumer, partition->topic, partition->part);
+    if (partition->state != PARTITION_UNCLAIMED)
+        partitions->changed = true;
+    partition_set_state(partition, PARTITION_UNCLAIMED);
+    partition->at_end = partition->complete_pending = false;
+    partition->halt_reason = NULL;
+    partition->try_at_ms = 0;
+}
+
+void partitions_release_all(struct partitions *partitions)
+{
+    for (size_t i = 0; i < partitions->count; i++) {
+        int64_t try_at_ms = partitions->all[i]->state == PARTITION_UNCLAIMED ? partitions->all[i]->try_at_ms : 0;
+        partitions_release(partitions, partitions->all[i]);
+        partitions->all[i]->try_at_ms = try_at_ms; /* what was put off stays so */
+    }
+}
+
+void partitions_postpone(struct partitions *partitions, struct partition *partition, const struct err *err)
+{
+    int wait_ms = retry_failed(&partition->retry);
+    if (retry_worth_logging(&partition->retry))
+        log_warn("partition %.*s/%d: cannot be read yet, trying again: %s", (int)partition->topic_name.len,
+                 partition->topic_name.ptr, partition->part, err->text);
+    partitions_release(partitions, partition);
+    partition->try_at_ms = clock_mono_ms() + wait_ms;
+}
+
+void partitions_hold(struct partitions *partitions, struct partition *partition, const struct err *err)
+{
+    consumer_silence(partitions->consumer, partition->topic, partition->part);
+    int wait_ms = retry_failed(&partition->retry);
+    if (retry_worth_logging(&partition->retry))
+        log_warn("partition %.*s/%d: waiting at offset %" PRId64 ": %s", (int)partition->topic_name.len,
+                 partition->topic_name.ptr, partition->part, partition->position, err->text);
+    partition->try_at_ms = clock_mono_ms() + wait_ms;
+    partition_set_state(partition, PARTITION_HELD);
+}
+
+void partitions_halt(struct partitions *partitions, struct partition *partition, const char *reason, int64_t back_to,
+                     const char *detail)
+{
+    consumer_silence(partitions->consumer, partition->topic, partition->part);
+    partition->halt_reason = reason;
+    partition->halt_back_to = back_to;
+    partition_set_state(partition, PARTITION_HALTING);
+    log_error("partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume --topic %.*s --partition %d",
+              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, reason, detail,
+              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
+}
+
+size_t partitions_of_topic(const struct partitions *partitions, enum topic topic, int32_t *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < partitions->count; i++)
+        if (partitions->all[i]->topic == topic)
+            out[count++] = partitions->all[i]->part;
+    return count;
+}

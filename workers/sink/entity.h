@@ -1,0 +1,48 @@
+/*
+ * entity.h: a directory entity in memory, from its first event until the batch that holds it is committed, and its row
+ * of the directory table. Not kept longer: another worker may own the partition of its next event, and the rows of the
+ * directory have no revision. One thread.
+ */
+#ifndef CASEVIEW_SINK_ENTITY_H
+#define CASEVIEW_SINK_ENTITY_H
+
+#include "caseview/arena.h"
+#include "workers/fold/directory.h"
+#include "workers/sink/cache.h"
+
+#define ENTITY_KEY 33 /* kind, organization (zeros for an application, which is globally unique), entity */
+
+struct entity {
+    struct cache_entry entry; /* its key begins with ENTITY_KEY bytes */
+    bool loaded;              /* the state below is known; else the table has to be asked */
+    bool dirty;               /* part of the open batch */
+    bool visible;             /* … and texts or status changed */
+    struct directory_state state;
+    char *texts; /* owned: the texts and roles of the state */
+};
+
+struct entity_row {
+    int16_t kind;
+    int16_t status;
+    struct uuid organization_id, entity_id;
+    int64_t version;
+    int64_t nth; /* place among the visible changes of a batch, counted from the last: 0 … */
+    struct str name, detail, picture;
+    bool has_parent;
+    struct uuid parent_id;
+    struct str roles; /* JSON array or null */
+    bool enabled;
+};
+
+struct cache *entities_new(void);
+void entity_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
+                uint8_t out_key[ENTITY_KEY]);
+enum entity_kind entity_kind_of(const struct entity *entity);
+struct uuid entity_id_of(const struct entity *entity);
+
+/* The entity's state becomes a copy of `state`, texts included. */
+void entity_set(struct cache *entities, struct entity *entity, const struct directory_state *state);
+/* Texts are copied into the arena. */
+void entity_make_row(const struct entity *entity, struct arena *arena, struct entity_row *out_row);
+
+#endif
