@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "caseview/utf8.h"
+
 #define ELLIPSIS "\xe2\x80\xa6"
 
 /*
@@ -22,7 +24,7 @@ static void put_line(struct err *err, const char *text)
             len--;
     }
     for (size_t i = 0; i < len;) {
-        size_t n = cv_utf8_length(text + i, len - i);
+        size_t n = utf8_length(text + i, len - i);
         memcpy(err->text + i, text + i, n);
         if (n == 0 || (unsigned char)text[i] < 0x20)
             err->text[i] = n == 0 ? '?' : ' ';

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "caseview/http.h"
+#include "caseview/utf8.h"
 
 /* RFC 9110, section 5.6.2. */
 static bool is_token_char(char c)
@@ -217,7 +218,7 @@ bool http_decode_segment(struct str text, char *out, size_t *out_len)
         i += 2;
     }
     for (size_t i = 0; i < len;) {
-        size_t n = out[i] != '\0' ? cv_utf8_length(out + i, len - i) : 0;
+        size_t n = out[i] != '\0' ? utf8_length(out + i, len - i) : 0;
         if (n == 0)
             return false;
         i += n;

@@ -3,6 +3,7 @@
 #include "caseview/buf.h"
 #include "caseview/clock.h"
 #include "caseview/json.h"
+#include "caseview/utf8.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -50,7 +51,7 @@ static void put_message(struct buf *out, const char *text, size_t len, bool esca
         len--;
     for (size_t i = 0; i < len;) {
         const unsigned char *p = (const unsigned char *)text + i;
-        size_t n = cv_utf8_length(text + i, len - i);
+        size_t n = utf8_length(text + i, len - i);
         if (n == 0)
             buf_puts(out, "\xef\xbf\xbd");
         else if (escape && *p == '\n')

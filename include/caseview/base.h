@@ -57,9 +57,6 @@ static inline bool str_eq(struct str a, struct str b)
     return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-/* Length of the valid UTF-8 character at text (RFC 3629), of which `left` > 0 bytes are there; 0: it is none. */
-size_t cv_utf8_length(const char *text, size_t left);
-
 /*
  * Memory that cannot be had ends the process with one line (exit code 70): everything that grows with input has a
  * ceiling of its own (buf, arena, caches), and a dead worker is the case that recovery is built for.
