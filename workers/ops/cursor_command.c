@@ -7,7 +7,7 @@
 #include "caseview/json.h"
 #include "caseview/log.h"
 #include "sql_worker.h"
-#include "workers/ops/audit.h"
+#include "workers/ops/operation.h"
 #include "workers/source/watermarks.h"
 
 #define OUTPUT_MAX       (16u << 20)
@@ -88,7 +88,7 @@ static enum cv_status show(struct operation *operation, int *out_count, struct e
     struct buf out CV_CLEANUP(buf_done);
     buf_init(&out, OUTPUT_MAX);
     operation_args(operation, &args);
-    enum cv_status status = db_exec(operation->db, &show_statement, &args, AUDIT_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(operation->db, &show_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     *out_count = db_rows(result);

@@ -4,16 +4,16 @@
 #include <stdio.h>
 
 #include "workers/ops/explain_print.h"
-#include "workers/ops/log_found.h"
+#include "workers/ops/stored_rows.h"
 
 #define OUTPUT_MAX   (256u << 20)
 #define SENTENCE_MAX (16u << 10)
 
 struct explain {
-    struct log_reader *reader;
-    struct log_key key;
-    struct log_fold fold;
-    struct log_check check;
+    struct history_reader *reader;
+    struct history_key key;
+    struct history_fold fold;
+    struct history_check check;
     struct explanation out;
 };
 
@@ -31,16 +31,16 @@ static enum cv_status tell_who_sees(struct explain *explain, const struct case_s
     struct buf *out = &explain->out.verdict;
     char user[UUID_TEXT_LEN + 1], unit[UUID_TEXT_LEN + 1], current[UUID_TEXT_LEN + 1];
     struct db_result *result;
-    enum cv_status status = find_agent(explain->reader->db, explain->reader->arena, &state->organization_id,
-                                       &state->fields.locked_by.id, &result, err);
+    enum cv_status status = stored_agent_find(explain->reader->db, explain->reader->arena, &state->organization_id,
+                                              &state->fields.locked_by.id, &result, err);
     if (status != CV_OK)
         return status;
     buf_printf(out, "Listed for user %s in unit %s", id_text(&state->fields.locked_by.id, user),
                id_text(&state->fields.unit.id, unit));
-    struct found_agent agent = {0};
+    struct stored_agent agent = {0};
     struct uuid key[2];
     if (db_rows(result) == 1)
-        found_agent(result, 0, key, &agent);
+        stored_agent_read(result, 0, key, &agent);
     if (!agent.has_unit)
         buf_puts(out, ", but that user has no current unit, so nobody sees it now.");
     else if (!uuid_eq(&agent.current_unit_id, &state->fields.unit.id))
@@ -157,20 +157,20 @@ static enum cv_status explain_key(struct explain *explain, struct err *err)
 {
     bool is_case = explain->key.topic == TOPIC_CASES;
     explain->reader->to_end = true;
-    enum cv_status status = log_reader_snapshot(explain->reader, err);
+    enum cv_status status = history_reader_snapshot(explain->reader, err);
     if (status == CV_OK)
-        status = log_key_read(&explain->key, explain->reader, err);
+        status = history_key_read(&explain->key, explain->reader, err);
     if (status == CV_OK)
-        status = log_fold_key(&explain->key, &explain->fold, err);
+        status = history_fold_key(&explain->key, &explain->fold, err);
     if (status != CV_OK)
         return status;
     explain->out.topic = explain->reader->topics[explain->key.topic];
-    log_check_init(&explain->check, explain->reader, &explain->key, &explain->fold);
+    history_check_init(&explain->check, explain->reader, &explain->key, &explain->fold);
     status = is_case ? judge_case(explain, err) : judge_agent(explain, err);
     if (status == CV_OK)
-        status = log_check_row(&explain->check, err);
+        status = history_check_row(&explain->check, err);
     if (status == CV_OK)
-        status = log_reader_end_snapshot(explain->reader, err);
+        status = history_reader_end_snapshot(explain->reader, err);
     if (status == CV_OK)
         tell_row(explain);
     return status;
@@ -179,7 +179,7 @@ static enum cv_status explain_key(struct explain *explain, struct err *err)
 static int show(struct explain *explain, const struct config *config)
 {
     struct buf out CV_CLEANUP(buf_done);
-    bool known = log_key_is_known(&explain->key) || explain->check.row_found;
+    bool known = history_key_is_known(&explain->key) || explain->check.row_found;
     char id[UUID_TEXT_LEN + 1];
     buf_init(&out, OUTPUT_MAX);
     if (!known && !config_flag(config, "json"))
@@ -201,15 +201,15 @@ int explain_main(const struct config *config)
     explain.out.check = &explain.check;
     buf_init(&explain.out.verdict, SENTENCE_MAX);
     buf_init(&explain.out.row, SENTENCE_MAX);
-    enum cv_status status = log_key_init(&explain.key, config, &err);
+    enum cv_status status = history_key_init(&explain.key, config, &err);
     if (status == CV_OK)
-        status = log_reader_open(config, "explain", &explain.reader, &err);
+        status = history_reader_open(config, "explain", &explain.reader, &err);
     if (status == CV_OK)
         status = explain_key(&explain, &err);
-    int exit_code = status == CV_OK ? show(&explain, config) : log_reader_failed("explain", status, &err);
-    log_check_done(&explain.check);
-    log_reader_close(explain.reader);
-    log_key_done(&explain.key);
+    int exit_code = status == CV_OK ? show(&explain, config) : history_reader_failed("explain", status, &err);
+    history_check_done(&explain.check);
+    history_reader_close(explain.reader);
+    history_key_done(&explain.key);
     buf_done(&explain.out.verdict);
     buf_done(&explain.out.row);
     return exit_code;

@@ -98,7 +98,7 @@ static enum cv_status list(struct operation *operation, struct found *found, str
         return status;
     parked_args(operation, &args);
     db_arg_int8(&args, config_int(operation->config, "limit"));
-    status = db_exec(operation->db, &list_statement, &args, AUDIT_QUERY_TIMEOUT_MS, &result, err);
+    status = db_exec(operation->db, &list_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     struct buf out CV_CLEANUP(buf_done), key CV_CLEANUP(buf_done);

@@ -135,7 +135,7 @@ static enum cv_status note(struct retrying *r, struct err *err)
         db_arg_null(&args, DB_INT8);
     db_arg_int8(&args, r->tried);
     db_arg_int8(&args, r->folded);
-    return db_exec(r->operation.db, &retried_statement, &args, AUDIT_QUERY_TIMEOUT_MS, NULL, err);
+    return db_exec(r->operation.db, &retried_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
 static void print(const struct retrying *r)

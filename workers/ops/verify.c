@@ -10,15 +10,15 @@
 
 static enum cv_status verify(struct verify_rows *rows, struct err *err)
 {
-    enum cv_status status = log_reader_snapshot(rows->reader, err);
+    enum cv_status status = history_reader_snapshot(rows->reader, err);
     if (status == CV_OK)
-        status = verify_log_read(rows->log, rows->reader, err);
+        status = verify_history_read(rows->history, rows->reader, err);
     if (status == CV_OK)
         status = verify_rows_compare(rows, err);
     if (status == CV_OK)
-        status = verify_rows_look_again(rows, LOOK_AGAIN_MS, err);
+        status = verify_rows_recheck(rows, LOOK_AGAIN_MS, err);
     if (status == CV_OK)
-        status = log_reader_end_snapshot(rows->reader, err);
+        status = history_reader_end_snapshot(rows->reader, err);
     return status;
 }
 
@@ -26,14 +26,14 @@ int verify_main(const struct config *config)
 {
     struct err err = ERR_INIT;
     struct verify_report report;
-    struct verify_log log;
-    struct verify_rows rows = {.log = &log, .report = &report};
+    struct verify_history history;
+    struct verify_rows rows = {.history = &history, .report = &report};
     report_init(&report, config_flag(config, "json"));
     report.sample = config_int(config, "sample");
-    verify_log_init(&log, report.sample, &report);
+    verify_history_init(&history, report.sample, &report);
     rows.names = names_new(NAMES_MAX_BYTES);
     rows.arena = arena_new(1u << 16, PAGE_MAX);
-    enum cv_status status = log_reader_open(config, "verify", &rows.reader, &err);
+    enum cv_status status = history_reader_open(config, "verify", &rows.reader, &err);
     if (status == CV_OK)
         status = verify(&rows, &err);
     int exit_code;
@@ -41,13 +41,13 @@ int verify_main(const struct config *config)
         report_print(&report);
         exit_code = report.differences == 0 ? CV_EXIT_OK : CV_EXIT_NO;
     } else {
-        exit_code = log_reader_failed("verify", status, &err);
+        exit_code = history_reader_failed("verify", status, &err);
     }
-    log_reader_close(rows.reader);
+    history_reader_close(rows.reader);
     names_free(rows.names);
     arena_free(rows.arena);
     free(rows.suspects);
-    verify_log_done(&log);
+    verify_history_done(&history);
     report_done(&report);
     return exit_code;
 }

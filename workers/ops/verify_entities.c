@@ -101,11 +101,11 @@ static void compare_fields(struct verify_rows *rows, const char *name, const str
 }
 
 static void tell_number(struct verify_report *report, const char *name, const char *field, int64_t row,
-                        const char *log_format, int64_t log)
+                        const char *prefix, int64_t log)
 {
     char a[24], b[64];
     snprintf(a, sizeof a, "%" PRId64, row);
-    snprintf(b, sizeof b, "%s%" PRId64, log_format, log);
+    snprintf(b, sizeof b, "%s%" PRId64, prefix, log);
     report_difference(report, name, field, str_of(a), str_of(b));
 }
 
@@ -121,7 +121,7 @@ static void compare_known(struct verify_rows *rows, const char *name, const stru
         report_difference(rows->report, name, "directory.organization_id", STR("another owner"), STR("its owner"));
         return;
     }
-    if (version > log->version && (entry->ahead || log_reader_has_holes(rows->reader, TOPIC_DIRECTORY))) {
+    if (version > log->version && (entry->ahead || history_reader_has_holes(rows->reader, TOPIC_DIRECTORY))) {
         rows->report->unknown[entry->ahead ? UNKNOWN_AHEAD : UNKNOWN_COMPACTED]++;
         return;
     }
@@ -142,14 +142,14 @@ static void compare_row(struct verify_rows *rows, const struct db_result *result
     bool forgotten = db_int2(result, row, COL_STATUS) == ENTITY_FORGOTTEN;
     uint8_t key[VERIFY_DIRECTORY_KEY];
     char name[VERIFY_NAME_MAX];
-    if (!verify_wants(rows->log, &id))
+    if (!verify_wants(rows->history, &id))
         return;
     name_entity(kind, &organization, &id, name);
     verify_directory_key(kind, &organization, &id, key);
     rows->report->entities++;
     if (change < 1 || change > rows->reader->dir_clock)
         tell_number(rows->report, name, "directory.change_no", change, "at most ", rows->reader->dir_clock);
-    struct verify_entry *entry = verify_find(rows->log, TOPIC_DIRECTORY, key);
+    struct verify_entry *entry = verify_find(rows->history, TOPIC_DIRECTORY, key);
     bool known = entry && entry->directory && entry->directory->status != ENTITY_FORGOTTEN;
     if (forgotten) {
         /* Of an application it may be a former owner's, who gave it up. */
@@ -165,7 +165,7 @@ static void compare_row(struct verify_rows *rows, const struct db_result *result
         compare_known(rows, name, entry, result, row);
     } else if (entry && entry->ahead) {
         rows->report->unknown[UNKNOWN_AHEAD]++;
-    } else if (log_reader_start_gone(rows->reader, TOPIC_DIRECTORY)) {
+    } else if (history_reader_start_gone(rows->reader, TOPIC_DIRECTORY)) {
         rows->report->unknown[UNKNOWN_HISTORY]++;
     } else {
         report_difference(rows->report, name, "directory", STR("a row"),
@@ -175,7 +175,7 @@ static void compare_row(struct verify_rows *rows, const struct db_result *result
 
 static void tell_missing(struct verify_rows *rows)
 {
-    const struct verify_set *set = &rows->log->sets[TOPIC_DIRECTORY];
+    const struct verify_set *set = &rows->history->sets[TOPIC_DIRECTORY];
     for (size_t i = 0; i < set->count; i++) {
         const struct verify_entry *entry = set->all[i];
         char name[VERIFY_NAME_MAX];

@@ -5,7 +5,7 @@
 #include "caseview/clock.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
-#include "workers/ops/log_found.h"
+#include "workers/ops/stored_rows.h"
 
 #define SWEPT_AFTER_MS  (24 * 3600 * 1000) /* tombstone-days is one at least */
 #define PAGE_STATES_MAX (256u << 20)
@@ -44,7 +44,8 @@ enum cv_status verify_table_compare(struct verify_rows *rows, const struct verif
             db_arg_uuid(&args, &last[i]);
         if (!table->has_kind) /* no kind is that small: the first page needs no word of its own */
             db_arg_bool(&args, first);
-        enum cv_status status = db_exec(rows->reader->db, &table->statement, &args, LOG_QUERY_TIMEOUT_MS, &page, err);
+        enum cv_status status = db_exec(rows->reader->db, &table->statement, &args, HISTORY_QUERY_TIMEOUT_MS, &page,
+                                        err);
         if (status != CV_OK)
             return status;
         count = db_rows(page);
@@ -72,7 +73,7 @@ static bool may_be_swept(const struct verify_entry *entry)
 }
 
 /* True when the log cannot say whether the row is right. */
-static bool log_is_older(struct verify_rows *rows, const struct verify_entry *entry, bool start_gone)
+static bool history_is_older(struct verify_rows *rows, const struct verify_entry *entry, bool start_gone)
 {
     if (entry && entry->state.ptr)
         return false;
@@ -82,19 +83,19 @@ static bool log_is_older(struct verify_rows *rows, const struct verify_entry *en
     return true;
 }
 
-static void compare_case_row(struct verify_rows *rows, const struct uuid *case_id, const struct found_case *row)
+static void compare_case_row(struct verify_rows *rows, const struct uuid *case_id, const struct stored_case *row)
 {
-    struct verify_entry *entry = verify_find(rows->log, TOPIC_CASES, case_id);
-    bool start_gone = log_reader_start_gone(rows->reader, TOPIC_CASES);
+    struct verify_entry *entry = verify_find(rows->history, TOPIC_CASES, case_id);
+    bool start_gone = history_reader_start_gone(rows->reader, TOPIC_CASES);
     char name[VERIFY_NAME_MAX];
     verify_name(TOPIC_CASES, NULL, case_id, name);
     const struct verify_teller teller = {rows->report, name};
-    const struct log_differences out = {verify_tell, (void *)(uintptr_t)&teller};
+    const struct difference_sink out = {verify_tell, (void *)(uintptr_t)&teller};
     struct case_state log, own;
     bool readable = case_load(row->state, &own);
     rows->report->cases++;
-    if (log_is_older(rows, entry, start_gone)) {
-        entry = verify_find_or_add(rows->log, TOPIC_CASES, case_id);
+    if (history_is_older(rows, entry, start_gone)) {
+        entry = verify_find_or_add(rows->history, TOPIC_CASES, case_id);
         verify_take_row(entry, row->state);
     } else if (!entry || !entry->state.ptr) {
         report_difference(rows->report, name, "case_state", STR("a row"), STR("no event"));
@@ -115,7 +116,7 @@ static void compare_case_row(struct verify_rows *rows, const struct uuid *case_i
         verify_take_row(entry, row->state);
         return;
     }
-    const struct log_knowledge knowledge = {entry->parts, start_gone || entry->ahead || entry->from_row};
+    const struct history_knowledge knowledge = {entry->parts, start_gone || entry->ahead || entry->from_row};
     if (compare_case(row, &log, &knowledge, &out)) {
         rows->report->unknown[entry->ahead && !start_gone ? UNKNOWN_AHEAD : UNKNOWN_HISTORY]++;
         verify_take_row(entry, row->state);
@@ -126,9 +127,9 @@ static enum cv_status compare_case_page(struct verify_rows *rows, const struct d
 {
     (void)err;
     for (int row = 0; row < db_rows(page); row++) {
-        struct found_case found;
-        struct uuid case_id = found_case(page, row, &found);
-        if (verify_wants(rows->log, &case_id))
+        struct stored_case found;
+        struct uuid case_id = stored_case_read(page, row, &found);
+        if (verify_wants(rows->history, &case_id))
             compare_case_row(rows, &case_id, &found);
     }
     return CV_OK;
@@ -138,15 +139,15 @@ static enum cv_status compare_case_page(struct verify_rows *rows, const struct d
 
 static bool names_are_current(const struct verify_rows *rows, enum topic topic, int32_t part)
 {
-    return log_reader_dir_no(rows->reader, topic, part) >= rows->reader->dir_clock;
+    return history_reader_dir_no(rows->reader, topic, part) >= rows->reader->dir_clock;
 }
 
 /* What the log says of a listed row's case; false: it is told already, or not listed. */
-static bool state_of(struct verify_rows *rows, const struct found_listed *row, struct verify_entry **out_entry,
+static bool state_of(struct verify_rows *rows, const struct stored_listed *row, struct verify_entry **out_entry,
                      struct case_state *out_state)
 {
     char name[VERIFY_NAME_MAX];
-    struct verify_entry *entry = verify_find(rows->log, TOPIC_CASES, &row->case_id);
+    struct verify_entry *entry = verify_find(rows->history, TOPIC_CASES, &row->case_id);
     verify_name(TOPIC_CASES, NULL, &row->case_id, name);
     if (!entry || !entry->state.ptr || !case_load(entry->state, out_state)) {
         report_difference(rows->report, name, "active_case", STR("listed"), STR("no event"));
@@ -165,14 +166,14 @@ static bool state_of(struct verify_rows *rows, const struct found_listed *row, s
     return true;
 }
 
-static void compare_listed_row(struct verify_rows *rows, const struct found_listed *row,
+static void compare_listed_row(struct verify_rows *rows, const struct stored_listed *row,
                                const struct verify_entry *entry, const struct case_state *state)
 {
     char name[VERIFY_NAME_MAX];
     struct listed_row expected;
     verify_name(TOPIC_CASES, NULL, &row->case_id, name);
     const struct verify_teller teller = {rows->report, name};
-    const struct log_differences out = {verify_tell, (void *)(uintptr_t)&teller};
+    const struct difference_sink out = {verify_tell, (void *)(uintptr_t)&teller};
     int32_t part = entry->row_seen ? entry->row_part : row->part;
     bool current = names_are_current(rows, TOPIC_CASES, part);
     listed_row_init(&expected);
@@ -184,7 +185,7 @@ static void compare_listed_row(struct verify_rows *rows, const struct found_list
 }
 
 struct listed_work {
-    struct found_listed row;
+    struct stored_listed row;
     struct verify_entry *entry;
     struct case_state state;
 };
@@ -199,8 +200,8 @@ static enum cv_status compare_listed_page(struct verify_rows *rows, const struct
     }
     for (int row = 0; row < db_rows(page); row++) {
         struct listed_work *work = &works[count];
-        found_listed(page, row, &work->row);
-        if (!verify_wants(rows->log, &work->row.case_id))
+        stored_listed_read(page, row, &work->row);
+        if (!verify_wants(rows->history, &work->row.case_id))
             continue;
         rows->report->listed++;
         if (!state_of(rows, &work->row, &work->entry, &work->state))
@@ -226,17 +227,17 @@ static void count(void *context, const char *field, struct str row, struct str l
     ++*(size_t *)context;
 }
 
-static size_t count_differences(const struct found_agent *row, const struct gate_row *expected, bool degraded)
+static size_t count_differences(const struct stored_agent *row, const struct gate_row *expected, bool degraded)
 {
     size_t differences = 0;
-    const struct log_differences out = {count, &differences};
+    const struct difference_sink out = {count, &differences};
     compare_gates(row, expected, degraded, &out);
     return differences;
 }
 
 static enum cv_status compare_agent_gates(struct verify_rows *rows, const struct uuid key[2],
-                                          const struct found_agent *row, const struct agent_state *state,
-                                          const struct log_differences *out, struct err *err)
+                                          const struct stored_agent *row, const struct agent_state *state,
+                                          const struct difference_sink *out, struct err *err)
 {
     struct gate_row expected;
     bool degraded = agent_is_degraded(state);
@@ -255,18 +256,18 @@ static enum cv_status compare_agent_gates(struct verify_rows *rows, const struct
 }
 
 static enum cv_status compare_agent_row(struct verify_rows *rows, const struct uuid key[2],
-                                        const struct found_agent *row, struct err *err)
+                                        const struct stored_agent *row, struct err *err)
 {
-    struct verify_entry *entry = verify_find(rows->log, TOPIC_AGENTS, key);
-    bool start_gone = log_reader_start_gone(rows->reader, TOPIC_AGENTS);
+    struct verify_entry *entry = verify_find(rows->history, TOPIC_AGENTS, key);
+    bool start_gone = history_reader_start_gone(rows->reader, TOPIC_AGENTS);
     char name[VERIFY_NAME_MAX];
     struct agent_state log;
     verify_name(TOPIC_AGENTS, &key[0], &key[1], name);
     const struct verify_teller teller = {rows->report, name};
-    const struct log_differences out = {verify_tell, (void *)(uintptr_t)&teller};
+    const struct difference_sink out = {verify_tell, (void *)(uintptr_t)&teller};
     rows->report->agents++;
-    if (log_is_older(rows, entry, start_gone)) {
-        entry = verify_find_or_add(rows->log, TOPIC_AGENTS, key);
+    if (history_is_older(rows, entry, start_gone)) {
+        entry = verify_find_or_add(rows->history, TOPIC_AGENTS, key);
         verify_take_row(entry, row->state);
     } else if (!entry || !entry->state.ptr) {
         report_difference(rows->report, name, "agent", STR("a row"), STR("no event"));
@@ -279,7 +280,7 @@ static enum cv_status compare_agent_row(struct verify_rows *rows, const struct u
         report_difference(rows->report, name, "agent.state", STR("bytes that this version cannot read"),
                           STR("unknown"));
     } else {
-        const struct log_knowledge knowledge = {entry->parts, start_gone || entry->ahead || entry->from_row};
+        const struct history_knowledge knowledge = {entry->parts, start_gone || entry->ahead || entry->from_row};
         bool readable = true;
         if (compare_agent(row, &log, &knowledge, &out)) {
             rows->report->unknown[entry->ahead && !start_gone ? UNKNOWN_AHEAD : UNKNOWN_HISTORY]++;
@@ -297,13 +298,13 @@ static enum cv_status load_agent_names(struct verify_rows *rows, const struct db
 {
     struct arena *arena = arena_new(1u << 16, PAGE_STATES_MAX);
     for (int row = 0; row < db_rows(page); row++) {
-        struct found_agent found;
+        struct stored_agent found;
         struct uuid key[2];
         struct agent_state state;
-        found_agent(page, row, key, &found);
-        if (!verify_wants(rows->log, &key[1]))
+        stored_agent_read(page, row, key, &found);
+        if (!verify_wants(rows->history, &key[1]))
             continue;
-        const struct verify_entry *entry = verify_find(rows->log, TOPIC_AGENTS, key);
+        const struct verify_entry *entry = verify_find(rows->history, TOPIC_AGENTS, key);
         arena_reset(arena);
         if (agent_load(found.state, arena, &state))
             agent_want_names(&key[0], &state, rows->names);
@@ -318,10 +319,10 @@ static enum cv_status compare_agent_page(struct verify_rows *rows, const struct 
 {
     enum cv_status status = load_agent_names(rows, page, err);
     for (int row = 0; row < db_rows(page) && status == CV_OK; row++) {
-        struct found_agent found;
+        struct stored_agent found;
         struct uuid key[2];
-        found_agent(page, row, key, &found);
-        if (verify_wants(rows->log, &key[1]))
+        stored_agent_read(page, row, key, &found);
+        if (verify_wants(rows->history, &key[1]))
             status = compare_agent_row(rows, key, &found, err);
     }
     names_trim(rows->names);
@@ -349,7 +350,7 @@ static void tell_missing_case(struct verify_rows *rows, const struct verify_entr
 
 static void tell_missing(struct verify_rows *rows)
 {
-    const struct verify_set *cases = &rows->log->sets[TOPIC_CASES], *agents = &rows->log->sets[TOPIC_AGENTS];
+    const struct verify_set *cases = &rows->history->sets[TOPIC_CASES], *agents = &rows->history->sets[TOPIC_AGENTS];
     for (size_t i = 0; i < cases->count; i++)
         if (cases->all[i]->state.ptr)
             tell_missing_case(rows, cases->all[i]);

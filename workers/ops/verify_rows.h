@@ -4,7 +4,7 @@
 #ifndef CASEVIEW_OPS_VERIFY_ROWS_H
 #define CASEVIEW_OPS_VERIFY_ROWS_H
 
-#include "workers/ops/verify_log.h"
+#include "workers/ops/verify_history.h"
 
 /* A row that shows other names than the directory has, while its partition is still bringing names up to date. */
 struct verify_suspect {
@@ -13,8 +13,8 @@ struct verify_suspect {
 };
 
 struct verify_rows {
-    struct verify_log *log;
-    struct log_reader *reader;
+    struct verify_history *history;
+    struct history_reader *reader;
     struct verify_report *report;
     struct names *names;
     struct arena *arena; /* of one page */
@@ -25,7 +25,7 @@ struct verify_rows {
 /* The snapshot stands; the log is read. CV_OK or CV_RETRY. */
 enum cv_status verify_rows_compare(struct verify_rows *rows, struct err *err) CV_MUST_CHECK;
 /* Looks at the suspects again, in new snapshots, until their partitions have all names or timeout_ms has passed. */
-enum cv_status verify_rows_look_again(struct verify_rows *rows, int timeout_ms, struct err *err) CV_MUST_CHECK;
+enum cv_status verify_rows_recheck(struct verify_rows *rows, int timeout_ms, struct err *err) CV_MUST_CHECK;
 
 /*
  * A table, read by its key: ids uuids, before them an entity's kind or not. The statement's first columns are the key,
@@ -44,7 +44,7 @@ enum cv_status verify_table_compare(struct verify_rows *rows, const struct verif
 /* verify_entities.c: the rows of directory. */
 enum cv_status verify_entities_compare(struct verify_rows *rows, struct err *err) CV_MUST_CHECK;
 
-/* verify_again.c */
+/* verify_recheck.c */
 void verify_suspect(struct verify_rows *rows, enum topic topic, const struct uuid *organization_id,
                     const struct uuid *id);
 
@@ -53,7 +53,7 @@ void verify_suspect(struct verify_rows *rows, enum topic topic, const struct uui
 void verify_name(enum topic topic, const struct uuid *organization_id, const struct uuid *id,
                  char out[VERIFY_NAME_MAX]);
 
-/* A struct log_differences that tells the report. */
+/* A struct difference_sink that tells the report. */
 struct verify_teller {
     struct verify_report *report;
     const char *key;

@@ -1,14 +1,14 @@
 /*
- * audit.h: what the commands by which operators change something share: a connection, the record of who did what
+ * operation.h: what the commands by which operators change something share: a connection, the record of who did what
  * (ctl.audit), and how a failure is told. One thread.
  */
-#ifndef CASEVIEW_OPS_AUDIT_H
-#define CASEVIEW_OPS_AUDIT_H
+#ifndef CASEVIEW_OPS_OPERATION_H
+#define CASEVIEW_OPS_OPERATION_H
 
 #include "caseview/config.h"
 #include "caseview/db.h"
 
-#define AUDIT_QUERY_TIMEOUT_MS 60000
+#define OPERATION_QUERY_TIMEOUT_MS 60000
 
 struct operation {
     const struct config *config;

@@ -1,10 +1,10 @@
-#include "workers/ops/verify_log.h"
+#include "workers/ops/verify_history.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "workers/ops/log_compare.h"
+#include "workers/ops/history_compare.h"
 #include "workers/source/decode.h"
 
 #define BLOB_MAX    (64u << 20)
@@ -17,36 +17,36 @@ static void drop_entry(struct cache_entry *entry)
     free(own->directory);
 }
 
-void verify_log_init(struct verify_log *log, int64_t sample, struct verify_report *report)
+void verify_history_init(struct verify_history *history, int64_t sample, struct verify_report *report)
 {
     static const size_t key_sizes[TOPIC_COUNT] = {VERIFY_CASE_KEY, VERIFY_AGENT_KEY, VERIFY_DIRECTORY_KEY};
-    *log = (struct verify_log){.sample = sample, .report = report};
+    *history = (struct verify_history){.sample = sample, .report = report};
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        log->sets[t].cache = cache_new(key_sizes[t], sizeof(struct verify_entry), SIZE_MAX, drop_entry);
-    log->decoded = arena_new(1u << 16, DECODE_ARENA_MAX + (1u << 20));
-    log->scratch = arena_new(1u << 16, SCRATCH_MAX);
-    buf_init(&log->blob, BLOB_MAX);
+        history->sets[t].cache = cache_new(key_sizes[t], sizeof(struct verify_entry), SIZE_MAX, drop_entry);
+    history->decoded = arena_new(1u << 16, DECODE_ARENA_MAX + (1u << 20));
+    history->scratch = arena_new(1u << 16, SCRATCH_MAX);
+    buf_init(&history->blob, BLOB_MAX);
 }
 
-void verify_log_done(struct verify_log *log)
+void verify_history_done(struct verify_history *history)
 {
     for (enum topic t = 0; t < TOPIC_COUNT; t++) {
-        cache_free(log->sets[t].cache);
-        free(log->sets[t].all);
+        cache_free(history->sets[t].cache);
+        free(history->sets[t].all);
     }
-    arena_free(log->decoded);
-    arena_free(log->scratch);
-    buf_done(&log->blob);
+    arena_free(history->decoded);
+    arena_free(history->scratch);
+    buf_done(&history->blob);
 }
 
-struct verify_entry *verify_find(const struct verify_log *log, enum topic topic, const void *key)
+struct verify_entry *verify_find(const struct verify_history *history, enum topic topic, const void *key)
 {
-    return (struct verify_entry *)cache_find(log->sets[topic].cache, key);
+    return (struct verify_entry *)cache_find(history->sets[topic].cache, key);
 }
 
-struct verify_entry *verify_find_or_add(struct verify_log *log, enum topic topic, const void *key)
+struct verify_entry *verify_find_or_add(struct verify_history *history, enum topic topic, const void *key)
 {
-    struct verify_set *set = &log->sets[topic];
+    struct verify_set *set = &history->sets[topic];
     bool made;
     struct verify_entry *entry = (struct verify_entry *)cache_get(set->cache, key, &made);
     if (!made)
@@ -85,27 +85,27 @@ void verify_directory_key(enum entity_kind kind, const struct uuid *organization
     memcpy(out_key + 17, entity_id->b, 16);
 }
 
-bool verify_wants(const struct verify_log *log, const struct uuid *id)
+bool verify_wants(const struct verify_history *history, const struct uuid *id)
 {
     static const struct uuid none;
-    if (log->sample >= 100)
+    if (history->sample >= 100)
         return true;
     uint64_t hash = (uint64_t)names_hash(&none, ENTITY_UNIT, id) >> 1; /* the lowest bit is always set */
-    return hash % 100 < (uint64_t)log->sample;
+    return hash % 100 < (uint64_t)history->sample;
 }
 
 /* ---- folding ---- */
 
-static void place_of(const struct verify_log *log, const struct record *record, char out[320])
+static void place_of(const struct verify_history *history, const struct record *record, char out[320])
 {
-    snprintf(out, 320, "%s/%d offset %" PRId64, log->topics[record->topic], record->partition, record->offset);
+    snprintf(out, 320, "%s/%d offset %" PRId64, history->topics[record->topic], record->partition, record->offset);
 }
 
-static void tell_foreign(struct verify_log *log, const struct record *record, const char *whose)
+static void tell_foreign(struct verify_history *history, const struct record *record, const char *whose)
 {
     char place[320];
-    place_of(log, record, place);
-    report_difference(log->report, place, "parked", STR("not parked"), str_of(whose));
+    place_of(history, record, place);
+    report_difference(history->report, place, "parked", STR("not parked"), str_of(whose));
 }
 
 static enum cv_status too_large(struct err *err)
@@ -114,10 +114,10 @@ static enum cv_status too_large(struct err *err)
     return CV_FATAL;
 }
 
-static enum cv_status fold_case(struct verify_log *log, const struct log_record *found, struct err *err)
+static enum cv_status fold_case(struct verify_history *history, const struct history_record *found, struct err *err)
 {
     const struct case_event *event = &found->event->c;
-    struct verify_entry *entry = verify_find_or_add(log, TOPIC_CASES, &event->case_id);
+    struct verify_entry *entry = verify_find_or_add(history, TOPIC_CASES, &event->case_id);
     struct case_state state;
     if (!found->folded) {
         entry->ahead = true;
@@ -132,43 +132,43 @@ static enum cv_status fold_case(struct verify_log *log, const struct log_record 
     bool was_over = state.over;
     entry->parts |= part_bit(found->record->partition);
     if (case_apply(&state, event) == FOLD_KEY_MISMATCH)
-        tell_foreign(log, found->record, "key-mismatch: the case belongs to another organization");
+        tell_foreign(history, found->record, "key-mismatch: the case belongs to another organization");
     if (state.over && !was_over)
         entry->over_ms = found->record->timestamp_ms;
-    buf_reset(&log->blob);
-    case_store(&state, &log->blob);
-    if (log->blob.overflow)
+    buf_reset(&history->blob);
+    case_store(&state, &history->blob);
+    if (history->blob.overflow)
         return too_large(err);
-    keep_state(entry, (struct str){log->blob.data, log->blob.len});
+    keep_state(entry, (struct str){history->blob.data, history->blob.len});
     return CV_OK;
 }
 
-static enum cv_status fold_agent(struct verify_log *log, const struct log_record *found, struct err *err)
+static enum cv_status fold_agent(struct verify_history *history, const struct history_record *found, struct err *err)
 {
     const struct agent_event *event = &found->event->a;
     const struct uuid key[2] = {event->organization_id, event->user_id};
-    struct verify_entry *entry = verify_find_or_add(log, TOPIC_AGENTS, key);
+    struct verify_entry *entry = verify_find_or_add(history, TOPIC_AGENTS, key);
     struct agent_state state;
     if (!found->folded) {
         entry->ahead = true;
         return CV_OK;
     }
-    arena_reset(log->scratch);
+    arena_reset(history->scratch);
     bool loaded = true;
     if (!entry->state.ptr)
-        agent_init(&state, log->scratch);
+        agent_init(&state, history->scratch);
     else
-        loaded = agent_load(entry->state, log->scratch, &state);
+        loaded = agent_load(entry->state, history->scratch, &state);
     entry->parts |= part_bit(found->record->partition);
-    buf_reset(&log->blob);
+    buf_reset(&history->blob);
     if (loaded) {
         (void)agent_apply(&state, event);
-        agent_store(&state, &log->blob);
+        agent_store(&state, &history->blob);
     }
-    if (arena_full(log->scratch) || log->blob.overflow)
+    if (arena_full(history->scratch) || history->blob.overflow)
         return too_large(err);
     assert(loaded);
-    keep_state(entry, (struct str){log->blob.data, log->blob.len});
+    keep_state(entry, (struct str){history->blob.data, history->blob.len});
     return CV_OK;
 }
 
@@ -203,14 +203,14 @@ static struct directory_state *copy_directory(const struct directory_state *stat
     return copy;
 }
 
-static void fold_entity(struct verify_log *log, const struct log_record *found)
+static void fold_entity(struct verify_history *history, const struct history_record *found)
 {
     const struct directory_event *event = &found->event->d;
     uint8_t key[VERIFY_DIRECTORY_KEY];
-    if (event->type == DIRECTORY_UNKNOWN_TYPE || !verify_wants(log, &event->entity_id))
+    if (event->type == DIRECTORY_UNKNOWN_TYPE || !verify_wants(history, &event->entity_id))
         return;
     verify_directory_key(event->kind, &event->organization_id, &event->entity_id, key);
-    struct verify_entry *entry = verify_find_or_add(log, TOPIC_DIRECTORY, key);
+    struct verify_entry *entry = verify_find_or_add(history, TOPIC_DIRECTORY, key);
     struct directory_state state;
     bool visible;
     if (!found->folded) {
@@ -223,7 +223,7 @@ static void fold_entity(struct verify_log *log, const struct log_record *found)
     else
         state = *entry->directory;
     if (directory_apply(&state, event, &visible) == FOLD_KEY_MISMATCH)
-        tell_foreign(log, found->record, "key-mismatch: the application belongs to another organization");
+        tell_foreign(history, found->record, "key-mismatch: the application belongs to another organization");
     struct directory_state *old = entry->directory;
     entry->directory = copy_directory(&state);
     free(old);
@@ -234,37 +234,37 @@ static void fold_entity(struct verify_log *log, const struct log_record *found)
 /* Before decoding: of a sample most need not be looked into. */
 static bool wants(void *context, const struct record *record)
 {
-    const struct verify_log *log = context;
+    const struct verify_history *history = context;
     struct uuid id;
-    if (log->sample >= 100 || record->topic == TOPIC_DIRECTORY)
+    if (history->sample >= 100 || record->topic == TOPIC_DIRECTORY)
         return true;
-    return uuid_parse(record->key, &id) && verify_wants(log, &id);
+    return uuid_parse(record->key, &id) && verify_wants(history, &id);
 }
 
-static enum cv_status take(void *context, const struct log_record *found, struct err *err)
+static enum cv_status take(void *context, const struct history_record *found, struct err *err)
 {
-    struct verify_log *log = context;
-    log->report->records += found->folded;
+    struct verify_history *history = context;
+    history->report->records += found->folded;
     if (found->left_out) {
-        log->report->left_out++;
+        history->report->left_out++;
         return CV_OK;
     }
     if (found->decoded == CV_PARK) {
         char place[320], text[600];
         if (!found->folded)
             return CV_OK;
-        place_of(log, found->record, place);
+        place_of(history, found->record, place);
         snprintf(text, sizeof text, "%s: %s", park_reason_name(found->reason), found->text);
-        report_difference(log->report, place, "parked", STR("not parked"), str_of(text));
+        report_difference(history->report, place, "parked", STR("not parked"), str_of(text));
         return CV_OK;
     }
     switch (found->record->topic) {
     case TOPIC_CASES:
-        return fold_case(log, found, err);
+        return fold_case(history, found, err);
     case TOPIC_AGENTS:
-        return fold_agent(log, found, err);
+        return fold_agent(history, found, err);
     case TOPIC_DIRECTORY:
-        fold_entity(log, found);
+        fold_entity(history, found);
         return CV_OK;
     case TOPIC_COUNT:
         break;
@@ -273,30 +273,30 @@ static enum cv_status take(void *context, const struct log_record *found, struct
 }
 
 /* A cursor behind the end of the log counts in another log. */
-static void check_cursors(struct verify_log *log, const struct log_reader *reader)
+static void check_cursors(struct verify_history *history, const struct history_reader *reader)
 {
     size_t count;
-    const struct scan_partition *partitions = log_reader_partitions(reader, &count);
+    const struct scan_partition *partitions = history_reader_partitions(reader, &count);
     for (size_t i = 0; i < count; i++) {
-        int64_t next = log_reader_next_offset(reader, partitions[i].topic, partitions[i].partition);
+        int64_t next = history_reader_next_offset(reader, partitions[i].topic, partitions[i].partition);
         char place[320], a[24], b[48];
         if (next <= partitions[i].end)
             continue;
-        snprintf(place, sizeof place, "%s/%d", log->topics[partitions[i].topic], partitions[i].partition);
+        snprintf(place, sizeof place, "%s/%d", history->topics[partitions[i].topic], partitions[i].partition);
         snprintf(a, sizeof a, "%" PRId64, next);
         snprintf(b, sizeof b, "the log ends at %" PRId64, partitions[i].end);
-        report_difference(log->report, place, "next_offset", str_of(a), str_of(b));
+        report_difference(history->report, place, "next_offset", str_of(a), str_of(b));
     }
 }
 
-enum cv_status verify_log_read(struct verify_log *log, struct log_reader *reader, struct err *err)
+enum cv_status verify_history_read(struct verify_history *history, struct history_reader *reader, struct err *err)
 {
-    const struct log_reading reading = {wants, take, log, log->decoded, false};
-    log->topics = reader->topics;
+    const struct history_reading reading = {wants, take, history, history->decoded, false};
+    history->topics = reader->topics;
     reader->to_end = true; /* what lies beyond a cursor tells which rows may know more */
-    enum cv_status status = log_reader_run(reader, 1u << TOPIC_CASES | 1u << TOPIC_AGENTS | 1u << TOPIC_DIRECTORY,
-                                           &reading, err);
+    enum cv_status status = history_reader_run(reader, 1u << TOPIC_CASES | 1u << TOPIC_AGENTS | 1u << TOPIC_DIRECTORY,
+                                               &reading, err);
     if (status == CV_OK)
-        check_cursors(log, reader);
+        check_cursors(history, reader);
     return status;
 }

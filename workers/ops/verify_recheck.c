@@ -4,7 +4,7 @@
  */
 #include "caseview/clock.h"
 #include "caseview/stop.h"
-#include "workers/ops/log_found.h"
+#include "workers/ops/stored_rows.h"
 #include "workers/ops/verify_rows.h"
 
 #define LOOK_MS 100
@@ -21,7 +21,7 @@ void verify_suspect(struct verify_rows *rows, enum topic topic, const struct uui
 
 static bool names_are_current(const struct verify_rows *rows, enum topic topic, int32_t part)
 {
-    return log_reader_dir_no(rows->reader, topic, part) >= rows->reader->dir_clock;
+    return history_reader_dir_no(rows->reader, topic, part) >= rows->reader->dir_clock;
 }
 
 /* *out_settled: it is right, gone, or told as a difference. The row is compared with its own state, of the same moment:
@@ -30,18 +30,19 @@ static enum cv_status look_at_case(struct verify_rows *rows, const struct verify
                                    struct err *err)
 {
     struct db_result *state_row = NULL, *listed_row = NULL;
-    struct found_case found;
-    struct found_listed listed;
+    struct stored_case found;
+    struct stored_listed listed;
     struct case_state state;
     struct listed_row expected;
     *out_settled = true;
-    enum cv_status status = find_case(rows->reader->db, rows->arena, &suspect->id, &state_row, err);
+    enum cv_status status = stored_case_find(rows->reader->db, rows->arena, &suspect->id, &state_row, err);
     if (status == CV_OK)
-        status = find_listed(rows->reader->db, rows->arena, &suspect->organization_id, &suspect->id, &listed_row, err);
+        status = stored_listed_find(rows->reader->db, rows->arena, &suspect->organization_id, &suspect->id, &listed_row,
+                                    err);
     bool there = status == CV_OK && db_rows(state_row) == 1 && db_rows(listed_row) == 1;
     if (there) {
-        (void)found_case(state_row, 0, &found);
-        found_listed(listed_row, 0, &listed);
+        (void)stored_case_read(state_row, 0, &found);
+        stored_listed_read(listed_row, 0, &listed);
         there = case_load(found.state, &state);
     }
     if (!there) {
@@ -81,15 +82,15 @@ static enum cv_status look_at_agent(struct verify_rows *rows, const struct verif
 {
     struct arena *arena = arena_new(1u << 12, 64u << 20);
     struct db_result *result = NULL;
-    struct found_agent found;
+    struct stored_agent found;
     struct agent_state state;
     struct uuid key[2];
     *out_settled = true;
-    enum cv_status status = find_agent(rows->reader->db, rows->arena, &suspect->organization_id, &suspect->id, &result,
-                                       err);
+    enum cv_status status = stored_agent_find(rows->reader->db, rows->arena, &suspect->organization_id, &suspect->id,
+                                              &result, err);
     bool there = status == CV_OK && db_rows(result) == 1;
     if (there) {
-        found_agent(result, 0, key, &found);
+        stored_agent_read(result, 0, key, &found);
         there = agent_load(found.state, arena, &state);
     }
     if (there) {
@@ -102,8 +103,8 @@ static enum cv_status look_at_agent(struct verify_rows *rows, const struct verif
         size_t differences = 0;
         verify_name(TOPIC_AGENTS, &key[0], &key[1], name);
         const struct verify_teller teller = {rows->report, name};
-        const struct log_differences counted = {count, &differences};
-        const struct log_differences told = {verify_tell, (void *)(uintptr_t)&teller};
+        const struct difference_sink counted = {count, &differences};
+        const struct difference_sink told = {verify_tell, (void *)(uintptr_t)&teller};
         gate_row_init(&expected);
         agent_make_row(&key[0], &state, rows->names, &expected);
         compare_gates(&found, &expected, agent_is_degraded(&state), &counted);
@@ -118,7 +119,7 @@ static enum cv_status look_at_agent(struct verify_rows *rows, const struct verif
     return status;
 }
 
-enum cv_status verify_rows_look_again(struct verify_rows *rows, int timeout_ms, struct err *err)
+enum cv_status verify_rows_recheck(struct verify_rows *rows, int timeout_ms, struct err *err)
 {
     int64_t deadline_ms = clock_mono_ms() + timeout_ms;
     while (rows->suspect_count > 0 && clock_mono_ms() < deadline_ms) {
@@ -127,7 +128,7 @@ enum cv_status verify_rows_look_again(struct verify_rows *rows, int timeout_ms, 
             return CV_RETRY;
         }
         names_clear(rows->names);
-        enum cv_status status = log_reader_snapshot(rows->reader, err);
+        enum cv_status status = history_reader_snapshot(rows->reader, err);
         size_t left = 0;
         for (size_t i = 0; i < rows->suspect_count && status == CV_OK; i++) {
             const struct verify_suspect suspect = rows->suspects[i];

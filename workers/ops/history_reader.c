@@ -1,4 +1,4 @@
-#include "workers/ops/log_reader.h"
+#include "workers/ops/history_reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,10 +22,10 @@ static const struct db_statement left_out_statement = {"snapshot_left_out", sql_
 
 /* ---- open, close, fail ---- */
 
-enum cv_status log_reader_open(const struct config *config, const char *command, struct log_reader **out_reader,
-                               struct err *err)
+enum cv_status history_reader_open(const struct config *config, const char *command, struct history_reader **out_reader,
+                                   struct err *err)
 {
-    struct log_reader *reader = cv_zalloc(sizeof *reader);
+    struct history_reader *reader = cv_zalloc(sizeof *reader);
     char name[48], setup[64];
     reader->config = config;
     reader->command = command;
@@ -41,14 +41,14 @@ enum cv_status log_reader_open(const struct config *config, const char *command,
     if (status == CV_OK)
         status = db_open(config_text(config, "database"), name, setup, reader->timeout_ms, &reader->db, err);
     if (status != CV_OK) {
-        log_reader_close(reader);
+        history_reader_close(reader);
         return status;
     }
     *out_reader = reader;
     return CV_OK;
 }
 
-void log_reader_close(struct log_reader *reader)
+void history_reader_close(struct history_reader *reader)
 {
     if (!reader)
         return;
@@ -61,7 +61,7 @@ void log_reader_close(struct log_reader *reader)
     free(reader);
 }
 
-int log_reader_failed(const char *command, enum cv_status status, const struct err *err)
+int history_reader_failed(const char *command, enum cv_status status, const struct err *err)
 {
     const char *next = "";
     if (err_is_no_schema(err))
@@ -76,7 +76,7 @@ int log_reader_failed(const char *command, enum cv_status status, const struct e
 /* ---- snapshot ---- */
 
 /* TOPIC_COUNT: a topic of another name, which is not looked at. */
-static enum topic role_of(const struct log_reader *reader, struct str name)
+static enum topic role_of(const struct history_reader *reader, struct str name)
 {
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
         if (str_eq(name, str_of(reader->topics[t])))
@@ -84,10 +84,10 @@ static enum topic role_of(const struct log_reader *reader, struct str name)
     return TOPIC_COUNT;
 }
 
-static enum cv_status read_cursors(struct log_reader *reader, const struct db_args *args, struct err *err)
+static enum cv_status read_cursors(struct history_reader *reader, const struct db_args *args, struct err *err)
 {
     struct db_result *result;
-    enum cv_status status = db_exec(reader->db, &cursors_statement, args, LOG_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(reader->db, &cursors_statement, args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     int rows = db_rows(result);
@@ -97,7 +97,7 @@ static enum cv_status read_cursors(struct log_reader *reader, const struct db_ar
         enum topic topic = role_of(reader, db_str(result, row, 0));
         reader->dir_clock = db_int8(result, row, 5);
         if (topic != TOPIC_COUNT)
-            reader->cursors[reader->cursor_count++] = (struct log_cursor){
+            reader->cursors[reader->cursor_count++] = (struct history_cursor){
                 topic, db_int4(result, row, 1), db_int8(result, row, 2), db_int8(result, row, 3)};
     }
     db_result_free(result);
@@ -106,7 +106,7 @@ static enum cv_status read_cursors(struct log_reader *reader, const struct db_ar
 
 static int compare_left_out(const void *a, const void *b)
 {
-    const struct log_left_out *x = a, *y = b;
+    const struct history_left_out *x = a, *y = b;
     if (x->topic != y->topic)
         return x->topic < y->topic ? -1 : 1;
     if (x->part != y->part)
@@ -114,10 +114,10 @@ static int compare_left_out(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static enum cv_status read_left_out(struct log_reader *reader, const struct db_args *args, struct err *err)
+static enum cv_status read_left_out(struct history_reader *reader, const struct db_args *args, struct err *err)
 {
     struct db_result *result;
-    enum cv_status status = db_exec(reader->db, &left_out_statement, args, LOG_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(reader->db, &left_out_statement, args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     int rows = db_rows(result);
@@ -127,9 +127,9 @@ static enum cv_status read_left_out(struct log_reader *reader, const struct db_a
         enum topic topic = role_of(reader, db_str(result, row, 0));
         if (topic == TOPIC_COUNT)
             continue;
-        struct log_left_out *item = &reader->left_out[reader->left_out_count++];
+        struct history_left_out *item = &reader->left_out[reader->left_out_count++];
         struct str reason = db_str(result, row, 4);
-        *item = (struct log_left_out){
+        *item = (struct history_left_out){
             .topic = topic,
             .part = db_int4(result, row, 1),
             .offset = db_int8(result, row, 2),
@@ -144,10 +144,10 @@ static enum cv_status read_left_out(struct log_reader *reader, const struct db_a
     return CV_OK;
 }
 
-enum cv_status log_reader_snapshot(struct log_reader *reader, struct err *err)
+enum cv_status history_reader_snapshot(struct history_reader *reader, struct err *err)
 {
     struct db_args args;
-    enum cv_status status = log_reader_end_snapshot(reader, err);
+    enum cv_status status = history_reader_end_snapshot(reader, err);
     if (status == CV_OK)
         status = db_script(reader->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
     if (status != CV_OK)
@@ -160,7 +160,7 @@ enum cv_status log_reader_snapshot(struct log_reader *reader, struct err *err)
     return status == CV_OK ? read_left_out(reader, &args, err) : status;
 }
 
-enum cv_status log_reader_end_snapshot(struct log_reader *reader, struct err *err)
+enum cv_status history_reader_end_snapshot(struct history_reader *reader, struct err *err)
 {
     if (!reader->in_snapshot)
         return CV_OK;
@@ -168,7 +168,7 @@ enum cv_status log_reader_end_snapshot(struct log_reader *reader, struct err *er
     return db_script(reader->db, "ROLLBACK", err);
 }
 
-static const struct log_cursor *find_cursor(const struct log_reader *reader, enum topic topic, int32_t part)
+static const struct history_cursor *find_cursor(const struct history_reader *reader, enum topic topic, int32_t part)
 {
     for (size_t i = 0; i < reader->cursor_count; i++)
         if (reader->cursors[i].part == part && reader->cursors[i].topic == topic)
@@ -176,22 +176,22 @@ static const struct log_cursor *find_cursor(const struct log_reader *reader, enu
     return NULL;
 }
 
-int64_t log_reader_next_offset(const struct log_reader *reader, enum topic topic, int32_t part)
+int64_t history_reader_next_offset(const struct history_reader *reader, enum topic topic, int32_t part)
 {
-    const struct log_cursor *cursor = find_cursor(reader, topic, part);
+    const struct history_cursor *cursor = find_cursor(reader, topic, part);
     return cursor ? cursor->next_offset : -1;
 }
 
-int64_t log_reader_dir_no(const struct log_reader *reader, enum topic topic, int32_t part)
+int64_t history_reader_dir_no(const struct history_reader *reader, enum topic topic, int32_t part)
 {
-    const struct log_cursor *cursor = find_cursor(reader, topic, part);
+    const struct history_cursor *cursor = find_cursor(reader, topic, part);
     return cursor ? cursor->dir_no : -1;
 }
 
 /* A row of another record at the same offset, of a topic that was made anew, is none of this one's. */
-static const struct log_left_out *find_left_out(const struct log_reader *reader, const struct record *record)
+static const struct history_left_out *find_left_out(const struct history_reader *reader, const struct record *record)
 {
-    const struct log_left_out key = {.topic = record->topic, .part = record->partition, .offset = record->offset};
+    const struct history_left_out key = {.topic = record->topic, .part = record->partition, .offset = record->offset};
     size_t low = 0, high = reader->left_out_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -201,7 +201,7 @@ static const struct log_left_out *find_left_out(const struct log_reader *reader,
             high = middle;
     }
     for (; low < reader->left_out_count && compare_left_out(&reader->left_out[low], &key) == 0; low++) {
-        const struct log_left_out *item = &reader->left_out[low];
+        const struct history_left_out *item = &reader->left_out[low];
         if ((size_t)item->bytes == record->key.len + record->value.len &&
             (item->record_ms < 0 || item->record_ms == record->timestamp_ms))
             return item;
@@ -212,15 +212,15 @@ static const struct log_left_out *find_left_out(const struct log_reader *reader,
 /* ---- the log ---- */
 
 struct run {
-    struct log_reader *reader;
-    const struct log_reading *reading;
+    struct history_reader *reader;
+    const struct history_reading *reading;
 };
 
 /* A registry that is away is waited for, as workers do, but not for ever. */
 static enum cv_status decode(struct run *run, const struct record *record, struct event *event,
                              enum park_reason *reason, struct err *err)
 {
-    struct log_reader *reader = run->reader;
+    struct history_reader *reader = run->reader;
     int64_t deadline_ms = clock_mono_ms() + reader->timeout_ms;
     if (consumer_headers_size(record) > RECORD_MAX_BYTES) {
         err_set(err, "its headers are larger than 1 MiB");
@@ -245,15 +245,15 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
 static enum cv_status take_record(void *context, const struct record *record, struct err *err)
 {
     struct run *run = context;
-    const struct log_reading *reading = run->reading;
+    const struct history_reading *reading = run->reading;
     if (reading->wants && !reading->wants(reading->context, record))
         return CV_OK;
     struct event event;
     struct err why = ERR_INIT;
-    struct log_record out = {
+    struct history_record out = {
         .record = record,
         .left_out = find_left_out(run->reader, record),
-        .folded = record->offset < log_reader_next_offset(run->reader, record->topic, record->partition),
+        .folded = record->offset < history_reader_next_offset(run->reader, record->topic, record->partition),
         .event = &event,
     };
     out.decoded = decode(run, record, &event, &out.reason, &why);
@@ -270,7 +270,7 @@ static enum cv_status take_record(void *context, const struct record *record, st
 static void show_progress(void *context)
 {
     struct run *run = context;
-    struct log_reader *reader = run->reader;
+    struct history_reader *reader = run->reader;
     int64_t now_ms = clock_mono_ms();
     if (reader->quiet || now_ms - reader->started_ms < SHOW_AFTER_MS || now_ms - reader->shown_ms < SHOW_EVERY_MS)
         return;
@@ -289,7 +289,7 @@ static void show_progress(void *context)
 }
 
 /* One of them is not there: with the option to look at. */
-static enum cv_status no_topic(const struct log_reader *reader, enum topic topic, struct err *err)
+static enum cv_status no_topic(const struct history_reader *reader, enum topic topic, struct err *err)
 {
     static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
     err_set(err, "kafka topic %s does not exist, or may not be described: look at --%s", reader->topics[topic],
@@ -298,7 +298,7 @@ static enum cv_status no_topic(const struct log_reader *reader, enum topic topic
 }
 
 /* The partitions of the topics from their first records to the cursors, or to the ends. *out_list is the caller's. */
-static enum cv_status find_partitions(struct log_reader *reader, const struct consumer_options *options,
+static enum cv_status find_partitions(struct history_reader *reader, const struct consumer_options *options,
                                       unsigned topics, struct scan_partition **out_list, size_t *out_count,
                                       struct err *err)
 {
@@ -322,7 +322,7 @@ static enum cv_status find_partitions(struct log_reader *reader, const struct co
                     reader->topics[mark->topic], mark->partition, reader->timeout_ms / 1000);
             return CV_RETRY;
         }
-        int64_t next = log_reader_next_offset(reader, (enum topic)mark->topic, mark->partition);
+        int64_t next = history_reader_next_offset(reader, (enum topic)mark->topic, mark->partition);
         list[(*out_count)++] = (struct scan_partition){
             .topic = (enum topic)mark->topic,
             .partition = mark->partition,
@@ -337,8 +337,8 @@ static enum cv_status find_partitions(struct log_reader *reader, const struct co
     return CV_OK;
 }
 
-enum cv_status log_reader_run(struct log_reader *reader, unsigned topics, const struct log_reading *reading,
-                              struct err *err)
+enum cv_status history_reader_run(struct history_reader *reader, unsigned topics, const struct history_reading *reading,
+                                  struct err *err)
 {
     struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = NULL;
     struct scan_partition *partitions CV_CLEANUP(cv_free_ptr) = NULL;
@@ -364,12 +364,12 @@ enum cv_status log_reader_run(struct log_reader *reader, unsigned topics, const 
     return consumer_scan_run(reader->scan, take_record, show_progress, &run, SILENCE_MS, err);
 }
 
-const struct scan_partition *log_reader_partitions(const struct log_reader *reader, size_t *out_count)
+const struct scan_partition *history_reader_partitions(const struct history_reader *reader, size_t *out_count)
 {
     return consumer_scan_partitions(reader->scan, out_count);
 }
 
-bool log_reader_start_gone(const struct log_reader *reader, enum topic topic)
+bool history_reader_start_gone(const struct history_reader *reader, enum topic topic)
 {
     size_t count;
     const struct scan_partition *partitions = consumer_scan_partitions(reader->scan, &count);
@@ -379,7 +379,7 @@ bool log_reader_start_gone(const struct log_reader *reader, enum topic topic)
     return false;
 }
 
-bool log_reader_has_holes(const struct log_reader *reader, enum topic topic)
+bool history_reader_has_holes(const struct history_reader *reader, enum topic topic)
 {
     size_t count;
     const struct scan_partition *partitions = consumer_scan_partitions(reader->scan, &count);

@@ -1,9 +1,9 @@
-#include "workers/ops/log_compare.h"
+#include "workers/ops/history_compare.h"
 
 #include <inttypes.h>
 
 #include "caseview/json.h"
-#include "workers/ops/log_text.h"
+#include "workers/ops/history_text.h"
 
 #define TEXT_MAX (4u << 20)
 
@@ -12,12 +12,12 @@ uint64_t part_bit(int32_t part)
     return UINT64_C(1) << (part < 63 ? part : 63);
 }
 
-static void tell(const struct log_differences *out, const char *field, struct str row, struct str log)
+static void tell(const struct difference_sink *out, const char *field, struct str row, struct str log)
 {
     out->tell(out->context, field, row, log);
 }
 
-static void tell_number(const struct log_differences *out, const char *field, int64_t row, int64_t log)
+static void tell_number(const struct difference_sink *out, const char *field, int64_t row, int64_t log)
 {
     char a[24], b[24];
     if (row == log)
@@ -27,13 +27,13 @@ static void tell_number(const struct log_differences *out, const char *field, in
     tell(out, field, str_of(a), str_of(b));
 }
 
-static void tell_bool(const struct log_differences *out, const char *field, bool row, bool log)
+static void tell_bool(const struct difference_sink *out, const char *field, bool row, bool log)
 {
     if (row != log)
         tell(out, field, row ? STR("true") : STR("false"), log ? STR("true") : STR("false"));
 }
 
-static void tell_id(const struct log_differences *out, const char *field, const struct uuid *row,
+static void tell_id(const struct difference_sink *out, const char *field, const struct uuid *row,
                     const struct uuid *log)
 {
     char a[UUID_TEXT_LEN + 1], b[UUID_TEXT_LEN + 1];
@@ -44,7 +44,7 @@ static void tell_id(const struct log_differences *out, const char *field, const 
     tell(out, field, str_of(a), str_of(b));
 }
 
-static void tell_time(const struct log_differences *out, const char *field, int64_t row, int64_t log)
+static void tell_time(const struct difference_sink *out, const char *field, int64_t row, int64_t log)
 {
     struct buf a CV_CLEANUP(buf_done), b CV_CLEANUP(buf_done);
     buf_init(&a, 64);
@@ -58,7 +58,7 @@ static void tell_time(const struct log_differences *out, const char *field, int6
         tell(out, field, (struct str){a.data, a.len}, (struct str){b.data, b.len});
 }
 
-static void tell_bytes(const struct log_differences *out, const char *field, struct str row, struct str log)
+static void tell_bytes(const struct difference_sink *out, const char *field, struct str row, struct str log)
 {
     char a[48], b[48];
     if (row.len == log.len && (row.len == 0 || memcmp(row.ptr, log.ptr, row.len) == 0))
@@ -70,7 +70,7 @@ static void tell_bytes(const struct log_differences *out, const char *field, str
 
 /* ---- cases ---- */
 
-static void tell_group(const struct log_differences *out, enum case_group group, const struct case_state *row,
+static void tell_group(const struct difference_sink *out, enum case_group group, const struct case_state *row,
                        const struct case_state *log)
 {
     struct buf a CV_CLEANUP(buf_done), b CV_CLEANUP(buf_done);
@@ -88,7 +88,7 @@ static void tell_group(const struct log_differences *out, enum case_group group,
     tell(out, field, (struct str){a.data, a.len}, (struct str){b.data, b.len});
 }
 
-static void tell_sequence(const struct log_differences *out, const char *field, const struct sequence *row,
+static void tell_sequence(const struct difference_sink *out, const char *field, const struct sequence *row,
                           const struct sequence *log)
 {
     struct buf a CV_CLEANUP(buf_done), b CV_CLEANUP(buf_done);
@@ -108,7 +108,7 @@ static bool same_state(struct str blob, const struct case_state *state)
 }
 
 struct counter {
-    const struct log_differences *out;
+    const struct difference_sink *out;
     size_t count;
 };
 
@@ -121,10 +121,10 @@ static void count_and_tell(void *context, const char *field, struct str row, str
 
 /* True when the state is right as far as the log can say, though it is not the same. */
 static bool compare_state(const struct case_state *row, const struct case_state *log,
-                          const struct log_knowledge *knowledge, const struct log_differences *out)
+                          const struct history_knowledge *knowledge, const struct difference_sink *out)
 {
     struct counter counter = {out, 0};
-    const struct log_differences counted = {count_and_tell, &counter};
+    const struct difference_sink counted = {count_and_tell, &counter};
     bool unknown = false;
     tell_id(&counted, "case_state.state organizationId", &row->organization_id, &log->organization_id);
     if (row->over != log->over) {
@@ -147,8 +147,8 @@ static bool compare_state(const struct case_state *row, const struct case_state 
     return false;
 }
 
-bool compare_case(const struct found_case *found, const struct case_state *log, const struct log_knowledge *knowledge,
-                  const struct log_differences *out)
+bool compare_case(const struct stored_case *found, const struct case_state *log,
+                  const struct history_knowledge *knowledge, const struct difference_sink *out)
 {
     struct case_state row;
     if (!case_load(found->state, &row)) {
@@ -170,8 +170,8 @@ bool compare_case(const struct found_case *found, const struct case_state *log, 
     return unknown;
 }
 
-void compare_listed(const struct found_listed *found, const struct case_state *state, const struct listed_row *row,
-                    int32_t part, bool names_too, const struct log_differences *out)
+void compare_listed(const struct stored_listed *found, const struct case_state *state, const struct listed_row *row,
+                    int32_t part, bool names_too, const struct difference_sink *out)
 {
     tell_id(out, "active_case.organization_id", &found->organization_id, &state->organization_id);
     tell_id(out, "active_case.user_id", &found->user_id, &state->fields.locked_by.id);
@@ -196,7 +196,7 @@ static const struct agent_unit *find_unit(const struct agent_state *state, const
     return NULL;
 }
 
-static void tell_unit(const struct log_differences *out, const struct agent_unit *row, const struct agent_unit *log)
+static void tell_unit(const struct difference_sink *out, const struct agent_unit *row, const struct agent_unit *log)
 {
     static const struct agent_unit none;
     struct buf a CV_CLEANUP(buf_done), b CV_CLEANUP(buf_done);
@@ -218,7 +218,7 @@ static int64_t newest(const struct agent_unit *unit)
 }
 
 static void tell_units(const struct agent_state *row, const struct agent_state *log, bool start_gone, bool *unknown,
-                       const struct log_differences *out)
+                       const struct difference_sink *out)
 {
     for (size_t i = 0; i < log->unit_count; i++) {
         const struct agent_unit *own = find_unit(row, &log->units[i].unit_id);
@@ -237,7 +237,7 @@ static void tell_units(const struct agent_state *row, const struct agent_state *
     }
 }
 
-static void tell_current(const struct log_differences *out, const struct agent_state *row,
+static void tell_current(const struct difference_sink *out, const struct agent_state *row,
                          const struct agent_state *log)
 {
     char a[UUID_TEXT_LEN + 1] = "none", b[UUID_TEXT_LEN + 1] = "none", x[80], y[80];
@@ -252,10 +252,10 @@ static void tell_current(const struct log_differences *out, const struct agent_s
 }
 
 static bool compare_agent_state(const struct agent_state *row, const struct agent_state *log,
-                                const struct log_knowledge *knowledge, const struct log_differences *out)
+                                const struct history_knowledge *knowledge, const struct difference_sink *out)
 {
     struct counter counter = {out, 0};
-    const struct log_differences counted = {count_and_tell, &counter};
+    const struct difference_sink counted = {count_and_tell, &counter};
     bool unknown = false;
     if (knowledge->start_gone && row->unit_sequence > log->unit_sequence)
         unknown = true;
@@ -270,8 +270,8 @@ static bool compare_agent_state(const struct agent_state *row, const struct agen
     return false;
 }
 
-bool compare_agent(const struct found_agent *found, const struct agent_state *log,
-                   const struct log_knowledge *knowledge, const struct log_differences *out)
+bool compare_agent(const struct stored_agent *found, const struct agent_state *log,
+                   const struct history_knowledge *knowledge, const struct difference_sink *out)
 {
     struct arena *arena = arena_new(1u << 12, TEXT_MAX);
     struct buf own CV_CLEANUP(buf_done);
@@ -294,8 +294,8 @@ bool compare_agent(const struct found_agent *found, const struct agent_state *lo
     return unknown;
 }
 
-void compare_gates(const struct found_agent *found, const struct gate_row *row, bool degraded,
-                   const struct log_differences *out)
+void compare_gates(const struct stored_agent *found, const struct gate_row *row, bool degraded,
+                   const struct difference_sink *out)
 {
     static const struct uuid none;
     tell_bool(out, "agent.current_unit_id is there", found->has_unit, row->gates.has_unit);

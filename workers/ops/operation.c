@@ -1,4 +1,4 @@
-#include "workers/ops/audit.h"
+#include "workers/ops/operation.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,7 +74,7 @@ enum cv_status operation_run(struct operation *operation, const struct db_statem
     struct retry retry;
     retry_init(&retry, 20, 1000);
     for (int try = 1;; try++) {
-        enum cv_status status = db_exec(operation->db, statement, args, AUDIT_QUERY_TIMEOUT_MS, out_result, err);
+        enum cv_status status = db_exec(operation->db, statement, args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
         bool again = strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "55P03") == 0 ||
                      strcmp(err->sqlstate, "40001") == 0;
         if (status != CV_RETRY || !again || try == TRIES || stop_wait(retry_failed(&retry)))

@@ -1,13 +1,13 @@
 /*
- * verify_log.h: the log folded into memory, one state a key, for `caseview verify`. Private to verify.
+ * verify_history.h: the log folded into memory, one state a key, for `caseview verify`. Private to verify.
  */
-#ifndef CASEVIEW_OPS_VERIFY_LOG_H
-#define CASEVIEW_OPS_VERIFY_LOG_H
+#ifndef CASEVIEW_OPS_VERIFY_HISTORY_H
+#define CASEVIEW_OPS_VERIFY_HISTORY_H
 
 #include "workers/fold/agent.h"
 #include "workers/fold/case.h"
 #include "workers/fold/directory.h"
-#include "workers/ops/log_reader.h"
+#include "workers/ops/history_reader.h"
 #include "workers/ops/verify_report.h"
 #include "workers/sink/cache.h"
 #include "workers/sink/names.h"
@@ -33,7 +33,7 @@ struct verify_set {
     size_t count, room;
 };
 
-struct verify_log {
+struct verify_history {
     struct verify_set sets[TOPIC_COUNT];
     struct verify_report *report; /* borrowed */
     int64_t sample;               /* percent */
@@ -47,21 +47,22 @@ struct verify_log {
 #define VERIFY_AGENT_KEY     32 /* organization, user */
 #define VERIFY_DIRECTORY_KEY 33 /* kind, organization (zero for an application, which is unique by itself), entity */
 
-void verify_log_init(struct verify_log *log, int64_t sample, struct verify_report *report);
-void verify_log_done(struct verify_log *log);
+void verify_history_init(struct verify_history *history, int64_t sample, struct verify_report *report);
+void verify_history_done(struct verify_history *history);
 
 /* Reads and folds everything below the snapshot's cursors. */
-enum cv_status verify_log_read(struct verify_log *log, struct log_reader *reader, struct err *err) CV_MUST_CHECK;
+enum cv_status verify_history_read(struct verify_history *history, struct history_reader *reader,
+                                   struct err *err) CV_MUST_CHECK;
 
 /* NULL: the log has nothing of it. */
-struct verify_entry *verify_find(const struct verify_log *log, enum topic topic, const void *key);
-struct verify_entry *verify_find_or_add(struct verify_log *log, enum topic topic, const void *key);
+struct verify_entry *verify_find(const struct verify_history *history, enum topic topic, const void *key);
+struct verify_entry *verify_find_or_add(struct verify_history *history, enum topic topic, const void *key);
 /* The state becomes the row's own, for what the log cannot tell. */
 void verify_take_row(struct verify_entry *entry, struct str state);
 
 void verify_directory_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
                           uint8_t out_key[VERIFY_DIRECTORY_KEY]);
 /* Whether an id belongs to the sample. */
-bool verify_wants(const struct verify_log *log, const struct uuid *id);
+bool verify_wants(const struct verify_history *history, const struct uuid *id);
 
 #endif
