@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "sql_worker.h"
-#include "workers/ops/stored_rows.h"
+#include "workers/ops/history_compare.h"
 
 #define NAMES_MAX_BYTES (64u << 20)
 
@@ -21,7 +21,7 @@ void history_check_done(struct history_check *check)
     free(check->differences);
 }
 
-/* A partition may be read again from an earlier offset, and its rows know what lies behind the cursor already. */
+/* A cursor may have been set back: the rows know events at or beyond it already. */
 static bool may_know_more(const struct history_check *check)
 {
     return check->start_gone || check->fold->not_yet > 0;
@@ -44,11 +44,6 @@ static void keep_row(struct history_check *check, int32_t rev, int32_t part, str
     check->state = arena_str(check->key->arena, state);
 }
 
-static bool names_are_current(const struct history_check *check, int32_t part)
-{
-    return history_reader_dir_no(check->reader, check->key->topic, part) >= check->reader->dir_clock;
-}
-
 static enum cv_status find_strays(struct history_check *check, const struct uuid *organization_id, struct err *err)
 {
     static const struct db_statement statement = {"listed_strays", sql_listed_strays};
@@ -61,7 +56,7 @@ static enum cv_status find_strays(struct history_check *check, const struct uuid
     if (status != CV_OK)
         return status;
     for (int row = 0; row < db_rows(result); row++)
-        keep_difference(check, "active_case", STR("listed for another organization too"), STR("not listed there"));
+        keep_difference(check, "active_case", STR("listed for another organization, too"), STR("not listed there"));
     db_result_free(result);
     return CV_OK;
 }
@@ -72,11 +67,11 @@ static enum cv_status compare_with_listed(struct history_check *check, const str
     struct case_state state;
     struct listed_row expected;
     struct db_result *result;
-    /* What the log says, where it says all. */
+    /* The log's state is the reference, unless the row may know more. */
     if (check->fold->known && !may_know_more(check))
         state = check->fold->c;
     else if (!case_load(row->state, &state))
-        return CV_OK; /* told already */
+        return CV_OK; /* reported already */
     listed_row_init(&expected);
     case_want_names(&state, check->names);
     enum cv_status status = names_load(check->names, check->reader->db, check->reader->arena, err);
@@ -92,7 +87,8 @@ static enum cv_status compare_with_listed(struct history_check *check, const str
             struct stored_listed listed;
             stored_listed_read(result, 0, &listed);
             case_make_row(&check->key->id, &state, check->names, &expected);
-            compare_listed(&listed, &state, &expected, row->part, names_are_current(check, row->part), &differences);
+            compare_listed(&listed, &state, &expected, row->part,
+                           history_reader_names_current(check->reader, check->key->topic, row->part), &differences);
         }
         db_result_free(result);
     }
@@ -115,6 +111,9 @@ static enum cv_status compare_case_row(struct history_check *check, struct err *
         struct stored_case row;
         (void)stored_case_read(result, 0, &row);
         keep_row(check, row.rev, row.part, row.state);
+        struct case_state own;
+        if (case_load(row.state, &own))
+            compare_case_columns(&row, &own, &differences);
         if (check->fold->known)
             (void)compare_case(&row, &check->fold->c, &knowledge, &differences);
         else if (!may_know_more(check))
@@ -135,12 +134,13 @@ static enum cv_status compare_own_gates(struct history_check *check, const struc
     struct gate_row expected;
     enum cv_status status = CV_OK;
     gate_row_init(&expected);
-    if (agent_load(row->state, arena, &state) && names_are_current(check, row->part)) {
+    if (agent_load(row->state, arena, &state) &&
+        history_reader_names_current(check->reader, check->key->topic, row->part)) {
         agent_want_names(&check->key->organization_id, &state, check->names);
         status = names_load(check->names, check->reader->db, check->reader->arena, err);
         if (status == CV_OK) {
             agent_make_row(&check->key->organization_id, &state, check->names, &expected);
-            compare_gates(row, &expected, agent_is_degraded(&state), &differences);
+            compare_agent_columns(row, &expected, agent_is_degraded(&state), &differences);
         }
     }
     gate_row_done(&expected);

@@ -199,8 +199,15 @@ static void find_owner(struct history_key *key)
 
 enum cv_status history_key_read(struct history_key *key, struct history_reader *reader, struct err *err)
 {
-    const struct history_reading reading = {wants, take, key, key->arena, true};
-    enum cv_status status = history_reader_run(reader, 1u << key->topic, &reading, err);
+    const struct history_reading reading = {
+        .topics = 1u << key->topic,
+        .wants = wants,
+        .take = take,
+        .context = key,
+        .arena = key->arena,
+        .keep = true,
+    };
+    enum cv_status status = history_reader_run(reader, &reading, err);
     if (status != CV_OK)
         return status;
     sort_entries(key);

@@ -1,6 +1,6 @@
 /*
- * history_reader.h: what `explain`, `verify` and `repair` share: one consistent snapshot of a generation, and the log
- * as that snapshot has it: decoded, with what was parked or skipped marked. Blocking; one thread.
+ * history_reader.h: what `explain`, `verify` and `repair` share: snapshots of one generation, and Kafka's log as a
+ * snapshot has it: decoded, with the records marked that were parked or skipped. Blocking; one thread.
  */
 #ifndef CASEVIEW_OPS_HISTORY_READER_H
 #define CASEVIEW_OPS_HISTORY_READER_H
@@ -19,7 +19,7 @@ struct history_cursor {
     int64_t next_offset, dir_no;
 };
 
-/* A record that was parked, or given up by `caseview parked skip`. */
+/* A record that is parked, or that an operator gave up with `caseview parked skip`. */
 struct history_left_out {
     enum topic topic;
     int32_t part;
@@ -41,33 +41,37 @@ struct history_reader {
     struct arena *arena; /* of queries */
     struct schemas *schemas;
     struct consumer_scan *scan;
+    /* Of the last snapshot: */
     struct history_cursor *cursors;
     size_t cursor_count;
     int64_t dir_clock;
-    struct history_left_out *left_out;
+    struct history_left_out *left_out; /* read by history_reader_snapshot() only */
     size_t left_out_count;
-    bool to_end; /* read beyond the cursors, to the end of the log */
-    bool quiet;  /* no progress */
-    int64_t started_ms, shown_ms;
+    bool left_out_shrank; /* a record of the list before is not in it any more: it was folded meanwhile */
+    bool to_end;          /* read beyond the cursors, to the end of the log */
+    int64_t progress_ms;
 };
 
 /* One record of the log. */
 struct history_record {
     const struct record *record;             /* borrowed for the call */
-    const struct history_left_out *left_out; /* NULL: it is folded */
-    bool folded;                             /* it lies below the partition's cursor */
+    const struct history_left_out *left_out; /* NULL: it is neither parked nor skipped */
+    bool folded;                             /* its offset is below the partition's cursor */
     enum cv_status decoded;                  /* CV_OK or CV_PARK */
     const struct event *event;               /* CV_OK */
     enum park_reason reason;                 /* CV_PARK */
     const char *text;                        /* CV_PARK */
 };
 
+/* What to read, and where the records go. */
 struct history_reading {
-    bool (*wants)(void *context, const struct record *record); /* NULL: all. Asked before decoding */
+    unsigned topics;                                                     /* bits 1 << enum topic */
+    int64_t (*from)(void *context, enum topic topic, int32_t partition); /* first offset; NULL: all from the start */
+    bool (*wants)(void *context, const struct record *record);           /* NULL: all. Asked before decoding */
     enum cv_status (*take)(void *context, const struct history_record *record, struct err *err);
     void *context;
-    struct arena *arena; /* takes what is decoded */
-    bool keep;           /* the arena is not reset before each record */
+    struct arena *arena; /* holds what is decoded */
+    bool keep;           /* false: the arena is reset before each record */
 };
 
 /* Connects and reads the schemas. CV_OK, CV_RETRY or CV_FATAL. */
@@ -76,30 +80,29 @@ enum cv_status history_reader_open(const struct config *config, const char *comm
 void history_reader_close(struct history_reader *reader);
 
 /*
- * Begins a read-only transaction, or begins it anew, and reads the cursors and what was left out: everything asked of
- * reader->db from here on is of the same moment.
+ * Begins a read-only transaction, after ending the one before, and reads the cursors: all queries on reader->db see
+ * the same moment until history_reader_end(). PostgreSQL cannot clean up behind an open snapshot: keep it short.
  */
+enum cv_status history_reader_begin(struct history_reader *reader, struct err *err) CV_MUST_CHECK;
+/* The same, and reads the list of left-out records. The history of this moment can be read after the snapshot's end. */
 enum cv_status history_reader_snapshot(struct history_reader *reader, struct err *err) CV_MUST_CHECK;
-enum cv_status history_reader_end_snapshot(struct history_reader *reader, struct err *err) CV_MUST_CHECK;
+enum cv_status history_reader_end(struct history_reader *reader, struct err *err) CV_MUST_CHECK;
 
 /*
- * Opens the topics (bits 1 << enum topic) and reads each to the snapshot's cursor. Says on standard error how far
- * it is when that takes more than a second.
+ * Reads the topics up to the cursors of the last snapshot, or to their ends (to_end). Prints its progress on standard
+ * error once a second.
  */
-enum cv_status history_reader_run(struct history_reader *reader, unsigned topics, const struct history_reading *reading,
+enum cv_status history_reader_run(struct history_reader *reader, const struct history_reading *reading,
                                   struct err *err) CV_MUST_CHECK;
 
-/* After the run: the partitions as they were read; records that are gone from the start of some partition of the topic;
- * and from anywhere in it. */
+/* After the run: the partitions as they were read. */
 const struct scan_partition *history_reader_partitions(const struct history_reader *reader, size_t *out_count);
+/* After a run from the start: some partition of the topic does not begin at offset 0 any more. */
 bool history_reader_start_gone(const struct history_reader *reader, enum topic topic);
-bool history_reader_has_holes(const struct history_reader *reader, enum topic topic);
 
 /* -1: the partition has no cursor. */
 int64_t history_reader_next_offset(const struct history_reader *reader, enum topic topic, int32_t part);
-int64_t history_reader_dir_no(const struct history_reader *reader, enum topic topic, int32_t part);
-
-/* Logs the one line of a command that failed, with what to do next, and returns its exit code. */
-int history_reader_failed(const char *command, enum cv_status status, const struct err *err);
+/* True: the rows of the partition show all names that the directory has in this snapshot. */
+bool history_reader_names_current(const struct history_reader *reader, enum topic topic, int32_t part);
 
 #endif

@@ -38,7 +38,7 @@ int operation_failed(const char *command, enum cv_status status, const struct er
 {
     const char *next = "";
     if (err_is_no_schema(err))
-        next = "; this generation, or this version's schema, is not in the database: look at --database and "
+        next = "; this generation, or this version's schema, is not in the database: check --database and "
                "--generation, or run `caseview migrate`";
     else if (strcmp(err->sqlstate, "42501") == 0)
         next = "; connect as a role that has been granted caseview_worker";
@@ -82,10 +82,18 @@ enum cv_status operation_run(struct operation *operation, const struct db_statem
     }
 }
 
+void operation_offset_arg(struct operation *operation, struct db_args *args)
+{
+    if (config_is_set(operation->config, "offset"))
+        db_arg_int8(args, config_int(operation->config, "offset"));
+    else
+        db_arg_null(args, DB_INT8);
+}
+
 void operation_describe(const struct operation *operation, char *out, size_t size)
 {
     const char *topic = config_text(operation->config, "topic");
-    int used = snprintf(out, size, "%s%s", topic ? "topic " : "any topic", topic ? topic : "");
+    int used = snprintf(out, size, "%s%s", topic != NULL ? "topic " : "any topic", topic != NULL ? topic : "");
     if (config_is_set(operation->config, "partition") && used > 0 && (size_t)used < size)
         snprintf(out + used, size - (size_t)used, ", partition %" PRId64, config_int(operation->config, "partition"));
 }

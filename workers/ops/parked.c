@@ -230,10 +230,7 @@ static enum cv_status skip(struct operation *operation, struct found *found, str
     struct db_result *result;
     operation_args(operation, &args);
     operation_audit_args(operation, &args);
-    if (config_is_set(operation->config, "offset"))
-        db_arg_int8(&args, config_int(operation->config, "offset"));
-    else
-        db_arg_null(&args, DB_INT8);
+    operation_offset_arg(operation, &args);
     enum cv_status status = operation_run(operation, &skip_statement, &args, &result, err);
     if (status != CV_OK)
         return status;

@@ -17,10 +17,7 @@ static const struct db_statement page_statement = {"parked_page", sql_parked_pag
 void parked_args(struct operation *operation, struct db_args *args)
 {
     operation_args(operation, args);
-    if (config_is_set(operation->config, "offset"))
-        db_arg_int8(args, config_int(operation->config, "offset"));
-    else
-        db_arg_null(args, DB_INT8);
+    operation_offset_arg(operation, args);
 }
 
 enum cv_status parked_count(struct operation *operation, int64_t *out_count, struct err *err)

@@ -8,6 +8,7 @@
 #include "sql_worker.h"
 #include "workers/ops/history_check.h"
 #include "workers/ops/history_text.h"
+#include "workers/ops/operation.h"
 #include "workers/sink/outside.h"
 
 #define TRIES_MAX        20 /* the log is read anew each time that a worker has written the key meanwhile */
@@ -112,7 +113,7 @@ static enum cv_status look(struct repair *repair, struct err *err)
     history_check_init(&repair->check, repair->reader, &repair->key, &repair->fold);
     repair->checked = true;
     status = history_check_row(&repair->check, err);
-    return status == CV_OK ? history_reader_end_snapshot(repair->reader, err) : status;
+    return status == CV_OK ? history_reader_end(repair->reader, err) : status;
 }
 
 /* ---- writing ---- */
@@ -309,7 +310,7 @@ int repair_main(const struct config *config)
         status = repair_key(&repair, &err);
     if (status == CV_OK)
         tell(&repair);
-    int exit_code = status != CV_OK          ? history_reader_failed("repair", status, &err)
+    int exit_code = status != CV_OK          ? operation_failed("repair", status, &err)
                     : repair.event_count > 0 ? CV_EXIT_OK
                                              : CV_EXIT_NO;
     if (repair.checked)

@@ -5,16 +5,33 @@
 #include <stdlib.h>
 
 #include "workers/ops/history_compare.h"
+#include "workers/sink/names.h"
 #include "workers/source/decode.h"
 
 #define BLOB_MAX    (64u << 20)
 #define SCRATCH_MAX (256u << 20)
 
+static void free_text(struct str text)
+{
+    free((char *)(uintptr_t)text.ptr);
+}
+
+void verify_forget_row(struct verify_entry *entry)
+{
+    if (entry->row == NULL)
+        return;
+    free_text(entry->row->state);
+    free(entry->row->directory);
+    free(entry->row);
+    entry->row = NULL;
+}
+
 static void drop_entry(struct cache_entry *entry)
 {
     struct verify_entry *own = (struct verify_entry *)entry;
-    free((char *)(uintptr_t)own->state.ptr);
+    free_text(own->state);
     free(own->directory);
+    verify_forget_row(own);
 }
 
 void verify_history_init(struct verify_history *history, int64_t sample, struct verify_report *report)
@@ -33,7 +50,9 @@ void verify_history_done(struct verify_history *history)
     for (enum topic t = 0; t < TOPIC_COUNT; t++) {
         cache_free(history->sets[t].cache);
         free(history->sets[t].all);
+        free(history->sets[t].suspects);
     }
+    free(history->positions);
     arena_free(history->decoded);
     arena_free(history->scratch);
     buf_done(&history->blob);
@@ -52,7 +71,6 @@ struct verify_entry *verify_find_or_add(struct verify_history *history, enum top
     if (!made)
         return entry;
     entry->over_ms = -1;
-    entry->row_part = -1;
     if (set->count == set->room) {
         set->room = set->room ? set->room * 2 : 1024;
         set->all = cv_realloc(set->all, set->room * sizeof(struct verify_entry *));
@@ -61,18 +79,31 @@ struct verify_entry *verify_find_or_add(struct verify_history *history, enum top
     return entry;
 }
 
-static void keep_state(struct verify_entry *entry, struct str state)
+void verify_suspect(struct verify_history *history, enum topic topic, struct verify_entry *entry)
 {
-    char *copy = cv_alloc(state.len + 1);
-    memcpy(copy, state.ptr, state.len);
-    free((char *)(uintptr_t)entry->state.ptr);
-    entry->state = (struct str){copy, state.len};
+    struct verify_set *set = &history->sets[topic];
+    if (entry->is_suspect)
+        return;
+    entry->is_suspect = true;
+    if (set->suspect_count == set->suspect_room) {
+        set->suspect_room = set->suspect_room ? set->suspect_room * 2 : 64;
+        set->suspects = cv_realloc(set->suspects, set->suspect_room * sizeof(struct verify_entry *));
+    }
+    set->suspects[set->suspect_count++] = entry;
 }
 
-void verify_take_row(struct verify_entry *entry, struct str state)
+static struct str copy_text(struct str text)
 {
-    keep_state(entry, state);
-    entry->from_row = true;
+    char *copy = cv_alloc(text.len + 1);
+    memcpy(copy, text.ptr, text.len);
+    return (struct str){copy, text.len};
+}
+
+static void keep_state(struct verify_entry *entry, struct str state)
+{
+    struct str copy = copy_text(state);
+    free_text(entry->state);
+    entry->state = copy;
 }
 
 void verify_directory_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
@@ -90,8 +121,101 @@ bool verify_wants(const struct verify_history *history, const struct uuid *id)
     static const struct uuid none;
     if (history->sample >= 100)
         return true;
-    uint64_t hash = (uint64_t)names_hash(&none, ENTITY_UNIT, id) >> 1; /* the lowest bit is always set */
+    uint64_t hash = (uint64_t)names_hash(&none, ENTITY_UNIT, id) >> 1; /* its lowest bit is always set */
     return hash % 100 < (uint64_t)history->sample;
+}
+
+/* ---- copies ---- */
+
+static struct str put_text(char **at, struct str text)
+{
+    if (!text.ptr)
+        return STR_NULL;
+    struct str kept = {*at, text.len};
+    memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return kept;
+}
+
+/* The state and all its texts as one block, since the record that it borrows from is freed. */
+static struct directory_state *copy_directory(const struct directory_state *state)
+{
+    const struct entity_fields *fields = &state->fields;
+    size_t texts = fields->name.len + fields->detail.len + fields->picture.len;
+    for (size_t i = 0; i < fields->role_count; i++)
+        texts += fields->roles[i].len;
+    size_t head = sizeof *state + fields->role_count * sizeof(struct str);
+    struct directory_state *copy = cv_alloc(head + texts + 1);
+    struct str *roles = (struct str *)(copy + 1);
+    char *at = (char *)copy + head;
+    *copy = *state;
+    copy->fields.name = put_text(&at, fields->name);
+    copy->fields.detail = put_text(&at, fields->detail);
+    copy->fields.picture = put_text(&at, fields->picture);
+    for (size_t i = 0; i < fields->role_count; i++)
+        roles[i] = put_text(&at, fields->roles[i]);
+    copy->fields.roles = roles;
+    return copy;
+}
+
+void verify_keep_row(struct verify_entry *entry, int32_t part, struct str state)
+{
+    verify_forget_row(entry);
+    entry->row = cv_zalloc(sizeof *entry->row);
+    entry->row->part = part;
+    entry->row->state = copy_text(state);
+}
+
+void verify_keep_directory_row(struct verify_entry *entry, const struct directory_state *directory)
+{
+    verify_forget_row(entry);
+    entry->row = cv_zalloc(sizeof *entry->row);
+    entry->row->directory = copy_directory(directory);
+}
+
+/* ---- positions ---- */
+
+static struct verify_position *find_position(const struct verify_history *history, enum topic topic, int32_t part)
+{
+    for (size_t i = 0; i < history->position_count; i++)
+        if (history->positions[i].part == part && history->positions[i].topic == topic)
+            return &history->positions[i];
+    return NULL;
+}
+
+static struct verify_position *find_or_add_position(struct verify_history *history, enum topic topic, int32_t part)
+{
+    struct verify_position *position = find_position(history, topic, part);
+    if (position != NULL)
+        return position;
+    history->positions = cv_realloc(history->positions, (history->position_count + 1) * sizeof *history->positions);
+    position = &history->positions[history->position_count++];
+    *position = (struct verify_position){.topic = topic, .part = part};
+    return position;
+}
+
+static int64_t first_offset(void *context, enum topic topic, int32_t part)
+{
+    const struct verify_position *position = find_position(context, topic, part);
+    return position != NULL ? position->folded_to : 0;
+}
+
+/* Findings about a record are reported once, though it may be read twice. */
+static bool is_reported(const struct verify_history *history, const struct record *record)
+{
+    const struct verify_position *position = find_position(history, record->topic, record->partition);
+    return position != NULL && record->offset < position->reported_to;
+}
+
+bool verify_history_is_at(const struct verify_history *history, const struct history_reader *reader, enum topic topic)
+{
+    for (size_t i = 0; i < reader->cursor_count; i++) {
+        const struct history_cursor *cursor = &reader->cursors[i];
+        const struct verify_position *position = find_position(history, cursor->topic, cursor->part);
+        if (cursor->topic == topic && cursor->next_offset != (position != NULL ? position->folded_to : 0))
+            return false;
+    }
+    return true;
 }
 
 /* ---- folding ---- */
@@ -101,9 +225,11 @@ static void place_of(const struct verify_history *history, const struct record *
     snprintf(out, 320, "%s/%d offset %" PRId64, history->topics[record->topic], record->partition, record->offset);
 }
 
-static void tell_foreign(struct verify_history *history, const struct record *record, const char *whose)
+static void report_foreign(struct verify_history *history, const struct record *record, const char *whose)
 {
     char place[320];
+    if (is_reported(history, record))
+        return;
     place_of(history, record, place);
     report_difference(history->report, place, "parked", STR("not parked"), str_of(whose));
 }
@@ -132,7 +258,7 @@ static enum cv_status fold_case(struct verify_history *history, const struct his
     bool was_over = state.over;
     entry->parts |= part_bit(found->record->partition);
     if (case_apply(&state, event) == FOLD_KEY_MISMATCH)
-        tell_foreign(history, found->record, "key-mismatch: the case belongs to another organization");
+        report_foreign(history, found->record, "key-mismatch: the case belongs to another organization");
     if (state.over && !was_over)
         entry->over_ms = found->record->timestamp_ms;
     buf_reset(&history->blob);
@@ -172,37 +298,6 @@ static enum cv_status fold_agent(struct verify_history *history, const struct hi
     return CV_OK;
 }
 
-static struct str put_text(char **at, struct str text)
-{
-    if (!text.ptr)
-        return STR_NULL;
-    struct str kept = {*at, text.len};
-    memcpy(*at, text.ptr, text.len);
-    *at += text.len;
-    return kept;
-}
-
-/* The state and all its texts as one block, since what it borrows is given back with the record. */
-static struct directory_state *copy_directory(const struct directory_state *state)
-{
-    const struct entity_fields *fields = &state->fields;
-    size_t texts = fields->name.len + fields->detail.len + fields->picture.len;
-    for (size_t i = 0; i < fields->role_count; i++)
-        texts += fields->roles[i].len;
-    size_t head = sizeof *state + fields->role_count * sizeof(struct str);
-    struct directory_state *copy = cv_alloc(head + texts + 1);
-    struct str *roles = (struct str *)(copy + 1);
-    char *at = (char *)copy + head;
-    *copy = *state;
-    copy->fields.name = put_text(&at, fields->name);
-    copy->fields.detail = put_text(&at, fields->detail);
-    copy->fields.picture = put_text(&at, fields->picture);
-    for (size_t i = 0; i < fields->role_count; i++)
-        roles[i] = put_text(&at, fields->roles[i]);
-    copy->fields.roles = roles;
-    return copy;
-}
-
 static void fold_entity(struct verify_history *history, const struct history_record *found)
 {
     const struct directory_event *event = &found->event->d;
@@ -217,13 +312,13 @@ static void fold_entity(struct verify_history *history, const struct history_rec
         entry->ahead = true;
         return;
     }
-    /* A forgotten application belongs to nobody. */
+    /* A forgotten application has no owner. */
     if (!entry->directory || entry->directory->status == ENTITY_FORGOTTEN)
         directory_init(&state, &event->organization_id);
     else
         state = *entry->directory;
     if (directory_apply(&state, event, &visible) == FOLD_KEY_MISMATCH)
-        tell_foreign(history, found->record, "key-mismatch: the application belongs to another organization");
+        report_foreign(history, found->record, "key-mismatch: the application belongs to another organization");
     struct directory_state *old = entry->directory;
     entry->directory = copy_directory(&state);
     free(old);
@@ -231,7 +326,7 @@ static void fold_entity(struct verify_history *history, const struct history_rec
 
 /* ---- records ---- */
 
-/* Before decoding: of a sample most need not be looked into. */
+/* Before decoding: most records of a sample need no decoding. */
 static bool wants(void *context, const struct record *record)
 {
     const struct verify_history *history = context;
@@ -241,21 +336,27 @@ static bool wants(void *context, const struct record *record)
     return uuid_parse(record->key, &id) && verify_wants(history, &id);
 }
 
+static void report_unparked(struct verify_history *history, const struct history_record *found)
+{
+    char place[320], text[600];
+    if (!found->folded || is_reported(history, found->record))
+        return;
+    place_of(history, found->record, place);
+    snprintf(text, sizeof text, "%s: %s", park_reason_name(found->reason), found->text);
+    report_difference(history->report, place, "parked", STR("not parked"), str_of(text));
+}
+
 static enum cv_status take(void *context, const struct history_record *found, struct err *err)
 {
     struct verify_history *history = context;
-    history->report->records += found->folded;
-    if (found->left_out) {
-        history->report->left_out++;
-        return CV_OK;
+    if (found->folded && !is_reported(history, found->record)) {
+        history->report->records++;
+        history->report->left_out += found->left_out != NULL;
     }
+    if (found->left_out != NULL)
+        return CV_OK;
     if (found->decoded == CV_PARK) {
-        char place[320], text[600];
-        if (!found->folded)
-            return CV_OK;
-        place_of(history, found->record, place);
-        snprintf(text, sizeof text, "%s: %s", park_reason_name(found->reason), found->text);
-        report_difference(history->report, place, "parked", STR("not parked"), str_of(text));
+        report_unparked(history, found);
         return CV_OK;
     }
     switch (found->record->topic) {
@@ -272,31 +373,81 @@ static enum cv_status take(void *context, const struct history_record *found, st
     return CV_OK;
 }
 
-/* A cursor behind the end of the log counts in another log. */
-static void check_cursors(struct verify_history *history, const struct history_reader *reader)
+/* The cursor is beyond the end: its offsets are those of another log. */
+static void report_beyond_end(struct verify_history *history, const struct scan_partition *partition, int64_t next)
+{
+    char place[320], a[24], b[48];
+    snprintf(place, sizeof place, "%s/%d", history->topics[partition->topic], partition->partition);
+    snprintf(a, sizeof a, "%" PRId64, next);
+    snprintf(b, sizeof b, "the log ends at %" PRId64, partition->end);
+    report_difference(history->report, place, "next_offset", str_of(a), str_of(b));
+}
+
+static void move_positions(struct verify_history *history, const struct history_reader *reader)
 {
     size_t count;
     const struct scan_partition *partitions = history_reader_partitions(reader, &count);
     for (size_t i = 0; i < count; i++) {
-        int64_t next = history_reader_next_offset(reader, partitions[i].topic, partitions[i].partition);
-        char place[320], a[24], b[48];
-        if (next <= partitions[i].end)
-            continue;
-        snprintf(place, sizeof place, "%s/%d", history->topics[partitions[i].topic], partitions[i].partition);
-        snprintf(a, sizeof a, "%" PRId64, next);
-        snprintf(b, sizeof b, "the log ends at %" PRId64, partitions[i].end);
-        report_difference(history->report, place, "next_offset", str_of(a), str_of(b));
+        const struct scan_partition *p = &partitions[i];
+        struct verify_set *set = &history->sets[p->topic];
+        struct verify_position *position = find_or_add_position(history, p->topic, p->partition);
+        int64_t next = history_reader_next_offset(reader, p->topic, p->partition);
+        set->start_gone |= p->low > position->folded_to;
+        set->has_holes |= set->start_gone || p->records < p->position - p->low;
+        if (next > p->end && position->reported_to <= p->end)
+            report_beyond_end(history, p, next);
+        position->folded_to = next > p->end ? p->end : next < 0 ? 0 : next;
+        if (position->reported_to < next)
+            position->reported_to = next;
     }
+}
+
+static bool is_continuation(const struct verify_history *history, const struct history_reader *reader)
+{
+    for (size_t i = 0; i < history->position_count; i++) {
+        const struct verify_position *position = &history->positions[i];
+        if (history_reader_next_offset(reader, position->topic, position->part) < position->folded_to)
+            return false;
+    }
+    return !reader->left_out_shrank;
+}
+
+static void forget_states(struct verify_history *history)
+{
+    for (enum topic t = 0; t < TOPIC_COUNT; t++) {
+        for (size_t i = 0; i < history->sets[t].count; i++) {
+            struct verify_entry *entry = history->sets[t].all[i];
+            free_text(entry->state);
+            free(entry->directory);
+            entry->state = STR_NULL;
+            entry->directory = NULL;
+            entry->parts = 0;
+            entry->over_ms = -1;
+        }
+    }
+    for (size_t i = 0; i < history->position_count; i++)
+        history->positions[i].folded_to = 0;
 }
 
 enum cv_status verify_history_read(struct verify_history *history, struct history_reader *reader, struct err *err)
 {
-    const struct history_reading reading = {wants, take, history, history->decoded, false};
+    const struct history_reading reading = {
+        .topics = 1u << TOPIC_CASES | 1u << TOPIC_AGENTS | 1u << TOPIC_DIRECTORY,
+        .from = first_offset,
+        .wants = wants,
+        .take = take,
+        .context = history,
+        .arena = history->decoded,
+    };
     history->topics = reader->topics;
-    reader->to_end = true; /* what lies beyond a cursor tells which rows may know more */
-    enum cv_status status = history_reader_run(reader, 1u << TOPIC_CASES | 1u << TOPIC_AGENTS | 1u << TOPIC_DIRECTORY,
-                                               &reading, err);
+    if (history->position_count > 0 && !is_continuation(history, reader))
+        forget_states(history);
+    for (enum topic t = 0; t < TOPIC_COUNT; t++)
+        for (size_t i = 0; i < history->sets[t].count; i++)
+            history->sets[t].all[i]->ahead = false;
+    reader->to_end = true; /* records beyond a cursor tell which rows may know more than the history up to it */
+    enum cv_status status = history_reader_run(reader, &reading, err);
     if (status == CV_OK)
-        check_cursors(history, reader);
+        move_positions(history, reader);
     return status;
 }
