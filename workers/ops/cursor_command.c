@@ -7,7 +7,8 @@
 #include "caseview/json.h"
 #include "caseview/log.h"
 #include "sql_worker.h"
-#include "workers/ops/audit.h"
+#include "workers/ops/broker_options.h"
+#include "workers/ops/operation.h"
 #include "workers/source/watermarks.h"
 
 #define OUTPUT_MAX       (16u << 20)
@@ -88,7 +89,7 @@ static enum cv_status show(struct operation *operation, int *out_count, struct e
     struct buf out CV_CLEANUP(buf_done);
     buf_init(&out, OUTPUT_MAX);
     operation_args(operation, &args);
-    enum cv_status status = db_exec(operation->db, &show_statement, &args, AUDIT_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(operation->db, &show_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     *out_count = db_rows(result);
@@ -122,15 +123,6 @@ static bool may_set(const struct config *config)
     return true;
 }
 
-static bool names_a_broker(const struct config *config)
-{
-    const char *name, *value;
-    for (size_t i = 0; config_pair(config, "kafka", i, &name, &value); i++)
-        if (strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0)
-            return true;
-    return false;
-}
-
 static enum cv_status check_range(const struct config *config, const struct watermark *ends, size_t count,
                                   struct err *err)
 {
@@ -157,20 +149,16 @@ static enum cv_status check_range(const struct config *config, const struct wate
 /* Offsets outside the log are refused where a broker can be asked. */
 static enum cv_status check_log(const struct config *config, struct err *err)
 {
-    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = NULL;
     struct watermark *ends CV_CLEANUP(cv_free_ptr) = NULL;
-    size_t count = 0, end_count = 0;
-    const char *topic = config_text(config, "topic"), *name, *value;
-    if (!names_a_broker(config)) {
+    size_t count, end_count = 0;
+    const char *topic = config_text(config, "topic");
+    if (!broker_is_given(config)) {
         log_warn(
             "cursor set: no broker was named (--kafka bootstrap.servers=HOST:PORT): whether the log has that offset "
             "is not checked");
         return CV_OK;
     }
-    while (config_pair(config, "kafka", count, &name, &value)) {
-        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
-        properties[count++] = (struct consumer_property){name, value};
-    }
+    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(config, &count);
     enum cv_status status = watermarks_read(properties, count, &topic, 1, KAFKA_TIMEOUT_MS, &ends, &end_count, err);
     if (status == CV_RETRY) {
         log_warn("cursor set: whether the log has that offset is not checked: %s", err->text);

@@ -4,7 +4,7 @@
 
 #include "caseview/clock.h"
 #include "caseview/json.h"
-#include "workers/ops/log_text.h"
+#include "workers/ops/history_text.h"
 
 /* "-" when the record has no time, or none that has four digits of a year. */
 static struct str time_text(int64_t ms, char text[CLOCK_ISO_MAX])
@@ -14,7 +14,7 @@ static struct str time_text(int64_t ms, char text[CLOCK_ISO_MAX])
     return (struct str){text, clock_iso(ms * 1000, text)};
 }
 
-static const char *type_of(const struct log_entry *entry)
+static const char *type_of(const struct history_entry *entry)
 {
     return entry->usable ? event_type_name(&entry->event) : "-";
 }
@@ -26,7 +26,7 @@ static void print_events(const struct explanation *e, struct buf *out)
     buf_printf(out, "%-27s %-22s %-29s %-26s %8s  %s\n", "record time", "partition@offset", "schema", "event", "number",
                "what it did");
     for (size_t i = 0; i < e->key->count; i++) {
-        const struct log_entry *entry = &e->key->entries[i];
+        const struct history_entry *entry = &e->key->entries[i];
         char time[CLOCK_ISO_MAX], place[48], number[24] = "-";
         struct str at = time_text(entry->timestamp_ms, time);
         snprintf(place, sizeof place, "%d@%" PRId64, entry->part, entry->offset);
@@ -86,7 +86,7 @@ static void print_text(const struct explanation *e, struct buf *out)
         print_agent(&e->fold->a, out);
     buf_printf(out, "\n%.*s\n%.*s\n", (int)e->verdict.len, e->verdict.data, (int)e->row.len, e->row.data);
     for (size_t i = 0; i < e->check->difference_count; i++) {
-        const struct log_difference *d = &e->check->differences[i];
+        const struct history_difference *d = &e->check->differences[i];
         buf_printf(out, "  %s: the row says %.*s, the log says %.*s\n", d->field, (int)d->row.len, d->row.ptr,
                    (int)d->log.len, d->log.ptr);
     }
@@ -107,7 +107,7 @@ static void put_id(struct json_writer *json, const char *key, const struct uuid 
 
 static void put_event(struct json_writer *json, const struct explanation *e, size_t i)
 {
-    const struct log_entry *entry = &e->key->entries[i];
+    const struct history_entry *entry = &e->key->entries[i];
     char time[CLOCK_ISO_MAX];
     struct str at = time_text(entry->timestamp_ms, time);
     json_open_object(json, NULL);
@@ -121,7 +121,7 @@ static void put_event(struct json_writer *json, const struct explanation *e, siz
         json_put_int(json, "sequence", event_sequence(&entry->event));
     else
         json_put_null(json, "sequence");
-    json_put_bool(json, "folded", log_entry_counts(entry));
+    json_put_bool(json, "folded", history_entry_counts(entry));
     json_put_text(json, "parked", entry->left_out && !entry->left_out->skipped ? entry->left_out->reason : NULL);
     json_put_text(json, "skipped", entry->left_out && entry->left_out->skipped ? entry->left_out->reason : NULL);
     json_put_bool(json, "foreign_key", entry->foreign);

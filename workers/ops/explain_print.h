@@ -4,16 +4,16 @@
 #ifndef CASEVIEW_OPS_EXPLAIN_PRINT_H
 #define CASEVIEW_OPS_EXPLAIN_PRINT_H
 
-#include "workers/ops/log_check.h"
+#include "workers/ops/history_check.h"
 
 struct explanation {
-    const struct log_key *key;
-    const struct log_fold *fold;
+    const struct history_key *key;
+    const struct history_fold *fold;
     const char *topic;
     struct buf verdict; /* one sentence: why it is listed, or not */
     struct buf row;     /* one sentence: whether the row agrees */
     bool row_agrees;
-    const struct log_check *check;
+    const struct history_check *check;
 };
 
 void explain_print(const struct explanation *explanation, bool json, struct buf *out);

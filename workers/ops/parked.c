@@ -98,7 +98,7 @@ static enum cv_status list(struct operation *operation, struct found *found, str
         return status;
     parked_args(operation, &args);
     db_arg_int8(&args, config_int(operation->config, "limit"));
-    status = db_exec(operation->db, &list_statement, &args, AUDIT_QUERY_TIMEOUT_MS, &result, err);
+    status = db_exec(operation->db, &list_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     struct buf out CV_CLEANUP(buf_done), key CV_CLEANUP(buf_done);
@@ -230,10 +230,7 @@ static enum cv_status skip(struct operation *operation, struct found *found, str
     struct db_result *result;
     operation_args(operation, &args);
     operation_audit_args(operation, &args);
-    if (config_is_set(operation->config, "offset"))
-        db_arg_int8(&args, config_int(operation->config, "offset"));
-    else
-        db_arg_null(&args, DB_INT8);
+    operation_offset_arg(operation, &args);
     enum cv_status status = operation_run(operation, &skip_statement, &args, &result, err);
     if (status != CV_OK)
         return status;

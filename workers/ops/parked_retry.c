@@ -129,13 +129,10 @@ static enum cv_status note(struct retrying *r, struct err *err)
         return CV_OK;
     operation_args(&r->operation, &args);
     operation_audit_args(&r->operation, &args);
-    if (config_is_set(r->operation.config, "offset"))
-        db_arg_int8(&args, config_int(r->operation.config, "offset"));
-    else
-        db_arg_null(&args, DB_INT8);
+    operation_offset_arg(&r->operation, &args);
     db_arg_int8(&args, r->tried);
     db_arg_int8(&args, r->folded);
-    return db_exec(r->operation.db, &retried_statement, &args, AUDIT_QUERY_TIMEOUT_MS, NULL, err);
+    return db_exec(r->operation.db, &retried_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
 static void print(const struct retrying *r)

@@ -17,10 +17,7 @@ static const struct db_statement page_statement = {"parked_page", sql_parked_pag
 void parked_args(struct operation *operation, struct db_args *args)
 {
     operation_args(operation, args);
-    if (config_is_set(operation->config, "offset"))
-        db_arg_int8(args, config_int(operation->config, "offset"));
-    else
-        db_arg_null(args, DB_INT8);
+    operation_offset_arg(operation, args);
 }
 
 enum cv_status parked_count(struct operation *operation, int64_t *out_count, struct err *err)
@@ -28,7 +25,7 @@ enum cv_status parked_count(struct operation *operation, int64_t *out_count, str
     struct db_args args;
     struct db_result *result;
     parked_args(operation, &args);
-    enum cv_status status = db_exec(operation->db, &count_statement, &args, AUDIT_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(operation->db, &count_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     *out_count = db_int8(result, 0, 0);
@@ -45,7 +42,7 @@ enum cv_status parked_page(struct operation *operation, const struct parked_plac
     db_arg_int4(&args, place->part);
     db_arg_int8(&args, place->offset);
     db_arg_int8(&args, most);
-    return db_exec(operation->db, &page_statement, &args, AUDIT_QUERY_TIMEOUT_MS, out_result, err);
+    return db_exec(operation->db, &page_statement, &args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
 }
 
 void parked_row(const struct db_result *result, int row, struct parked_row *out_row)

@@ -7,7 +7,7 @@
 
 #include "caseview/buf.h"
 #include "workers/fold/event.h"
-#include "workers/ops/audit.h"
+#include "workers/ops/operation.h"
 #include "workers/source/schemas.h"
 
 struct parked_row {

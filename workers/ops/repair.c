@@ -6,8 +6,9 @@
 
 #include "caseview/json.h"
 #include "sql_worker.h"
-#include "workers/ops/log_check.h"
-#include "workers/ops/log_text.h"
+#include "workers/ops/history_check.h"
+#include "workers/ops/history_text.h"
+#include "workers/ops/operation.h"
 #include "workers/sink/outside.h"
 
 #define TRIES_MAX        20 /* the log is read anew each time that a worker has written the key meanwhile */
@@ -19,11 +20,11 @@ static const struct db_statement audit_statement = {"repair_audit", sql_repair_a
 
 struct repair {
     const struct config *config;
-    struct log_reader *reader;
+    struct history_reader *reader;
     struct outside *outside;
-    struct log_key key;
-    struct log_fold fold;
-    struct log_check check;
+    struct history_key key;
+    struct history_fold fold;
+    struct history_check check;
     bool checked;       /* check stands */
     bool is_done;       /* written, or nothing had to be */
     size_t event_count; /* good ones in the log */
@@ -34,7 +35,8 @@ struct repair {
 
 static int by_sequence(const void *a, const void *b)
 {
-    const struct log_entry *x = *(const struct log_entry *const *)a, *y = *(const struct log_entry *const *)b;
+    const struct history_entry *x = *(const struct history_entry *const *)a,
+                               *y = *(const struct history_entry *const *)b;
     int64_t i = event_sequence(&x->event), j = event_sequence(&y->event);
     if (i != j)
         return i < j ? -1 : 1;
@@ -45,36 +47,36 @@ static int by_sequence(const void *a, const void *b)
  * Also what the worker will come to only later, or once more: it is a duplicate then, and a row that knows it already
  * does not lose it.
  */
-static bool is_good(const struct repair *repair, const struct log_entry *entry)
+static bool is_good(const struct repair *repair, const struct history_entry *entry)
 {
     return entry->usable && !entry->left_out &&
-           log_reader_next_offset(repair->reader, repair->key.topic, entry->part) >= 0;
+           history_reader_next_offset(repair->reader, repair->key.topic, entry->part) >= 0;
 }
 
 /*
  * All good events, by their numbers: folded in that order no more ranges are ever missing at once than are
  * missing in the end, so that a mark "many" goes when it can.
  */
-static const struct log_entry **sorted_events(const struct repair *repair, size_t *out_count)
+static const struct history_entry **sorted_events(const struct repair *repair, size_t *out_count)
 {
-    const struct log_key *key = &repair->key;
-    const struct log_entry **events = cv_alloc((key->count + 1) * sizeof(const struct log_entry *));
+    const struct history_key *key = &repair->key;
+    const struct history_entry **events = cv_alloc((key->count + 1) * sizeof(const struct history_entry *));
     size_t count = 0;
     for (size_t i = 0; i < key->count; i++) {
-        const struct log_entry *entry = &key->entries[i];
+        const struct history_entry *entry = &key->entries[i];
         const struct uuid *organization = key->topic == TOPIC_CASES ? &entry->event.c.organization_id
                                                                     : &entry->event.a.organization_id;
         if (is_good(repair, entry) && uuid_eq(organization, &key->organization_id))
             events[count++] = entry;
     }
     if (count > 0)
-        qsort(events, count, sizeof(const struct log_entry *), by_sequence);
+        qsort(events, count, sizeof(const struct history_entry *), by_sequence);
     *out_count = count;
     return events;
 }
 
 /* Whether the stored state is what the events make when they are folded by their numbers. */
-static bool state_is_right(const struct repair *repair, const struct log_entry *const *events, size_t count)
+static bool state_is_right(const struct repair *repair, const struct history_entry *const *events, size_t count)
 {
     struct buf own CV_CLEANUP(buf_done);
     buf_init(&own, TEXT_MAX);
@@ -98,20 +100,20 @@ static bool state_is_right(const struct repair *repair, const struct log_entry *
 static enum cv_status look(struct repair *repair, struct err *err)
 {
     if (repair->checked)
-        log_check_done(&repair->check);
+        history_check_done(&repair->check);
     repair->checked = false;
-    log_key_forget(&repair->key);
-    enum cv_status status = log_reader_snapshot(repair->reader, err);
+    history_key_forget(&repair->key);
+    enum cv_status status = history_reader_snapshot(repair->reader, err);
     if (status == CV_OK)
-        status = log_key_read(&repair->key, repair->reader, err);
+        status = history_key_read(&repair->key, repair->reader, err);
     if (status == CV_OK)
-        status = log_fold_key(&repair->key, &repair->fold, err);
+        status = history_fold_key(&repair->key, &repair->fold, err);
     if (status != CV_OK)
         return status;
-    log_check_init(&repair->check, repair->reader, &repair->key, &repair->fold);
+    history_check_init(&repair->check, repair->reader, &repair->key, &repair->fold);
     repair->checked = true;
-    status = log_check_row(&repair->check, err);
-    return status == CV_OK ? log_reader_end_snapshot(repair->reader, err) : status;
+    status = history_check_row(&repair->check, err);
+    return status == CV_OK ? history_reader_end(repair->reader, err) : status;
 }
 
 /* ---- writing ---- */
@@ -121,7 +123,7 @@ static void add_cursor(struct repair *repair, int32_t part)
     struct batch *batch = outside_batch(repair->outside);
     enum topic topic = repair->key.topic;
     /* A damaged row may name a partition that there is not. */
-    if (log_reader_next_offset(repair->reader, topic, part) < 0 || batch_find_cursor(batch, topic, part))
+    if (history_reader_next_offset(repair->reader, topic, part) < 0 || batch_find_cursor(batch, topic, part))
         return;
     (void)batch_add_cursor(batch, &(struct batch_cursor){
                                       .topic = topic,
@@ -130,11 +132,11 @@ static void add_cursor(struct repair *repair, int32_t part)
                                   });
 }
 
-static enum cv_status fill_batch(struct repair *repair, const struct log_entry *const *events, size_t count,
+static enum cv_status fill_batch(struct repair *repair, const struct history_entry *const *events, size_t count,
                                  struct err *err)
 {
     struct batch *batch = outside_batch(repair->outside);
-    const struct log_check *check = &repair->check;
+    const struct history_check *check = &repair->check;
     batch_reset(batch);
     batch->replace = !check->start_gone;
     for (size_t i = 0; i < count; i++) {
@@ -225,7 +227,7 @@ static bool was_swept(const struct repair *repair)
 static enum cv_status write_once(struct repair *repair, struct err *err)
 {
     size_t count;
-    const struct log_entry **events = sorted_events(repair, &count);
+    const struct history_entry **events = sorted_events(repair, &count);
     bool stale = false;
     enum cv_status status = CV_OK;
     repair->event_count = count;
@@ -268,7 +270,7 @@ static enum cv_status repair_key(struct repair *repair, struct err *err)
 
 static void tell(const struct repair *repair)
 {
-    const struct log_check *check = &repair->check;
+    const struct history_check *check = &repair->check;
     const char *what = repair->key.topic == TOPIC_CASES ? "case" : "agent";
     char id[UUID_TEXT_LEN + 1];
     uuid_format(&repair->key.id, id);
@@ -285,7 +287,7 @@ static void tell(const struct repair *repair)
     }
     printf("%s %s: repaired from %zu events\n", what, id, repair->event_count);
     for (size_t i = 0; i < check->difference_count; i++) {
-        const struct log_difference *d = &check->differences[i];
+        const struct history_difference *d = &check->differences[i];
         printf("  %s: was %.*s, is %.*s\n", d->field, (int)d->row.len, d->row.ptr, (int)d->log.len, d->log.ptr);
     }
     if (check->difference_count == 0)
@@ -296,9 +298,9 @@ int repair_main(const struct config *config)
 {
     struct err err = ERR_INIT;
     struct repair repair = {.config = config};
-    enum cv_status status = log_key_init(&repair.key, config, &err);
+    enum cv_status status = history_key_init(&repair.key, config, &err);
     if (status == CV_OK)
-        status = log_reader_open(config, "repair", &repair.reader, &err);
+        status = history_reader_open(config, "repair", &repair.reader, &err);
     if (status == CV_OK)
         repair.reader->to_end = true;
     if (status == CV_OK)
@@ -308,13 +310,13 @@ int repair_main(const struct config *config)
         status = repair_key(&repair, &err);
     if (status == CV_OK)
         tell(&repair);
-    int exit_code = status != CV_OK          ? log_reader_failed("repair", status, &err)
+    int exit_code = status != CV_OK          ? operation_failed("repair", status, &err)
                     : repair.event_count > 0 ? CV_EXIT_OK
                                              : CV_EXIT_NO;
     if (repair.checked)
-        log_check_done(&repair.check);
+        history_check_done(&repair.check);
     outside_close(repair.outside);
-    log_reader_close(repair.reader);
-    log_key_done(&repair.key);
+    history_reader_close(repair.reader);
+    history_key_done(&repair.key);
     return exit_code;
 }

@@ -5,7 +5,7 @@
 
 #include "caseview/json.h"
 #include "sql_worker.h"
-#include "workers/ops/audit.h"
+#include "workers/ops/operation.h"
 
 #define LINE_MAX_BYTES 4096
 

@@ -6,6 +6,7 @@
 
 #include "caseview/clock.h"
 #include "sql_worker.h"
+#include "workers/ops/broker_options.h"
 
 #define QUERY_TIMEOUT_MS 30000
 #define KAFKA_TIMEOUT_MS 3000
@@ -124,20 +125,14 @@ static enum cv_status read_ends(const struct config *config, const struct consum
 
 static enum cv_status ask_kafka(const struct config *config, struct status_data *data, struct err *err)
 {
-    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = NULL;
-    size_t count = 0;
-    bool named = false;
-    const char *name, *value;
-    while (config_pair(config, "kafka", count, &name, &value)) {
-        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
-        properties[count++] = (struct consumer_property){name, value};
-        named |= strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0;
+    size_t count;
+    if (!broker_is_given(config)) {
+        snprintf(data->kafka_problem, sizeof data->kafka_problem,
+                 "no broker was given (--kafka bootstrap.servers=HOST:PORT)");
+        return CV_OK;
     }
-    if (named)
-        return read_ends(config, properties, count, data, err);
-    snprintf(data->kafka_problem, sizeof data->kafka_problem,
-             "no broker was named (--kafka bootstrap.servers=HOST:PORT)");
-    return CV_OK;
+    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(config, &count);
+    return read_ends(config, properties, count, data, err);
 }
 
 /* The lag while a partition has one; a cursor beyond the end is the worker's to notice. */

@@ -1,53 +1,97 @@
 #include "workers/ops/verify.h"
 
-#include <stdlib.h>
-
-#include "workers/ops/verify_rows.h"
+#include "workers/ops/operation.h"
+#include "workers/ops/verify_agents.h"
+#include "workers/ops/verify_cases.h"
+#include "workers/ops/verify_entities.h"
+#include "workers/ops/verify_names.h"
 
 #define NAMES_MAX_BYTES (256u << 20)
 #define PAGE_MAX        (1u << 30)
-#define LOOK_AGAIN_MS   15000
+#define STALE_NAMES_MS  15000
 
-static enum cv_status verify(struct verify_rows *rows, struct err *err)
+/* Folds the log up to the cursors of one moment, in no snapshot. */
+static enum cv_status read_log(struct verify *verify, struct err *err)
 {
-    enum cv_status status = log_reader_snapshot(rows->reader, err);
+    enum cv_status status = history_reader_snapshot(verify->reader, err);
     if (status == CV_OK)
-        status = verify_log_read(rows->log, rows->reader, err);
+        status = history_reader_end(verify->reader, err);
+    return status == CV_OK ? verify_history_read(verify->history, verify->reader, err) : status;
+}
+
+static enum cv_status compare_tables(struct verify *verify, struct err *err)
+{
+    enum cv_status status = verify_cases(verify, err);
     if (status == CV_OK)
-        status = verify_rows_compare(rows, err);
+        status = verify_listed(verify, err);
     if (status == CV_OK)
-        status = verify_rows_look_again(rows, LOOK_AGAIN_MS, err);
+        status = verify_agents(verify, err);
     if (status == CV_OK)
-        status = log_reader_end_snapshot(rows->reader, err);
+        status = verify_entities(verify, err);
     return status;
+}
+
+/* Rows and cursors of one snapshot, and the log up to these cursors: what differs here is a difference. */
+static enum cv_status recheck_suspects(struct verify *verify, struct err *err)
+{
+    const struct verify_set *sets = verify->history->sets;
+    if (sets[TOPIC_CASES].suspect_count + sets[TOPIC_AGENTS].suspect_count + sets[TOPIC_DIRECTORY].suspect_count == 0)
+        return CV_OK;
+    enum cv_status status = history_reader_snapshot(verify->reader, err);
+    if (status == CV_OK)
+        status = verify_cases_fetch(verify, err);
+    if (status == CV_OK)
+        status = verify_agents_fetch(verify, err);
+    if (status == CV_OK)
+        status = verify_entities_fetch(verify, err);
+    if (status == CV_OK)
+        status = history_reader_end(verify->reader, err);
+    if (status == CV_OK)
+        status = verify_history_read(verify->history, verify->reader, err);
+    if (status != CV_OK)
+        return status;
+    verify_cases_recheck(verify);
+    verify_agents_recheck(verify);
+    verify_entities_recheck(verify);
+    return CV_OK;
+}
+
+static enum cv_status run(struct verify *verify, struct err *err)
+{
+    enum cv_status status = read_log(verify, err);
+    if (status == CV_OK)
+        status = compare_tables(verify, err);
+    if (status == CV_OK)
+        status = recheck_suspects(verify, err);
+    return status == CV_OK ? verify_stale_names(verify, STALE_NAMES_MS, err) : status;
 }
 
 int verify_main(const struct config *config)
 {
     struct err err = ERR_INIT;
     struct verify_report report;
-    struct verify_log log;
-    struct verify_rows rows = {.log = &log, .report = &report};
+    struct verify_history history;
+    struct verify verify = {.history = &history, .report = &report};
     report_init(&report, config_flag(config, "json"));
     report.sample = config_int(config, "sample");
-    verify_log_init(&log, report.sample, &report);
-    rows.names = names_new(NAMES_MAX_BYTES);
-    rows.arena = arena_new(1u << 16, PAGE_MAX);
-    enum cv_status status = log_reader_open(config, "verify", &rows.reader, &err);
+    verify_history_init(&history, report.sample, &report);
+    verify.names = names_new(NAMES_MAX_BYTES);
+    verify.arena = arena_new(1u << 16, PAGE_MAX);
+    enum cv_status status = history_reader_open(config, "verify", &verify.reader, &err);
     if (status == CV_OK)
-        status = verify(&rows, &err);
+        status = run(&verify, &err);
     int exit_code;
     if (status == CV_OK) {
         report_print(&report);
         exit_code = report.differences == 0 ? CV_EXIT_OK : CV_EXIT_NO;
     } else {
-        exit_code = log_reader_failed("verify", status, &err);
+        exit_code = operation_failed("verify", status, &err);
     }
-    log_reader_close(rows.reader);
-    names_free(rows.names);
-    arena_free(rows.arena);
-    free(rows.suspects);
-    verify_log_done(&log);
+    history_reader_close(verify.reader);
+    names_free(verify.names);
+    arena_free(verify.arena);
+    free(verify.stale);
+    verify_history_done(&history);
     report_done(&report);
     return exit_code;
 }

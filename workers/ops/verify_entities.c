@@ -1,10 +1,13 @@
+#include "workers/ops/verify_entities.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 
 #include "sql_worker.h"
-#include "workers/ops/verify_rows.h"
+#include "workers/ops/history_compare.h"
 
+/* Columns of rows_entities.sql and suspects_entities.sql. */
 enum {
     COL_KIND,
     COL_ORGANIZATION,
@@ -43,7 +46,61 @@ static void name_entity(enum entity_kind kind, const struct uuid *organization_i
     snprintf(out, VERIFY_NAME_MAX, "%s %s of organization %s", name ? name : "entity", entity, organization);
 }
 
-/* A JSON array of texts, as rows have it. */
+/* ---- a row as a state ---- */
+
+/* The roles of a row are a JSON array of texts. */
+static void read_roles(struct str row, struct arena *arena, struct entity_fields *fields)
+{
+    json_t *roles = row.ptr != NULL ? json_loadb(row.ptr, row.len, 0, NULL) : NULL;
+    size_t count = json_array_size(roles);
+    struct str *list = arena_zalloc(arena, (count + 1) * sizeof *list);
+    for (size_t i = 0; i < count && list != NULL; i++) {
+        const json_t *item = json_array_get(roles, i);
+        list[i] = arena_str(arena, (struct str){json_string_value(item), json_string_length(item)});
+    }
+    json_decref(roles);
+    fields->roles = list;
+    fields->role_count = list != NULL ? count : 0;
+}
+
+/* Texts are borrowed from the result and the arena. */
+static void read_row(const struct db_result *result, int row, struct arena *arena, struct directory_state *out_state)
+{
+    *out_state = (struct directory_state){
+        .status = (enum entity_status)db_int2(result, row, COL_STATUS),
+        .organization_id = db_uuid(result, row, COL_ORGANIZATION),
+        .version = db_int8(result, row, COL_VERSION),
+        .fields =
+            {
+                .name = db_str(result, row, COL_NAME),
+                .detail = db_str(result, row, COL_DETAIL),
+                .picture = db_str(result, row, COL_PICTURE),
+                .has_parent = !db_is_null(result, row, COL_PARENT),
+                .enabled = db_bool(result, row, COL_ENABLED),
+            },
+    };
+    if (out_state->fields.has_parent)
+        out_state->fields.parent_id = db_uuid(result, row, COL_PARENT);
+    read_roles(db_str(result, row, COL_ROLES), arena, &out_state->fields);
+}
+
+/* ---- comparison ---- */
+
+static void report_text(const struct difference_sink *out, const char *field, struct str row, struct str log)
+{
+    if (!str_eq(row, log))
+        out->report(out->context, field, row, log);
+}
+
+static void report_number(const struct difference_sink *out, const char *field, int64_t row, const char *prefix,
+                          int64_t log)
+{
+    char a[24], b[64];
+    snprintf(a, sizeof a, "%" PRId64, row);
+    snprintf(b, sizeof b, "%s%" PRId64, prefix, log);
+    out->report(out->context, field, str_of(a), str_of(b));
+}
+
 static void put_roles(const struct entity_fields *fields, struct buf *out)
 {
     struct json_writer json;
@@ -54,154 +111,198 @@ static void put_roles(const struct entity_fields *fields, struct buf *out)
     json_close(&json);
 }
 
-static bool same_roles(struct str row, const struct entity_fields *fields)
+static void report_roles(const struct difference_sink *out, const struct entity_fields *row,
+                         const struct entity_fields *log)
 {
-    json_t *roles = row.ptr ? json_loadb(row.ptr, row.len, 0, NULL) : NULL;
-    bool same = json_array_size(roles) == fields->role_count;
-    for (size_t i = 0; same && i < fields->role_count; i++) {
-        const json_t *item = json_array_get(roles, i);
-        same = str_eq((struct str){json_string_value(item), json_string_length(item)}, fields->roles[i]);
-    }
-    json_decref(roles);
-    return same;
+    struct buf a CV_CLEANUP(buf_done), b CV_CLEANUP(buf_done);
+    buf_init(&a, 1u << 22);
+    buf_init(&b, 1u << 22);
+    put_roles(row, &a);
+    put_roles(log, &b);
+    report_text(out, "directory.roles", (struct str){a.data, a.len}, (struct str){b.data, b.len});
 }
 
-static void tell_text(struct verify_report *report, const char *name, const char *field, struct str row, struct str log)
+static void compare_fields(const struct entity_fields *row, const struct entity_fields *log,
+                           const struct difference_sink *out)
 {
-    if (!str_eq(row, log))
-        report_difference(report, name, field, row, log);
-}
-
-static void compare_fields(struct verify_rows *rows, const char *name, const struct db_result *result, int row,
-                           const struct directory_state *log)
-{
-    const struct entity_fields *fields = &log->fields;
-    struct verify_report *report = rows->report;
     char a[UUID_TEXT_LEN + 1] = "null", b[UUID_TEXT_LEN + 1] = "null";
-    tell_text(report, name, "directory.name", db_str(result, row, COL_NAME), fields->name);
-    tell_text(report, name, "directory.detail", db_str(result, row, COL_DETAIL), fields->detail);
-    tell_text(report, name, "directory.picture", db_str(result, row, COL_PICTURE), fields->picture);
-    if (!db_is_null(result, row, COL_PARENT)) {
-        struct uuid parent = db_uuid(result, row, COL_PARENT);
-        uuid_format(&parent, a);
-    }
-    if (fields->has_parent)
-        uuid_format(&fields->parent_id, b);
-    tell_text(report, name, "directory.parent_id", str_of(a), str_of(b));
-    if (db_bool(result, row, COL_ENABLED) != fields->enabled)
-        report_difference(report, name, "directory.enabled", fields->enabled ? STR("false") : STR("true"),
-                          fields->enabled ? STR("true") : STR("false"));
-    if (!same_roles(db_str(result, row, COL_ROLES), fields)) {
-        struct buf text CV_CLEANUP(buf_done);
-        buf_init(&text, 1u << 20);
-        put_roles(fields, &text);
-        report_difference(report, name, "directory.roles", db_str(result, row, COL_ROLES),
-                          (struct str){text.data, text.len});
-    }
+    report_text(out, "directory.name", row->name, log->name);
+    report_text(out, "directory.detail", row->detail, log->detail);
+    report_text(out, "directory.picture", row->picture, log->picture);
+    if (row->has_parent)
+        uuid_format(&row->parent_id, a);
+    if (log->has_parent)
+        uuid_format(&log->parent_id, b);
+    report_text(out, "directory.parent_id", str_of(a), str_of(b));
+    report_text(out, "directory.enabled", row->enabled ? STR("true") : STR("false"),
+                log->enabled ? STR("true") : STR("false"));
+    report_roles(out, row, log);
 }
 
-static void tell_number(struct verify_report *report, const char *name, const char *field, int64_t row,
-                        const char *log_format, int64_t log)
+static bool is_known(const struct directory_state *state)
 {
-    char a[24], b[64];
-    snprintf(a, sizeof a, "%" PRId64, row);
-    snprintf(b, sizeof b, "%s%" PRId64, log_format, log);
-    report_difference(report, name, field, str_of(a), str_of(b));
+    return state != NULL && state->status != ENTITY_FORGOTTEN;
 }
 
-/* A row that somebody knows of, beside what the log says of it. */
-static void compare_known(struct verify_rows *rows, const char *name, const struct verify_entry *entry,
-                          const struct db_result *result, int row)
+/* What the history cannot tell about a row; UNKNOWN_COUNT: it can. row: NULL: there is none. */
+static enum verify_unknown compare_entity(const struct verify *verify, const struct verify_entry *entry,
+                                          const struct directory_state *row, const struct difference_sink *out)
 {
+    const struct verify_set *set = &verify->history->sets[TOPIC_DIRECTORY];
     const struct directory_state *log = entry->directory;
-    int64_t version = db_int8(result, row, COL_VERSION);
-    enum entity_status status = (enum entity_status)db_int2(result, row, COL_STATUS);
-    struct uuid organization = db_uuid(result, row, COL_ORGANIZATION);
-    if (!uuid_eq(&organization, &log->organization_id)) {
-        report_difference(rows->report, name, "directory.organization_id", STR("another owner"), STR("its owner"));
-        return;
+    /* Of an application there may also be the forgotten row of a former owner. */
+    if (row == NULL ||
+        (row->status == ENTITY_FORGOTTEN && is_known(log) && !uuid_eq(&row->organization_id, &log->organization_id))) {
+        if (is_known(log))
+            out->report(out->context, "directory", STR("no row"), STR("an entity"));
+        return UNKNOWN_COUNT;
     }
-    if (version > log->version && (entry->ahead || log_reader_has_holes(rows->reader, TOPIC_DIRECTORY))) {
-        rows->report->unknown[entry->ahead ? UNKNOWN_AHEAD : UNKNOWN_COMPACTED]++;
-        return;
+    if (!is_known(log)) {
+        if (row->status == ENTITY_FORGOTTEN)
+            return UNKNOWN_COUNT;
+        if (entry->ahead || set->start_gone)
+            return entry->ahead ? UNKNOWN_AHEAD : UNKNOWN_HISTORY;
+        out->report(out->context, "directory", STR("a row"), log != NULL ? STR("forgotten") : STR("no event"));
+        return UNKNOWN_COUNT;
     }
-    if (version != log->version)
-        tell_number(rows->report, name, "directory.version", version, "", log->version);
-    if (status != log->status)
-        report_difference(rows->report, name, "directory.status", str_of(status_name(status)),
-                          str_of(status_name(log->status)));
+    if (!uuid_eq(&row->organization_id, &log->organization_id)) {
+        out->report(out->context, "directory.organization_id", STR("another owner"), STR("its owner"));
+        return UNKNOWN_COUNT;
+    }
+    if (row->version > log->version && (entry->ahead || set->has_holes))
+        return entry->ahead ? UNKNOWN_AHEAD : UNKNOWN_COMPACTED;
+    if (row->version != log->version && row->status != ENTITY_FORGOTTEN)
+        report_number(out, "directory.version", row->version, "", log->version);
+    if (row->status == log->status)
+        compare_fields(&row->fields, &log->fields, out);
     else
-        compare_fields(rows, name, result, row, log);
+        report_text(out, "directory.status", str_of(status_name(row->status)), str_of(status_name(log->status)));
+    return UNKNOWN_COUNT;
 }
 
-static void compare_row(struct verify_rows *rows, const struct db_result *result, int row)
+/* ---- pages ---- */
+
+static void compare_row(struct verify *verify, const struct db_result *page, int row)
 {
-    enum entity_kind kind = (enum entity_kind)db_int2(result, row, COL_KIND);
-    struct uuid organization = db_uuid(result, row, COL_ORGANIZATION), id = db_uuid(result, row, COL_ENTITY);
-    int64_t change = db_int8(result, row, COL_CHANGE);
-    bool forgotten = db_int2(result, row, COL_STATUS) == ENTITY_FORGOTTEN;
+    struct verify_history *history = verify->history;
+    enum entity_kind kind = (enum entity_kind)db_int2(page, row, COL_KIND);
+    struct uuid id = db_uuid(page, row, COL_ENTITY);
+    int64_t change = db_int8(page, row, COL_CHANGE);
+    struct difference_counter counter = {NULL, 0};
+    const struct difference_sink counting = difference_counter_sink(&counter);
+    struct directory_state state;
     uint8_t key[VERIFY_DIRECTORY_KEY];
     char name[VERIFY_NAME_MAX];
-    if (!verify_wants(rows->log, &id))
+    if (!verify_wants(history, &id))
         return;
-    name_entity(kind, &organization, &id, name);
-    verify_directory_key(kind, &organization, &id, key);
-    rows->report->entities++;
-    if (change < 1 || change > rows->reader->dir_clock)
-        tell_number(rows->report, name, "directory.change_no", change, "at most ", rows->reader->dir_clock);
-    struct verify_entry *entry = verify_find(rows->log, TOPIC_DIRECTORY, key);
-    bool known = entry && entry->directory && entry->directory->status != ENTITY_FORGOTTEN;
-    if (forgotten) {
-        /* Of an application it may be a former owner's, who gave it up. */
-        if (known && uuid_eq(&entry->directory->organization_id, &organization)) {
-            entry->row_seen = true;
-            report_difference(rows->report, name, "directory.status", STR("forgotten"),
-                              str_of(status_name(entry->directory->status)));
-        }
-        return;
-    }
-    if (known) {
-        entry->row_seen = true;
-        compare_known(rows, name, entry, result, row);
-    } else if (entry && entry->ahead) {
-        rows->report->unknown[UNKNOWN_AHEAD]++;
-    } else if (log_reader_start_gone(rows->reader, TOPIC_DIRECTORY)) {
-        rows->report->unknown[UNKNOWN_HISTORY]++;
-    } else {
-        report_difference(rows->report, name, "directory", STR("a row"),
-                          entry && entry->directory ? STR("forgotten") : STR("no event"));
-    }
+    read_row(page, row, verify->arena, &state);
+    name_entity(kind, &state.organization_id, &id, name);
+    verify_directory_key(kind, &state.organization_id, &id, key);
+    verify->report->entities++;
+    struct verify_key_report key_report = {verify->report, name};
+    const struct difference_sink report = {verify_key_difference, &key_report};
+    if (change < 1 || change > verify->reader->dir_clock)
+        report_number(&report, "directory.change_no", change, "at most ", verify->reader->dir_clock);
+    struct verify_entry *entry = verify_find_or_add(history, TOPIC_DIRECTORY, key);
+    if (state.status == ENTITY_FORGOTTEN && is_known(entry->directory) &&
+        !uuid_eq(&state.organization_id, &entry->directory->organization_id))
+        return; /* a former owner's */
+    enum verify_unknown unknown = compare_entity(verify, entry, &state, &counting);
+    entry->row_seen = true;
+    if (counter.count > 0 || (entry->ahead && !verify_history_is_at(history, verify->reader, TOPIC_DIRECTORY)))
+        verify_suspect(history, TOPIC_DIRECTORY, entry);
+    else if (unknown != UNKNOWN_COUNT)
+        verify->report->unknown[unknown]++;
 }
 
-static void tell_missing(struct verify_rows *rows)
-{
-    const struct verify_set *set = &rows->log->sets[TOPIC_DIRECTORY];
-    for (size_t i = 0; i < set->count; i++) {
-        const struct verify_entry *entry = set->all[i];
-        char name[VERIFY_NAME_MAX];
-        struct uuid id;
-        if (entry->row_seen || !entry->directory || entry->directory->status == ENTITY_FORGOTTEN)
-            continue;
-        memcpy(id.b, entry->entry.key + 17, sizeof id.b);
-        name_entity((enum entity_kind)entry->entry.key[0], &entry->directory->organization_id, &id, name);
-        report_difference(rows->report, name, "directory", STR("no row"), STR("an entity"));
-    }
-}
-
-static enum cv_status compare_page(struct verify_rows *rows, const struct db_result *page, struct err *err)
+static enum cv_status compare_page(struct verify *verify, const struct db_result *page, struct err *err)
 {
     (void)err;
     for (int row = 0; row < db_rows(page); row++)
-        compare_row(rows, page, row);
+        compare_row(verify, page, row);
     return CV_OK;
 }
 
-enum cv_status verify_entities_compare(struct verify_rows *rows, struct err *err)
+enum cv_status verify_entities(struct verify *verify, struct err *err)
 {
     static const struct verify_table table = {
         {"rows_entities", sql_rows_entities}, .has_kind = true, .ids = 2, .compare_page = compare_page};
-    enum cv_status status = verify_table_compare(rows, &table, err);
-    if (status == CV_OK)
-        tell_missing(rows);
+    const struct verify_set *set = &verify->history->sets[TOPIC_DIRECTORY];
+    enum cv_status status = verify_pages(verify, &table, err);
+    for (size_t i = 0; i < set->count && status == CV_OK; i++)
+        if (!set->all[i]->row_seen && is_known(set->all[i]->directory))
+            verify_suspect(verify->history, TOPIC_DIRECTORY, set->all[i]);
     return status;
+}
+
+/* ---- suspects ---- */
+
+struct entity_key {
+    int16_t kind;
+    struct uuid organization_id, id;
+};
+
+static struct entity_key key_of(const struct verify_entry *entry)
+{
+    struct entity_key key = {.kind = entry->entry.key[0]};
+    memcpy(key.organization_id.b, entry->entry.key + 1, sizeof key.organization_id.b);
+    memcpy(key.id.b, entry->entry.key + 17, sizeof key.id.b);
+    if (entry->directory != NULL)
+        key.organization_id = entry->directory->organization_id;
+    return key;
+}
+
+static enum cv_status fetch(struct verify *verify, struct verify_entry *const *entries, size_t count, struct err *err)
+{
+    static const struct db_statement statement = {"suspects_entities", sql_suspects_entities};
+    struct entity_key keys[VERIFY_SLICE];
+    struct db_args args;
+    struct db_result *result;
+    for (size_t i = 0; i < count; i++)
+        keys[i] = key_of(entries[i]);
+    db_args_init(&args, verify->arena);
+    db_arg_int2_array(&args, &keys->kind, sizeof *keys, count);
+    db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, count);
+    db_arg_uuid_array(&args, &keys->id, sizeof *keys, count);
+    enum cv_status status = db_exec(verify->reader->db, &statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    for (int row = 0; row < db_rows(result); row++) {
+        struct directory_state state;
+        struct uuid id = db_uuid(result, row, COL_ENTITY);
+        uint8_t key[VERIFY_DIRECTORY_KEY];
+        read_row(result, row, verify->arena, &state);
+        verify_directory_key((enum entity_kind)db_int2(result, row, COL_KIND), &state.organization_id, &id, key);
+        struct verify_entry *entry = verify_find(verify->history, TOPIC_DIRECTORY, key);
+        assert(entry != NULL); /* asked for above */
+        if (entry->row == NULL || state.status != ENTITY_FORGOTTEN)
+            verify_keep_directory_row(entry, &state);
+    }
+    db_result_free(result);
+    return CV_OK;
+}
+
+enum cv_status verify_entities_fetch(struct verify *verify, struct err *err)
+{
+    return verify_fetch_suspects(verify, TOPIC_DIRECTORY, fetch, err);
+}
+
+static void recheck(struct verify *verify, const struct verify_entry *entry)
+{
+    const struct directory_state *row = entry->row != NULL ? entry->row->directory : NULL;
+    struct entity_key key = key_of(entry);
+    char name[VERIFY_NAME_MAX];
+    name_entity((enum entity_kind)key.kind, row != NULL ? &row->organization_id : &key.organization_id, &key.id, name);
+    struct verify_key_report key_report = {verify->report, name};
+    const struct difference_sink out = {verify_key_difference, &key_report};
+    enum verify_unknown unknown = compare_entity(verify, entry, row, &out);
+    if (unknown != UNKNOWN_COUNT)
+        verify->report->unknown[unknown]++;
+}
+
+void verify_entities_recheck(struct verify *verify)
+{
+    const struct verify_set *set = &verify->history->sets[TOPIC_DIRECTORY];
+    for (size_t i = 0; i < set->suspect_count; i++)
+        recheck(verify, set->suspects[i]);
 }

@@ -66,6 +66,12 @@ void report_difference(struct verify_report *report, const char *key, const char
     json_close(&report->writer);
 }
 
+void verify_key_difference(void *context, const char *field, struct str row, struct str log)
+{
+    const struct verify_key_report *key_report = context;
+    report_difference(key_report->report, key_report->key, field, row, log);
+}
+
 static void print_json(struct verify_report *report)
 {
     struct json_writer *json = &report->writer;

@@ -34,6 +34,12 @@ void report_done(struct verify_report *report);
 /* key: "case 3f…"; printed at once unless as_json, in which only the first thousands are kept. */
 void report_difference(struct verify_report *report, const char *key, const char *field, struct str row,
                        struct str log);
+/* The same with the signature of struct difference_sink; context is a struct verify_key_report. */
+struct verify_key_report {
+    struct verify_report *report;
+    const char *key;
+};
+void verify_key_difference(void *context, const char *field, struct str row, struct str log);
 /* The end: figures, what could not be known, the verdict. */
 void report_print(struct verify_report *report);
 

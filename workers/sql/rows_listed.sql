@@ -1,6 +1,8 @@
--- All of active_case, a page at a time.
-SELECT organization_id, case_id, user_id, unit_id, status_date, case_timestamp, degraded, part, customer_ref, refs, body
-  FROM active_case
- WHERE (organization_id, case_id) > ($1::uuid, $2::uuid) OR $3::boolean
- ORDER BY organization_id, case_id
+-- All of active_case, a page at a time, each row with the state of its case.
+SELECT a.organization_id, a.case_id, a.user_id, a.unit_id, a.status_date, a.case_timestamp, a.degraded, a.part,
+       a.customer_ref, a.refs, a.body, c.part, c.state
+  FROM active_case a
+  LEFT JOIN case_state c ON c.case_id = a.case_id
+ WHERE (a.organization_id, a.case_id) > ($1::uuid, $2::uuid) OR $3::boolean
+ ORDER BY a.organization_id, a.case_id
  LIMIT 1000

@@ -1,4 +1,4 @@
-#include "workers/ops/log_text.h"
+#include "workers/ops/history_text.h"
 
 #include <inttypes.h>
 

@@ -1,39 +1,41 @@
 /*
- * audit.h: what the commands by which operators change something share: a connection, the record of who did what
- * (ctl.audit), and how a failure is told. One thread.
+ * operation.h: what the operators' commands share: a connection, who changed what and why (ctl.audit), and the exit
+ * code. One thread.
  */
-#ifndef CASEVIEW_OPS_AUDIT_H
-#define CASEVIEW_OPS_AUDIT_H
+#ifndef CASEVIEW_OPS_OPERATION_H
+#define CASEVIEW_OPS_OPERATION_H
 
 #include "caseview/config.h"
 #include "caseview/db.h"
 
-#define AUDIT_QUERY_TIMEOUT_MS 60000
+#define OPERATION_QUERY_TIMEOUT_MS 60000
 
 struct operation {
     const struct config *config;
-    const char *command; /* "parked retry": in the audit and in errors */
+    const char *command; /* "parked retry": in ctl.audit and in errors */
     int32_t gen;
     struct db *db;       /* search path: the generation */
     struct arena *arena; /* of the last statement */
     char client[96];     /* host:pid */
 };
 
-/* Connects. CV_OK, CV_RETRY or CV_FATAL; operation_close() also after a failure. */
+/* Connects. CV_OK, CV_RETRY or CV_FATAL; call operation_close() after a failure, too. */
 enum cv_status operation_open(struct operation *operation, const struct config *config, const char *command,
                               struct err *err) CV_MUST_CHECK;
 void operation_close(struct operation *operation);
-/* Logs the one line of what failed and what to do next, and returns the exit code. */
+/* Logs one line: what failed and what to do. Returns the exit code. */
 int operation_failed(const char *command, enum cv_status status, const struct err *err);
 
 /* Begins the arguments of a statement: $1 generation, $2 topic or null, $3 partition or null. Resets the arena. */
 void operation_args(struct operation *operation, struct db_args *args);
-/* … and the next three: the operator's reason or null, the client, the command. */
+/* Adds the next three: the operator's reason or null, the client, the command. */
 void operation_audit_args(struct operation *operation, struct db_args *args);
-/* Runs a statement that locks rows which workers lock too: again after a deadlock or a lock time-out. */
+/* Adds --offset, or null. */
+void operation_offset_arg(struct operation *operation, struct db_args *args);
+/* Runs a statement that locks rows which workers lock, too: repeats it after a deadlock or a lock timeout. */
 enum cv_status operation_run(struct operation *operation, const struct db_statement *statement,
                              const struct db_args *args, struct db_result **out_result, struct err *err) CV_MUST_CHECK;
-/* "topic T, partition 3", "topic T" or "any topic": what the options asked for. */
+/* "topic T, partition 3", "topic T" or "any topic": what the options selected. */
 void operation_describe(const struct operation *operation, char *out, size_t size);
 
 #endif

@@ -1,14 +1,14 @@
 /*
- * log_fold.h: folds the events of one key by the worker's own fold, event by event, and says of each what it did.
+ * history_fold.h: folds the events of one key by the worker's own fold, event by event, and says of each what it did.
  */
-#ifndef CASEVIEW_OPS_LOG_FOLD_H
-#define CASEVIEW_OPS_LOG_FOLD_H
+#ifndef CASEVIEW_OPS_HISTORY_FOLD_H
+#define CASEVIEW_OPS_HISTORY_FOLD_H
 
 #include "workers/fold/agent.h"
 #include "workers/fold/case.h"
-#include "workers/ops/log_key.h"
+#include "workers/ops/history_key.h"
 
-struct log_fold {
+struct history_fold {
     bool known; /* at least one event counted: the state below is filled */
     struct case_state c;
     struct agent_state a; /* its memory is the key's arena */
@@ -19,6 +19,7 @@ struct log_fold {
 };
 
 /* CV_OK, or CV_FATAL: out of the arena. */
-enum cv_status log_fold_key(const struct log_key *key, struct log_fold *out_fold, struct err *err) CV_MUST_CHECK;
+enum cv_status history_fold_key(const struct history_key *key, struct history_fold *out_fold,
+                                struct err *err) CV_MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-#include "workers/ops/log_found.h"
+#include "workers/ops/stored_rows.h"
 
 #include "sql_worker.h"
 
@@ -8,9 +8,9 @@ static const struct db_statement case_statement = {"row_case", sql_row_case};
 static const struct db_statement listed_statement = {"row_listed", sql_row_listed};
 static const struct db_statement agent_statement = {"row_agent", sql_row_agent};
 
-struct uuid found_case(const struct db_result *result, int row, struct found_case *out_case)
+struct uuid stored_case_read(const struct db_result *result, int row, struct stored_case *out_case)
 {
-    *out_case = (struct found_case){
+    *out_case = (struct stored_case){
         .rev = db_int4(result, row, 1),
         .part = db_int4(result, row, 2),
         .flags = db_int2(result, row, 3),
@@ -21,9 +21,9 @@ struct uuid found_case(const struct db_result *result, int row, struct found_cas
     return db_uuid(result, row, 0);
 }
 
-void found_listed(const struct db_result *result, int row, struct found_listed *out_listed)
+void stored_listed_read(const struct db_result *result, int row, struct stored_listed *out_listed)
 {
-    *out_listed = (struct found_listed){
+    *out_listed = (struct stored_listed){
         .organization_id = db_uuid(result, row, 0),
         .case_id = db_uuid(result, row, 1),
         .user_id = db_uuid(result, row, 2),
@@ -38,11 +38,11 @@ void found_listed(const struct db_result *result, int row, struct found_listed *
     };
 }
 
-void found_agent(const struct db_result *result, int row, struct uuid out_key[2], struct found_agent *out_agent)
+void stored_agent_read(const struct db_result *result, int row, struct uuid out_key[2], struct stored_agent *out_agent)
 {
     out_key[0] = db_uuid(result, row, 0);
     out_key[1] = db_uuid(result, row, 1);
-    *out_agent = (struct found_agent){
+    *out_agent = (struct stored_agent){
         .rev = db_int4(result, row, 2),
         .part = db_int4(result, row, 3),
         .has_unit = !db_is_null(result, row, 4),
@@ -56,8 +56,8 @@ void found_agent(const struct db_result *result, int row, struct uuid out_key[2]
         out_agent->current_unit_id = db_uuid(result, row, 4);
 }
 
-enum cv_status find_case(struct db *db, struct arena *arena, const struct uuid *case_id, struct db_result **out_result,
-                         struct err *err)
+enum cv_status stored_case_find(struct db *db, struct arena *arena, const struct uuid *case_id,
+                                struct db_result **out_result, struct err *err)
 {
     struct db_args args;
     db_args_init(&args, arena);
@@ -65,8 +65,8 @@ enum cv_status find_case(struct db *db, struct arena *arena, const struct uuid *
     return db_exec(db, &case_statement, &args, QUERY_TIMEOUT_MS, out_result, err);
 }
 
-enum cv_status find_listed(struct db *db, struct arena *arena, const struct uuid *organization_id,
-                           const struct uuid *case_id, struct db_result **out_result, struct err *err)
+enum cv_status stored_listed_find(struct db *db, struct arena *arena, const struct uuid *organization_id,
+                                  const struct uuid *case_id, struct db_result **out_result, struct err *err)
 {
     struct db_args args;
     db_args_init(&args, arena);
@@ -75,8 +75,8 @@ enum cv_status find_listed(struct db *db, struct arena *arena, const struct uuid
     return db_exec(db, &listed_statement, &args, QUERY_TIMEOUT_MS, out_result, err);
 }
 
-enum cv_status find_agent(struct db *db, struct arena *arena, const struct uuid *organization_id,
-                          const struct uuid *user_id, struct db_result **out_result, struct err *err)
+enum cv_status stored_agent_find(struct db *db, struct arena *arena, const struct uuid *organization_id,
+                                 const struct uuid *user_id, struct db_result **out_result, struct err *err)
 {
     struct db_args args;
     db_args_init(&args, arena);

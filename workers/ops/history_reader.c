@@ -1,4 +1,4 @@
-#include "workers/ops/log_reader.h"
+#include "workers/ops/history_reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,24 +8,24 @@
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
+#include "workers/ops/broker_options.h"
 #include "workers/source/decode.h"
 #include "workers/source/watermarks.h"
 
-#define SHOW_AFTER_MS    1000
-#define SHOW_EVERY_MS    1000
-#define SILENCE_MS       30000 /* brokers may be slow to deliver; nothing at all for so long is an error */
+#define PROGRESS_MS      1000
+#define SILENCE_MS       30000 /* brokers may be slow to deliver, but no record for this long is an error */
 #define REGISTRY_WAIT_MS 200
 #define ARENA_MAX        (1u << 30)
 
 static const struct db_statement cursors_statement = {"snapshot_cursors", sql_snapshot_cursors};
 static const struct db_statement left_out_statement = {"snapshot_left_out", sql_snapshot_left_out};
 
-/* ---- open, close, fail ---- */
+/* ---- open, close ---- */
 
-enum cv_status log_reader_open(const struct config *config, const char *command, struct log_reader **out_reader,
-                               struct err *err)
+enum cv_status history_reader_open(const struct config *config, const char *command, struct history_reader **out_reader,
+                                   struct err *err)
 {
-    struct log_reader *reader = cv_zalloc(sizeof *reader);
+    struct history_reader *reader = cv_zalloc(sizeof *reader);
     char name[48], setup[64];
     reader->config = config;
     reader->command = command;
@@ -41,16 +41,16 @@ enum cv_status log_reader_open(const struct config *config, const char *command,
     if (status == CV_OK)
         status = db_open(config_text(config, "database"), name, setup, reader->timeout_ms, &reader->db, err);
     if (status != CV_OK) {
-        log_reader_close(reader);
+        history_reader_close(reader);
         return status;
     }
     *out_reader = reader;
     return CV_OK;
 }
 
-void log_reader_close(struct log_reader *reader)
+void history_reader_close(struct history_reader *reader)
 {
-    if (!reader)
+    if (reader == NULL)
         return;
     consumer_scan_close(reader->scan);
     schemas_close(reader->schemas);
@@ -61,22 +61,10 @@ void log_reader_close(struct log_reader *reader)
     free(reader);
 }
 
-int log_reader_failed(const char *command, enum cv_status status, const struct err *err)
-{
-    const char *next = "";
-    if (err_is_no_schema(err))
-        next = "; there is no such generation in this database: look at --database and --generation, or run "
-               "`caseview migrate`";
-    else if (strcmp(err->sqlstate, "42501") == 0)
-        next = "; connect as a role that has been granted caseview_worker";
-    log_error("%s: %s%s", command, err->text, next);
-    return status == CV_RETRY && err->sqlstate[0] == '\0' ? CV_EXIT_UNREACHABLE : CV_EXIT_USAGE;
-}
+/* ---- snapshots ---- */
 
-/* ---- snapshot ---- */
-
-/* TOPIC_COUNT: a topic of another name, which is not looked at. */
-static enum topic role_of(const struct log_reader *reader, struct str name)
+/* TOPIC_COUNT: a topic of another name; its rows are ignored. */
+static enum topic role_of(const struct history_reader *reader, struct str name)
 {
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
         if (str_eq(name, str_of(reader->topics[t])))
@@ -84,10 +72,13 @@ static enum topic role_of(const struct log_reader *reader, struct str name)
     return TOPIC_COUNT;
 }
 
-static enum cv_status read_cursors(struct log_reader *reader, const struct db_args *args, struct err *err)
+static enum cv_status read_cursors(struct history_reader *reader, struct err *err)
 {
+    struct db_args args;
     struct db_result *result;
-    enum cv_status status = db_exec(reader->db, &cursors_statement, args, LOG_QUERY_TIMEOUT_MS, &result, err);
+    db_args_init(&args, reader->arena);
+    db_arg_int4(&args, reader->gen);
+    enum cv_status status = db_exec(reader->db, &cursors_statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     int rows = db_rows(result);
@@ -97,7 +88,7 @@ static enum cv_status read_cursors(struct log_reader *reader, const struct db_ar
         enum topic topic = role_of(reader, db_str(result, row, 0));
         reader->dir_clock = db_int8(result, row, 5);
         if (topic != TOPIC_COUNT)
-            reader->cursors[reader->cursor_count++] = (struct log_cursor){
+            reader->cursors[reader->cursor_count++] = (struct history_cursor){
                 topic, db_int4(result, row, 1), db_int8(result, row, 2), db_int8(result, row, 3)};
     }
     db_result_free(result);
@@ -106,7 +97,7 @@ static enum cv_status read_cursors(struct log_reader *reader, const struct db_ar
 
 static int compare_left_out(const void *a, const void *b)
 {
-    const struct log_left_out *x = a, *y = b;
+    const struct history_left_out *x = a, *y = b;
     if (x->topic != y->topic)
         return x->topic < y->topic ? -1 : 1;
     if (x->part != y->part)
@@ -114,22 +105,39 @@ static int compare_left_out(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static enum cv_status read_left_out(struct log_reader *reader, const struct db_args *args, struct err *err)
+/* Both lists are sorted. True: a record that was left out before is not any more. */
+static bool lacks_one_of(const struct history_left_out *list, size_t count, const struct history_left_out *before,
+                         size_t before_count)
 {
+    size_t i = 0;
+    for (size_t k = 0; k < before_count; k++) {
+        while (i < count && compare_left_out(&list[i], &before[k]) < 0)
+            i++;
+        if (i == count || compare_left_out(&list[i], &before[k]) != 0)
+            return true;
+    }
+    return false;
+}
+
+static enum cv_status read_left_out(struct history_reader *reader, struct err *err)
+{
+    struct db_args args;
     struct db_result *result;
-    enum cv_status status = db_exec(reader->db, &left_out_statement, args, LOG_QUERY_TIMEOUT_MS, &result, err);
+    db_args_init(&args, reader->arena);
+    db_arg_int4(&args, reader->gen);
+    enum cv_status status = db_exec(reader->db, &left_out_statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     int rows = db_rows(result);
-    reader->left_out = cv_realloc(reader->left_out, ((size_t)rows + 1) * sizeof *reader->left_out);
-    reader->left_out_count = 0;
+    struct history_left_out *list = cv_alloc(((size_t)rows + 1) * sizeof *list);
+    size_t count = 0;
     for (int row = 0; row < rows; row++) {
         enum topic topic = role_of(reader, db_str(result, row, 0));
         if (topic == TOPIC_COUNT)
             continue;
-        struct log_left_out *item = &reader->left_out[reader->left_out_count++];
+        struct history_left_out *item = &list[count++];
         struct str reason = db_str(result, row, 4);
-        *item = (struct log_left_out){
+        *item = (struct history_left_out){
             .topic = topic,
             .part = db_int4(result, row, 1),
             .offset = db_int8(result, row, 2),
@@ -140,27 +148,34 @@ static enum cv_status read_left_out(struct log_reader *reader, const struct db_a
         snprintf(item->reason, sizeof item->reason, "%.*s", (int)reason.len, reason.ptr);
     }
     db_result_free(result);
-    qsort(reader->left_out, reader->left_out_count, sizeof *reader->left_out, compare_left_out);
+    if (count > 0)
+        qsort(list, count, sizeof *list, compare_left_out);
+    reader->left_out_shrank = lacks_one_of(list, count, reader->left_out, reader->left_out_count);
+    free(reader->left_out);
+    reader->left_out = list;
+    reader->left_out_count = count;
     return CV_OK;
 }
 
-enum cv_status log_reader_snapshot(struct log_reader *reader, struct err *err)
+enum cv_status history_reader_begin(struct history_reader *reader, struct err *err)
 {
-    struct db_args args;
-    enum cv_status status = log_reader_end_snapshot(reader, err);
+    enum cv_status status = history_reader_end(reader, err);
     if (status == CV_OK)
         status = db_script(reader->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
     if (status != CV_OK)
         return status;
     reader->in_snapshot = true;
     arena_reset(reader->arena);
-    db_args_init(&args, reader->arena);
-    db_arg_int4(&args, reader->gen);
-    status = read_cursors(reader, &args, err);
-    return status == CV_OK ? read_left_out(reader, &args, err) : status;
+    return read_cursors(reader, err);
 }
 
-enum cv_status log_reader_end_snapshot(struct log_reader *reader, struct err *err)
+enum cv_status history_reader_snapshot(struct history_reader *reader, struct err *err)
+{
+    enum cv_status status = history_reader_begin(reader, err);
+    return status == CV_OK ? read_left_out(reader, err) : status;
+}
+
+enum cv_status history_reader_end(struct history_reader *reader, struct err *err)
 {
     if (!reader->in_snapshot)
         return CV_OK;
@@ -168,7 +183,7 @@ enum cv_status log_reader_end_snapshot(struct log_reader *reader, struct err *er
     return db_script(reader->db, "ROLLBACK", err);
 }
 
-static const struct log_cursor *find_cursor(const struct log_reader *reader, enum topic topic, int32_t part)
+static const struct history_cursor *find_cursor(const struct history_reader *reader, enum topic topic, int32_t part)
 {
     for (size_t i = 0; i < reader->cursor_count; i++)
         if (reader->cursors[i].part == part && reader->cursors[i].topic == topic)
@@ -176,22 +191,22 @@ static const struct log_cursor *find_cursor(const struct log_reader *reader, enu
     return NULL;
 }
 
-int64_t log_reader_next_offset(const struct log_reader *reader, enum topic topic, int32_t part)
+int64_t history_reader_next_offset(const struct history_reader *reader, enum topic topic, int32_t part)
 {
-    const struct log_cursor *cursor = find_cursor(reader, topic, part);
-    return cursor ? cursor->next_offset : -1;
+    const struct history_cursor *cursor = find_cursor(reader, topic, part);
+    return cursor != NULL ? cursor->next_offset : -1;
 }
 
-int64_t log_reader_dir_no(const struct log_reader *reader, enum topic topic, int32_t part)
+bool history_reader_names_current(const struct history_reader *reader, enum topic topic, int32_t part)
 {
-    const struct log_cursor *cursor = find_cursor(reader, topic, part);
-    return cursor ? cursor->dir_no : -1;
+    const struct history_cursor *cursor = find_cursor(reader, topic, part);
+    return cursor != NULL && cursor->dir_no >= reader->dir_clock;
 }
 
-/* A row of another record at the same offset, of a topic that was made anew, is none of this one's. */
-static const struct log_left_out *find_left_out(const struct log_reader *reader, const struct record *record)
+/* In a recreated topic another record may have the same offset: length and time must agree, too. */
+static const struct history_left_out *find_left_out(const struct history_reader *reader, const struct record *record)
 {
-    const struct log_left_out key = {.topic = record->topic, .part = record->partition, .offset = record->offset};
+    const struct history_left_out key = {.topic = record->topic, .part = record->partition, .offset = record->offset};
     size_t low = 0, high = reader->left_out_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -201,7 +216,7 @@ static const struct log_left_out *find_left_out(const struct log_reader *reader,
             high = middle;
     }
     for (; low < reader->left_out_count && compare_left_out(&reader->left_out[low], &key) == 0; low++) {
-        const struct log_left_out *item = &reader->left_out[low];
+        const struct history_left_out *item = &reader->left_out[low];
         if ((size_t)item->bytes == record->key.len + record->value.len &&
             (item->record_ms < 0 || item->record_ms == record->timestamp_ms))
             return item;
@@ -212,15 +227,15 @@ static const struct log_left_out *find_left_out(const struct log_reader *reader,
 /* ---- the log ---- */
 
 struct run {
-    struct log_reader *reader;
-    const struct log_reading *reading;
+    struct history_reader *reader;
+    const struct history_reading *reading;
 };
 
-/* A registry that is away is waited for, as workers do, but not for ever. */
+/* Retries while the registry is unreachable, as workers do, but only for connect-timeout-s. */
 static enum cv_status decode(struct run *run, const struct record *record, struct event *event,
                              enum park_reason *reason, struct err *err)
 {
-    struct log_reader *reader = run->reader;
+    struct history_reader *reader = run->reader;
     int64_t deadline_ms = clock_mono_ms() + reader->timeout_ms;
     if (consumer_headers_size(record) > RECORD_MAX_BYTES) {
         err_set(err, "its headers are larger than 1 MiB");
@@ -242,18 +257,18 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
     }
 }
 
-static enum cv_status take_record(void *context, const struct record *record, struct err *err)
+static enum cv_status on_record(void *context, const struct record *record, struct err *err)
 {
     struct run *run = context;
-    const struct log_reading *reading = run->reading;
+    const struct history_reading *reading = run->reading;
     if (reading->wants && !reading->wants(reading->context, record))
         return CV_OK;
     struct event event;
     struct err why = ERR_INIT;
-    struct log_record out = {
+    struct history_record out = {
         .record = record,
         .left_out = find_left_out(run->reader, record),
-        .folded = record->offset < log_reader_next_offset(run->reader, record->topic, record->partition),
+        .folded = record->offset < history_reader_next_offset(run->reader, record->topic, record->partition),
         .event = &event,
     };
     out.decoded = decode(run, record, &event, &out.reason, &why);
@@ -267,14 +282,14 @@ static enum cv_status take_record(void *context, const struct record *record, st
     return reading->take(reading->context, &out, err);
 }
 
-static void show_progress(void *context)
+static void print_progress(void *context)
 {
     struct run *run = context;
-    struct log_reader *reader = run->reader;
+    struct history_reader *reader = run->reader;
     int64_t now_ms = clock_mono_ms();
-    if (reader->quiet || now_ms - reader->started_ms < SHOW_AFTER_MS || now_ms - reader->shown_ms < SHOW_EVERY_MS)
+    if (now_ms - reader->progress_ms < PROGRESS_MS)
         return;
-    reader->shown_ms = now_ms;
+    reader->progress_ms = now_ms;
     int64_t done = 0, all = 0;
     size_t count;
     const struct scan_partition *partitions = consumer_scan_partitions(reader->scan, &count);
@@ -288,19 +303,26 @@ static void show_progress(void *context)
             all > 0 ? (int)(done * 100 / all) : 100);
 }
 
-/* One of them is not there: with the option to look at. */
-static enum cv_status no_topic(const struct log_reader *reader, enum topic topic, struct err *err)
+static enum cv_status missing_topic(const struct history_reader *reader, enum topic topic, struct err *err)
 {
     static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
-    err_set(err, "kafka topic %s does not exist, or may not be described: look at --%s", reader->topics[topic],
+    err_set(err, "kafka topic %s does not exist, or this client may not describe it: check --%s", reader->topics[topic],
             options[topic]);
     return CV_FATAL;
 }
 
-/* The partitions of the topics from their first records to the cursors, or to the ends. *out_list is the caller's. */
-static enum cv_status find_partitions(struct log_reader *reader, const struct consumer_options *options,
-                                      unsigned topics, struct scan_partition **out_list, size_t *out_count,
-                                      struct err *err)
+static int64_t start_of(const struct history_reading *reading, const struct watermark *mark)
+{
+    int64_t from = 0;
+    if (reading->from != NULL)
+        from = reading->from(reading->context, (enum topic)mark->topic, mark->partition);
+    return from < mark->low ? mark->low : from > mark->end ? mark->end : from;
+}
+
+/* Lists what is to be read of each partition. *out_list is the caller's. */
+static enum cv_status find_partitions(struct history_reader *reader, const struct consumer_options *options,
+                                      const struct history_reading *reading, struct scan_partition **out_list,
+                                      size_t *out_count, struct err *err)
 {
     struct watermark *marks CV_CLEANUP(cv_free_ptr) = NULL;
     size_t count;
@@ -314,79 +336,60 @@ static enum cv_status find_partitions(struct log_reader *reader, const struct co
     *out_count = 0;
     for (size_t i = 0; i < count; i++) {
         const struct watermark *mark = &marks[i];
-        if (!(topics & 1u << mark->topic))
+        if (!(reading->topics & 1u << mark->topic))
             continue;
         found |= 1u << mark->topic;
         if (mark->low < 0 || mark->end < 0) {
-            err_set(err, "kafka topic %s [%d]: its leader did not say in %d s where it begins and ends",
+            err_set(err, "kafka topic %s [%d]: its leader did not return its start and end offsets within %d s",
                     reader->topics[mark->topic], mark->partition, reader->timeout_ms / 1000);
             return CV_RETRY;
         }
-        int64_t next = log_reader_next_offset(reader, (enum topic)mark->topic, mark->partition);
+        int64_t next = history_reader_next_offset(reader, (enum topic)mark->topic, mark->partition);
         list[(*out_count)++] = (struct scan_partition){
             .topic = (enum topic)mark->topic,
             .partition = mark->partition,
-            .low = mark->low,
+            .low = start_of(reading, mark),
             .end = mark->end,
             .until = reader->to_end || next > mark->end ? mark->end : next,
         };
     }
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        if (topics & ~found & 1u << t)
-            return no_topic(reader, t, err);
+        if (reading->topics & ~found & 1u << t)
+            return missing_topic(reader, t, err);
     return CV_OK;
 }
 
-enum cv_status log_reader_run(struct log_reader *reader, unsigned topics, const struct log_reading *reading,
-                              struct err *err)
+enum cv_status history_reader_run(struct history_reader *reader, const struct history_reading *reading, struct err *err)
 {
-    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = NULL;
     struct scan_partition *partitions CV_CLEANUP(cv_free_ptr) = NULL;
-    size_t property_count = 0, count;
-    const char *name, *value;
+    size_t property_count, count;
     consumer_scan_close(reader->scan);
     reader->scan = NULL;
-    while (config_pair(reader->config, "kafka", property_count, &name, &value)) {
-        properties = cv_realloc(properties, (property_count + 1) * sizeof *properties);
-        properties[property_count++] = (struct consumer_property){name, value};
-    }
+    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(reader->config, &property_count);
     struct consumer_options options = {
         .properties = properties, .property_count = property_count, .client_id = reader->command};
     memcpy(options.topics, reader->topics, sizeof options.topics);
-    enum cv_status status = find_partitions(reader, &options, topics, &partitions, &count, err);
+    enum cv_status status = find_partitions(reader, &options, reading, &partitions, &count, err);
     if (status == CV_OK)
         status = consumer_scan_open(&options, partitions, count, &reader->scan, err);
     if (status != CV_OK)
         return status;
     struct run run = {reader, reading};
-    reader->shown_ms = 0;
-    reader->started_ms = clock_mono_ms();
-    return consumer_scan_run(reader->scan, take_record, show_progress, &run, SILENCE_MS, err);
+    reader->progress_ms = clock_mono_ms();
+    return consumer_scan_run(reader->scan, on_record, print_progress, &run, SILENCE_MS, err);
 }
 
-const struct scan_partition *log_reader_partitions(const struct log_reader *reader, size_t *out_count)
+const struct scan_partition *history_reader_partitions(const struct history_reader *reader, size_t *out_count)
 {
     return consumer_scan_partitions(reader->scan, out_count);
 }
 
-bool log_reader_start_gone(const struct log_reader *reader, enum topic topic)
+bool history_reader_start_gone(const struct history_reader *reader, enum topic topic)
 {
     size_t count;
     const struct scan_partition *partitions = consumer_scan_partitions(reader->scan, &count);
     for (size_t i = 0; i < count; i++)
         if (partitions[i].topic == topic && partitions[i].low > 0)
             return true;
-    return false;
-}
-
-bool log_reader_has_holes(const struct log_reader *reader, enum topic topic)
-{
-    size_t count;
-    const struct scan_partition *partitions = consumer_scan_partitions(reader->scan, &count);
-    for (size_t i = 0; i < count; i++) {
-        const struct scan_partition *p = &partitions[i];
-        if (p->topic == topic && (p->low > 0 || p->records < p->position - p->low))
-            return true;
-    }
     return false;
 }

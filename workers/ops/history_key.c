@@ -1,4 +1,4 @@
-#include "workers/ops/log_key.h"
+#include "workers/ops/history_key.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,10 +14,10 @@ static enum cv_status parse_id(const struct config *config, const char *option, 
     return CV_FATAL;
 }
 
-enum cv_status log_key_init(struct log_key *key, const struct config *config, struct err *err)
+enum cv_status history_key_init(struct history_key *key, const struct config *config, struct err *err)
 {
     bool by_case = config_is_set(config, "case"), by_user = config_is_set(config, "user");
-    *key = (struct log_key){.topic = by_case ? TOPIC_CASES : TOPIC_AGENTS};
+    *key = (struct history_key){.topic = by_case ? TOPIC_CASES : TOPIC_AGENTS};
     if (by_case == by_user) {
         err_set(err, "give either --case ID or --user ID%s", by_case ? ", not both" : "");
         return CV_FATAL;
@@ -35,13 +35,13 @@ enum cv_status log_key_init(struct log_key *key, const struct config *config, st
     return status;
 }
 
-void log_key_done(struct log_key *key)
+void history_key_done(struct history_key *key)
 {
     arena_free(key->arena);
     free(key->entries);
 }
 
-void log_key_forget(struct log_key *key)
+void history_key_forget(struct history_key *key)
 {
     key->count = 0;
     arena_reset(key->arena);
@@ -68,7 +68,7 @@ static bool has_key(const struct record *record, const struct uuid *id)
 
 static bool wants(void *context, const struct record *record)
 {
-    const struct log_key *key = context;
+    const struct history_key *key = context;
     return has_key(record, &key->id) || names_id(record->value, &key->id);
 }
 
@@ -89,9 +89,9 @@ static void name_schema(struct str value, char out[40])
 
 /* ---- collecting ---- */
 
-static enum cv_status take(void *context, const struct log_record *found, struct err *err)
+static enum cv_status take(void *context, const struct history_record *found, struct err *err)
 {
-    struct log_key *key = context;
+    struct history_key *key = context;
     const struct record *record = found->record;
     bool foreign = !has_key(record, &key->id);
     /* Another's event may mention the id, as an actor for instance. Only one that is parked for its key is of interest.
@@ -105,8 +105,8 @@ static enum cv_status take(void *context, const struct log_record *found, struct
         key->room = key->room ? key->room * 2 : 64;
         key->entries = cv_realloc(key->entries, key->room * sizeof *key->entries);
     }
-    struct log_entry *entry = &key->entries[key->count++];
-    *entry = (struct log_entry){
+    struct history_entry *entry = &key->entries[key->count++];
+    *entry = (struct history_entry){
         .part = record->partition,
         .offset = record->offset,
         .timestamp_ms = record->timestamp_ms,
@@ -132,7 +132,7 @@ static enum cv_status take(void *context, const struct log_record *found, struct
 
 static int by_place(const void *a, const void *b)
 {
-    const struct log_entry *x = a, *y = b;
+    const struct history_entry *x = a, *y = b;
     if (x->part != y->part)
         return x->part < y->part ? -1 : 1;
     return (x->offset > y->offset) - (x->offset < y->offset);
@@ -140,32 +140,32 @@ static int by_place(const void *a, const void *b)
 
 static int by_order(const void *a, const void *b)
 {
-    const struct log_entry *x = a, *y = b;
+    const struct history_entry *x = a, *y = b;
     if (x->order_ms != y->order_ms)
         return x->order_ms < y->order_ms ? -1 : 1;
     return by_place(a, b);
 }
 
 /* Partitions are laid into one another by time, but within each the offset alone counts, whatever the clocks said. */
-static void sort_entries(struct log_key *key)
+static void sort_entries(struct history_key *key)
 {
     if (key->count == 0)
         return;
     qsort(key->entries, key->count, sizeof *key->entries, by_place);
     for (size_t i = 1; i < key->count; i++) {
-        const struct log_entry *before = &key->entries[i - 1];
-        struct log_entry *entry = &key->entries[i];
+        const struct history_entry *before = &key->entries[i - 1];
+        struct history_entry *entry = &key->entries[i];
         if (entry->part == before->part && entry->order_ms < before->order_ms)
             entry->order_ms = before->order_ms;
     }
     qsort(key->entries, key->count, sizeof *key->entries, by_order);
 }
 
-static enum cv_status find_organization(struct log_key *key, struct err *err)
+static enum cv_status find_organization(struct history_key *key, struct err *err)
 {
     char text[UUID_TEXT_LEN + 1], other[UUID_TEXT_LEN + 1];
     for (size_t i = 0; i < key->count; i++) {
-        const struct log_entry *entry = &key->entries[i];
+        const struct history_entry *entry = &key->entries[i];
         if (!entry->usable)
             continue;
         if (key->has_organization && !uuid_eq(&key->organization_id, &entry->event.a.organization_id)) {
@@ -182,14 +182,14 @@ static enum cv_status find_organization(struct log_key *key, struct err *err)
 }
 
 /* The first organization to come with a case keeps it; of what is not folded yet, the first will. */
-static void find_owner(struct log_key *key)
+static void find_owner(struct history_key *key)
 {
-    const struct log_entry *first = NULL;
+    const struct history_entry *first = NULL;
     for (size_t i = 0; i < key->count; i++) {
-        const struct log_entry *entry = &key->entries[i];
-        if (!entry->usable || entry->left_out || (first && !log_entry_counts(entry)))
+        const struct history_entry *entry = &key->entries[i];
+        if (!entry->usable || entry->left_out || (first && !history_entry_counts(entry)))
             continue;
-        if (!first || !log_entry_counts(first))
+        if (!first || !history_entry_counts(first))
             first = entry;
     }
     key->has_organization = first != NULL;
@@ -197,10 +197,17 @@ static void find_owner(struct log_key *key)
         key->organization_id = first->event.c.organization_id;
 }
 
-enum cv_status log_key_read(struct log_key *key, struct log_reader *reader, struct err *err)
+enum cv_status history_key_read(struct history_key *key, struct history_reader *reader, struct err *err)
 {
-    const struct log_reading reading = {wants, take, key, key->arena, true};
-    enum cv_status status = log_reader_run(reader, 1u << key->topic, &reading, err);
+    const struct history_reading reading = {
+        .topics = 1u << key->topic,
+        .wants = wants,
+        .take = take,
+        .context = key,
+        .arena = key->arena,
+        .keep = true,
+    };
+    enum cv_status status = history_reader_run(reader, &reading, err);
     if (status != CV_OK)
         return status;
     sort_entries(key);
@@ -210,12 +217,12 @@ enum cv_status log_key_read(struct log_key *key, struct log_reader *reader, stru
     return CV_OK;
 }
 
-bool log_entry_counts(const struct log_entry *entry)
+bool history_entry_counts(const struct history_entry *entry)
 {
     return entry->usable && !entry->left_out && entry->folded;
 }
 
-bool log_key_is_known(const struct log_key *key)
+bool history_key_is_known(const struct history_key *key)
 {
     for (size_t i = 0; i < key->count; i++)
         if (!key->entries[i].foreign)

@@ -1,12 +1,12 @@
 /*
- * log_key.h: all that the log has of one case or one agent, in order, for `explain` and `repair`.
+ * history_key.h: all that the log has of one case or one agent, in order, for `explain` and `repair`.
  */
-#ifndef CASEVIEW_OPS_LOG_KEY_H
-#define CASEVIEW_OPS_LOG_KEY_H
+#ifndef CASEVIEW_OPS_HISTORY_KEY_H
+#define CASEVIEW_OPS_HISTORY_KEY_H
 
-#include "workers/ops/log_reader.h"
+#include "workers/ops/history_reader.h"
 
-struct log_entry {
+struct history_entry {
     int32_t part;
     int64_t offset;
     int64_t timestamp_ms; /* the record's own, -1: none */
@@ -14,7 +14,7 @@ struct log_entry {
     char schema[40];      /* "fingerprint 0123456789abcdef", "id 17" or "none" */
     bool folded;          /* below the partition's cursor */
     bool foreign;         /* its key is another; only its body names the one asked for */
-    const struct log_left_out *left_out;
+    const struct history_left_out *left_out;
     bool usable; /* event is filled; else reason and text say why not */
     struct event event;
     enum park_reason reason;
@@ -22,31 +22,31 @@ struct log_entry {
 };
 
 /* What is asked for, and what was found. */
-struct log_key {
+struct history_key {
     enum topic topic; /* TOPIC_CASES or TOPIC_AGENTS */
     struct uuid id;   /* of the case, or the user */
     bool has_organization;
     struct uuid organization_id; /* of an agent: --organization, or the only one there is */
     struct arena *arena;
-    struct log_entry *entries;
+    struct history_entry *entries;
     size_t count, room;
 };
 
 /*
  * From --case, --user and --organization. CV_OK or CV_FATAL (wrong usage).
  */
-enum cv_status log_key_init(struct log_key *key, const struct config *config, struct err *err) CV_MUST_CHECK;
-void log_key_done(struct log_key *key);
-void log_key_forget(struct log_key *key); /* what was read, before it is read again */
+enum cv_status history_key_init(struct history_key *key, const struct config *config, struct err *err) CV_MUST_CHECK;
+void history_key_done(struct history_key *key);
+void history_key_forget(struct history_key *key); /* what was read, before it is read again */
 
 /*
  * Reads the topic and keeps what belongs to the key. Of an agent without an organization: finds the only one that has
  * it; several are CV_FATAL, with their ids. CV_OK also when there is nothing.
  */
-enum cv_status log_key_read(struct log_key *key, struct log_reader *reader, struct err *err) CV_MUST_CHECK;
+enum cv_status history_key_read(struct history_key *key, struct history_reader *reader, struct err *err) CV_MUST_CHECK;
 
 /* An entry that counts for the state: usable, not left out, below the cursor. */
-bool log_entry_counts(const struct log_entry *entry);
-bool log_key_is_known(const struct log_key *key); /* there is an entry of its own key */
+bool history_entry_counts(const struct history_entry *entry);
+bool history_key_is_known(const struct history_key *key); /* there is an entry of its own key */
 
 #endif

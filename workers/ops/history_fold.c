@@ -1,9 +1,9 @@
-#include "workers/ops/log_fold.h"
+#include "workers/ops/history_fold.h"
 
 #include <inttypes.h>
 
-#include "workers/ops/log_compare.h"
-#include "workers/ops/log_text.h"
+#include "workers/ops/history_compare.h"
+#include "workers/ops/history_text.h"
 
 #define EFFECT_MAX (64u << 10)
 
@@ -132,9 +132,9 @@ static void tell_agent(struct agent_state *state, const struct agent_event *even
 /* ---- one key ---- */
 
 /* Why an entry does not count. */
-static void tell_left_out(const struct log_entry *entry, struct buf *out)
+static void tell_left_out(const struct history_entry *entry, struct buf *out)
 {
-    const struct log_left_out *row = entry->left_out;
+    const struct history_left_out *row = entry->left_out;
     if (row) {
         buf_printf(out, row->skipped ? "skipped by an operator; it had been parked: %s" : "parked: %s", row->reason);
         if (!entry->usable)
@@ -152,11 +152,12 @@ static void tell_left_out(const struct log_entry *entry, struct buf *out)
     }
 }
 
-static void fold_entry(const struct log_key *key, struct log_fold *fold, const struct log_entry *entry, struct buf *out)
+static void fold_entry(const struct history_key *key, struct history_fold *fold, const struct history_entry *entry,
+                       struct buf *out)
 {
     if (!entry->foreign)
         fold->parts |= part_bit(entry->part);
-    if (!log_entry_counts(entry)) {
+    if (!history_entry_counts(entry)) {
         fold->left_out += entry->left_out != NULL;
         fold->not_yet += !entry->left_out && !entry->folded;
         fold->unusable += !entry->left_out && entry->folded;
@@ -174,10 +175,10 @@ static void fold_entry(const struct log_key *key, struct log_fold *fold, const s
         tell_agent(&fold->a, &entry->event.a, out);
 }
 
-enum cv_status log_fold_key(const struct log_key *key, struct log_fold *out_fold, struct err *err)
+enum cv_status history_fold_key(const struct history_key *key, struct history_fold *out_fold, struct err *err)
 {
     struct buf text CV_CLEANUP(buf_done);
-    struct log_fold fold = {.effects = arena_zalloc(key->arena, (key->count + 1) * sizeof *fold.effects)};
+    struct history_fold fold = {.effects = arena_zalloc(key->arena, (key->count + 1) * sizeof *fold.effects)};
     buf_init(&text, EFFECT_MAX);
     agent_init(&fold.a, key->arena);
     for (size_t i = 0; i < key->count && fold.effects; i++) {

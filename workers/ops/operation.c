@@ -1,4 +1,4 @@
-#include "workers/ops/audit.h"
+#include "workers/ops/operation.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ int operation_failed(const char *command, enum cv_status status, const struct er
 {
     const char *next = "";
     if (err_is_no_schema(err))
-        next = "; this generation, or this version's schema, is not in the database: look at --database and "
+        next = "; this generation, or this version's schema, is not in the database: check --database and "
                "--generation, or run `caseview migrate`";
     else if (strcmp(err->sqlstate, "42501") == 0)
         next = "; connect as a role that has been granted caseview_worker";
@@ -74,7 +74,7 @@ enum cv_status operation_run(struct operation *operation, const struct db_statem
     struct retry retry;
     retry_init(&retry, 20, 1000);
     for (int try = 1;; try++) {
-        enum cv_status status = db_exec(operation->db, statement, args, AUDIT_QUERY_TIMEOUT_MS, out_result, err);
+        enum cv_status status = db_exec(operation->db, statement, args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
         bool again = strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "55P03") == 0 ||
                      strcmp(err->sqlstate, "40001") == 0;
         if (status != CV_RETRY || !again || try == TRIES || stop_wait(retry_failed(&retry)))
@@ -82,10 +82,18 @@ enum cv_status operation_run(struct operation *operation, const struct db_statem
     }
 }
 
+void operation_offset_arg(struct operation *operation, struct db_args *args)
+{
+    if (config_is_set(operation->config, "offset"))
+        db_arg_int8(args, config_int(operation->config, "offset"));
+    else
+        db_arg_null(args, DB_INT8);
+}
+
 void operation_describe(const struct operation *operation, char *out, size_t size)
 {
     const char *topic = config_text(operation->config, "topic");
-    int used = snprintf(out, size, "%s%s", topic ? "topic " : "any topic", topic ? topic : "");
+    int used = snprintf(out, size, "%s%s", topic != NULL ? "topic " : "any topic", topic != NULL ? topic : "");
     if (config_is_set(operation->config, "partition") && used > 0 && (size_t)used < size)
         snprintf(out + used, size - (size_t)used, ", partition %" PRId64, config_int(operation->config, "partition"));
 }

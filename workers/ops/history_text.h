@@ -1,8 +1,8 @@
 /*
- * log_text.h: events and states in words, for `explain`, `verify` and `repair`.
+ * history_text.h: events and states in words, for `explain`, `verify` and `repair`.
  */
-#ifndef CASEVIEW_OPS_LOG_TEXT_H
-#define CASEVIEW_OPS_LOG_TEXT_H
+#ifndef CASEVIEW_OPS_HISTORY_TEXT_H
+#define CASEVIEW_OPS_HISTORY_TEXT_H
 
 #include "caseview/buf.h"
 #include "workers/fold/agent.h"

@@ -1,0 +1,106 @@
+#include "workers/ops/verify_pages.h"
+
+#include <stdio.h>
+
+#include "caseview/clock.h"
+#include "caseview/stop.h"
+
+#define SWEPT_AFTER_MS (24 * 3600 * 1000)
+
+void verify_name(enum topic topic, const struct uuid *organization_id, const struct uuid *id, char out[VERIFY_NAME_MAX])
+{
+    char organization[UUID_TEXT_LEN + 1], text[UUID_TEXT_LEN + 1];
+    uuid_format(id, text);
+    if (topic == TOPIC_CASES) {
+        snprintf(out, VERIFY_NAME_MAX, "case %s", text);
+        return;
+    }
+    uuid_format(organization_id, organization);
+    snprintf(out, VERIFY_NAME_MAX, "agent %s of organization %s", text, organization);
+}
+
+enum cv_status verify_begin(struct verify *verify, struct err *err)
+{
+    enum cv_status status = history_reader_begin(verify->reader, err);
+    if (status != CV_OK)
+        return status;
+    if (verify->names_clock != verify->reader->dir_clock)
+        names_clear(verify->names);
+    verify->names_clock = verify->reader->dir_clock;
+    return CV_OK;
+}
+
+struct page_key {
+    bool first;
+    int16_t kind;
+    struct uuid ids[2];
+};
+
+static enum cv_status compare_next_page(struct verify *verify, const struct verify_table *table, struct page_key *key,
+                                        int *out_count, struct err *err)
+{
+    struct db_args args;
+    struct db_result *page;
+    arena_reset(verify->arena);
+    db_args_init(&args, verify->arena);
+    if (table->has_kind)
+        db_arg_int4(&args, key->kind);
+    for (int i = 0; i < table->ids; i++)
+        db_arg_uuid(&args, &key->ids[i]);
+    if (!table->has_kind) /* no kind is as small as the first page's, so only uuids need this */
+        db_arg_bool(&args, key->first);
+    enum cv_status status = db_exec(verify->reader->db, &table->statement, &args, HISTORY_QUERY_TIMEOUT_MS, &page, err);
+    if (status != CV_OK)
+        return status;
+    int last = db_rows(page) - 1;
+    key->first = false;
+    if (last >= 0 && table->has_kind)
+        key->kind = db_int2(page, last, 0);
+    for (int i = 0; i < table->ids && last >= 0; i++)
+        key->ids[i] = db_uuid(page, last, table->has_kind + i);
+    status = table->compare_page(verify, page, err);
+    db_result_free(page);
+    *out_count = last + 1;
+    return status;
+}
+
+enum cv_status verify_pages(struct verify *verify, const struct verify_table *table, struct err *err)
+{
+    struct page_key key = {.first = true, .kind = INT16_MIN};
+    int count = 1;
+    while (count > 0) {
+        enum cv_status status = verify_begin(verify, err);
+        if (status == CV_OK)
+            status = compare_next_page(verify, table, &key, &count, err);
+        if (status == CV_OK)
+            status = history_reader_end(verify->reader, err);
+        if (status == CV_OK && stop_requested()) {
+            err_set(err, "stopped");
+            status = CV_RETRY;
+        }
+        if (status != CV_OK)
+            return status;
+        names_trim(verify->names);
+    }
+    return CV_OK;
+}
+
+enum cv_status verify_fetch_suspects(struct verify *verify, enum topic topic, verify_fetch fetch, struct err *err)
+{
+    const struct verify_set *set = &verify->history->sets[topic];
+    for (size_t at = 0; at < set->suspect_count; at += VERIFY_SLICE) {
+        size_t left = set->suspect_count - at, count = left < VERIFY_SLICE ? left : VERIFY_SLICE;
+        arena_reset(verify->arena);
+        for (size_t i = 0; i < count; i++)
+            verify_forget_row(set->suspects[at + i]);
+        enum cv_status status = fetch(verify, set->suspects + at, count, err);
+        if (status != CV_OK)
+            return status;
+    }
+    return CV_OK;
+}
+
+bool verify_may_be_swept(const struct verify_entry *entry)
+{
+    return entry->over_ms >= 0 && entry->over_ms < clock_wall_us() / 1000 - SWEPT_AFTER_MS;
+}
