@@ -10,6 +10,7 @@
 #define LINE_MAX_BYTES  65536
 #define PAIRS_MAX       1000
 #define OPERANDS_MAX    1000
+#define PATH_SHOWN      300 /* bytes of a file's name in an error */
 
 /* First match wins, in this order. */
 enum source { SOURCE_COMMAND_LINE, SOURCE_ENVIRONMENT, SOURCE_FILE, SOURCE_DEFAULT };
@@ -31,6 +32,8 @@ struct slot {
     char **items; /* of a list, NULL-terminated */
     size_t pair_count;
     struct pair *pairs;
+    struct config_property *properties; /* the same for callers */
+    int64_t computed;                   /* default that is computed at the start */
 };
 
 struct config {
@@ -87,6 +90,7 @@ void config_free(struct config *config)
             free(slot->pairs[k].value);
         }
         free(slot->pairs);
+        free(slot->properties);
     }
     free(config->slots);
     free(config->file);
@@ -100,7 +104,7 @@ static enum cv_status put_pair(struct slot *slot, enum source source, const char
                                const char *value, struct err *err)
 {
     for (size_t i = 0; i < slot->pair_count; i++) {
-        struct pair *pair = &slot->pairs[i];
+        const struct pair *pair = &slot->pairs[i];
         if (!str_eq(str_of(pair->property), property))
             continue;
         if (pair->source < source)
@@ -113,7 +117,10 @@ static enum cv_status put_pair(struct slot *slot, enum source source, const char
         return CV_FATAL;
     }
     slot->pairs = cv_realloc(slot->pairs, (slot->pair_count + 1) * sizeof *slot->pairs);
-    slot->pairs[slot->pair_count++] = (struct pair){cv_strndup(property.ptr, property.len), cv_strdup(value), source};
+    slot->properties = cv_realloc(slot->properties, (slot->pair_count + 1) * sizeof *slot->properties);
+    struct pair pair = {cv_strndup(property.ptr, property.len), cv_strdup(value), source};
+    slot->pairs[slot->pair_count] = pair;
+    slot->properties[slot->pair_count++] = (struct config_property){pair.property, pair.value};
     return CV_OK;
 }
 
@@ -152,6 +159,36 @@ static enum cv_status put_file(struct config *config, const char *origin, const 
     return CV_OK;
 }
 
+/* Letter i of the variable name of an option: capitals, dashes as `_`. */
+static char variable_letter(const char *option_name, size_t i)
+{
+    return option_name[i] == '-' ? '_' : (char)toupper((unsigned char)option_name[i]);
+}
+
+/* Whether `name` is the option's name or the rest of its variable's name. */
+static bool names(struct str name, const char *option_name)
+{
+    if (strlen(option_name) != name.len)
+        return false;
+    bool as_option = memcmp(option_name, name.ptr, name.len) == 0, as_variable = true;
+    for (size_t i = 0; i < name.len; i++)
+        as_variable &= name.ptr[i] == variable_letter(option_name, i);
+    return as_option || as_variable;
+}
+
+/* The error for a name that no table has. Always CV_FATAL. */
+static enum cv_status unknown(const char *origin, struct str name, struct err *err)
+{
+    for (const struct option_replaced *old = caseview_replaced_options; old->name; old++) {
+        if (!names(name, old->name))
+            continue;
+        err_set(err, "%s: no such option; it was replaced by `%s` (--help lists what is allowed)", origin, old->by);
+        return CV_FATAL;
+    }
+    err_set(err, "%s: no such option (--help lists what is allowed)", origin);
+    return CV_FATAL;
+}
+
 /* One `--name VALUE` or `--name=VALUE` at argv[*i]; moves *i behind it. */
 static enum cv_status read_argument(struct config *config, int argc, char **argv, int *i, struct err *err)
 {
@@ -164,9 +201,10 @@ static enum cv_status read_argument(struct config *config, int argc, char **argv
 
     bool is_file = len == 6 && memcmp(name, "config", 6) == 0;
     struct slot *slot = find(config, name, len);
-    if (!is_file && (!slot || !slot->in_scope)) {
-        err_set(err, "%s: %s (--help lists what is allowed)", origin,
-                slot ? "belongs to another command" : "no such option");
+    if (!is_file && !slot)
+        return unknown(origin, (struct str){name, len}, err);
+    if (!is_file && !slot->in_scope) {
+        err_set(err, "%s: belongs to another command (--help lists what is allowed)", origin);
         return CV_FATAL;
     }
     const char *value = equals ? equals + 1 : NULL;
@@ -214,11 +252,9 @@ static enum cv_status read_arguments(struct config *config, int argc, char **arg
 static bool starts_as_variable(const char *text, const char *option_name, size_t *out_len)
 {
     size_t i = 0;
-    for (; option_name[i]; i++) {
-        char wanted = option_name[i] == '-' ? '_' : (char)toupper((unsigned char)option_name[i]);
-        if (text[i] != wanted)
+    for (; option_name[i]; i++)
+        if (text[i] != variable_letter(option_name, i))
             return false;
-    }
     *out_len = i;
     return true;
 }
@@ -260,8 +296,7 @@ static enum cv_status read_variable(struct config *config, const char *origin, c
             return put_value(slot, SOURCE_ENVIRONMENT, origin, value, err);
         }
     }
-    err_set(err, "%s: no such option (--help lists what is allowed)", origin);
-    return CV_FATAL;
+    return unknown(origin, str_of(name), err);
 }
 
 static enum cv_status read_environment(struct config *config, char **environ_, struct err *err)
@@ -316,8 +351,9 @@ static enum cv_status read_line(struct config *config, char *line, int number, s
 
     struct slot *slot = find(config, line, len);
     if (!slot) {
-        err_set(err, "%s:%d: %.60s: no such option (--help lists what is allowed)", config->file, number, line);
-        return CV_FATAL;
+        char shown[PATH_SHOWN + 100];
+        snprintf(shown, sizeof shown, "%.*s:%d: %.60s", PATH_SHOWN, config->file, number, line);
+        return unknown(shown, (struct str){line, len}, err);
     }
     struct buf origin CV_CLEANUP(buf_done);
     buf_init(&origin, 8192);
@@ -393,6 +429,8 @@ static enum cv_status finish(struct config *config, struct err *err)
         const char *value = slot->value ? slot->value : slot->option->fallback;
         if (!slot->in_scope)
             continue;
+        if (slot->option->compute)
+            slot->computed = slot->option->compute();
         if (slot->option->list && value)
             split_items(slot, value);
         if (slot->option->required && !value && slot->pair_count == 0) {
@@ -451,8 +489,12 @@ const char *config_text(const struct config *config, const char *name)
 
 int64_t config_int(const struct config *config, const char *name)
 {
+    const struct slot *slot = get(config, name);
+    assert(slot->option->type == OPTION_INT);
+    if (!slot->value && slot->option->compute)
+        return slot->computed;
     const char *value = config_text(config, name);
-    assert(get(config, name)->option->type == OPTION_INT && value);
+    assert(value);
     return option_int(value);
 }
 
@@ -477,6 +519,14 @@ const char *config_item(const struct config *config, const char *name, size_t i)
         if (k == i)
             return slot->items[k];
     return NULL;
+}
+
+const struct config_property *config_pairs(const struct config *config, const char *name, size_t *out_count)
+{
+    const struct slot *slot = get(config, name);
+    assert(slot->option->type == OPTION_PAIR);
+    *out_count = slot->pair_count;
+    return slot->properties;
 }
 
 bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,

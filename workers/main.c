@@ -7,6 +7,7 @@
 #include "caseview/config.h"
 #include "caseview/fetch.h"
 #include "caseview/log.h"
+#include "caseview/memory.h"
 #include "caseview/stop.h"
 #include "workers/ops/cursor_command.h"
 #include "workers/ops/explain.h"
@@ -104,6 +105,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    memory_tune();
     const char *word = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(word, commands[i].name) == 0)

@@ -17,6 +17,9 @@
 struct db;
 struct db_result; /* rows of one statement, valid until db_result_free() */
 
+/* Setup of a connection that works on generation %d: the statements name its tables without a schema. */
+#define DB_SEARCH_PATH_FMT "SET search_path = gen_%d, pg_catalog"
+
 /* One statement: sql is a whole .sql file; name is unique within the program. */
 struct db_statement {
     const char *name;
@@ -70,7 +73,7 @@ void db_arg_null(struct db_args *args, unsigned type_oid);
 void db_arg_int4(struct db_args *args, int32_t value);
 void db_arg_int8(struct db_args *args, int64_t value);
 void db_arg_bool(struct db_args *args, bool value);
-void db_arg_text(struct db_args *args, struct str value);  /* null stays null */
+void db_arg_text(struct db_args *args, struct str value); /* null stays null */
 void db_arg_bytea(struct db_args *args, struct str value);
 void db_arg_uuid(struct db_args *args, const struct uuid *value); /* NULL: null */
 void db_arg_time(struct db_args *args, int64_t us); /* timestamptz from microseconds since 1970; INT64_MIN: null */
@@ -92,7 +95,8 @@ void db_arg_text_array(struct db_args *args, const struct str *base, size_t stri
 void db_arg_bytea_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
 
 /*
- * Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not wanted.
+ * Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not
+ * wanted.
  */
 enum cv_status db_exec(struct db *db, const struct db_statement *statement, const struct db_args *args, int timeout_ms,
                        struct db_result **out_result, struct err *err) CV_MUST_CHECK;

@@ -1,5 +1,6 @@
 #include "caseview/buf.h"
 #include "caseview/config.h"
+#include "caseview/memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,7 +81,8 @@ static void test_load_nothing_gives_defaults(void **state CV_UNUSED)
     assert_null(config_text(config, "group-id"));
     assert_null(config_text(config, "log-format"));
     assert_int_equal(config_int(config, "gap-alarm-s"), 30);
-    assert_true(config_int(config, "batch-bytes") == 67108864);
+    assert_int_equal(config_int(config, "memory"), memory_default_budget());
+    assert_false(config_is_set(config, "memory"));
     assert_false(config_is_set(config, "gap-alarm-s"));
     const char *property, *value;
     assert_false(config_pair(config, "kafka", 0, &property, &value));
@@ -103,12 +105,13 @@ static void test_load_first_match_wins(void **state CV_UNUSED)
     struct config *config = load_ok(&(struct given){
         .scope = SCOPE_WORKER,
         .arguments = {"--gap-alarm-s", "1", "--tombstone-days=11"},
-        .environment = {"CASEVIEW_GAP_ALARM_S=2", "CASEVIEW_BATCH_EVENTS=2", "PATH=/bin", "CASEVIEWER=1"},
-        .file = "gap-alarm-s = 3\nbatch-events = 3\n\n# comment\n  generation=3  # three\r\ndatabase = password=a#b\n",
+        .environment = {"CASEVIEW_GAP_ALARM_S=2", "CASEVIEW_MEMORY=200000000", "PATH=/bin", "CASEVIEWER=1"},
+        .file =
+            "gap-alarm-s = 3\nmemory = 300000000\n\n# comment\n  generation=3  # three\r\ndatabase = password=a#b\n",
     });
     assert_int_equal(config_int(config, "gap-alarm-s"), 1);
     assert_int_equal(config_int(config, "tombstone-days"), 11);
-    assert_int_equal(config_int(config, "batch-events"), 2);
+    assert_int_equal(config_int(config, "memory"), 200000000);
     assert_int_equal(config_int(config, "generation"), 3);
     assert_string_equal(config_text(config, "database"), "password=a#b");
     assert_true(config_is_set(config, "generation"));
@@ -148,6 +151,13 @@ static void test_load_pairs_merge_by_property(void **state CV_UNUSED)
     }
     const char *property, *value;
     assert_false(config_pair(config, "kafka", ARRAY_LEN(expected), &property, &value));
+    size_t count;
+    const struct config_property *pairs = config_pairs(config, "kafka", &count);
+    assert_int_equal(count, ARRAY_LEN(expected));
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(pairs[i].name, expected[i][0]);
+        assert_string_equal(pairs[i].value, expected[i][1]);
+    }
     assert_true(config_is_set(config, "kafka"));
     config_free(config);
 }
@@ -232,6 +242,14 @@ static const struct {
      "CASEVIEW_gap_alarm_s: no such option (--help lists what is allowed)"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_=1"}}, "CASEVIEW_: no such option (--help lists what is allowed)"},
     {{SCOPE_WORKER, .file = "gap-alarm = 1"}, "FILE:1: gap-alarm: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .file = "# x\nbatch-bytes = 1"},
+     "FILE:2: batch-bytes: no such option; it was replaced by `memory` (--help lists what is allowed)"},
+    {{SCOPE_API, .environment = {"CASEVIEW_CACHE_BYTES=1"}},
+     "CASEVIEW_CACHE_BYTES: no such option; it was replaced by `memory` (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .arguments = {"--batch-events=1"}},
+     "--batch-events: no such option; it was replaced by `memory` (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .arguments = {"--memory", "67108863"}},
+     "--memory: \"67108863\" is out of range (67108864–68719476736 bytes)"},
     {{SCOPE_WORKER, .file = "config = x"}, "FILE:1: config: no such option (--help lists what is allowed)"},
     {{SCOPE_WORKER, .file = "gap-alarm-s 1"}, "FILE:1: a line must be `some-name = VALUE`"},
     {{SCOPE_WORKER, .file = "= 1"}, "FILE:1: a line must be `some-name = VALUE`"},
@@ -368,6 +386,8 @@ static void test_help_lists_its_own_options_only(void **state CV_UNUSED)
     assert_non_null(strstr(text, "  --gap-alarm-s 1–86400 s (default 30)\n"));
     assert_non_null(strstr(text, "  --admin-listen HOST:PORT (default 127.0.0.1:9464)\n"));
     assert_non_null(strstr(text, "  --log-format text|json\n"));
+    assert_non_null(strstr(text, "  --memory 67108864–68719476736 bytes\n"));
+    assert_non_null(strstr(text, "by default half of the cgroup's"));
     assert_non_null(strstr(text, "  --config FILE\n"));
     assert_null(strstr(text, "--jwks"));
     assert_null(strstr(text, "9465"));
@@ -390,6 +410,8 @@ static void test_markdown_has_a_row_for_every_option(void **state CV_UNUSED)
         }
     }
     assert_non_null(strstr(text, "| `gap-alarm-s` | caseview worker | 1–86400 s | `30` | "));
+    assert_non_null(
+        strstr(text, "67108864–68719476736 bytes | half of the cgroup's memory limit but at least 96 MiB, "));
     assert_non_null(strstr(text, "| `issuer` | caseview-api | text, list | required | "));
     assert_non_null(strstr(text, "| `kafka` | caseview | PROPERTY=VALUE | – | "));
     assert_non_null(strstr(text, "| `log-level` | all | error warn info debug | `info` | "));
