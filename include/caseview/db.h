@@ -48,12 +48,20 @@ enum db_type {
 
 /*
  * conninfo: libpq's keywords or URI, NULL or "" for the PG… variables. setup: SQL run at once after connecting (SET …),
- * or NULL. Waits at most timeout_ms; connecting ends early when a stop is asked for. A password never appears in err.
+ * or NULL. Waits at most timeout_ms; connecting ends early when a stop is requested.
+ * With several hosts and no target_session_attrs, read-write is asked for.
+ * CV_FATAL: a connection string that is not valid or can be read in two ways, or a database whose encoding is not UTF8.
+ * No err of a connection ever shows a value of conninfo but hosts and ports.
  */
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err) CV_MUST_CHECK;
 void db_close(struct db *db); /* NULL is fine; cancels nothing: the server sees the socket close */
 bool db_is_lost(const struct db *db);
+/*
+ * Checks that two connections reach the same primary: with several hosts each connection may end at another one.
+ * CV_OK; CV_RETRY: another server or a standby (close both, connect again), or a statement failed as in db_exec().
+ */
+enum cv_status db_same_server(struct db *a, struct db *b, int timeout_ms, struct err *err) CV_MUST_CHECK;
 int db_socket(const struct db *db);       /* for poll(2) */
 bool db_wants_write(const struct db *db); /* poll for writing, too: not all of a pipeline or a stream is sent */
 int db_backend_pid(const struct db *db);
