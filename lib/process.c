@@ -1,8 +1,20 @@
 #include "caseview/process.h"
 
+#include "caseview/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
+
+void process_start(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            open("/dev/null", O_RDWR); /* gets the lowest free number, which is this one */
+    memory_tune();
+}
 
 void process_name(char *out, size_t size)
 {

@@ -39,6 +39,7 @@ enum cv_exit {
     CV_EXIT_USAGE = 2,       /* wrong usage or configuration */
     CV_EXIT_UNREACHABLE = 3, /* a service could not be reached in the time given */
     CV_EXIT_BUG = 70,
+    CV_EXIT_OUTPUT = 74, /* the output could not be written */
 };
 
 /* A borrowed run of bytes, not terminated. ptr == NULL is SQL's and JSON's null; an empty text has ptr != NULL. */
