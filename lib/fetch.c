@@ -9,28 +9,22 @@ void fetch_global_init(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* The userinfo of a URL lies between `://` and the last `@` before the path. False: there is none. */
-static bool find_userinfo(const char *url, size_t *out_begin, size_t *out_end)
-{
-    const char *scheme_end = strstr(url, "://");
-    const char *authority = scheme_end ? scheme_end + 3 : url;
-    size_t len = strcspn(authority, "/?#");
-    for (size_t i = len; i > 0; i--)
-        if (authority[i - 1] == '@') {
-            *out_begin = (size_t)(authority - url);
-            *out_end = *out_begin + i;
-            return true;
-        }
-    return false;
-}
-
+/*
+ * Shown is what follows the last @ and precedes a query or fragment, so that nothing is shown of a password with a /.
+ * When ? or # precede an @, that may be a password or a query: only the scheme is shown.
+ */
 void fetch_redact(const char *url, char *out, size_t out_size)
 {
-    size_t begin, end;
-    if (find_userinfo(url, &begin, &end))
-        snprintf(out, out_size, "%.*s%s", (int)begin, url, url + end);
+    const char *end = url + strcspn(url, "?#"), *scheme_end = strstr(url, "://"), *at = strrchr(url, '@');
+    const char *rest = scheme_end != NULL && scheme_end < end ? scheme_end + 3 : url;
+    int scheme_len = (int)(rest - url);
+    if (memchr(url, '@', (size_t)scheme_len) != NULL)
+        scheme_len = 0;
+    if (at != NULL && at > end)
+        snprintf(out, out_size, "%.*s…", scheme_len, url);
     else
-        snprintf(out, out_size, "%s", url);
+        snprintf(out, out_size, "%.*s%.*s", scheme_len, url, (int)(end - (at != NULL ? at + 1 : rest)),
+                 at != NULL ? at + 1 : rest);
 }
 
 static size_t on_data(char *data, size_t size, size_t count, void *context)
@@ -68,13 +62,12 @@ static enum cv_status perform(CURL *curl, const char *url, const char *error_tex
     }
     char shown[512];
     fetch_redact(url, shown, sizeof shown);
-    size_t begin, end;
-    /* curl's own words may repeat a part of the URL, so they are not used when there is a password in it. */
-    bool secret = find_userinfo(url, &begin, &end);
+    /* curl's own text may repeat a part of the URL, so it is not used where that has a secret. */
+    bool secret = strpbrk(url, "@?#") != NULL;
     if (out_body->overflow)
         err_set(err, "%s: the answer is longer than %zu bytes", shown, out_body->max);
     else
-        err_set(err, "%s: %s", shown, !secret && error_text[0] ? error_text : curl_easy_strerror(code));
+        err_set(err, "%s: %s", shown, !secret && error_text[0] != '\0' ? error_text : curl_easy_strerror(code));
     return CV_RETRY;
 }
 

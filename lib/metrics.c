@@ -1,6 +1,8 @@
 #include "caseview/metrics.h"
 
 #include "caseview/clock.h"
+#include "caseview/file.h"
+#include "caseview/memory.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -52,15 +54,11 @@ struct metrics {
  */
 static int64_t process_start_us(void)
 {
-    char text[1024];
+    struct buf text CV_CLEANUP(buf_done);
+    buf_init(&text, 4096);
     unsigned long long ticks = 0;
-    FILE *file = fopen("/proc/self/stat", "re");
-    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    if (file)
-        fclose(file);
-    text[n] = '\0';
-    const char *rest = strrchr(text, ')');
-    if (!rest ||
+    const char *rest = file_read("/proc/self/stat", &text, NULL) == CV_OK ? strrchr(text.data, ')') : NULL;
+    if (rest == NULL ||
         sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
         return clock_wall_us();
     struct timespec boot;
@@ -326,17 +324,6 @@ static void put_family(struct buf *out, const struct family *family)
     }
 }
 
-static long long resident_bytes(void)
-{
-    long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%*d %lld", &pages) != 1)
-        pages = 0;
-    if (file)
-        fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
 static int open_descriptors(void)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -360,7 +347,7 @@ static void put_process(struct buf *out, const struct metrics *metrics)
     put_seconds(out, clock_cpu_us());
     buf_byte(out, '\n');
     put_head(out, memory, sizeof memory - 1, "gauge", "Memory of the process that is in RAM.");
-    buf_printf(out, "%s %lld\n", memory, resident_bytes());
+    buf_printf(out, "%s %zu\n", memory, memory_resident());
     put_head(out, start, sizeof start - 1, "gauge", "Start of the process, in seconds since 1970.");
     buf_printf(out, "%s ", start);
     put_seconds(out, metrics->start_us);

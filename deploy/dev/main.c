@@ -4,6 +4,7 @@
 #include "caseview/config.h"
 #include "caseview/fetch.h"
 #include "caseview/log.h"
+#include "caseview/process.h"
 #include "caseview/stop.h"
 #include "deploy/dev/broker.h"
 #include "deploy/dev/options.h"
@@ -65,6 +66,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    process_start();
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--version") == 0) {
         puts("caseview-dev " CASEVIEW_VERSION);

@@ -20,7 +20,7 @@ enum cv_status fetch_get(const char *url, int timeout_ms, int *out_status, struc
 /* The same with a JSON body, for registering schemas. */
 enum cv_status fetch_post(const char *url, const char *content_type, struct str body, int timeout_ms, int *out_status,
                           struct buf *out_body, struct err *err) CV_MUST_CHECK;
-/* The URL with any user:password removed, for logs. */
+/* The URL without what precedes the last @, and without query and fragment: for logs and errors. */
 void fetch_redact(const char *url, char *out, size_t out_size);
 
 #endif
