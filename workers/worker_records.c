@@ -183,45 +183,50 @@ static enum cv_status handle_record(struct worker *worker, struct partition *par
         return CV_OK;
     }
 
-    struct event event;
-    enum park_reason reason = PARK_NONE;
-    enum cv_status status;
+    static struct decode_result result;
+    enum decode_outcome outcome;
     size_t headers_size = consumer_headers_size(record);
-    if (headers_size > RECORD_MAX_BYTES) {
+    /* The event outlives the poll, so its texts must not be borrowed from the message. */
+    struct record kept = *record;
+    kept.key = arena_str(worker->collecting->input, record->key);
+    kept.value = arena_str(worker->collecting->input, record->value);
+    if (arena_full(worker->collecting->input))
+        return batch_too_large(err);
+    outcome = decode_record(worker->schemas, &kept, worker->collecting->input, &result, err);
+    if (outcome != DECODE_WAIT && headers_size > RECORD_MAX_BYTES) {
         err_set(err, "its headers are larger than 1 MiB");
-        reason = PARK_TOO_LARGE;
-        status = CV_PARK;
-    } else {
-        status = decode_record(worker->schemas, record, worker->collecting->input, &event, &reason, err);
+        result.reason = PARK_TOO_LARGE;
+        outcome = DECODE_PARK;
     }
     FAIL_POINT("decoded");
-    switch (status) {
-    case CV_OK: {
+    switch (outcome) {
+    case DECODE_EVENT: {
         bool may_mismatch = record->topic == TOPIC_CASES ||
-                            (record->topic == TOPIC_DIRECTORY && event.d.kind == ENTITY_APPLICATION);
+                            (record->topic == TOPIC_DIRECTORY && result.event.d.kind == ENTITY_APPLICATION);
         struct str headers = may_mismatch ? headers_of(record, headers_size, &worker->fold.scratch) : STR_NULL;
         worker_batch_cursor(worker, partition);
-        batch_add_event(worker->collecting, record, &event, may_mismatch, headers);
+        batch_add_event(worker->collecting, record, &result.event, may_mismatch, headers);
         break;
     }
-    case CV_PARK:
+    case DECODE_PARK:
         worker_batch_cursor(worker, partition);
         batch_park(worker->collecting, record, partition->topic_name,
                    headers_of(record, headers_size, &worker->fold.scratch),
-                   reason == PARK_TOO_LARGE ? NULL : decode_organization(worker->schemas), reason, err->text);
+                   result.has_organization ? &result.organization_id : NULL, result.reason, err->text);
         FAIL_POINT("parked");
         break;
-    case CV_RETRY:
+    case DECODE_SKIP:
+        worker_batch_cursor(worker, partition);
+        metric_add(worker->m.unknown_types, 1);
+        break;
+    case DECODE_WAIT:
         hold(worker, partition, err);
         return CV_OK;
-    case CV_HALT:
-    case CV_FATAL:
-        return status;
     }
     if (arena_full(worker->collecting->input))
         return batch_too_large(err);
     retry_reset(&partition->hold);
-    moved_past(worker, partition, record, status == CV_PARK);
+    moved_past(worker, partition, record, outcome == DECODE_PARK);
     return CV_OK;
 }
 
