@@ -80,15 +80,14 @@ static double ns_each(struct encoder *encoder, struct schemas *schemas, struct a
         record.key = (struct str){key.data, key.len};
         record.value = (struct str){value.data, value.len};
         int64_t start = clock_cpu_us();
-        enum cv_status status = CV_OK;
-        for (unsigned i = 0; i < DECODED && status == CV_OK; i++) {
-            struct event event;
-            enum park_reason reason;
+        enum decode_outcome outcome = DECODE_EVENT;
+        for (unsigned i = 0; i < DECODED && outcome == DECODE_EVENT; i++) {
+            struct decode_result result;
             if (i % BATCH == 0)
                 arena_reset(arena);
-            status = decode_record(schemas, &record, arena, &event, &reason, &err);
+            outcome = decode_record(schemas, &record, arena, &result, &err);
         }
-        if (status == CV_OK)
+        if (outcome == DECODE_EVENT)
             ns = (double)(clock_cpu_us() - start) * 1e3 / DECODED;
     }
     if (ns < 0)

@@ -231,30 +231,53 @@ struct run {
     const struct history_reading *reading;
 };
 
+<<<<<<< HEAD:workers/ops/history_reader.c
 /* Retries while the registry is unreachable, as workers do, but only for connect-timeout-s. */
 static enum cv_status decode(struct run *run, const struct record *record, struct event *event,
                              enum park_reason *reason, struct err *err)
+=======
+/* An event that outlives the call must not borrow its texts from the message. */
+static enum cv_status keep_record(const struct run *run, struct record *record, struct err *err)
+{
+    struct arena *arena = run->reading->arena;
+    if (!run->reading->keep)
+        return CV_OK;
+    record->key = arena_str(arena, record->key);
+    record->value = arena_str(arena, record->value);
+    if (!arena_full(arena))
+        return CV_OK;
+    err_set(err, "the events take more than %u MiB of memory", ARENA_MAX >> 20);
+    return CV_FATAL;
+}
+
+/* A registry that cannot be reached is waited for, as workers do, but not indefinitely. */
+static enum cv_status decode(struct run *run, const struct record *record, struct decode_result *result,
+                             enum decode_outcome *out_outcome, struct err *err)
+>>>>>>> decode:workers/ops/log_reader.c
 {
     struct history_reader *reader = run->reader;
     int64_t deadline_ms = clock_mono_ms() + reader->timeout_ms;
-    if (consumer_headers_size(record) > RECORD_MAX_BYTES) {
-        err_set(err, "its headers are larger than 1 MiB");
-        *reason = PARK_TOO_LARGE;
-        return CV_PARK;
-    }
+    struct record kept = *record;
+    enum cv_status status = keep_record(run, &kept, err);
+    if (status != CV_OK)
+        return status;
     for (;;) {
         if (!run->reading->keep)
             arena_reset(run->reading->arena);
-        enum cv_status status = decode_record(reader->schemas, record, run->reading->arena, event, reason, err);
-        if (status != CV_RETRY)
-            return status;
-        if (arena_full(run->reading->arena)) {
-            err_set(err, "the events take more than %u MiB of memory", ARENA_MAX >> 20);
-            return CV_FATAL;
-        }
-        if (clock_mono_ms() >= deadline_ms || stop_wait(REGISTRY_WAIT_MS))
+        *out_outcome = decode_record(reader->schemas, &kept, run->reading->arena, result, err);
+        if (*out_outcome != DECODE_WAIT)
+            break;
+        if (clock_mono_ms() >= deadline_ms || stop_requested())
             return CV_RETRY;
+        status = schemas_wait(reader->schemas, REGISTRY_WAIT_MS);
+        (void)status; /* in time or not: tried again */
     }
+    if (*out_outcome != DECODE_SKIP && consumer_headers_size(record) > RECORD_MAX_BYTES) {
+        err_set(err, "its headers are larger than 1 MiB");
+        result->reason = PARK_TOO_LARGE;
+        *out_outcome = DECODE_PARK;
+    }
+    return CV_OK;
 }
 
 static enum cv_status on_record(void *context, const struct record *record, struct err *err)
@@ -263,21 +286,31 @@ static enum cv_status on_record(void *context, const struct record *record, stru
     const struct history_reading *reading = run->reading;
     if (reading->wants && !reading->wants(reading->context, record))
         return CV_OK;
-    struct event event;
+    struct decode_result result;
+    enum decode_outcome outcome = DECODE_WAIT;
     struct err why = ERR_INIT;
     struct history_record out = {
         .record = record,
         .left_out = find_left_out(run->reader, record),
+<<<<<<< HEAD:workers/ops/history_reader.c
         .folded = record->offset < history_reader_next_offset(run->reader, record->topic, record->partition),
         .event = &event,
+=======
+        .folded = record->offset < log_reader_next_offset(run->reader, record->topic, record->partition),
+        .event = &result.event,
+>>>>>>> decode:workers/ops/log_reader.c
     };
-    out.decoded = decode(run, record, &event, &out.reason, &why);
-    if (out.decoded != CV_OK && out.decoded != CV_PARK) {
+    enum cv_status status = decode(run, record, &result, &outcome, &why);
+    if (status != CV_OK) {
         *err = why;
         err_prefix(err, "kafka topic %s [%d], offset %" PRId64, run->reader->topics[record->topic], record->partition,
                    record->offset);
-        return out.decoded;
+        return status;
     }
+    if (outcome == DECODE_SKIP)
+        return CV_OK; /* of no entity */
+    out.decoded = outcome == DECODE_EVENT ? CV_OK : CV_PARK;
+    out.reason = result.reason;
     out.text = why.text;
     return reading->take(reading->context, &out, err);
 }

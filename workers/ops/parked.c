@@ -131,8 +131,7 @@ static enum cv_status decoding_now(const struct config *config, const struct par
 {
     struct schemas *schemas;
     struct record record;
-    struct event event;
-    enum park_reason reason;
+    struct decode_result result;
     struct err why = ERR_INIT;
     if (parked_role(config, row->topic) == TOPIC_COUNT) {
         snprintf(out, size, "not tried: the topic is none of case-topic, agent-topic and directory-topic");
@@ -142,13 +141,20 @@ static enum cv_status decoding_now(const struct config *config, const struct par
     if (status != CV_OK)
         return status;
     struct arena *arena = arena_new(1u << 16, 2 * DECODE_ARENA_MAX);
-    status = parked_decode(config, schemas, row, arena, &record, &event, &reason, &why);
-    if (status == CV_OK)
+    switch (parked_decode(config, schemas, row, arena, &record, &result, &why)) {
+    case DECODE_EVENT:
         snprintf(out, size, "good: `caseview parked retry` folds it");
-    else if (status == CV_PARK)
-        snprintf(out, size, "%s: %s", park_reason_name(reason), why.text);
-    else
+        break;
+    case DECODE_SKIP:
+        snprintf(out, size, "of an unknown type: `caseview parked retry` passes it over");
+        break;
+    case DECODE_PARK:
+        snprintf(out, size, "%s: %s", park_reason_name(result.reason), why.text);
+        break;
+    case DECODE_WAIT:
         snprintf(out, size, "not known: %s", why.text);
+        break;
+    }
     arena_free(arena);
     schemas_close(schemas);
     return CV_OK;

@@ -42,22 +42,24 @@ static enum cv_status add(struct retrying *r, const struct parked_row *row, stru
 {
     struct batch *batch = outside_batch(r->outside);
     struct record record;
-    struct event event;
-    enum park_reason reason;
+    struct decode_result result;
     struct err why = ERR_INIT;
-    enum cv_status status = parked_decode(r->operation.config, r->schemas, row, batch->input, &record, &event, &reason,
-                                          &why);
-    if (status != CV_OK && status != CV_PARK) {
+    enum decode_outcome outcome = parked_decode(r->operation.config, r->schemas, row, batch->input, &record, &result,
+                                                &why);
+    if (outcome == DECODE_WAIT) {
         *err = why;
-        return status;
+        return CV_RETRY;
     }
     batch_unpark(batch, &(struct batch_unpark){row->topic, row->part, row->offset});
-    if (status == CV_OK) {
-        batch_add_event(batch, &record, &event, false, STR_NULL);
+    if (outcome == DECODE_SKIP)
+        return CV_OK; /* passed over: it is of no entity */
+    if (outcome == DECODE_EVENT) {
+        batch_add_event(batch, &record, &result.event, false, STR_NULL);
         return CV_OK;
     }
     record.key = record.value = STR_NULL; /* the row has them */
-    batch_park(batch, &record, row->topic, STR_NULL, decode_organization(r->schemas), reason, why.text);
+    batch_park(batch, &record, row->topic, STR_NULL, result.has_organization ? &result.organization_id : NULL,
+               result.reason, why.text);
     return CV_OK;
 }
 

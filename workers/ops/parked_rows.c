@@ -86,9 +86,9 @@ static bool has_too_many_headers(const struct parked_row *row)
     return str_eq(row->reason, STR("too-large"));
 }
 
-enum cv_status parked_decode(const struct config *config, struct schemas *schemas, const struct parked_row *row,
-                             struct arena *arena, struct record *out_record, struct event *out_event,
-                             enum park_reason *out_reason, struct err *err)
+enum decode_outcome parked_decode(const struct config *config, struct schemas *schemas, const struct parked_row *row,
+                                  struct arena *arena, struct record *out_record, struct decode_result *out,
+                                  struct err *err)
 {
     *out_record = (struct record){
         .topic = parked_role(config, row->topic),
@@ -100,14 +100,16 @@ enum cv_status parked_decode(const struct config *config, struct schemas *schema
     };
     assert(out_record->topic != TOPIC_COUNT);
     int64_t deadline_ms = clock_mono_ms() + config_int(config, "connect-timeout-s") * 1000;
-    enum cv_status status;
-    do
-        status = decode_record(schemas, out_record, arena, out_event, out_reason, err);
-    while (status == CV_RETRY && !arena_full(arena) && clock_mono_ms() < deadline_ms && !stop_wait(REGISTRY_WAIT_MS));
-    if (status == CV_OK && has_too_many_headers(row)) {
-        *out_reason = PARK_TOO_LARGE;
-        err_set(err, "%.*s", (int)row->text.len, row->text.ptr);
-        return CV_PARK;
+    enum decode_outcome outcome = decode_record(schemas, out_record, arena, out, err);
+    while (outcome == DECODE_WAIT && clock_mono_ms() < deadline_ms && !stop_requested()) {
+        enum cv_status waited = schemas_wait(schemas, REGISTRY_WAIT_MS);
+        (void)waited; /* in time or not: tried again */
+        outcome = decode_record(schemas, out_record, arena, out, err);
     }
-    return status;
+    if (outcome == DECODE_EVENT && has_too_many_headers(row)) {
+        out->reason = PARK_TOO_LARGE;
+        err_set(err, "%.*s", (int)row->text.len, row->text.ptr);
+        return DECODE_PARK;
+    }
+    return outcome;
 }

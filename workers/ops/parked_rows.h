@@ -7,8 +7,13 @@
 
 #include "caseview/buf.h"
 #include "workers/fold/event.h"
+<<<<<<< HEAD
 #include "workers/ops/operation.h"
 #include "workers/source/schemas.h"
+=======
+#include "workers/ops/audit.h"
+#include "workers/source/decode.h"
+>>>>>>> decode
 
 struct parked_row {
     struct str topic;
@@ -42,12 +47,12 @@ void parked_place(const struct parked_row *row, struct parked_place *out_place);
 /* The topic's role by its name; TOPIC_COUNT: it is none of the three. */
 enum topic parked_role(const struct config *config, struct str topic_name);
 /*
- * Decodes as a worker would now: CV_OK, CV_PARK with reason and text in err, or CV_RETRY: the registry could not be
- * reached for connect-timeout-s. The event lies in the arena.
+ * Decodes as a worker would now, but waits up to connect-timeout-s for the registry: DECODE_WAIT means that it could
+ * not be reached in that time. Texts of the event are borrowed from the row.
  */
-enum cv_status parked_decode(const struct config *config, struct schemas *schemas, const struct parked_row *row,
-                             struct arena *arena, struct record *out_record, struct event *out_event,
-                             enum park_reason *out_reason, struct err *err) CV_MUST_CHECK;
+enum decode_outcome parked_decode(const struct config *config, struct schemas *schemas, const struct parked_row *row,
+                                  struct arena *arena, struct record *out_record, struct decode_result *out,
+                                  struct err *err) CV_MUST_CHECK;
 
 /* parked_print.c */
 void parked_print_export(const struct parked_row *row, struct buf *out);

@@ -1,11 +1,15 @@
 #include "workers/source/canonical.h"
 
+#include <stdio.h>
+
 #define MAX_EXTERNAL_TYPES 10000
 
 struct canon {
     const struct canonical_options *options;
-    json_t *names;   /* full name in the schema → the name it is written under */
-    json_t *written; /* all of those */
+    json_t *names;    /* full name in the schema → the name it is written under */
+    json_t *written;  /* all of those */
+    json_t *wrappers; /* around primitives with a logical type, which are defined once */
+    unsigned types;   /* named types so far, for avro-c's namespaces */
     struct buf *out;
     struct err *err;
     unsigned depth;
@@ -34,24 +38,23 @@ static bool is_primitive(const char *name)
     return false;
 }
 
-static bool is_name(const char *name, bool dots)
+/* What the specification, and avro-c, takes for a name. */
+static bool is_strict_name(const char *name)
 {
-    bool first = true;
-    for (; *name; name++) {
-        char c = *name;
-        if (c == '.' && dots && !first) {
-            first = true;
-            continue;
-        }
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && (first || c < '0' || c > '9'))
+    if (*name >= '0' && *name <= '9')
+        return false;
+    for (const char *c = name; *c; c++)
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_'))
             return false;
-        first = false;
-    }
-    return !first;
+    return *name != '\0';
 }
 
-/* A name without dots lies in the namespace around it; space "" is the null namespace. */
+static bool for_avro_c(const struct canon *canon)
+{
+    return canon->options->form == CANONICAL_FOR_AVRO_C;
+}
+
+/* A name without dots is in the namespace around it; space "" is the null namespace. */
 static char *full_name(const char *name, const char *space)
 {
     struct buf full;
@@ -62,13 +65,85 @@ static char *full_name(const char *name, const char *space)
     return full.data;
 }
 
-/* Names hold nothing that JSON escapes. */
 static void quote(struct canon *canon, const char *text)
 {
     buf_byte(canon->out, '"');
-    buf_puts(canon->out, text);
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20) {
+            buf_printf(canon->out, "\\u%04x", (unsigned)*text);
+            continue;
+        }
+        if (*text == '"' || *text == '\\')
+            buf_byte(canon->out, '\\');
+        buf_byte(canon->out, *text);
+    }
     buf_byte(canon->out, '"');
 }
+
+/* Logical types. */
+
+#define LOGICAL_MAX 64
+
+/* The name of a wrapper is the logical type's, then two underscores and what is wrapped. */
+bool canonical_is_logical(const char *wrapper, const char *logical)
+{
+    size_t len = strlen(logical);
+    return strncmp(wrapper, logical, len) == 0 && strncmp(wrapper + len, "__", 2) == 0;
+}
+
+static char *wrapper_name(const char *logical, const char *wrapped)
+{
+    struct buf name;
+    buf_init(&name, SIZE_MAX);
+    buf_puts(&name, CANONICAL_LOGICAL ".");
+    if (*logical >= '0' && *logical <= '9')
+        buf_byte(&name, '_');
+    for (size_t i = 0; logical[i] && i < LOGICAL_MAX; i++) {
+        char c[2] = {logical[i], '\0'};
+        buf_byte(&name, is_strict_name(c) || (*c >= '0' && *c <= '9') ? *c : '_');
+    }
+    buf_printf(&name, "__%s", wrapped);
+    return name.data;
+}
+
+/* Opens a wrapper's only field; the caller writes its type and `}]}`. */
+static void open_wrapper(struct canon *canon, const char *name)
+{
+    json_object_set_new(canon->wrappers, name, json_true());
+    buf_puts(canon->out, "{\"name\":");
+    quote(canon, name);
+    buf_puts(canon->out, ",\"type\":\"record\",\"fields\":[{\"name\":\"value\",\"type\":");
+}
+
+static void write_logical(struct canon *canon, const char *primitive, const char *logical)
+{
+    if (!for_avro_c(canon)) {
+        buf_puts(canon->out, "{\"type\":");
+        quote(canon, primitive);
+        buf_puts(canon->out, ",\"logicalType\":");
+        quote(canon, logical);
+        buf_byte(canon->out, '}');
+        return;
+    }
+    CV_CLEANUP(cv_free_ptr) char *name = wrapper_name(logical, primitive);
+    if (json_object_get(canon->wrappers, name) != NULL) {
+        quote(canon, name);
+        return;
+    }
+    open_wrapper(canon, name);
+    quote(canon, primitive);
+    buf_puts(canon->out, "}]}");
+}
+
+/* NULL: none, or none that this form keeps. */
+static const char *logical_type(const struct canon *canon, const json_t *type)
+{
+    if (canon->options->form == CANONICAL_FINGERPRINT)
+        return NULL;
+    return json_string_value(json_object_get(type, "logicalType"));
+}
+
+/* Names. */
 
 static bool write_reference(struct canon *canon, const char *name, const char *space)
 {
@@ -88,7 +163,7 @@ static bool write_reference(struct canon *canon, const char *name, const char *s
     return fail(canon, "an unknown type is named:", full);
 }
 
-/* The alias by which the reader knows what `own` names, or own itself. kind: record "" for records. */
+/* The alias by which the reader knows what `own` names, or own itself. record: of a field; NULL: own is a record. */
 static const char *known_as(struct canon *canon, const json_t *definition, const char *own, const char *record)
 {
     const struct canonical_options *options = canon->options;
@@ -101,7 +176,7 @@ static const char *known_as(struct canon *canon, const json_t *definition, const
     json_array_foreach(json_object_get(definition, "aliases"), i, alias)
     {
         const char *name = json_string_value(alias);
-        if (!name || !is_name(name, !record))
+        if (name == NULL)
             continue;
         if (record ? options->knows_field(record, name) : options->knows_record(canonical_short_name(name)))
             return name;
@@ -122,6 +197,17 @@ static bool has_field(const json_t *fields, const char *name)
     return false;
 }
 
+/* "_3" and, while another field has that name, with more underscores: no name of the reader's begins with one. */
+static char *free_field_name(const json_t *fields, size_t i)
+{
+    struct buf name;
+    buf_init(&name, SIZE_MAX);
+    buf_printf(&name, "_%zu", i);
+    while (has_field(fields, name.data))
+        buf_byte(&name, '_');
+    return name.data;
+}
+
 static bool write_fields(struct canon *canon, const json_t *fields, const char *record, const char *space)
 {
     if (!json_is_array(fields))
@@ -134,8 +220,8 @@ static bool write_fields(struct canon *canon, const json_t *fields, const char *
     json_array_foreach(fields, i, field)
     {
         const char *name = json_string_value(json_object_get(field, "name"));
-        if (!name || !is_name(name, false)) {
-            ok = fail(canon, "a field without a valid name in record", record);
+        if (name == NULL || *name == '\0') {
+            ok = fail(canon, "a field without a name in record", record);
             break;
         }
         const char *known = known_as(canon, field, name, canonical_short_name(record));
@@ -147,7 +233,12 @@ static bool write_fields(struct canon *canon, const json_t *fields, const char *
         }
         json_object_set_new(seen, name, json_true());
         buf_puts(canon->out, i ? ",{\"name\":" : "{\"name\":");
-        quote(canon, name);
+        if (for_avro_c(canon) && !is_strict_name(name)) {
+            CV_CLEANUP(cv_free_ptr) char *replaced = free_field_name(fields, i);
+            quote(canon, replaced);
+        } else {
+            quote(canon, name);
+        }
         buf_puts(canon->out, ",\"type\":");
         if (!write_type(canon, json_object_get(field, "type"), space)) {
             err_prefix(canon->err, "%.100s", name);
@@ -171,11 +262,14 @@ static bool write_symbols(struct canon *canon, const json_t *symbols, const char
     json_array_foreach(symbols, i, symbol)
     {
         const char *text = json_string_value(symbol);
-        if (!text || !is_name(text, false))
-            return fail(canon, "an invalid symbol in enum", name);
+        if (text == NULL || *text == '\0')
+            return fail(canon, "a symbol without a name in enum", name);
         if (i)
             buf_byte(canon->out, ',');
-        quote(canon, text);
+        if (for_avro_c(canon))
+            buf_printf(canon->out, "\"_%zu\"", i); /* only their number is used */
+        else
+            quote(canon, text);
     }
     buf_byte(canon->out, ']');
     return true;
@@ -209,39 +303,86 @@ static char *namespace_of(const char *full)
     return cv_strndup(full, dot ? (size_t)(dot - full) : 0);
 }
 
-static bool write_named(struct canon *canon, const json_t *type, const char *kind, const char *space)
+/* For avro-c: the name that it takes, in a namespace of its own. Short names that are strict stay: the reader's are. */
+static char *avro_c_name(struct canon *canon, const char *full)
 {
-    const char *name = json_string_value(json_object_get(type, "name"));
-    if (!name || !is_name(name, true))
-        return fail(canon, "a named type without a valid name:", name ? name : kind);
-    const char *own_space = json_string_value(json_object_get(type, "namespace"));
-    CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space ? own_space : space);
-    if (!is_name(own, true) || is_primitive(own))
-        return fail(canon, "an invalid name:", own);
-    if (json_object_get(canon->names, own))
-        return fail(canon, "defined twice:", own);
-    CV_CLEANUP(cv_free_ptr) char *inner = namespace_of(own);
+    struct buf name;
+    const char *short_name = canonical_short_name(full);
+    buf_init(&name, SIZE_MAX);
+    buf_printf(&name, "n%u.%s", ++canon->types, is_strict_name(short_name) ? short_name : "_");
+    return name.data;
+}
 
-    bool record = strcmp(kind, "record") == 0;
-    const char *known = record ? known_as(canon, type, own, NULL) : own;
-    CV_CLEANUP(cv_free_ptr) char *known_full = full_name(known, inner);
-    const char *written = json_object_get(canon->written, known_full) ? own : known_full;
-    if (json_object_get(canon->written, written))
-        return fail(canon, "defined twice:", written);
-    json_object_set_new(canon->names, own, json_string(written));
-    json_object_set_new(canon->written, written, json_true());
+/*
+ * The name under which a type is written, NULL: it is taken. Two types of one name are refused, but for an alias, which
+ * counts only where the name itself is not taken.
+ */
+static char *take_name(struct canon *canon, const json_t *type, const char *own, bool record)
+{
+    CV_CLEANUP(cv_free_ptr) char *space = namespace_of(own);
+    CV_CLEANUP(cv_free_ptr) char *known = full_name(record ? known_as(canon, type, own, NULL) : own, space);
+    const char *taken = json_object_get(canon->written, known) != NULL ? own : known;
+    if (json_object_get(canon->names, own) != NULL || json_object_get(canon->written, taken) != NULL)
+        return NULL;
+    json_object_set_new(canon->written, taken, json_true());
+    return for_avro_c(canon) ? avro_c_name(canon, taken) : cv_strdup(taken);
+}
 
+static bool write_definition(struct canon *canon, const json_t *type, const char *kind, const char *own,
+                             const char *written)
+{
+    CV_CLEANUP(cv_free_ptr) char *space = namespace_of(own);
     buf_puts(canon->out, "{\"name\":");
     quote(canon, written);
     buf_puts(canon->out, ",\"type\":");
     quote(canon, kind);
     bool ok;
-    if (record)
-        ok = write_fields(canon, json_object_get(type, "fields"), written, inner);
+    if (strcmp(kind, "record") == 0)
+        ok = write_fields(canon, json_object_get(type, "fields"), written, space);
     else if (strcmp(kind, "enum") == 0)
         ok = write_symbols(canon, json_object_get(type, "symbols"), own);
     else
         ok = write_size(canon, json_object_get(type, "size"), own);
+    return ok;
+}
+
+/* A fixed with a logical type. Whoever names it later names its wrapper. */
+static bool write_logical_fixed(struct canon *canon, const json_t *type, const char *own, const char *written)
+{
+    const char *logical = logical_type(canon, type);
+    if (!for_avro_c(canon)) {
+        bool ok = write_definition(canon, type, "fixed", own, written);
+        buf_puts(canon->out, ",\"logicalType\":");
+        quote(canon, logical);
+        buf_byte(canon->out, '}');
+        return ok;
+    }
+    char wrapped[32];
+    snprintf(wrapped, sizeof wrapped, "fixed_%u", canon->types);
+    CV_CLEANUP(cv_free_ptr) char *name = wrapper_name(logical, wrapped);
+    json_object_set_new(canon->names, own, json_string(name));
+    open_wrapper(canon, name);
+    bool ok = write_definition(canon, type, "fixed", own, written);
+    buf_puts(canon->out, "}}]}");
+    return ok;
+}
+
+static bool write_named(struct canon *canon, const json_t *type, const char *kind, const char *space)
+{
+    const char *name = json_string_value(json_object_get(type, "name"));
+    if (name == NULL || *canonical_short_name(name) == '\0')
+        return fail(canon, "a named type without a name:", name ? name : kind);
+    const char *own_space = json_string_value(json_object_get(type, "namespace"));
+    CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space ? own_space : space);
+    if (is_primitive(own))
+        return fail(canon, "a type has the name of a primitive one:", own);
+    CV_CLEANUP(cv_free_ptr) char *written = take_name(canon, type, own, strcmp(kind, "record") == 0);
+    if (written == NULL)
+        return fail(canon, "defined twice:", own);
+    json_object_set_new(canon->names, own, json_string(written));
+    if (strcmp(kind, "fixed") == 0 && logical_type(canon, type) != NULL)
+        return write_logical_fixed(canon, type, own, written);
+    bool ok = write_definition(canon, type, kind, own, written);
     buf_byte(canon->out, '}');
     return ok;
 }
@@ -277,6 +418,11 @@ static bool write_object(struct canon *canon, const json_t *type, const char *sp
     if (strcmp(kind, "enum") == 0 || strcmp(kind, "fixed") == 0)
         return write_named(canon, type, kind, space);
     bool array = strcmp(kind, "array") == 0;
+    const char *logical = logical_type(canon, type);
+    if (logical != NULL && is_primitive(kind)) {
+        write_logical(canon, kind, logical);
+        return true;
+    }
     if (!array && strcmp(kind, "map") != 0)
         return write_reference(canon, kind, space);
     buf_puts(canon->out, array ? "{\"type\":\"array\",\"items\":" : "{\"type\":\"map\",\"values\":");
@@ -307,11 +453,16 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
                                struct err *err)
 {
     static const struct canonical_options none = {0};
-    struct canon canon = {
-        .options = options ? options : &none, .names = json_object(), .written = json_object(), .out = out, .err = err};
+    struct canon canon = {.options = options ? options : &none,
+                          .names = json_object(),
+                          .written = json_object(),
+                          .wrappers = json_object(),
+                          .out = out,
+                          .err = err};
     bool ok = write_type(&canon, schema, "");
     json_decref(canon.names);
     json_decref(canon.written);
+    json_decref(canon.wrappers);
     if (ok && out->overflow) {
         err_set(err, "the schema is too long");
         ok = false;

@@ -1,6 +1,7 @@
 /*
- * canonical.h: a schema's JSON → Avro's Parsing Canonical Form, the one shape in which this layer handles schemas: full
- * names everywhere, nothing but what decoding needs. Private to workers/source.
+ * canonical.h: rewrites a schema's JSON to Avro's Parsing Canonical Form or to a form close to it: full names
+ * everywhere, nothing but what decoding needs. Names may be anything that is not empty, since registries accept more
+ * than the specification allows. Private to workers/source.
  */
 #ifndef CASEVIEW_SOURCE_CANONICAL_H
 #define CASEVIEW_SOURCE_CANONICAL_H
@@ -10,24 +11,44 @@
 #include "caseview/buf.h"
 #include "caseview/err.h"
 
-/* A schema's text, and its canonical form, may be this long. */
+/* Maximum length of a schema's text, and of its canonical form. */
 #define SCHEMA_MAX_BYTES (1u << 20)
 
 /* Deeper schemas are refused: every later walk is recursive. */
 #define SCHEMA_MAX_DEPTH 512
 
+enum canonical_form {
+    /* As the specification has it: what fingerprints are made of. */
+    CANONICAL_FINGERPRINT,
+    /* With the logical types of primitives and fixed: for types that other schemas refer to. */
+    CANONICAL_WITH_LOGICAL_TYPES,
+    /*
+     * For the Avro library, which refuses many names and knows no logical type. Names that it refuses are replaced;
+     * those of the reader never are. Each named type gets a namespace of its own. A type with a logical type is
+     * wrapped in a record of one field, which has the same bytes: the wrapper's namespace is CANONICAL_LOGICAL, its
+     * name is that of the logical type (canonical_is_logical()).
+     */
+    CANONICAL_FOR_AVRO_C,
+};
+
+#define CANONICAL_LOGICAL "logical"
+
 struct canonical_options {
-    /* Types defined elsewhere: full name → definition in canonical form, put in where first named. NULL: none. */
+    enum canonical_form form;
+    /* Types defined elsewhere: full name → definition, put in where first named. NULL: none. */
     const json_t *externals;
     /*
-     * The reader's names. A writer's record or field that is unknown under its own name but lists a known one among
-     * its aliases is written under that one. NULL: aliases count for nothing, as the specification says of the form.
+     * The reader's names. A writer's record or field that is unknown under its own name but has a known one among its
+     * aliases is written under that one. NULL: aliases are ignored, as in the canonical form.
      */
     bool (*knows_record)(const char *name);
     bool (*knows_field)(const char *record, const char *field);
 };
 
-/* The part of a full name behind its last dot. */
+/* Whether a wrapper's name is that of a logical type, which is written with "_" for "-". */
+bool canonical_is_logical(const char *wrapper, const char *logical);
+
+/* The part of a full name after its last dot. */
 const char *canonical_short_name(const char *full_name);
 
 /* Appends the form. CV_OK, or CV_PARK: no Avro schema (err says where it goes wrong). */

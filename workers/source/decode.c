@@ -1,24 +1,34 @@
 #include "workers/source/decode.h"
 
-#include "workers/source/consume.h"
+#include "workers/source/avro_decoder.h"
+#include "workers/source/avro_input.h"
+#include "workers/source/avro_skip.h"
 #include "workers/source/plan.h"
 
 /* Single-object encoding: marker and fingerprint. The registry's framing: a zero byte and the id. */
 #define SINGLE_OBJECT_HEADER 10
 #define REGISTRY_HEADER      5
 
-static enum cv_status park(enum park_reason reason, const char *text, enum park_reason *out_reason, struct err *err)
+/* A record's body: which type its bytes are of, and where they begin. */
+struct body {
+    const struct schema_plan *plan;
+    const struct plan_branch *branch;
+    struct str bytes;
+};
+
+static enum decode_outcome park(struct decode_result *out, enum park_reason reason, const char *text, struct err *err)
 {
-    *out_reason = reason;
+    out->reason = reason;
     err_set(err, "%s", text);
-    return CV_PARK;
+    return DECODE_PARK;
 }
+
+/* The body. */
 
 static uint64_t little_endian_64(const uint8_t *p)
 {
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--)
-        value = value << 8 | p[i];
+    uint64_t value;
+    memcpy(&value, p, sizeof value); /* as this machine is */
     return value;
 }
 
@@ -27,168 +37,197 @@ static uint32_t big_endian_32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Which schema, and where the body begins. */
-static enum cv_status read_framing(struct schemas *schemas, struct str value, const struct schema_plan **out_plan,
-                                   struct str *out_body, enum park_reason *out_reason, struct err *err)
+/* DECODE_EVENT: out_body has the plan, and the bytes after the framing. */
+static enum decode_outcome read_framing(struct schemas *schemas, struct str value, struct body *out_body,
+                                        struct decode_result *out, struct err *err)
 {
     const uint8_t *p = (const uint8_t *)value.ptr;
     size_t header;
     enum cv_status status;
     if (value.len >= SINGLE_OBJECT_HEADER && p[0] == 0xc3 && p[1] == 0x01) {
         header = SINGLE_OBJECT_HEADER;
-        status = schemas_by_fingerprint(schemas, little_endian_64(p + 2), out_plan, err);
+        status = schemas_by_fingerprint(schemas, little_endian_64(p + 2), &out_body->plan, err);
     } else if (value.len >= REGISTRY_HEADER && p[0] == 0) {
         header = REGISTRY_HEADER;
-        status = schemas_by_id(schemas, big_endian_32(p + 1), out_plan, err);
+        status = schemas_by_id(schemas, big_endian_32(p + 1), &out_body->plan, err);
     } else {
-        return park(PARK_NOT_AVRO, "it begins with neither framing of Avro", out_reason, err);
+        return park(out, PARK_NOT_AVRO, "the value begins with neither of Avro's framings", err);
     }
-    if (status == CV_PARK)
-        *out_reason = PARK_UNKNOWN_SCHEMA;
-    *out_body = (struct str){value.ptr + header, value.len - header};
-    return status;
+    out_body->bytes = (struct str){value.ptr + header, value.len - header};
+    if (status == CV_RETRY)
+        return DECODE_WAIT;
+    if (status == CV_OK)
+        return DECODE_EVENT;
+    out->reason = PARK_UNKNOWN_SCHEMA;
+    return DECODE_PARK;
 }
 
-static enum cv_status check_plan(const struct schema_plan *plan, enum topic topic, enum park_reason *out_reason,
-                                 struct err *err)
+static enum decode_outcome choose_branch(struct body *body, struct decode_result *out, struct err *err)
 {
-    if (plan->topic == topic && !plan->incompatible)
-        return CV_OK;
-    *out_reason = PARK_WRONG_TYPE;
-    if (plan->topic == topic)
-        err_set(err, "%s", plan->incompatible);
-    else
-        err_set(err, "a %.200s, not a %s", plan->name, reader_topics[topic].record->name);
-    return CV_PARK;
+    size_t branch = 0;
+    if (body->plan->is_union) {
+        const uint8_t *p = (const uint8_t *)body->bytes.ptr;
+        struct avro_input in = {.next = p, .end = p + body->bytes.len};
+        if (!avro_read_index(&in, body->plan->branch_count, &branch))
+            return park(out, PARK_NOT_AVRO, in.broken, err);
+        body->bytes = (struct str){(const char *)in.next, avro_left(&in)};
+    }
+    body->branch = &body->plan->branches[branch];
+    return DECODE_EVENT;
 }
+
+static enum decode_outcome open_body(struct schemas *schemas, const struct record *record, struct body *out_body,
+                                     struct decode_result *out, struct err *err)
+{
+    enum decode_outcome outcome = read_framing(schemas, record->value, out_body, out, err);
+    return outcome == DECODE_EVENT ? choose_branch(out_body, out, err) : outcome;
+}
+
+/* For a record that is parked: the organization of a body that can be decoded, whatever is wrong with its values. */
+static void find_organization(const struct body *body, struct decode_result *out)
+{
+    struct avro_decoder decoder;
+    struct uuid organization_id;
+    if (body->branch->organization == NULL ||
+        avro_decode(&decoder, body->branch->organization, body->bytes, &organization_id, NULL) != CV_OK)
+        return;
+    out->has_organization = true;
+    out->organization_id = organization_id;
+}
+
+/* Passes over a branch that is not the topic's record. */
+static enum decode_outcome skip_body(const struct body *body, struct decode_result *out, struct err *err)
+{
+    struct avro_decoder decoder;
+    if (avro_decode(&decoder, body->branch->ignored, body->bytes, NULL, err) == CV_OK)
+        return DECODE_SKIP;
+    out->reason = decoder.reason;
+    return DECODE_PARK;
+}
+
+/* Keys. */
 
 /* kind:organization:entity. kind 0: one that this reader does not know. */
 struct directory_key {
     struct str kind_text;
     enum entity_kind kind;
+    bool has_organization;
     struct uuid organization_id;
     struct uuid entity_id;
 };
 
-static bool split_directory_key(struct str key, struct directory_key *out, struct str *out_organization,
-                                struct str *out_entity)
+/* NULL: out is filled. Else what is wrong with the key, and out_reason for a record without a body. */
+static const char *parse_directory_key(struct str key, struct directory_key *out, enum park_reason *out_reason)
 {
     const char *end = key.ptr + key.len;
     const char *first = memchr(key.ptr, ':', key.len);
     const char *second = first ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
-    if (!second)
-        return false;
+    out->has_organization = false;
+    *out_reason = PARK_KEY_MISMATCH;
+    if (second == NULL)
+        return "the key is not kind:organizationId:entityId";
     out->kind_text = (struct str){key.ptr, (size_t)(first - key.ptr)};
     if (!entity_kind_parse(out->kind_text, &out->kind))
         out->kind = 0;
-    *out_organization = (struct str){first + 1, (size_t)(second - first - 1)};
-    *out_entity = (struct str){second + 1, (size_t)(end - second - 1)};
-    return true;
-}
-
-static enum cv_status parse_directory_key(struct str key, struct directory_key *out, struct decoder *decoder,
-                                          enum park_reason *out_reason, struct err *err)
-{
-    struct str organization, entity;
-    if (!split_directory_key(key, out, &organization, &entity))
-        return park(PARK_KEY_MISMATCH, "the key is not kind:organizationId:entityId", out_reason, err);
-    if (!uuid_parse(organization, &out->organization_id))
-        return park(PARK_BAD_GUID, "the key's organization is no GUID", out_reason, err);
-    decoder_set_organization(decoder, &out->organization_id);
-    if (!uuid_parse(entity, &out->entity_id))
-        return park(PARK_BAD_GUID, "the key's entity is no GUID", out_reason, err);
-    return CV_OK;
+    *out_reason = PARK_BAD_GUID;
+    if (!uuid_parse((struct str){first + 1, (size_t)(second - first - 1)}, &out->organization_id))
+        return "the key's organization is not a GUID";
+    out->has_organization = true;
+    if (!uuid_parse((struct str){second + 1, (size_t)(end - second - 1)}, &out->entity_id))
+        return "the key's entity is not a GUID";
+    return NULL;
 }
 
 /* A null value forgets the entity. A kind that only a newer writer knows has nothing to forget. */
-static enum cv_status forget(struct str key, struct decoder *decoder, struct event *out_event,
-                             enum park_reason *out_reason, struct err *err)
+static enum decode_outcome forget(struct str key, struct decode_result *out, struct err *err)
 {
     struct directory_key parsed;
-    enum cv_status status = parse_directory_key(key, &parsed, decoder, out_reason, err);
-    if (status != CV_OK)
-        return status;
-    *out_event = (struct event){
-        .topic = TOPIC_DIRECTORY,
-        .d = {.type = parsed.kind ? DIRECTORY_FORGOTTEN : DIRECTORY_UNKNOWN_TYPE,
-              .kind = parsed.kind,
-              .organization_id = parsed.organization_id,
-              .entity_id = parsed.entity_id},
+    enum park_reason reason;
+    const char *wrong = parse_directory_key(key, &parsed, &reason);
+    if (wrong != NULL) {
+        out->has_organization = parsed.has_organization;
+        if (parsed.has_organization)
+            out->organization_id = parsed.organization_id;
+        return park(out, reason, wrong, err);
+    }
+    out->event.topic = TOPIC_DIRECTORY;
+    out->event.d = (struct directory_event){
+        .type = parsed.kind ? DIRECTORY_FORGOTTEN : DIRECTORY_UNKNOWN_TYPE,
+        .kind = parsed.kind,
+        .organization_id = parsed.organization_id,
+        .entity_id = parsed.entity_id,
     };
-    return CV_OK;
+    return DECODE_EVENT;
 }
 
-static enum cv_status check_guid_key(struct str key, const struct uuid *id, const char *mismatch,
-                                     enum park_reason *out_reason, struct err *err)
+/* Each returns NULL, or how the key differs from the body. */
+
+static const char *check_guid_key(struct str key, const struct uuid *id, const char *mismatch)
 {
     struct uuid own;
-    if (uuid_parse(key, &own) && uuid_eq(&own, id))
-        return CV_OK;
-    return park(PARK_KEY_MISMATCH, mismatch, out_reason, err);
+    return uuid_parse(key, &own) && uuid_eq(&own, id) ? NULL : mismatch;
 }
 
-static enum cv_status check_directory_key(struct str key, struct decoder *decoder, struct decoded *decoded,
-                                          enum park_reason *out_reason, struct err *err)
+static const char *check_directory_key(struct str key, struct directory_event *event,
+                                       const struct reader_payload *payload)
 {
-    struct directory_event *event = &decoded->event.d;
     struct directory_key own;
-    struct uuid organization_id = event->organization_id;
-    enum cv_status status = parse_directory_key(key, &own, decoder, out_reason, err);
-    decoder_set_organization(decoder, &organization_id); /* the body's counts, where there is one */
-    if (status != CV_OK) {
-        *out_reason = PARK_KEY_MISMATCH; /* whatever is wrong with it, it differs from the body */
-        return status;
-    }
+    enum park_reason reason;
+    const char *wrong = parse_directory_key(key, &own, &reason);
+    if (wrong != NULL)
+        return wrong;
     if (!uuid_eq(&own.organization_id, &event->organization_id))
-        return park(PARK_KEY_MISMATCH, "the key names another organizationId", out_reason, err);
+        return "the key names another organizationId";
     if (!uuid_eq(&own.entity_id, &event->entity_id))
-        return park(PARK_KEY_MISMATCH, "the key names another entityId", out_reason, err);
-    const struct reader_payload *payload = decoded->payload;
-    if (payload && payload->kind && payload->kind != own.kind)
-        return park(PARK_KEY_MISMATCH, "the payload is not of the key's kind", out_reason, err);
-    if (payload && !payload->kind && !str_eq(decoded->removed_kind, own.kind_text))
-        return park(PARK_KEY_MISMATCH, "the removed kind is not the key's", out_reason, err);
+        return "the key names another entityId";
+    if (payload != NULL && payload->kind != 0 && payload->kind != own.kind)
+        return "the payload is not of the key's kind";
+    if (payload != NULL && payload->kind == 0 && !str_eq(event->fields.name, own.kind_text))
+        return "the removed kind is not the key's";
     event->kind = own.kind;
-    return CV_OK;
+    return NULL;
 }
 
-static enum cv_status check_key(struct str key, struct decoder *decoder, struct decoded *decoded,
-                                enum park_reason *out_reason, struct err *err)
-{
-    struct event *event = &decoded->event;
-    switch (event->topic) {
-    case TOPIC_CASES:
-        return check_guid_key(key, &event->c.case_id, "the key is not the caseId", out_reason, err);
-    case TOPIC_AGENTS:
-        return check_guid_key(key, &event->a.user_id, "the key is not the userId", out_reason, err);
-    case TOPIC_DIRECTORY:
-        return check_directory_key(key, decoder, decoded, out_reason, err);
-    case TOPIC_COUNT:
-        break;
-    }
-    return CV_OK;
-}
-
-static const struct uuid *organization_of(const struct event *event)
+static const char *check_key(struct str key, struct event *event, const struct reader_payload *payload)
 {
     switch (event->topic) {
     case TOPIC_CASES:
-        return &event->c.organization_id;
+        return check_guid_key(key, &event->c.case_id, "the key is not the caseId");
     case TOPIC_AGENTS:
-        return &event->a.organization_id;
+        return check_guid_key(key, &event->a.user_id, "the key is not the userId");
     case TOPIC_DIRECTORY:
-        return &event->d.organization_id;
+        return check_directory_key(key, &event->d, payload);
     case TOPIC_COUNT:
         break;
     }
     return NULL;
 }
 
-/* The event's type is the payload's; a removal of a kind that the reader does not know is of no known type either. */
-static void set_type(struct decoded *decoded)
+/* The event. */
+
+/* What decoding does not set itself. Of a case event the fields are cleared by payload: they are many. */
+static void clear_event(struct event *event, enum topic topic)
 {
-    struct event *event = &decoded->event;
-    int type = decoded->payload ? decoded->payload->type : 0;
+    event->topic = topic;
+    switch (topic) {
+    case TOPIC_CASES:
+        event->c.given = 0;
+        break;
+    case TOPIC_AGENTS:
+        event->a = (struct agent_event){0};
+        break;
+    case TOPIC_DIRECTORY:
+        event->d = (struct directory_event){0};
+        break;
+    case TOPIC_COUNT:
+        break;
+    }
+}
+
+/* The event's type is the payload's; a removal of a kind that the reader does not know is of no known type either. */
+static void set_type(struct event *event, const struct reader_payload *payload)
+{
+    int type = payload != NULL ? payload->type : 0;
     switch (event->topic) {
     case TOPIC_CASES:
         event->c.type = (enum case_event_type)type;
@@ -198,66 +237,101 @@ static void set_type(struct decoded *decoded)
         break;
     case TOPIC_DIRECTORY:
         event->d.type = event->d.kind ? (enum directory_event_type)type : DIRECTORY_UNKNOWN_TYPE;
+        if (event->d.type == DIRECTORY_REMOVED)
+            event->d.fields.name = STR_NULL; /* the removed kind, which is the key's */
         break;
     case TOPIC_COUNT:
         break;
     }
 }
 
-static enum cv_status decode_value(struct schemas *schemas, const struct record *record, struct arena *arena,
-                                   struct event *out_event, enum park_reason *out_reason, struct err *err)
+static enum decode_outcome decode_body(const struct body *body, const struct record *record, struct arena *arena,
+                                       struct decode_result *out, struct err *err)
 {
-    const struct schema_plan *plan = NULL;
-    struct str body;
-    enum cv_status status = read_framing(schemas, record->value, &plan, &body, out_reason, err);
-    if (status == CV_OK)
-        status = check_plan(plan, record->topic, out_reason, err);
-    if (status != CV_OK)
-        return status;
-    struct decoder *decoder = schemas_decoder(schemas);
-    struct decoded *decoded = NULL;
-    status = decoder_run(decoder, plan->root, plan->topic, body, &decoded, out_reason, err);
-    if (status != CV_OK) {
-        static const struct uuid none;
-        const struct uuid *organization = decoded ? organization_of(&decoded->event) : NULL;
-        if (organization && !uuid_eq(organization, &none))
-            decoder_set_organization(decoder, organization);
-        return status;
+    const struct plan_branch *branch = body->branch;
+    if (branch->topic != record->topic) {
+        out->reason = PARK_WRONG_TYPE;
+        err_set(err, "the record is %.200s, not %s", branch->name, reader_topics[record->topic].record->name);
+        return DECODE_PARK;
     }
-    status = check_key(record->key, decoder, decoded, out_reason, err);
-    if (status != CV_OK) {
-        decoder_set_organization(decoder, organization_of(&decoded->event));
-        return status;
+    if (branch->incompatible != NULL)
+        return park(out, PARK_WRONG_TYPE, branch->incompatible, err);
+    struct avro_decoder decoder;
+    clear_event(&out->event, record->topic);
+    if (avro_decode(&decoder, branch->root, body->bytes, &out->event, err) != CV_OK) {
+        out->reason = decoder.reason;
+        return DECODE_PARK;
     }
-    if (!decoder_keep(decoder, arena)) {
-        err_set(err, "the arena is full");
-        return CV_RETRY;
-    }
-    set_type(decoded);
-    *out_event = decoded->event;
-    return CV_OK;
+    const char *mismatch = check_key(record->key, &out->event, decoder.payload);
+    if (mismatch != NULL)
+        return park(out, PARK_KEY_MISMATCH, mismatch, err);
+    set_type(&out->event, decoder.payload);
+    if (!avro_decoder_keep_list(&decoder, arena, &out->event))
+        return park(out, PARK_TOO_LARGE, "the list of an event does not fit into the memory for it", err);
+    return DECODE_EVENT;
 }
 
-enum cv_status decode_record(struct schemas *schemas, const struct record *record, struct arena *arena,
-                             struct event *out_event, enum park_reason *out_reason, struct err *err)
+static enum decode_outcome decode_value(struct schemas *schemas, const struct record *record, struct arena *arena,
+                                        struct decode_result *out, struct err *err)
 {
-    struct decoder *decoder = schemas_decoder(schemas);
-    decoder_set_organization(decoder, NULL);
-    if (!record->value.ptr && record->topic != TOPIC_DIRECTORY)
-        return park(PARK_NO_VALUE, "there is no value", out_reason, err);
-    if (!record->key.ptr || record->key.len == 0)
-        return park(PARK_MISSING_KEY, "there is no key", out_reason, err);
-    if (record->key.len > RECORD_MAX_BYTES || record->value.len > RECORD_MAX_BYTES)
-        return park(PARK_TOO_LARGE,
-                    record->key.len > RECORD_MAX_BYTES ? "its key is larger than 1 MiB"
-                                                       : "its value is larger than 1 MiB",
-                    out_reason, err);
-    if (!record->value.ptr)
-        return forget(record->key, decoder, out_event, out_reason, err);
-    return decode_value(schemas, record, arena, out_event, out_reason, err);
+    struct body body;
+    enum decode_outcome outcome = open_body(schemas, record, &body, out, err);
+    if (outcome != DECODE_EVENT)
+        return outcome;
+    if (body.plan->is_union && body.branch->topic != record->topic)
+        return skip_body(&body, out, err);
+    outcome = decode_body(&body, record, arena, out, err);
+    if (outcome == DECODE_PARK)
+        find_organization(&body, out);
+    return outcome;
 }
 
-const struct uuid *decode_organization(const struct schemas *schemas)
+/* What is wrong with the record before its value is looked into. NULL: nothing. */
+static const char *unfit(const struct record *record, enum park_reason *out_reason)
 {
-    return decoder_organization(schemas_decoder_const(schemas));
+    if (record->value.ptr == NULL && record->topic != TOPIC_DIRECTORY) {
+        *out_reason = PARK_NO_VALUE;
+        return "there is no value";
+    }
+    if (record->key.ptr == NULL || record->key.len == 0) {
+        *out_reason = PARK_MISSING_KEY;
+        return "there is no key";
+    }
+    if (record->key.len + record->value.len > RECORD_MAX_BYTES) {
+        *out_reason = PARK_TOO_LARGE;
+        return "key and value are larger than 1 MiB";
+    }
+    return NULL;
+}
+
+/* Parks the record with the organization that its body gives, unless its body says that it is to be passed over. */
+static enum decode_outcome park_unfit(struct schemas *schemas, const struct record *record, const char *wrong,
+                                      struct decode_result *out, struct err *err)
+{
+    enum park_reason reason = out->reason;
+    struct body body;
+    if (record->value.ptr != NULL) {
+        enum decode_outcome outcome = open_body(schemas, record, &body, out, err);
+        if (outcome == DECODE_WAIT)
+            return outcome; /* the organization must not depend on when the registry answers */
+        if (outcome == DECODE_EVENT && reason == PARK_MISSING_KEY && body.plan->is_union &&
+            body.branch->topic != record->topic)
+            return skip_body(&body, out, err);
+        if (outcome == DECODE_EVENT)
+            find_organization(&body, out);
+    }
+    return park(out, reason, wrong, err);
+}
+
+enum decode_outcome decode_record(struct schemas *schemas, const struct record *record, struct arena *arena,
+                                  struct decode_result *out, struct err *err)
+{
+    out->reason = PARK_NONE;
+    out->has_organization = false;
+    const char *wrong = unfit(record, &out->reason);
+    if (wrong != NULL)
+        return park_unfit(schemas, record, wrong, out, err);
+    if (record->value.ptr == NULL)
+        return forget(record->key, out, err);
+    return decode_value(schemas, record, arena, out, err);
 }

@@ -12,23 +12,37 @@
 #include "workers/fold/event.h"
 #include "workers/source/schemas.h"
 
-#define DECODE_ARENA_MAX (20u << 20)
+/* Bytes that one record takes of the arena, at most. */
+#define DECODE_ARENA_MAX (32u << 10)
+
+enum decode_outcome {
+    DECODE_EVENT, /* out->event is filled */
+    DECODE_PARK,  /* out->reason and err->text say why; out->organization_id where the body gave one */
+    DECODE_WAIT, /* its schema is being asked for, or the registry cannot be reached now (err->text): hold the partition
+                    and try again */
+    DECODE_SKIP, /* a branch of the writer's schema that is not the topic's record: counts as an unknown type, changes
+                    nothing; it has no sequence and no organization */
+};
 
 /*
- * Decodes and checks one record, key and all, but not its headers. Texts and arrays of the event lie in the arena, of
- * which one record takes at most DECODE_ARENA_MAX and a parked one nothing.
+ * Of a case event only the fields that its type sets are filled (contract, section 3); the others are undefined, as the
+ * fold does not read them. An event of an unknown type has its ids and its sequence.
+ */
+struct decode_result {
+    struct event event;
+    enum park_reason reason;
+    bool has_organization;
+    struct uuid organization_id;
+};
+
+/*
+ * Decodes and checks one record, key and all, but not its headers: the caller counts them into RECORD_MAX_BYTES.
+ * Texts of the event are borrowed from record->value and record->key; lists (workspaces, roles) come from the arena.
+ * A record whose list does not fit into the arena is parked as too-large.
  * An event of the directory whose key names a kind that this reader does not know has kind 0 and an unknown type.
- *   CV_OK     out_event is filled
- *   CV_PARK   out_reason and err->text say why
- *   CV_RETRY  its schema cannot be fetched now, or the arena is full (arena_full() tells)
+ * Never blocks: DECODE_WAIT comes at once, and schemas_changed() tells when to try again.
  */
-enum cv_status decode_record(struct schemas *schemas, const struct record *record, struct arena *arena,
-                             struct event *out_event, enum park_reason *out_reason, struct err *err) CV_MUST_CHECK;
-
-/*
- * The organization of the record that decode_record() has just parked, NULL when it could not be read. Borrowed until
- * the next record.
- */
-const struct uuid *decode_organization(const struct schemas *schemas);
+enum decode_outcome decode_record(struct schemas *schemas, const struct record *record, struct arena *arena,
+                                  struct decode_result *out, struct err *err) CV_MUST_CHECK;
 
 #endif

@@ -3,11 +3,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "workers/source/canonical.h"
+#include "workers/source/writer_type.h"
+
 #define ARENA_BLOCK (64u << 10)
 /* Far above what a schema of SCHEMA_MAX_BYTES takes in the library, which does not check all of its allocations. */
 #define ARENA_MAX (512u << 20)
 /* Our own part: a schema whose nodes need more is refused. */
 #define NODES_MAX (64u << 20)
+
+/* Ranges of a payload's fields that are cleared apart, and what must be between two of them. */
+#define CLEAR_MAX 16
+#define CLEAR_GAP 32
 
 struct seen_record {
     struct seen_record *next;
@@ -19,7 +26,7 @@ struct compiler {
     struct arena *arena;
     size_t nodes_bytes;
     bool too_big;
-    struct seen_record *ignored; /* records on the way or done: a recursive type comes back to its node */
+    struct seen_record *ignored; /* records in progress or done: a recursive type comes back to its node */
     const struct reader_topic *topic;
     struct err *err;
 };
@@ -48,33 +55,12 @@ static const char *join(struct compiler *compiler, const char *path, const char 
     return joined;
 }
 
-static avro_schema_t follow(avro_schema_t schema)
-{
-    return is_avro_link(schema) ? avro_schema_link_target(schema) : schema;
-}
-
-static const char *type_name(avro_schema_t schema)
-{
-    switch (avro_typeof(schema)) {
-    case AVRO_INT32:
-        return "int";
-    case AVRO_INT64:
-        return "long";
-    case AVRO_NULL:
-        return "null";
-    case AVRO_UNION:
-        return "a union";
-    default:
-        return avro_schema_type_name(schema);
-    }
-}
-
-static struct plan_node *new_node(struct compiler *compiler, avro_schema_t schema, const char *path)
+static struct plan_node *new_node(struct compiler *compiler, enum plan_op op, const char *path)
 {
     struct plan_node *node = alloc(compiler, sizeof *node);
     if (!node)
         return NULL;
-    node->consumer.schema = schema;
+    node->op = op;
     node->path = path;
     return node;
 }
@@ -82,7 +68,7 @@ static struct plan_node *new_node(struct compiler *compiler, avro_schema_t schem
 static bool add_children(struct compiler *compiler, struct plan_node *node, size_t count)
 {
     node->children = alloc(compiler, (count ? count : 1) * sizeof *node->children);
-    node->child_count = count;
+    node->child_count = (uint32_t)count;
     return node->children != NULL;
 }
 
@@ -97,82 +83,34 @@ static CV_PRINTF(3, 4) struct plan_node *incompatible(struct compiler *compiler,
     return NULL;
 }
 
-/* What the reader does not know. Never left to the library's own skipping, which has no limits. */
+/* What the reader does not use. */
 static struct plan_node *compile_ignored(struct compiler *compiler, avro_schema_t writer)
 {
-    avro_schema_t schema = follow(writer);
+    avro_schema_t schema = writer_type_of(writer).schema;
     for (struct seen_record *seen = is_avro_record(schema) ? compiler->ignored : NULL; seen; seen = seen->next)
         if (seen->schema == schema)
             return seen->node;
-    struct plan_node *node = new_node(compiler, schema, NULL);
-    if (!node)
+    struct plan_node *node = new_node(compiler, PLAN_SKIP, NULL);
+    if (node == NULL)
         return NULL;
-    size_t count = 0;
-    switch (avro_typeof(schema)) {
-    case AVRO_RECORD: {
+    node->skip = writer_type_skip(schema);
+    node->size = writer_type_skip_size(schema);
+    if (is_avro_record(schema)) {
         struct seen_record *seen = alloc(compiler, sizeof *seen);
-        if (!seen)
+        if (seen == NULL)
             return NULL;
         *seen = (struct seen_record){compiler->ignored, schema, node};
         compiler->ignored = seen;
-        count = avro_schema_record_size(schema);
-        break;
     }
-    case AVRO_UNION:
-        count = avro_schema_union_size(schema);
-        break;
-    case AVRO_ARRAY:
-    case AVRO_MAP:
-        count = 1;
-        break;
-    default:
-        break;
-    }
+    size_t count = writer_type_children(schema);
     if (!add_children(compiler, node, count))
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        avro_schema_t child;
-        if (is_avro_record(schema))
-            child = avro_schema_record_field_get_by_index(schema, (int)i);
-        else if (is_avro_union(schema))
-            child = avro_schema_union_branch(schema, (int)i);
-        else
-            child = is_avro_array(schema) ? avro_schema_array_items(schema) : avro_schema_map_values(schema);
-        node->children[i] = compile_ignored(compiler, child);
-        if (!node->children[i])
+        node->children[i] = compile_ignored(compiler, writer_type_child(schema, i));
+        if (node->children[i] == NULL)
             return NULL;
     }
-    if (is_avro_enum(schema))
-        node->child_count = (size_t)avro_schema_enum_number_of_symbols(schema);
-    consume_ignored(node);
     return node;
-}
-
-/* Avro's promotions: int → long → float, bytes ↔ string. */
-static bool can_read(enum field_type type, avro_type_t writer)
-{
-    switch (type) {
-    case FIELD_GUID:
-    case FIELD_TEXT:
-    case FIELD_MEETING:
-        return writer == AVRO_STRING || writer == AVRO_BYTES;
-    case FIELD_TIME:
-    case FIELD_SEQUENCE:
-        return writer == AVRO_INT64 || writer == AVRO_INT32;
-    case FIELD_INT:
-        return writer == AVRO_INT32;
-    case FIELD_RANK:
-        return writer == AVRO_FLOAT || writer == AVRO_INT32 || writer == AVRO_INT64;
-    case FIELD_BOOL:
-        return writer == AVRO_BOOLEAN;
-    case FIELD_RECORD:
-    case FIELD_PAYLOAD:
-        return writer == AVRO_RECORD;
-    case FIELD_GUIDS:
-    case FIELD_TEXTS:
-        return writer == AVRO_ARRAY;
-    }
-    return false;
 }
 
 static const char *wanted(const struct reader_field *field)
@@ -205,7 +143,7 @@ static const char *wanted(const struct reader_field *field)
 static struct plan_node *compile_record(struct compiler *compiler, avro_schema_t writer,
                                         const struct reader_record *record, uint32_t base, const char *path)
 {
-    struct plan_node *node = new_node(compiler, writer, path);
+    struct plan_node *node = new_node(compiler, PLAN_RECORD, path);
     size_t count = avro_schema_record_size(writer);
     if (!node || !add_children(compiler, node, count))
         return NULL;
@@ -229,15 +167,61 @@ static struct plan_node *compile_record(struct compiler *compiler, avro_schema_t
             return incompatible(compiler, path, "the writer's schema has no field %s", field->name);
     }
     node->flag = record->present ? base + record->present : 0;
-    consume_record(node);
     return node;
+}
+
+/* Adds to `map` the bytes of struct event that the record's fields set. */
+static void map_fields(const struct reader_record *record, uint32_t base, bool *map)
+{
+    for (size_t i = 0; i < record->field_count; i++) {
+        const struct reader_field *field = &record->fields[i];
+        if (field->record != NULL) {
+            map_fields(field->record, base + field->offset, map);
+            if (field->record->present != 0)
+                map[base + field->offset + field->record->present - 1] = true;
+        } else {
+            memset(map + base + field->offset, true, reader_field_size(field->type));
+        }
+        if (field->flag != 0)
+            map[base + field->flag - 1] = true;
+    }
+}
+
+/*
+ * A payload's fields that the record leaves out are zero. Only they are cleared: the whole of a case event would be
+ * more than half a KiB for a payload of three fields.
+ */
+static bool add_clear(struct compiler *compiler, struct plan_node *node, const struct reader_payload *payload)
+{
+    if (compiler->topic != &reader_topics[TOPIC_CASES])
+        return true; /* other events are small and cleared as a whole (decode.c) */
+    bool map[sizeof(struct event)] = {false};
+    map_fields(payload->record, payload->base, map);
+    struct plan_range ranges[CLEAR_MAX];
+    size_t count = 0;
+    for (uint32_t at = 0; at < sizeof map; at++) {
+        if (!map[at])
+            continue;
+        struct plan_range *last = count > 0 ? &ranges[count - 1] : NULL;
+        if (last != NULL && (at - last->offset - last->len < CLEAR_GAP || count == CLEAR_MAX))
+            last->len = at + 1 - last->offset;
+        else
+            ranges[count++] = (struct plan_range){at, 1};
+    }
+    struct plan_range *clear = alloc(compiler, (count ? count : 1) * sizeof *clear);
+    if (clear == NULL)
+        return false;
+    memcpy(clear, ranges, count * sizeof *clear);
+    node->clear = clear;
+    node->clear_count = count;
+    return true;
 }
 
 /* A record that the reader knows under another name, or does not know at all, is an unknown type. */
 static struct plan_node *compile_payload(struct compiler *compiler, avro_schema_t writer, const char *path)
 {
     if (!is_avro_record(writer))
-        return incompatible(compiler, path, "the writer has %s, not a record", type_name(writer));
+        return incompatible(compiler, path, "the writer has %s, not a record", writer_type_name(writer));
     const char *name = avro_schema_name(writer);
     const struct reader_payload *payload = reader_payload_find(compiler->topic, name);
     if (!payload)
@@ -246,60 +230,79 @@ static struct plan_node *compile_payload(struct compiler *compiler, avro_schema_
     if (!inner)
         return NULL;
     struct plan_node *node = compile_record(compiler, writer, payload->record, payload->base, inner);
-    if (node) {
-        node->payload = payload;
-        consume_payload(node);
-    }
-    return node;
+    if (node == NULL)
+        return NULL;
+    node->payload = payload;
+    return add_clear(compiler, node, payload) ? node : NULL;
 }
 
 static struct plan_node *compile_list(struct compiler *compiler, avro_schema_t writer, const struct reader_field *field,
                                       const char *path)
 {
-    avro_schema_t items = follow(avro_schema_array_items(writer));
-    if (!can_read(FIELD_TEXT, avro_typeof(items)))
-        return incompatible(compiler, path, "the writer has an array of %s, not of string", type_name(items));
-    struct plan_node *node = new_node(compiler, writer, path);
-    struct plan_node *item = new_node(compiler, items, path);
-    if (!node || !item || !add_children(compiler, node, 1))
+    struct writer_type items = writer_type_of(avro_schema_array_items(writer));
+    enum field_type type = field->type == FIELD_GUIDS ? FIELD_GUID : FIELD_TEXT;
+    if (!writer_type_fits(&items, type) || !writer_type_logical_fits(&items, type))
+        return incompatible(compiler, path, "the writer has an array of %s, not of string",
+                            writer_type_name(items.schema));
+    struct plan_node *node = new_node(compiler, field->type == FIELD_GUIDS ? PLAN_GUIDS : PLAN_TEXTS, path);
+    struct plan_node *item = new_node(compiler, writer_type_op(&items, type), path);
+    if (node == NULL || item == NULL || !add_children(compiler, node, 1))
         return NULL;
+    item->max = field->max;
     node->children[0] = item;
-    consume_list_item(item, field->type);
-    consume_list(node);
     return node;
 }
 
-/* A type that is no union; links are already followed. */
-static struct plan_node *compile_plain(struct compiler *compiler, avro_schema_t writer,
+static struct plan_node *compile_value(struct compiler *compiler, const struct writer_type *writer,
                                        const struct reader_field *field, uint32_t base, const char *path)
 {
-    if (is_avro_null(writer) && field->nullable)
-        return compile_ignored(compiler, writer);
-    if (!can_read(field->type, avro_typeof(writer)))
-        return incompatible(compiler, path, "the writer has %s, not %s", type_name(writer), wanted(field));
+    struct plan_node *node = new_node(compiler, writer_type_op(writer, field->type), path);
+    if (node == NULL)
+        return NULL;
+    node->time_unit = writer_type_time(writer);
+    node->is_int = is_avro_int32(writer->schema);
+    node->offset = field->offset == READER_NOWHERE ? READER_NOWHERE : base + field->offset;
+    node->flag = field->flag ? base + field->flag : 0;
+    node->max = field->max;
+    return node;
+}
+
+static struct plan_node *compile_inner(struct compiler *compiler, avro_schema_t writer,
+                                       const struct reader_field *field, uint32_t base, const char *path)
+{
+    if (strcmp(avro_schema_name(writer), field->record->name) != 0)
+        return incompatible(compiler, path, "the writer has %.100s, not %s", avro_schema_name(writer),
+                            field->record->name);
+    return compile_record(compiler, writer, field->record, base + field->offset, path);
+}
+
+/* A type that is not a union. */
+static struct plan_node *compile_plain(struct compiler *compiler, const struct writer_type *writer,
+                                       const struct reader_field *field, uint32_t base, const char *path)
+{
+    avro_schema_t schema = writer->schema;
+    if (is_avro_null(schema) && field->nullable)
+        return compile_ignored(compiler, schema);
+    if (!writer_type_fits(writer, field->type))
+        return incompatible(compiler, path, "the writer has %s, not %s", writer_type_name(schema), wanted(field));
+    if (!writer_type_logical_fits(writer, field->type))
+        return incompatible(compiler, path, "the writer's %s has the logical type %.*s", writer_type_name(schema),
+                            writer_type_logical_len(writer), writer->logical);
     struct plan_node *node;
     switch (field->type) {
     case FIELD_PAYLOAD:
-        return compile_payload(compiler, writer, path);
+        return compile_payload(compiler, schema, path);
     case FIELD_GUIDS:
     case FIELD_TEXTS:
-        return compile_list(compiler, writer, field, path);
+        return compile_list(compiler, schema, field, path);
     case FIELD_RECORD:
-        if (strcmp(avro_schema_name(writer), field->record->name) != 0)
-            return incompatible(compiler, path, "the writer has %.100s, not %s", avro_schema_name(writer),
-                                field->record->name);
-        node = compile_record(compiler, writer, field->record, base + field->offset, path);
+        node = compile_inner(compiler, schema, field, base, path);
         break;
     default:
-        node = new_node(compiler, writer, path);
-        if (node) {
-            node->offset = base + field->offset;
-            node->flag = field->flag ? base + field->flag : 0;
-            consume_value(node, field->type);
-        }
+        node = compile_value(compiler, writer, field, base, path);
         break;
     }
-    if (node)
+    if (node != NULL)
         node->given = field->given;
     return node;
 }
@@ -309,8 +312,8 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
                                        const struct reader_field *field, uint32_t base, const char *path)
 {
     size_t count = avro_schema_union_size(writer), readable = 0;
-    struct plan_node *node = new_node(compiler, writer, path);
-    if (!node || !add_children(compiler, node, count))
+    struct plan_node *node = new_node(compiler, PLAN_UNION, path);
+    if (node == NULL || !add_children(compiler, node, count))
         return NULL;
     node->mismatches = alloc(compiler, (count ? count : 1) * sizeof *node->mismatches);
     if (!node->mismatches)
@@ -318,8 +321,8 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
     if (count == 0)
         return incompatible(compiler, path, "the writer has an empty union");
     for (size_t i = 0; i < count; i++) {
-        avro_schema_t branch = follow(avro_schema_union_branch(writer, (int)i));
-        node->children[i] = compile_plain(compiler, branch, field, base, path);
+        struct writer_type branch = writer_type_of(avro_schema_union_branch(writer, (int)i));
+        node->children[i] = compile_plain(compiler, &branch, field, base, path);
         if (node->children[i]) {
             readable++;
             continue;
@@ -327,7 +330,7 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
         if (compiler->too_big)
             return NULL;
         node->mismatches[i] = arena_str(compiler->arena, str_of(compiler->err->text)).ptr;
-        node->children[i] = compile_ignored(compiler, branch);
+        node->children[i] = compile_ignored(compiler, branch.schema);
         if (!node->children[i])
             return NULL;
     }
@@ -335,21 +338,20 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
         err_set(compiler->err, "%s", node->mismatches[0]);
         return NULL;
     }
-    consume_union(node);
     return node;
 }
 
 static struct plan_node *compile_field(struct compiler *compiler, avro_schema_t writer,
                                        const struct reader_field *field, uint32_t base, const char *path)
 {
-    avro_schema_t schema = follow(writer);
-    if (is_avro_union(schema))
-        return compile_union(compiler, schema, field, base, path);
-    return compile_plain(compiler, schema, field, base, path);
+    struct writer_type type = writer_type_of(writer);
+    if (is_avro_union(type.schema))
+        return compile_union(compiler, type.schema, field, base, path);
+    return compile_plain(compiler, &type, field, base, path);
 }
 
-/* The library's allocator while it parses: what it leaks on the way of an error, or in a recursive schema, goes with
- * the arena. */
+/* The library's allocator while it parses: what it leaks after an error, or in a recursive schema, is freed with the
+ * arena. */
 static void *arena_allocator(void *arena, void *ptr, size_t old_size, size_t new_size)
 {
     if (new_size == 0)
@@ -373,19 +375,20 @@ static enum cv_status parse(struct arena *arena, const struct buf *canonical, av
         err_set(err, "no Avro schema: %.300s", avro_strerror());
         return CV_PARK;
     }
-    *out_schema = follow(schema);
+    *out_schema = writer_type_of(schema).schema;
     return CV_OK;
 }
 
-/* With the reader's names where the writer's aliases give them; a schema in which that names two things alike, without.
- */
+/* With the reader's names where the writer's aliases give them; without, when that gives two things one name. */
 static enum cv_status make_canonical(struct str schema_json, const json_t *externals, struct buf *out, struct err *err)
 {
     json_t *json = canonical_parse(schema_json, err);
     if (!json)
         return CV_PARK;
-    struct canonical_options options = {
-        .externals = externals, .knows_record = reader_knows_record, .knows_field = reader_knows_field};
+    struct canonical_options options = {.form = CANONICAL_FOR_AVRO_C,
+                                        .externals = externals,
+                                        .knows_record = reader_knows_record,
+                                        .knows_field = reader_knows_field};
     enum cv_status status = canonical_write(json, &options, out, err);
     if (status != CV_OK) {
         options.knows_record = NULL;
@@ -397,22 +400,40 @@ static enum cv_status make_canonical(struct str schema_json, const json_t *exter
     return status;
 }
 
-static enum cv_status compile_root(struct compiler *compiler, struct schema_plan *plan, avro_schema_t schema)
+/* Of the types that a body can have each is compiled as a whole, for its organizationId alone, and to be skipped. */
+static bool compile_branch(struct compiler *compiler, struct plan_branch *branch, avro_schema_t schema)
 {
-    plan->name = arena_str(plan->arena, str_of(type_name(schema))).ptr;
-    plan->topic = TOPIC_COUNT;
+    branch->name = arena_str(compiler->arena, str_of(writer_type_name(schema))).ptr;
+    branch->topic = TOPIC_COUNT;
+    branch->ignored = compile_ignored(compiler, schema);
+    if (branch->ignored == NULL)
+        return false;
+    if (!is_avro_record(schema))
+        return true;
     for (int i = 0; i < TOPIC_COUNT; i++)
-        if (is_avro_record(schema) && strcmp(avro_schema_name(schema), reader_topics[i].record->name) == 0)
-            plan->topic = (enum topic)i;
-    if (plan->topic == TOPIC_COUNT)
-        return CV_OK;
-    compiler->topic = &reader_topics[plan->topic];
-    plan->root = compile_record(compiler, schema, compiler->topic->record, 0, "");
-    if (compiler->too_big)
-        return CV_PARK;
-    if (!plan->root)
-        plan->incompatible = arena_str(plan->arena, str_of(compiler->err->text)).ptr;
-    return CV_OK;
+        if (strcmp(avro_schema_name(schema), reader_topics[i].record->name) == 0)
+            branch->topic = (enum topic)i;
+    compiler->topic = &reader_topics[branch->topic == TOPIC_COUNT ? TOPIC_CASES : branch->topic];
+    branch->organization = compile_record(compiler, schema, &reader_organization, 0, "");
+    if (branch->topic == TOPIC_COUNT || compiler->too_big)
+        return !compiler->too_big;
+    branch->root = compile_record(compiler, schema, compiler->topic->record, 0, "");
+    if (branch->root == NULL)
+        branch->incompatible = arena_str(compiler->arena, str_of(compiler->err->text)).ptr;
+    return !compiler->too_big;
+}
+
+static bool compile_branches(struct compiler *compiler, struct schema_plan *plan, avro_schema_t schema)
+{
+    plan->is_union = is_avro_union(schema);
+    plan->branch_count = plan->is_union ? avro_schema_union_size(schema) : 1;
+    plan->branches = alloc(compiler, (plan->branch_count ? plan->branch_count : 1) * sizeof *plan->branches);
+    bool ok = plan->branches != NULL;
+    for (size_t i = 0; ok && i < plan->branch_count; i++) {
+        avro_schema_t branch = plan->is_union ? avro_schema_union_branch(schema, (int)i) : schema;
+        ok = compile_branch(compiler, &plan->branches[i], writer_type_of(branch).schema);
+    }
+    return ok;
 }
 
 enum cv_status plan_compile(struct str schema_json, const json_t *externals, struct schema_plan **out_plan,
@@ -430,8 +451,8 @@ enum cv_status plan_compile(struct str schema_json, const json_t *externals, str
     avro_schema_t schema;
     plan->arena = arena;
     status = parse(arena, &canonical, &schema, compiler.err);
-    if (status == CV_OK)
-        status = compile_root(&compiler, plan, schema);
+    if (status == CV_OK && !compile_branches(&compiler, plan, schema))
+        status = CV_PARK; /* too big */
     if (status != CV_OK) {
         plan_free(plan);
         return status;

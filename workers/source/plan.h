@@ -1,6 +1,6 @@
 /*
- * plan.h: a writer's schema, compiled once against the reader's records: a tree of consumers for the Avro library's
- * streaming decoder, each of which knows where in struct decoded its value goes. Private to workers/source.
+ * plan.h: a writer's schema, compiled once against the reader's records: a tree by which a record's bytes are walked
+ * (avro_decoder.h), each node of which knows where in struct event its value goes. Private to workers/source.
  *
  * What cannot be read is found here, not in the data: a schema without a required field or with a type that cannot be
  * promoted is incompatible as a whole; inside a union only the branch is, and only records that take it.
@@ -9,20 +9,33 @@
 #ifndef CASEVIEW_SOURCE_PLAN_H
 #define CASEVIEW_SOURCE_PLAN_H
 
-#include "workers/source/canonical.h"
-#include "workers/source/consume.h"
+#include <jansson.h>
+
+#include "caseview/arena.h"
+#include "caseview/err.h"
+#include "workers/source/value_plan.h"
+
+/* One type that a record's body can be of. */
+struct plan_branch {
+    const char *name;               /* of the record, else of the type */
+    enum topic topic;               /* TOPIC_COUNT: of none */
+    const char *incompatible;       /* why no body of this type can be read, NULL: it can */
+    struct plan_node *root;         /* NULL: of no topic, or incompatible */
+    struct plan_node *organization; /* reads organizationId alone, to offset 0. NULL: it has none that can be read */
+    struct plan_node *ignored;      /* passes over the whole body */
+};
 
 struct schema_plan {
-    struct arena *arena;      /* holds all of it, the library's schema too */
-    const char *name;         /* of the top record, else of the type */
-    enum topic topic;         /* TOPIC_COUNT: of none */
-    const char *incompatible; /* why none of its records can be read, NULL: they can */
-    struct plan_node *root;
+    struct arena *arena; /* holds all of it, the library's schema too */
+    bool is_union;       /* a body begins with the number of its branch */
+    struct plan_branch *branches;
+    size_t branch_count; /* 1 when there is no union */
 };
 
 /*
  * externals: types that the schema may name (canonical.h), NULL: none.
  * CV_OK (also for schemas of other records and incompatible ones), or CV_PARK: no Avro schema.
+ * Changes the Avro library's allocator meanwhile, which is global: one thread at a time.
  */
 enum cv_status plan_compile(struct str schema_json, const json_t *externals, struct schema_plan **out_plan,
                             struct err *err) CV_MUST_CHECK;

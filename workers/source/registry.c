@@ -1,196 +1,275 @@
 #include "workers/source/registry.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
 #include "caseview/clock.h"
-#include "caseview/fetch.h"
-#include "workers/source/canonical.h"
+#include "caseview/log.h"
+#include "caseview/retry.h"
+#include "workers/source/registry_lookup.h"
 
-#define ANSWER_MAX_BYTES (8u << 20) /* the schema as a JSON string, every character escaped at worst */
-#define URL_MAX_BYTES    8192
-#define SHOWN_MAX_BYTES  384 /* of a URL, in an error */
-#define REFERENCES_MAX   256 /* in all, however deep */
-#define REFERENCE_DEPTH  16
-
-struct lookup {
-    const char *base;
-    int64_t deadline_ms;
-    bool beyond_java;
-    unsigned references;
-    json_t *externals;
-    struct err *err;
-};
-
-/* One path segment: everything but unreserved characters as %XX. */
-static void put_segment(struct buf *url, const char *text)
-{
-    for (; *text; text++) {
-        char c = *text;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
-        if (plain)
-            buf_byte(url, c);
-        else
-            buf_printf(url, "%%%02X", (unsigned char)c);
-    }
-}
-
-static void put_base(struct buf *url, const char *base)
-{
-    size_t len = strlen(base);
-    while (len && base[len - 1] == '/')
-        len--;
-    buf_append(url, base, len);
-}
+#define LOOKUP_TIMEOUT_MS 5000 /* of one id, with all that it refers to */
+#define RETRY_BASE_MS     200
+#define RETRY_MAX_MS      5000
+#define STOP_TIMEOUT_MS   1000
 
 /*
- * Why there is no object. Anybody answers 404 to a path that he does not have, registries too, so only the API's own
- * codes say that there is no such subject (40401), version (40402) or schema (40403). Everything else may be mended and
- * is tried again.
+ * Shared by the asking thread and the registry's. Whoever is the last to leave frees it, so that a thread whose request
+ * hangs can be left behind.
  */
-static enum cv_status refuse(const struct lookup *lookup, const char *url, int http, const json_t *answer)
+struct registry {
+    char *base;            /* constant */
+    pthread_mutex_t mutex; /* guards all below; never held during a request */
+    pthread_cond_t changed;
+    bool started; /* there is a thread */
+    bool stopping;
+    bool thread_done;
+    bool owner_done;
+    uint32_t asked[REGISTRY_ASKED_MAX]; /* without an answer yet, oldest first */
+    size_t asked_count;
+    struct registry_answer answers[REGISTRY_ASKED_MAX]; /* not taken yet, oldest first */
+    size_t answer_count;
+    struct err problem; /* of the last try; "": it was answered */
+};
+
+static void free_shared(struct registry *registry)
 {
-    json_int_t code = json_integer_value(json_object_get(answer, "error_code"));
-    if (http == 404 && (lookup->beyond_java || (code >= 40401 && code <= 40403))) {
-        err_set(lookup->err, "the schema registry knows no such schema");
-        return CV_PARK;
-    }
-    char shown[SHOWN_MAX_BYTES];
-    fetch_redact(url, shown, sizeof shown);
-    if (http == 404)
-        err_set(lookup->err,
-                "schema registry: 404 without a registry's error code, the path in schema-registry may be wrong: %s",
-                shown);
-    else
-        err_set(lookup->err, "the schema registry answers %d%s", http, http == 200 ? " without a JSON object" : "");
-    return CV_RETRY;
+    for (size_t i = 0; i < registry->answer_count; i++)
+        registry_answer_done(&registry->answers[i]);
+    pthread_cond_destroy(&registry->changed);
+    pthread_mutex_destroy(&registry->mutex);
+    free(registry->base);
+    free(registry);
 }
 
-/* GETs a JSON object, or says why there is none. */
-static enum cv_status get_object(struct lookup *lookup, const struct buf *url, json_t **out_json)
+static void lock(struct registry *registry)
 {
-    int64_t left_ms = lookup->deadline_ms - clock_mono_ms();
-    if (left_ms <= 0) {
-        err_set(lookup->err, "schema registry: no time left for referenced schemas");
-        return CV_RETRY;
-    }
-    if (url->overflow) {
-        err_set(lookup->err, "schema registry: the URL is too long");
-        return CV_PARK;
-    }
-    CV_CLEANUP(buf_done) struct buf answer;
-    buf_init(&answer, ANSWER_MAX_BYTES);
-    int http;
-    enum cv_status status = fetch_get(url->data, (int)left_ms, &http, &answer, lookup->err);
-    if (status != CV_OK) {
-        err_prefix(lookup->err, "schema registry");
-        return CV_RETRY;
-    }
-    json_t *json = json_loadb(answer.data ? answer.data : "", answer.len, 0, NULL);
-    if (http != 200 || !json_is_object(json)) {
-        status = refuse(lookup, url->data, http, json);
-        json_decref(json);
-        return status;
-    }
-    *out_json = json;
-    return CV_OK;
+    int failed = pthread_mutex_lock(&registry->mutex);
+    assert(!failed);
 }
 
-static enum cv_status check_type(struct lookup *lookup, const json_t *answer)
+static void unlock(struct registry *registry)
 {
-    const json_t *type = json_object_get(answer, "schemaType");
-    if (type && (!json_is_string(type) || strcmp(json_string_value(type), "AVRO") != 0)) {
-        err_set(lookup->err, "the schema registry holds no Avro schema there but %.50s",
-                json_is_string(type) ? json_string_value(type) : "something");
-        return CV_PARK;
-    }
-    if (!json_is_string(json_object_get(answer, "schema"))) {
-        err_set(lookup->err, "the schema registry's answer has no schema");
-        return CV_PARK;
-    }
-    return CV_OK;
+    int failed = pthread_mutex_unlock(&registry->mutex);
+    assert(!failed);
 }
 
-static enum cv_status resolve(struct lookup *lookup, const json_t *answer, unsigned depth);
-
-/* Adds the types of one referenced schema, after those that it refers to itself. */
-static enum cv_status resolve_one(struct lookup *lookup, const json_t *reference, unsigned depth)
+/* With the mutex held, which is released meanwhile. False: the deadline has passed. */
+static bool wait_until(struct registry *registry, int64_t deadline_ms)
 {
-    const char *subject = json_string_value(json_object_get(reference, "subject"));
-    const json_t *version = json_object_get(reference, "version");
-    if (!subject || !json_is_integer(version)) {
-        err_set(lookup->err, "the schema registry's reference has no subject or version");
-        return CV_PARK;
-    }
-    if (++lookup->references > REFERENCES_MAX || depth > REFERENCE_DEPTH) {
-        err_set(lookup->err, "the schema refers to too many others");
-        return CV_PARK;
-    }
-    CV_CLEANUP(buf_done) struct buf url, form;
-    buf_init(&url, URL_MAX_BYTES);
-    buf_init(&form, SCHEMA_MAX_BYTES);
-    put_base(&url, lookup->base);
-    buf_puts(&url, "/subjects/");
-    put_segment(&url, subject);
-    buf_printf(&url, "/versions/%lld", (long long)json_integer_value(version));
-    json_t *answer = NULL, *schema = NULL, *canonical = NULL;
-    enum cv_status status = get_object(lookup, &url, &answer);
-    if (status == CV_OK)
-        status = check_type(lookup, answer);
-    if (status == CV_OK)
-        status = resolve(lookup, answer, depth);
-    if (status == CV_OK) {
-        schema = canonical_parse(str_of(json_string_value(json_object_get(answer, "schema"))), lookup->err);
-        struct canonical_options options = {.externals = lookup->externals};
-        status = schema ? canonical_write(schema, &options, &form, lookup->err) : CV_PARK;
-    }
-    if (status == CV_OK) {
-        canonical = canonical_parse((struct str){form.data, form.len}, lookup->err);
-        status = canonical ? canonical_collect(canonical, lookup->externals, lookup->err) : CV_PARK;
-    }
-    json_decref(answer);
-    json_decref(schema);
-    json_decref(canonical);
-    if (status == CV_PARK)
-        err_prefix(lookup->err, "referenced schema %.100s", subject);
-    return status;
+    struct timespec at = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
+    return pthread_cond_timedwait(&registry->changed, &registry->mutex, &at) != ETIMEDOUT;
 }
 
-static enum cv_status resolve(struct lookup *lookup, const json_t *answer, unsigned depth)
+/* ---- the thread ---- */
+
+static void drop_asked(struct registry *registry, uint32_t id)
 {
-    size_t i;
-    json_t *reference;
-    json_array_foreach(json_object_get(answer, "references"), i, reference)
-    {
-        enum cv_status status = resolve_one(lookup, reference, depth + 1);
-        if (status != CV_OK)
-            return status;
-    }
-    return CV_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < registry->asked_count; i++)
+        if (registry->asked[i] != id)
+            registry->asked[kept++] = registry->asked[i];
+    registry->asked_count = kept;
 }
 
-enum cv_status registry_get(const char *base, uint32_t id, int timeout_ms, struct buf *out_schema,
-                            json_t **out_externals, struct err *err)
+/* An id whose question failed goes behind the others: one that only fails for itself must not hold them up. */
+static void failed(struct registry *registry, uint32_t id, struct retry *retry, const struct err *err)
 {
-    /* Registries in Java have ids of 31 bits: to them a larger one is no path of theirs, and cannot be registered. */
-    struct lookup lookup = {
-        .base = base, .deadline_ms = clock_mono_ms() + timeout_ms, .beyond_java = id > INT32_MAX, .err = err};
-    CV_CLEANUP(buf_done) struct buf url;
-    buf_init(&url, URL_MAX_BYTES);
-    put_base(&url, base);
-    buf_printf(&url, "/schemas/ids/%u", id);
-    json_t *answer = NULL;
-    enum cv_status status = get_object(&lookup, &url, &answer);
-    if (status == CV_OK)
-        status = check_type(&lookup, answer);
-    if (status == CV_OK && json_array_size(json_object_get(answer, "references")) > 0) {
-        lookup.externals = json_object();
-        status = resolve(&lookup, answer, 0);
+    int wait_ms = retry_failed(retry);
+    bool log = retry_worth_logging(retry);
+    lock(registry);
+    registry->problem = *err;
+    drop_asked(registry, id);
+    registry->asked[registry->asked_count++] = id;
+    int64_t deadline_ms = clock_mono_ms() + wait_ms;
+    unlock(registry);
+    if (log)
+        log_warn("%s; records whose schema it holds wait, next try in %d ms", err->text, wait_ms);
+    lock(registry);
+    while (!registry->stopping && wait_until(registry, deadline_ms))
+        ; /* another id was asked for */
+    unlock(registry);
+}
+
+static void answered(struct registry *registry, struct registry_answer *answer)
+{
+    lock(registry);
+    drop_asked(registry, answer->id);
+    registry->answers[registry->answer_count++] = *answer;
+    registry->problem.text[0] = '\0';
+    pthread_cond_broadcast(&registry->changed);
+    unlock(registry);
+}
+
+/* Waits for an id to ask for, and for room for its answer. False: the end. */
+static bool next_id(struct registry *registry, uint32_t *out_id)
+{
+    lock(registry);
+    while (!registry->stopping && (registry->asked_count == 0 || registry->answer_count == REGISTRY_ASKED_MAX))
+        pthread_cond_wait(&registry->changed, &registry->mutex);
+    bool stopping = registry->stopping;
+    if (!stopping)
+        *out_id = registry->asked[0];
+    unlock(registry);
+    return !stopping;
+}
+
+static void *run(void *context)
+{
+    struct registry *registry = context;
+    struct retry retry;
+    uint32_t id;
+    retry_init(&retry, RETRY_BASE_MS, RETRY_MAX_MS);
+    while (next_id(registry, &id)) {
+        struct registry_answer answer = {.id = id};
+        enum cv_status status = registry_lookup(registry->base, id, LOOKUP_TIMEOUT_MS, &answer);
+        if (status == CV_RETRY) {
+            failed(registry, id, &retry, &answer.err);
+            registry_answer_done(&answer);
+            continue;
+        }
+        if (retry.attempts > 0)
+            log_info("the schema registry answers again");
+        retry_reset(&retry);
+        answered(registry, &answer);
     }
-    if (status == CV_OK) {
-        const json_t *schema = json_object_get(answer, "schema");
-        buf_append(out_schema, json_string_value(schema), json_string_length(schema));
-        *out_externals = lookup.externals;
-    } else {
-        json_decref(lookup.externals);
+    lock(registry);
+    registry->thread_done = true;
+    bool last = registry->owner_done;
+    pthread_cond_broadcast(&registry->changed);
+    unlock(registry);
+    if (last)
+        free_shared(registry);
+    return NULL;
+}
+
+/* Signals are for the threads that wait for them. */
+static bool start(struct registry *registry, struct err *err)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&thread, NULL, run, registry);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        err_set(err, "schema registry: no thread to ask it: %s", strerror(error));
+        return false;
     }
-    json_decref(answer);
-    return status;
+    pthread_detach(thread);
+    registry->started = true;
+    return true;
+}
+
+/* ---- the asking side ---- */
+
+struct registry *registry_new(const char *base)
+{
+    struct registry *registry = cv_zalloc(sizeof *registry);
+    pthread_condattr_t attributes;
+    registry->base = cv_strdup(base);
+    pthread_mutex_init(&registry->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&registry->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return registry;
+}
+
+void registry_free(struct registry *registry)
+{
+    if (registry == NULL)
+        return;
+    int64_t deadline_ms = clock_mono_ms() + STOP_TIMEOUT_MS;
+    lock(registry);
+    registry->stopping = true;
+    pthread_cond_broadcast(&registry->changed);
+    while (registry->started && !registry->thread_done && wait_until(registry, deadline_ms))
+        ;
+    registry->owner_done = true;
+    bool last = !registry->started || registry->thread_done;
+    unlock(registry);
+    if (last)
+        free_shared(registry);
+}
+
+static bool is_asked(const struct registry *registry, uint32_t id)
+{
+    for (size_t i = 0; i < registry->asked_count; i++)
+        if (registry->asked[i] == id)
+            return true;
+    for (size_t i = 0; i < registry->answer_count; i++)
+        if (registry->answers[i].id == id)
+            return true;
+    return false;
+}
+
+bool registry_ask(struct registry *registry, uint32_t id, struct err *err)
+{
+    bool ok = true;
+    lock(registry);
+    if (!is_asked(registry, id)) {
+        if (registry->asked_count == REGISTRY_ASKED_MAX) {
+            err_set(err, "schema registry: %d ids are being asked for already", REGISTRY_ASKED_MAX);
+            ok = false;
+        } else {
+            registry->asked[registry->asked_count++] = id;
+            ok = registry->started || start(registry, err);
+            if (!ok)
+                registry->asked_count--;
+            pthread_cond_broadcast(&registry->changed);
+        }
+    }
+    unlock(registry);
+    return ok;
+}
+
+bool registry_take(struct registry *registry, struct registry_answer *out_answer)
+{
+    lock(registry);
+    bool any = registry->answer_count > 0;
+    if (any) {
+        *out_answer = registry->answers[0];
+        registry->answer_count--;
+        memmove(registry->answers, registry->answers + 1, registry->answer_count * sizeof *registry->answers);
+        pthread_cond_broadcast(&registry->changed);
+    }
+    unlock(registry);
+    return any;
+}
+
+void registry_answer_done(struct registry_answer *answer)
+{
+    buf_done(&answer->schema);
+    json_decref(answer->externals);
+}
+
+bool registry_wait(struct registry *registry, int timeout_ms)
+{
+    int64_t deadline_ms = clock_mono_ms() + timeout_ms;
+    bool in_time = true;
+    lock(registry);
+    while (in_time && registry->answer_count == 0 && registry->asked_count > 0)
+        in_time = wait_until(registry, deadline_ms);
+    bool done = registry->answer_count > 0 || registry->asked_count == 0;
+    unlock(registry);
+    return done;
+}
+
+bool registry_is_asked(struct registry *registry)
+{
+    lock(registry);
+    bool asked = registry->asked_count > 0 || registry->answer_count > 0;
+    unlock(registry);
+    return asked;
+}
+
+void registry_problem(struct registry *registry, struct err *err)
+{
+    lock(registry);
+    const char *text = registry->problem.text;
+    err_set(err, "%s", text[0] ? text : "the schema registry is being asked");
+    unlock(registry);
 }

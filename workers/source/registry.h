@@ -1,6 +1,10 @@
 /*
- * registry.h: a Confluent-compatible schema registry over HTTP: id → schema text, with the types it refers to. Blocks.
- * Private to workers/source.
+ * registry.h: a Confluent-compatible schema registry over HTTP: id → schema text, with the types that it refers to.
+ * A thread asks, so that a registry which does not answer holds up nobody but the records that wait for it. It begins
+ * with the first question. Private to workers/source.
+ *
+ * An id is asked for until the registry answers: the thread backs off (0.1 to 5 s) while it cannot be reached, and says
+ * so in the log. All functions but registry_new() and registry_free() are for one thread, the asking one.
  */
 #ifndef CASEVIEW_SOURCE_REGISTRY_H
 #define CASEVIEW_SOURCE_REGISTRY_H
@@ -10,15 +14,35 @@
 #include "caseview/buf.h"
 #include "caseview/err.h"
 
-/*
- * Gets a schema's text, and in out_externals (owned by the caller, NULL: none) the definitions of referenced types.
- *   CV_OK
- *   CV_PARK   the registry says that there is no such id (404 with its own error code), or what it holds is no Avro
- *             schema
- *   CV_RETRY  no answer, or one that says nothing about the id (server errors, refused credentials, the 404 of a path
- *             that is none of the registry's: base is wrong)
- */
-enum cv_status registry_get(const char *base, uint32_t id, int timeout_ms, struct buf *out_schema,
-                            json_t **out_externals, struct err *err) CV_MUST_CHECK;
+/* Ids that can be asked for at once. */
+#define REGISTRY_ASKED_MAX 64
+
+struct registry;
+
+struct registry_answer {
+    uint32_t id;
+    bool found;        /* false: the registry has no such id, or what it holds is not an Avro schema (err) */
+    struct buf schema; /* the schema's text */
+    json_t *externals; /* definitions of the types that it refers to: canonical.h. NULL: none */
+    struct err err;
+};
+
+/* base: the registry's URL. Never fails. */
+struct registry *registry_new(const char *base);
+/* Waits at most a second for a request in flight; a thread that hangs longer ends by itself later. NULL is fine. */
+void registry_free(struct registry *registry);
+
+/* Asks for an id, unless it is asked for already. False: too many are, or there is no thread; err says which. */
+bool registry_ask(struct registry *registry, uint32_t id, struct err *err) CV_MUST_CHECK;
+/* Takes the oldest answer. False: there is none. The caller releases it with registry_answer_done(). */
+bool registry_take(struct registry *registry, struct registry_answer *out_answer) CV_MUST_CHECK;
+void registry_answer_done(struct registry_answer *answer);
+
+/* Waits for an answer, or until nothing is asked for. False: the time is over. */
+bool registry_wait(struct registry *registry, int timeout_ms) CV_MUST_CHECK;
+/* Whether ids are asked for that have no answer yet. */
+bool registry_is_asked(struct registry *registry);
+/* Why the registry did not answer the last time; "the schema registry is being asked" when it was not tried yet. */
+void registry_problem(struct registry *registry, struct err *err);
 
 #endif

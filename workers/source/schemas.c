@@ -10,25 +10,20 @@
 #include "caseview/buf.h"
 #include "caseview/clock.h"
 #include "caseview/log.h"
-#include "caseview/retry.h"
-#include "workers/source/consume.h"
 #include "workers/source/fingerprint.h"
+#include "workers/source/canonical.h"
 #include "workers/source/plan.h"
 #include "workers/source/registry.h"
 
-#define REGISTRY_TIMEOUT_MS 5000
-#define RETRY_BASE_MS       200
-#define RETRY_MAX_MS        5000
-
-/* How long an id that the registry does not know, or holds no schema under, is believed. */
+/* How long the registry's answer that it has no such schema is remembered. */
 #define UNKNOWN_MS 3000
 
-/* More writers' schemas than any platform has: with more, all are forgotten and read again when met. */
+/* More writers' schemas than any platform has: with more, all are dropped and asked for again. */
 #define IDS_MAX   8192
 #define SLOTS     (2 * IDS_MAX)
 #define FILES_MAX 8192
 
-/* Bad ids, direct-mapped: one that comes in another's place only costs the registry a question. */
+/* Unknown ids, direct-mapped: one that evicts another only costs the registry a question. */
 #define UNKNOWN_SLOTS 256
 
 struct by_id {
@@ -50,24 +45,12 @@ struct unknown_id {
 struct schemas {
     struct by_fingerprint *files; /* sorted */
     size_t file_count;
-    char *registry;
+    struct registry *registry; /* NULL: none is configured */
     struct by_id slots[SLOTS];
     size_t id_count;
     struct unknown_id unknown[UNKNOWN_SLOTS];
-    struct retry retry;
-    char last_failure[sizeof((struct err *)0)->text];
-    struct decoder *decoder;
+    bool changed; /* an answer has come since the last schemas_changed() */
 };
-
-struct decoder *schemas_decoder(struct schemas *schemas)
-{
-    return schemas->decoder;
-}
-
-const struct decoder *schemas_decoder_const(const struct schemas *schemas)
-{
-    return schemas->decoder;
-}
 
 /* The folder. */
 
@@ -161,9 +144,7 @@ static enum cv_status add_folder(struct schemas *schemas, const char *folder, st
 enum cv_status schemas_open(const char *folder, const char *registry, struct schemas **out_schemas, struct err *err)
 {
     struct schemas *schemas = cv_zalloc(sizeof *schemas);
-    schemas->decoder = decoder_new();
-    schemas->registry = registry ? cv_strdup(registry) : NULL;
-    retry_init(&schemas->retry, RETRY_BASE_MS, RETRY_MAX_MS);
+    schemas->registry = registry ? registry_new(registry) : NULL;
     enum cv_status status = folder ? add_folder(schemas, folder, err) : CV_OK;
     if (status != CV_OK) {
         schemas_close(schemas);
@@ -188,7 +169,7 @@ enum cv_status schemas_open_options(const struct config *config, struct schemas 
     if (!folder && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
         folder = CASEVIEW_SCHEMA_DIR;
     if (!folder && !registry)
-        log_warn("neither schema-dir nor schema-registry is given, and %s is not there: no record can be decoded",
+        log_warn("neither schema-dir nor schema-registry is given, and %s does not exist: no record can be decoded",
                  CASEVIEW_SCHEMA_DIR);
     return schemas_open(folder, registry, out_schemas, err);
 }
@@ -203,8 +184,7 @@ void schemas_close(struct schemas *schemas)
     for (size_t i = 0; i < schemas->file_count; i++)
         plan_free(schemas->files[i].plan);
     free(schemas->files);
-    free(schemas->registry);
-    decoder_free(schemas->decoder);
+    registry_free(schemas->registry);
     free(schemas);
 }
 
@@ -237,76 +217,93 @@ static struct by_id *find_slot(struct schemas *schemas, uint32_t id)
     return &schemas->slots[i];
 }
 
-/* The back-off is the registry's, not an id's: what is known already is not held up by it. */
-static enum cv_status registry_away(struct schemas *schemas, struct err *err)
-{
-    snprintf(schemas->last_failure, sizeof schemas->last_failure, "%s", err->text);
-    int wait_ms = retry_failed(&schemas->retry);
-    if (retry_worth_logging(&schemas->retry))
-        log_warn("%s; its records wait, next try in %d ms", err->text, wait_ms);
-    return CV_RETRY;
-}
-
-static enum cv_status remember_unknown(struct schemas *schemas, uint32_t id, const struct err *err)
+static void add_unknown(struct schemas *schemas, uint32_t id, struct err *err)
 {
     struct unknown_id *entry = &schemas->unknown[id % UNKNOWN_SLOTS];
+    err_prefix(err, "schema %u", id);
     free(entry->text);
     *entry = (struct unknown_id){clock_mono_ms() + UNKNOWN_MS, id, cv_strdup(err->text)};
-    return CV_PARK;
 }
 
-static enum cv_status ask_registry(struct schemas *schemas, uint32_t id, struct schema_plan **out_plan, struct err *err)
+static void add_id(struct schemas *schemas, uint32_t id, struct schema_plan *plan)
 {
-    CV_CLEANUP(buf_done) struct buf text;
-    buf_init(&text, SCHEMA_MAX_BYTES);
-    json_t *externals = NULL;
-    enum cv_status status = registry_get(schemas->registry, id, REGISTRY_TIMEOUT_MS, &text, &externals, err);
-    if (status == CV_OK && text.overflow) {
-        err_set(err, "the schema is larger than %u bytes", SCHEMA_MAX_BYTES);
-        status = CV_PARK;
+    if (schemas->id_count == IDS_MAX)
+        forget_ids(schemas);
+    struct by_id *slot = find_slot(schemas, id);
+    if (slot->plan != NULL) {
+        plan_free(plan); /* the same answer again */
+        return;
     }
-    if (status == CV_OK)
-        status = plan_compile((struct str){text.data ? text.data : "", text.len}, externals, out_plan, err);
-    json_decref(externals);
-    if (status == CV_PARK)
-        err_prefix(err, "schema %u", id);
-    return status;
+    *slot = (struct by_id){plan, id};
+    schemas->id_count++;
+}
+
+/* Compiles what the registry has answered. Here, not in its thread: the Avro library is for one thread. */
+static void take_answers(struct schemas *schemas)
+{
+    struct registry_answer answer;
+    while (registry_take(schemas->registry, &answer)) {
+        struct schema_plan *plan = NULL;
+        struct str text = {answer.schema.data ? answer.schema.data : "", answer.schema.len};
+        if (answer.found && plan_compile(text, answer.externals, &plan, &answer.err) == CV_OK)
+            add_id(schemas, answer.id, plan);
+        else
+            add_unknown(schemas, answer.id, &answer.err);
+        registry_answer_done(&answer);
+        schemas->changed = true;
+    }
+}
+
+bool schemas_changed(struct schemas *schemas)
+{
+    if (schemas->registry == NULL)
+        return false;
+    take_answers(schemas);
+    bool changed = schemas->changed;
+    schemas->changed = false;
+    return changed;
+}
+
+enum cv_status schemas_wait(struct schemas *schemas, int timeout_ms)
+{
+    int64_t deadline_ms = clock_mono_ms() + timeout_ms;
+    while (schemas->registry != NULL && registry_is_asked(schemas->registry)) {
+        int64_t left_ms = deadline_ms - clock_mono_ms();
+        if (!registry_wait(schemas->registry, left_ms > 0 ? (int)left_ms : 0))
+            return CV_RETRY;
+        take_answers(schemas);
+    }
+    return CV_OK;
+}
+
+/* CV_OK, CV_PARK or CV_RETRY: not known, ask for it. */
+static enum cv_status known_id(struct schemas *schemas, uint32_t id, const struct schema_plan **out_plan,
+                               struct err *err)
+{
+    const struct by_id *slot = find_slot(schemas, id);
+    if (slot->plan != NULL) {
+        *out_plan = slot->plan;
+        return CV_OK;
+    }
+    const struct unknown_id *unknown = &schemas->unknown[id % UNKNOWN_SLOTS];
+    if (unknown->text == NULL || unknown->id != id || clock_mono_ms() >= unknown->until_ms)
+        return CV_RETRY;
+    err_set(err, "%s", unknown->text);
+    return CV_PARK;
 }
 
 enum cv_status schemas_by_id(struct schemas *schemas, uint32_t id, const struct schema_plan **out_plan, struct err *err)
 {
-    struct by_id *slot = find_slot(schemas, id);
-    if (slot->plan) {
-        *out_plan = slot->plan;
-        return CV_OK;
-    }
-    if (!schemas->registry) {
-        err_set(err, "schema %u: there is no schema registry to ask (schema-registry)", id);
+    enum cv_status status = known_id(schemas, id, out_plan, err);
+    if (status != CV_RETRY)
+        return status;
+    if (schemas->registry == NULL) {
+        err_set(err, "schema %u: no schema registry is configured (schema-registry)", id);
         return CV_PARK;
     }
-    const struct unknown_id *unknown = &schemas->unknown[id % UNKNOWN_SLOTS];
-    if (unknown->text && unknown->id == id && clock_mono_ms() < unknown->until_ms) {
-        err_set(err, "%s", unknown->text);
-        return CV_PARK;
-    }
-    if (!retry_due(&schemas->retry)) {
-        err_set(err, "%s", schemas->last_failure);
-        return CV_RETRY;
-    }
-    struct err own_err = ERR_INIT;
-    struct schema_plan *plan = NULL;
-    enum cv_status status = ask_registry(schemas, id, &plan, err ? err : &own_err);
-    if (status == CV_RETRY)
-        return registry_away(schemas, err ? err : &own_err);
-    retry_reset(&schemas->retry);
-    if (status == CV_PARK)
-        return remember_unknown(schemas, id, err ? err : &own_err);
-    if (schemas->id_count == IDS_MAX) {
-        forget_ids(schemas);
-        slot = find_slot(schemas, id);
-    }
-    *slot = (struct by_id){plan, id};
-    schemas->id_count++;
-    *out_plan = plan;
+    take_answers(schemas);
+    status = known_id(schemas, id, out_plan, err);
+    if (status == CV_RETRY && registry_ask(schemas->registry, id, err))
+        registry_problem(schemas->registry, err);
     return status;
 }

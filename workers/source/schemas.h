@@ -1,6 +1,6 @@
 /*
- * schemas.h: writer schemas by fingerprint (from the schema folder, read once at the start) and by registry id (read
- * from the registry when first met, then kept for good). One thread.
+ * schemas.h: writer schemas by fingerprint (from the schema folder, read once at the start) and by registry id (asked
+ * for when first met, then kept). Nothing here but schemas_wait() blocks: a thread of registry.c asks. For one thread.
  */
 #ifndef CASEVIEW_SOURCE_SCHEMAS_H
 #define CASEVIEW_SOURCE_SCHEMAS_H
@@ -24,17 +24,23 @@ enum cv_status schemas_open(const char *folder, const char *registry, struct sch
  */
 enum cv_status schemas_open_options(const struct config *config, struct schemas **out_schemas,
                                     struct err *err) CV_MUST_CHECK;
+/* Takes at most a second when the registry hangs. */
 void schemas_close(struct schemas *schemas);
 
 /* CV_OK, or CV_PARK: no such fingerprint. */
 enum cv_status schemas_by_fingerprint(struct schemas *schemas, uint64_t fingerprint,
                                       const struct schema_plan **out_plan, struct err *err) CV_MUST_CHECK;
 /*
- * CV_OK; CV_PARK: the registry says that there is no such id (remembered for a few seconds only), what it holds is no
- * Avro schema, or no registry is configured; CV_RETRY: the registry cannot be reached now, or not under that
- * URL. May block for up to 5 s; after a failure it answers CV_RETRY at once until its own back-off (≤ 5 s) has passed.
+ * CV_OK; CV_PARK: the registry says that there is no such id (remembered for 3 s only), what it has there is not an
+ * Avro schema, or no registry is configured; CV_RETRY: the registry is being asked, or cannot be reached now (err). The
+ * question stays open until it is answered.
  */
 enum cv_status schemas_by_id(struct schemas *schemas, uint32_t id, const struct schema_plan **out_plan,
                              struct err *err) CV_MUST_CHECK;
+
+/* Whether the registry has answered since the last call: what waits for a schema is worth another try. */
+bool schemas_changed(struct schemas *schemas);
+/* For commands: waits until nothing is being asked. CV_OK, or CV_RETRY: the time is over. */
+enum cv_status schemas_wait(struct schemas *schemas, int timeout_ms) CV_MUST_CHECK;
 
 #endif

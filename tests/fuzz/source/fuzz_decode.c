@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "caseview/clock.h"
-#include "workers/source/consume.h"
+#include "workers/source/avro_decoder.h"
 #include "workers/source/decode.h"
 #include "workers/source/fingerprint.h"
 #include "workers/source/plan.h"
@@ -35,7 +35,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct schemas *schemas;
 static struct arena *arena;
-static struct decoder *decoder;
 static struct schema_plan *newer;
 static uint64_t fingerprints[TOPIC_COUNT];
 
@@ -45,7 +44,6 @@ static void open_all(void)
                                                    FOLDER "/directory-event.avsc"};
     struct err err = ERR_INIT;
     arena = arena_new(1 << 16, DECODE_ARENA_MAX);
-    decoder = decoder_new();
     if (schemas_open(FOLDER, NULL, &schemas, &err) != CV_OK || plan_compile(STR(NEWER), NULL, &newer, &err) != CV_OK)
         abort();
     for (int i = 0; i < TOPIC_COUNT; i++) {
@@ -89,15 +87,14 @@ static void check_event(const struct event *event)
 static void decode(enum topic topic, struct str key, struct str value)
 {
     struct record record = {.topic = topic, .key = key, .value = value};
-    struct event event;
-    enum park_reason reason = PARK_NONE;
+    struct decode_result result;
     struct err err = ERR_INIT;
     arena_reset(arena);
-    enum cv_status status = decode_record(schemas, &record, arena, &event, &reason, &err);
-    assert(status == CV_OK || status == CV_PARK);
-    assert((status == CV_OK) == (reason == PARK_NONE));
-    if (status == CV_OK)
-        check_event(&event);
+    enum decode_outcome outcome = decode_record(schemas, &record, arena, &result, &err);
+    assert(outcome == DECODE_EVENT || outcome == DECODE_PARK);
+    assert((outcome == DECODE_EVENT) == (result.reason == PARK_NONE));
+    if (outcome == DECODE_EVENT)
+        check_event(&result.event);
     else
         assert(err.text[0]);
 }
@@ -118,13 +115,13 @@ static void decode_body(enum topic topic, struct str body)
 
 static void decode_newer(struct str body)
 {
-    struct decoded *decoded;
-    enum park_reason reason;
+    struct avro_decoder decoder;
+    struct event event = {.topic = TOPIC_AGENTS};
     struct err err = ERR_INIT;
     arena_reset(arena);
-    if (decoder_run(decoder, newer->root, newer->topic, body, &decoded, &reason, &err) == CV_OK &&
-        decoder_keep(decoder, arena))
-        assert(decoded->event.a.sequence >= 1);
+    if (avro_decode(&decoder, newer->branches[0].root, body, &event, &err) == CV_OK &&
+        avro_decoder_keep_list(&decoder, arena, &event))
+        check_event(&event);
 }
 
 static void compile(struct str schema)

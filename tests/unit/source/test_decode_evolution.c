@@ -103,8 +103,8 @@ static void test_added_fields_are_ignored_whatever_they_are(void **state CV_UNUS
     put_text(out, UNIT_ID);
     buf_byte(out, 1);
     assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_SELECTED);
-    assert_uuid(&fixture.event.a.unit_id, UNIT_ID);
+    assert_int_equal(fixture.result.event.a.type, AGENT_CURRENT_UNIT_SELECTED);
+    assert_uuid(&fixture.result.event.a.unit_id, UNIT_ID);
     for (size_t len = out->len; len-- > 10;) {
         out->len = len;
         assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_NOT_AVRO);
@@ -132,11 +132,11 @@ static void test_fields_in_another_order_and_without_defaulted_ones(void **state
     put_text(out, ORG_ID);
     put_text(out, EVENT_ID);
     assert_decoded(&fixture, TOPIC_DIRECTORY, "user:" ORG_ID ":" ID);
-    assert_int_equal(fixture.event.d.version, 9);
-    assert_uuid(&fixture.event.d.organization_id, ORG_ID);
-    assert_text(fixture.event.d.fields.name, "Jo");
-    assert_text(fixture.event.d.fields.picture, "pic");
-    assert_null(fixture.event.d.fields.detail.ptr);
+    assert_int_equal(fixture.result.event.d.version, 9);
+    assert_uuid(&fixture.result.event.d.organization_id, ORG_ID);
+    assert_text(fixture.result.event.d.fields.name, "Jo");
+    assert_text(fixture.result.event.d.fields.picture, "pic");
+    assert_null(fixture.result.event.d.fields.detail.ptr);
 }
 
 static void test_numbers_are_promoted(void **state CV_UNUSED)
@@ -163,8 +163,8 @@ static void test_numbers_are_promoted(void **state CV_UNUSED)
             put_long(out, -12345);
         put_long(out, 1000);
         assert_decoded(&fixture, TOPIC_CASES, ID);
-        assert_true(fixture.event.c.fields.rank == -12345.0f);
-        assert_int_equal(fixture.event.c.fields.case_timestamp, 1000);
+        assert_true(fixture.result.event.c.fields.rank == -12345.0f);
+        assert_int_equal(fixture.result.event.c.fields.case_timestamp, 1000);
     }
 }
 
@@ -182,8 +182,8 @@ static void test_new_payload_is_an_unknown_type(void **state CV_UNUSED)
     put_text(out, "lunch");
     put_long(out, 0);
     assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_int_equal(fixture.event.a.type, AGENT_UNKNOWN_TYPE);
-    assert_int_equal(fixture.event.a.sequence, 7);
+    assert_int_equal(fixture.result.event.a.type, AGENT_UNKNOWN_TYPE);
+    assert_int_equal(fixture.result.event.a.sequence, 7);
     assert_parked(&fixture, TOPIC_AGENTS, OTHER_ID, PARK_KEY_MISMATCH);
     buf_reset(out);
     put_frame(out, 0);
@@ -256,8 +256,8 @@ static void test_renamed_with_an_alias(void **state CV_UNUSED)
     put_long(out, 0);
     put_text(out, UNIT_ID);
     assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_SELECTED);
-    assert_uuid(&fixture.event.a.unit_id, UNIT_ID);
+    assert_int_equal(fixture.result.event.a.type, AGENT_CURRENT_UNIT_SELECTED);
+    assert_uuid(&fixture.result.event.a.unit_id, UNIT_ID);
 }
 
 /* An alias counts only where the name itself is not taken. */
@@ -277,7 +277,7 @@ static void test_alias_of_a_name_that_is_there_is_nothing(void **state CV_UNUSED
     put_long(out, 5);
     put_text(out, UNIT_ID);
     assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_uuid(&fixture.event.a.unit_id, UNIT_ID);
+    assert_uuid(&fixture.result.event.a.unit_id, UNIT_ID);
 }
 
 static void test_other_namespace_is_the_same_record(void **state CV_UNUSED)
@@ -286,7 +286,7 @@ static void test_other_namespace_is_the_same_record(void **state CV_UNUSED)
                                  "," FIELD("payload", CLEARED) "]}");
     put_head(out);
     assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
+    assert_int_equal(fixture.result.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
 }
 
 struct incompatible {
@@ -338,7 +338,7 @@ static void test_incompatible_branch_parks_its_records_only(void **state CV_UNUS
     put_long(out, 1);
     put_long(out, SOME_DAY);
     assert_decoded(&fixture, TOPIC_CASES, ID);
-    assert_int_equal(fixture.event.c.type, CASE_TICKET_PRINTED);
+    assert_int_equal(fixture.result.event.c.type, CASE_TICKET_PRINTED);
 
     out = write_with(schema);
     put_head(out);
@@ -346,7 +346,7 @@ static void test_incompatible_branch_parks_its_records_only(void **state CV_UNUS
     put_long(out, 0); /* null where a time must be */
     assert_parked(&fixture, TOPIC_CASES, ID, PARK_WRONG_TYPE);
     assert_err_has(&fixture, "payload.CaseTicketPrinted.caseTimestamp: the writer has null");
-    assert_uuid(decode_organization(fixture.schemas), ORG_ID);
+    assert_organization(&fixture, ORG_ID);
 
     out = write_with(schema);
     put_head(out);

@@ -100,6 +100,14 @@ static void test_canonical_resolves_names_in_their_namespace(void **state CV_UNU
          "\"fixed\","
          "\"size\":16}},{\"name\":\"t\",\"type\":\"long\"},{\"name\":\"g\",\"type\":\"m.F\"}]}",
          0},
+        /* Registries accept more names than the specification. */
+        {"{\"type\":\"record\",\"name\":\"A\",\"namespace\":\"my-team.x\",\"fields\":[{\"name\":\"gr\\u00f6\xc3\x9f"
+         "e\",\"type\":{\"type\":\"enum\",\"name\":\"1E\",\"symbols\":[\"A-B\",\"a b\"]}},{\"name\":\"b\",\"type\":"
+         "\"my-team.x.1E\"}]}",
+         "{\"name\":\"my-team.x.A\",\"type\":\"record\",\"fields\":[{\"name\":\"gr\xc3\xb6\xc3\x9f"
+         "e\",\"type\":{\"name\":\"my-team.x.1E\",\"type\":\"enum\",\"symbols\":[\"A-B\",\"a b\"]}},{\"name\":\"b\","
+         "\"type\":\"my-team.x.1E\"}]}",
+         0},
         /* The empty namespace is the null one. */
         {"{\"type\":\"record\",\"name\":\"A\",\"namespace\":\"n\",\"fields\":[{\"name\":\"e\",\"type\":{\"type\":"
          "\"enum\","
@@ -128,8 +136,8 @@ static void test_canonical_of_no_schema_parks(void **state CV_UNUSED)
         "{}",
         "{\"type\":\"record\"}",
         "{\"type\":\"record\",\"name\":\"A\"}",
-        "{\"type\":\"record\",\"name\":\"1A\",\"fields\":[]}",
-        "{\"type\":\"record\",\"name\":\"a..B\",\"fields\":[]}",
+        "{\"type\":\"record\",\"name\":\"\",\"fields\":[]}",
+        "{\"type\":\"record\",\"name\":\"a.\",\"fields\":[]}",
         "{\"type\":\"record\",\"name\":\"int\",\"fields\":[]}",
         "{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"f\"}]}",
         "{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"type\":\"int\"}]}",
@@ -137,7 +145,8 @@ static void test_canonical_of_no_schema_parks(void **state CV_UNUSED)
         "\"int\"}]}",
         "[{\"type\":\"record\",\"name\":\"A\",\"fields\":[]},{\"type\":\"record\",\"name\":\"A\",\"fields\":[]}]",
         "[\"int\",[\"string\"]]",
-        "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"a b\"]}",
+        "{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"\",\"type\":\"int\"}]}",
+        "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"\"]}",
         "{\"type\":\"fixed\",\"name\":\"F\",\"size\":-1}",
         "{\"type\":\"fixed\",\"name\":\"F\",\"size\":\"x\"}",
         "{\"type\":\"array\"}",

@@ -52,6 +52,45 @@ static void write_cleared(uint32_t id)
     put_long(out, 0);
 }
 
+/* Decodes what was written once the registry has answered. */
+static enum decode_outcome decode_answered(void)
+{
+    enum decode_outcome outcome = fixture_decode_written(&fixture, TOPIC_AGENTS, ID);
+    if (outcome == DECODE_WAIT && schemas_wait(fixture.schemas, 10000) == CV_OK)
+        outcome = fixture_decode_written(&fixture, TOPIC_AGENTS, ID);
+    return outcome;
+}
+
+static void assert_answered(void)
+{
+    if (decode_answered() != DECODE_EVENT)
+        fail_msg("%s", fixture.err.text);
+}
+
+static void assert_unknown(void)
+{
+    assert_int_equal(decode_answered(), DECODE_PARK);
+    assert_string_equal(park_reason_name(fixture.result.reason), "unknown-schema");
+}
+
+/* The registry has failed to answer at least once, and why is in fixture.err. */
+static void assert_waits(void)
+{
+    int64_t deadline_ms = clock_mono_ms() + 10000;
+    do {
+        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), DECODE_WAIT);
+        assert_int_equal(schemas_wait(fixture.schemas, 20), CV_RETRY);
+    } while (strstr(fixture.err.text, "is being asked") && clock_mono_ms() < deadline_ms);
+    assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), DECODE_WAIT);
+    assert_null(strstr(fixture.err.text, "is being asked"));
+}
+
+static void reopen(const char *url)
+{
+    fixture_close(&fixture);
+    fixture_open(&fixture, NULL, url);
+}
+
 static void test_by_id_asks_once(void **state CV_UNUSED)
 {
     fake_registry_answer(&registry, "/apis/schemas/ids/4000000000", 200,
@@ -59,8 +98,8 @@ static void test_by_id_asks_once(void **state CV_UNUSED)
     int before = registry.requests;
     for (int i = 0; i < 3; i++) {
         write_cleared(4000000000);
-        assert_decoded(&fixture, TOPIC_AGENTS, ID);
-        assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
+        assert_answered();
+        assert_int_equal(fixture.result.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
     }
     assert_int_equal(registry.requests, before + 1);
 }
@@ -85,14 +124,14 @@ static void test_by_id_with_references(void **state CV_UNUSED)
     fake_registry_answer(&registry, "/apis/subjects/f/versions/1", 200,
                          "{\"schema\":\"{\\\"type\\\":\\\"fixed\\\",\\\"name\\\":\\\"x.F\\\",\\\"size\\\":2}\"}");
     write_cleared(2);
-    assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_int_equal(fixture.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
+    assert_answered();
+    assert_int_equal(fixture.result.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
     write_cleared(2);
     fixture.value.len--;
     put_long(&fixture.value, 1);
     buf_puts(&fixture.value, "ab");
-    assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_int_equal(fixture.event.a.type, AGENT_UNKNOWN_TYPE);
+    assert_answered();
+    assert_int_equal(fixture.result.event.a.type, AGENT_UNKNOWN_TYPE);
 }
 
 static void test_by_id_bad_answers_park(void **state CV_UNUSED)
@@ -102,7 +141,6 @@ static void test_by_id_bad_answers_park(void **state CV_UNUSED)
         const char *says;
     } answers[] = {
         {"{\"schema\":\"syntax\",\"schemaType\":\"PROTOBUF\"}", "PROTOBUF"},
-        {"{\"id\":1}", "no schema"},
         {"{\"schema\":\"{\"}", "JSON"},
         {"{\"schema\":\"{}\"}", "no Avro schema"},
         {"{\"schema\":\"\\\"x.Unknown\\\"\"}", "x.Unknown"},
@@ -115,7 +153,7 @@ static void test_by_id_bad_answers_park(void **state CV_UNUSED)
         registry.answer_count = 0;
         fake_registry_answer(&registry, paths[i], 200, answers[i].body);
         write_cleared((uint32_t)(100 + i));
-        assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_UNKNOWN_SCHEMA);
+        assert_unknown();
         assert_err_has(&fixture, answers[i].says);
     }
 }
@@ -125,90 +163,98 @@ static void test_by_id_unknown_is_remembered_for_some_seconds(void **state CV_UN
     int before = registry.requests;
     for (int i = 0; i < 5; i++) {
         write_cleared(200);
-        assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_UNKNOWN_SCHEMA);
+        assert_unknown();
     }
     assert_int_equal(registry.requests, before + 1);
     /* Registered a little later: found within seconds. */
     fake_registry_answer(&registry, "/apis/schemas/ids/200", 200, "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
     int64_t deadline_ms = clock_mono_ms() + 10000;
-    enum cv_status status;
+    enum decode_outcome outcome;
     do {
         write_cleared(200);
-        status = fixture_decode_written(&fixture, TOPIC_AGENTS, ID);
+        outcome = decode_answered();
         usleep(50000);
-    } while (status == CV_PARK && clock_mono_ms() < deadline_ms);
-    assert_int_equal(status, CV_OK);
+    } while (outcome == DECODE_PARK && clock_mono_ms() < deadline_ms);
+    assert_int_equal(outcome, DECODE_EVENT);
 }
 
 static void test_by_id_refusals_are_tried_again(void **state CV_UNUSED)
 {
-    static const int refusals[] = {500, 503, 401, 403, 429, 301, 200};
+    static const struct {
+        int status;
+        const char *body;
+    } refusals[] = {
+        {500, "sorry"},
+        {503, "sorry"},
+        {401, "sorry"},
+        {403, "sorry"},
+        {429, "sorry"},
+        {301, "sorry"},
+        {200, "sorry"},
+        {200, "{\"id\":1}"},
+        {200, "{\"schema\":null}"},
+        {200, "{\"schema\":{}}"},
+        {200, "[\"schema\"]"},
+        {200, "{\"schema\":\"\\\"int\\\"\",\"schemaType\":3}"},
+        {200, ""},
+    };
     fake_registry_answer(&registry, "/apis/schemas/ids/4000000001", 200,
                          "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
-    write_cleared(4000000001);
-    assert_decoded(&fixture, TOPIC_AGENTS, ID);
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
-        fixture_close(&fixture);
-        fixture_open(&fixture, NULL, registry.url);
-        fake_registry_answer(&registry, "/apis/schemas/ids/300", refusals[i], "sorry");
+        reopen(registry.url);
         write_cleared(4000000001);
-        assert_decoded(&fixture, TOPIC_AGENTS, ID);
+        assert_answered();
+        fake_registry_answer(&registry, "/apis/schemas/ids/300", refusals[i].status, refusals[i].body);
         int before = registry.requests;
         write_cleared(300);
-        for (int again = 0; again < 3; again++)
-            assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
-        assert_string_not_equal(fixture.err.text, "");
+        assert_waits();
+        assert_err_has(&fixture, "registry");
         /* The back-off asks nobody (a slow machine may come to its end). */
         assert_in_range(registry.requests, before + 1, before + 2);
         write_cleared(4000000001); /* what is known is not held up */
         assert_decoded(&fixture, TOPIC_AGENTS, ID);
     }
-    fake_registry_answer(&registry, "/apis/schemas/ids/300", 200, "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
-    int64_t deadline_ms = clock_mono_ms() + 10000;
-    enum cv_status status;
-    do {
-        write_cleared(300);
-        status = fixture_decode_written(&fixture, TOPIC_AGENTS, ID);
-        usleep(20000);
-    } while (status == CV_RETRY && clock_mono_ms() < deadline_ms);
-    assert_int_equal(status, CV_OK);
+    fake_registry_answer(&registry, "/apis/schemas/ids/300", 200,
+                         "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\",\"schemaType\":null}");
+    write_cleared(300);
+    assert_answered();
 }
 
-/* Only a registry that says so itself does not know an id: anybody answers 404 to a path that he does not have. */
+/* Only a registry that says so itself does not know an id: any server answers 404 to a path that it does not have. */
 static void test_by_id_404_of_another_path_is_tried_again(void **state CV_UNUSED)
 {
     static const struct {
         uint32_t id;
-        enum cv_status status;
+        enum decode_outcome outcome;
         const char *body;
     } answers[] = {
-        {400, CV_PARK, "{\"error_code\":40403,\"message\":\"Schema 400 not found\"}"},
-        {401, CV_PARK, "{\"message\":\"of its only subject\",\"error_code\":40401}"},
-        {402, CV_RETRY, ""},
-        {403, CV_RETRY, "<html><body>404 Not Found</body></html>"},
-        {404, CV_RETRY, "[40403]"},
-        {405, CV_RETRY, "{}"},
-        {406, CV_RETRY, "{\"error_code\":404,\"message\":\"HTTP 404 Not Found\"}"},
-        {407, CV_RETRY, "{\"error_code\":0,\"message\":\"Could not find resource for full path\"}"},
-        {408, CV_RETRY, "{\"error_code\":\"40403\"}"},
-        {409, CV_RETRY, "{\"error_code\":40403"},
+        {400, DECODE_PARK, "{\"error_code\":40403,\"message\":\"Schema 400 not found\"}"},
+        {401, DECODE_PARK, "{\"message\":\"of its only subject\",\"error_code\":40401}"},
+        {402, DECODE_WAIT, ""},
+        {403, DECODE_WAIT, "<html><body>404 Not Found</body></html>"},
+        {404, DECODE_WAIT, "[40403]"},
+        {405, DECODE_WAIT, "{}"},
+        {406, DECODE_WAIT, "{\"error_code\":404,\"message\":\"HTTP 404 Not Found\"}"},
+        {407, DECODE_WAIT, "{\"error_code\":0,\"message\":\"Could not find resource for full path\"}"},
+        {408, DECODE_WAIT, "{\"error_code\":\"40403\"}"},
+        {409, DECODE_WAIT, "{\"error_code\":40403"},
+        {2147483649, DECODE_WAIT, "<html><body>404 Not Found</body></html>"},
         /* A registry in Java has ids of 31 bits and takes a larger one for a path that it does not have. */
-        {2147483647, CV_RETRY, "{\"error_code\":0,\"message\":\"Could not find resource for full path\"}"},
-        {2147483648, CV_PARK, "{\"error_code\":0,\"message\":\"Unable to extract parameter\"}"},
+        {2147483647, DECODE_WAIT, "{\"error_code\":0,\"message\":\"Could not find resource for full path\"}"},
+        {2147483648, DECODE_PARK, "{\"error_code\":0,\"message\":\"Unable to extract parameter\"}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
         char path[40];
         snprintf(path, sizeof path, "/apis/schemas/ids/%" PRIu32, answers[i].id);
-        fixture_close(&fixture);
-        fixture_open(&fixture, NULL, registry.url);
+        reopen(registry.url);
         registry.answer_count = 0;
         fake_registry_answer(&registry, path, 404, answers[i].body);
         write_cleared(answers[i].id);
-        if (answers[i].status == CV_PARK) {
-            assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_UNKNOWN_SCHEMA);
+        if (answers[i].outcome == DECODE_PARK) {
+            assert_unknown();
             continue;
         }
-        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
+        assert_waits();
         assert_err_has(&fixture, "path in schema-registry");
         assert_err_has(&fixture, registry.url); /* with the path asked for, its last slash not doubled */
         assert_err_has(&fixture, path);
@@ -220,27 +266,23 @@ static void test_by_id_404_names_no_password(void **state CV_UNUSED)
 {
     char url[sizeof registry.url + 32];
     snprintf(url, sizeof url, "http://user:secret@%s", strstr(registry.url, "127."));
-    fixture_close(&fixture);
-    fixture_open(&fixture, NULL, url);
+    reopen(url);
     fake_registry_answer(&registry, "/apis/schemas/ids/500", 404, "");
     write_cleared(500);
-    assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
+    assert_waits();
     assert_err_has(&fixture, "/apis/schemas/ids/500");
     assert_null(strstr(fixture.err.text, "secret"));
-    fixture_close(&fixture);
-    fixture_open(&fixture, NULL, registry.url);
+    reopen(registry.url);
 }
 
 static void test_by_id_without_an_answer_is_tried_again(void **state CV_UNUSED)
 {
-    fixture_close(&fixture);
-    fixture_open(&fixture, NULL, "http://user:secret@127.0.0.1:1/");
+    reopen("http://user:secret@127.0.0.1:1/");
     write_cleared(1);
-    assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), CV_RETRY);
+    assert_waits();
     assert_string_not_equal(fixture.err.text, "");
     assert_null(strstr(fixture.err.text, "secret"));
-    fixture_close(&fixture);
-    fixture_open(&fixture, NULL, registry.url);
+    reopen(registry.url);
 }
 
 /* The folder. */

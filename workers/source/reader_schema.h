@@ -1,21 +1,12 @@
 /*
- * reader.h: the records that Caseview reads, as tables: which field is where in a decoded event (contract, section 3).
- * A writer's schema is compiled against these (plan.h). Private to workers/source.
+ * reader_schema.h: the records that Caseview reads, as tables: which field goes where in struct event, and how long its
+ * texts may be (contract, sections 3 and 8). A writer's schema is compiled against these (plan.h). Private to
+ * workers/source.
  */
-#ifndef CASEVIEW_SOURCE_READER_H
-#define CASEVIEW_SOURCE_READER_H
+#ifndef CASEVIEW_SOURCE_READER_SCHEMA_H
+#define CASEVIEW_SOURCE_READER_SCHEMA_H
 
 #include "workers/fold/event.h"
-
-/* What a decoder fills: the event, and what is checked but not kept. */
-struct decoded {
-    struct event event;
-    const struct reader_payload *payload; /* NULL: an unknown type */
-    struct str removed_kind;              /* EntityRemoved */
-    int64_t ignored_time;
-    struct uuid ignored_id;
-    struct str ignored_text;
-};
 
 enum field_type {
     FIELD_GUID,     /* struct uuid */
@@ -27,12 +18,15 @@ enum field_type {
     FIELD_RANK,     /* float, finite */
     FIELD_BOOL,     /* bool */
     FIELD_RECORD,
-    FIELD_GUIDS, /* an event has at most one list, which lies in the decoder until the end */
+    FIELD_GUIDS, /* an event has at most one list, which is in the decoder until its end is known */
     FIELD_TEXTS,
     FIELD_PAYLOAD, /* the union of a topic's payloads */
 };
 
-/* Offsets are relative to where the record lies; `flag` and `present` are one more than a bool's offset, 0: none. */
+/* The offset of a value that is checked and not kept. */
+#define READER_NOWHERE UINT32_MAX
+
+/* Offsets are relative to the record; `flag` and `present` are one more than the offset of a bool, 0: none. */
 struct reader_field {
     const char *name;
     enum field_type type;
@@ -40,6 +34,7 @@ struct reader_field {
     uint32_t offset;
     uint32_t flag;  /* becomes true when there is a value */
     uint32_t given; /* groups of case_event.given that a value adds */
+    uint32_t max;   /* bytes of UTF-8, of a text or of each item of FIELD_TEXTS */
     const struct reader_record *record;
 };
 
@@ -54,7 +49,7 @@ struct reader_payload {
     const struct reader_record *record;
     int type;              /* of the topic's event type enum */
     enum entity_kind kind; /* directory: the kind that its key must name; 0: any */
-    uint32_t base;         /* where in struct decoded its fields lie */
+    uint32_t base;         /* where in struct event its fields are */
 };
 
 struct reader_topic {
@@ -65,9 +60,15 @@ struct reader_topic {
 
 extern const struct reader_topic reader_topics[TOPIC_COUNT];
 
+/* Any record with an organizationId, which goes to offset 0: for records that cannot be read otherwise. */
+extern const struct reader_record reader_organization;
+
 /* By name without namespace, as Avro resolves records. NULL: none. */
 const struct reader_payload *reader_payload_find(const struct reader_topic *topic, const char *name);
 const struct reader_field *reader_field_find(const struct reader_record *record, const char *name);
+
+/* Bytes that a value takes in struct event. Not for records and lists. */
+size_t reader_field_size(enum field_type type);
 
 /* Is there such a record, such a field? For a writer's aliases. */
 bool reader_knows_record(const char *name);

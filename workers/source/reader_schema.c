@@ -1,6 +1,12 @@
-#include "workers/source/reader.h"
+#include "workers/source/reader_schema.h"
 
 #define FLAG(offset) ((offset) + 1)
+
+/* Limits of texts, in bytes (contract, section 8). */
+#define MAX_TEXT    (1u << 10)
+#define MAX_EMAIL   (2u << 10)
+#define MAX_PICTURE (4u << 10)
+#define MAX_MEETING (64u << 10)
 
 #define RECORD(record_name, fields_, present_)                                                               \
     {                                                                                                        \
@@ -12,31 +18,31 @@
 #define REF(member) offsetof(struct ref, member)
 static const struct reader_field ref_fields[] = {
     {"id", FIELD_GUID, .offset = REF(id)},
-    {"name", FIELD_TEXT, true, .offset = REF(name)},
+    {"name", FIELD_TEXT, true, .offset = REF(name), .max = MAX_TEXT},
 };
 static const struct reader_record ref_record = RECORD("Ref", ref_fields, FLAG(REF(present)));
 
 #define INBOX(member) offsetof(struct inbox_ref, member)
 static const struct reader_field inbox_fields[] = {
     {"id", FIELD_GUID, .offset = INBOX(id)},
-    {"name", FIELD_TEXT, true, .offset = INBOX(name)},
-    {"colorCode", FIELD_TEXT, true, .offset = INBOX(color_code)},
+    {"name", FIELD_TEXT, true, .offset = INBOX(name), .max = MAX_TEXT},
+    {"colorCode", FIELD_TEXT, true, .offset = INBOX(color_code), .max = MAX_TEXT},
 };
 static const struct reader_record inbox_record = RECORD("InboxRef", inbox_fields, 0);
 
 #define USER(member) offsetof(struct user_ref, member)
 static const struct reader_field user_fields[] = {
     {"userId", FIELD_GUID, .offset = USER(id)},
-    {"displayName", FIELD_TEXT, true, .offset = USER(display_name)},
-    {"initials", FIELD_TEXT, true, .offset = USER(initials)},
-    {"picture", FIELD_TEXT, true, .offset = USER(picture)},
+    {"displayName", FIELD_TEXT, true, .offset = USER(display_name), .max = MAX_TEXT},
+    {"initials", FIELD_TEXT, true, .offset = USER(initials), .max = MAX_TEXT},
+    {"picture", FIELD_TEXT, true, .offset = USER(picture), .max = MAX_PICTURE},
 };
 static const struct reader_record user_record = RECORD("UserRef", user_fields, FLAG(USER(present)));
 
 #define TICKET(member) offsetof(struct ticket, member)
 static const struct reader_field ticket_fields[] = {
-    {"prefix", FIELD_TEXT, true, .offset = TICKET(prefix)},
-    {"suffix", FIELD_TEXT, true, .offset = TICKET(suffix)},
+    {"prefix", FIELD_TEXT, true, .offset = TICKET(prefix), .max = MAX_TEXT},
+    {"suffix", FIELD_TEXT, true, .offset = TICKET(suffix), .max = MAX_TEXT},
     {"number", FIELD_INT, .offset = TICKET(number)},
 };
 static const struct reader_record ticket_record = RECORD("Ticket", ticket_fields, FLAG(TICKET(present)));
@@ -45,22 +51,24 @@ static const struct reader_record ticket_record = RECORD("Ticket", ticket_fields
 static const struct reader_field customer_fields[] = {
     {"dataTableId", FIELD_GUID, .offset = CUSTOMER(data_table_id)},
     {"recordId", FIELD_GUID, .offset = CUSTOMER(record_id)},
-    {"displayName", FIELD_TEXT, true, .offset = CUSTOMER(display_name)},
+    {"displayName", FIELD_TEXT, true, .offset = CUSTOMER(display_name), .max = MAX_TEXT},
 };
 static const struct reader_record customer_record = RECORD("CustomerRef", customer_fields, FLAG(CUSTOMER(present)));
 
-/* A Set… record lies where its value does. */
-static const struct reader_field set_text_fields[] = {{"value", FIELD_TEXT, true}};
-static const struct reader_record set_text_record = RECORD("SetText", set_text_fields, 0);
+/* A Set… record is where its value is. */
+static const struct reader_field set_phone_fields[] = {{"value", FIELD_TEXT, true, .max = MAX_TEXT}};
+static const struct reader_record set_phone_record = RECORD("SetText", set_phone_fields, 0);
+static const struct reader_field set_email_fields[] = {{"value", FIELD_TEXT, true, .max = MAX_EMAIL}};
+static const struct reader_record set_email_record = RECORD("SetText", set_email_fields, 0);
 static const struct reader_field set_customer_fields[] = {{"value", FIELD_RECORD, true, .record = &customer_record}};
 static const struct reader_record set_customer_record = RECORD("SetCustomer", set_customer_fields, 0);
 
 /* Fields of a case, as often as payloads have them. */
 
 #define CASE(member) offsetof(struct case_fields, member)
-#define F_STATUS                                     \
-    {                                                \
-        "status", FIELD_TEXT, .offset = CASE(status) \
+#define F_STATUS                                                      \
+    {                                                                 \
+        "status", FIELD_TEXT, .offset = CASE(status), .max = MAX_TEXT \
     }
 #define F_STATUS_DATE                                         \
     {                                                         \
@@ -86,9 +94,9 @@ static const struct reader_record set_customer_record = RECORD("SetCustomer", se
     {                                                                                         \
         "workstation", FIELD_RECORD, true, .offset = CASE(workstation), .record = &ref_record \
     }
-#define F_ONLINE_MEETING                                                     \
-    {                                                                        \
-        "onlineMeeting", FIELD_MEETING, true, .offset = CASE(online_meeting) \
+#define F_ONLINE_MEETING                                                                         \
+    {                                                                                            \
+        "onlineMeeting", FIELD_MEETING, true, .offset = CASE(online_meeting), .max = MAX_MEETING \
     }
 #define F_DATE_CLOSED(may_be_null)                                                                                \
     {                                                                                                             \
@@ -114,7 +122,7 @@ static const struct reader_field snapshot_fields[] = {
     F_DATE_CLOSED(true),
     F_USER("assignedTo", true, assigned_to),
     F_USER("lockedBy", true, locked_by),
-    {"channel", FIELD_TEXT, .offset = CASE(channel)},
+    {"channel", FIELD_TEXT, .offset = CASE(channel), .max = MAX_TEXT},
     F_RANK,
     F_UNIT,
     F_INBOX,
@@ -123,9 +131,9 @@ static const struct reader_field snapshot_fields[] = {
     {"customer", FIELD_RECORD, true, .offset = CASE(customer), .record = &customer_record},
     F_ONLINE_MEETING,
     {"printedTicket", FIELD_BOOL, .offset = CASE(printed_ticket)},
-    {"contactPhoneNumber", FIELD_TEXT, true, .offset = CASE(contact_phone_number)},
-    {"contactEmail", FIELD_TEXT, true, .offset = CASE(contact_email)},
-    {"entryMode", FIELD_TEXT, .offset = CASE(entry_mode)},
+    {"contactPhoneNumber", FIELD_TEXT, true, .offset = CASE(contact_phone_number), .max = MAX_TEXT},
+    {"contactEmail", FIELD_TEXT, true, .offset = CASE(contact_email), .max = MAX_EMAIL},
+    {"entryMode", FIELD_TEXT, .offset = CASE(entry_mode), .max = MAX_TEXT},
 };
 static const struct reader_record snapshot_record = RECORD("CaseSnapshot", snapshot_fields, 0);
 
@@ -148,13 +156,13 @@ static const struct reader_field position_changed[] = {F_RANK, F_CASE_TIMESTAMP}
 static const struct reader_field user_assigned[] = {F_USER("assignedTo", false, assigned_to), F_CASE_TIMESTAMP};
 static const struct reader_field timestamp_only[] = {F_CASE_TIMESTAMP};
 static const struct reader_field updated[] = {
-    {"channel", FIELD_TEXT, true, .offset = CASE(channel), .given = GROUP_BIT(GROUP_CHANNEL)},
+    {"channel", FIELD_TEXT, true, .offset = CASE(channel), .given = GROUP_BIT(GROUP_CHANNEL), .max = MAX_TEXT},
     {"customer", FIELD_RECORD, true, .offset = CASE(customer), .given = GROUP_BIT(GROUP_CUSTOMER),
      .record = &set_customer_record},
     {"contactPhoneNumber", FIELD_RECORD, true, .offset = CASE(contact_phone_number), .given = GROUP_BIT(GROUP_PHONE),
-     .record = &set_text_record},
+     .record = &set_phone_record},
     {"contactEmail", FIELD_RECORD, true, .offset = CASE(contact_email), .given = GROUP_BIT(GROUP_EMAIL),
-     .record = &set_text_record},
+     .record = &set_email_record},
     F_CASE_TIMESTAMP,
 };
 static const struct reader_field online_meeting_set[] = {F_ONLINE_MEETING, F_CASE_TIMESTAMP};
@@ -165,7 +173,7 @@ static const struct reader_field online_meeting_set[] = {F_ONLINE_MEETING, F_CAS
         .base = (base_)                                                                                           \
     }
 #define CASE_PAYLOAD(record_name, fields_, type_) \
-    PAYLOAD(record_name, fields_, type_, 0, offsetof(struct decoded, event.c.fields))
+    PAYLOAD(record_name, fields_, type_, 0, offsetof(struct event, c.fields))
 
 static const struct reader_payload case_payloads[] = {
     CASE_PAYLOAD("CaseQueued", with_snapshot, CASE_QUEUED),
@@ -199,8 +207,7 @@ static const struct reader_payload case_payloads[] = {
 static const struct reader_field agent_unit[] = {F_AGENT_UNIT};
 static const struct reader_field workspaces_selected[] = {F_AGENT_UNIT, {"workspaceIds", FIELD_GUIDS}};
 
-#define AGENT_PAYLOAD(record_name, fields_, type_) \
-    PAYLOAD(record_name, fields_, type_, 0, offsetof(struct decoded, event.a))
+#define AGENT_PAYLOAD(record_name, fields_, type_) PAYLOAD(record_name, fields_, type_, 0, offsetof(struct event, a))
 
 static const struct reader_payload agent_payloads[] = {
     AGENT_PAYLOAD("AgentCurrentUnitSelected", agent_unit, AGENT_CURRENT_UNIT_SELECTED),
@@ -212,13 +219,13 @@ static const struct reader_payload agent_payloads[] = {
 /* Payloads of the directory topic. */
 
 #define ENTITY(member) offsetof(struct entity_fields, member)
-#define F_NAME(field_name)                               \
-    {                                                    \
-        (field_name), FIELD_TEXT, .offset = ENTITY(name) \
+#define F_NAME(field_name)                                                \
+    {                                                                     \
+        (field_name), FIELD_TEXT, .offset = ENTITY(name), .max = MAX_TEXT \
     }
-#define F_DETAIL(field_name)                                     \
-    {                                                            \
-        (field_name), FIELD_TEXT, true, .offset = ENTITY(detail) \
+#define F_DETAIL(field_name)                                                      \
+    {                                                                             \
+        (field_name), FIELD_TEXT, true, .offset = ENTITY(detail), .max = MAX_TEXT \
     }
 #define F_PARENT(field_name)                                                                    \
     {                                                                                           \
@@ -230,18 +237,21 @@ static const struct reader_field service_type[] = {F_PARENT("serviceCategoryId")
 static const struct reader_field inbox[] = {F_PARENT("unitId"), F_NAME("name"), F_DETAIL("colorCode")};
 static const struct reader_field in_unit[] = {F_PARENT("unitId"), F_NAME("name")};
 static const struct reader_field user[] = {
-    F_NAME("displayName"), F_DETAIL("initials"), {"picture", FIELD_TEXT, true, .offset = ENTITY(picture)}};
+    F_NAME("displayName"),
+    F_DETAIL("initials"),
+    {"picture", FIELD_TEXT, true, .offset = ENTITY(picture), .max = MAX_PICTURE}};
 static const struct reader_field customer[] = {F_PARENT("dataTableId"), F_NAME("displayName")};
 static const struct reader_field application[] = {
-    {"clientId", FIELD_TEXT, .offset = ENTITY(detail)},
+    {"clientId", FIELD_TEXT, .offset = ENTITY(detail), .max = MAX_TEXT},
     F_NAME("name"),
-    {"roles", FIELD_TEXTS},
+    {"roles", FIELD_TEXTS, .max = MAX_TEXT},
     {"enabled", FIELD_BOOL, .offset = ENTITY(enabled)},
 };
-static const struct reader_field removed[] = {{"kind", FIELD_TEXT}};
+/* The removed kind is checked against the key's, for which it is kept as the name that a removal does not have. */
+static const struct reader_field removed[] = {{"kind", FIELD_TEXT, .offset = ENTITY(name), .max = MAX_TEXT}};
 
 #define ENTITY_PAYLOAD(record_name, fields_, kind_) \
-    PAYLOAD(record_name, fields_, DIRECTORY_UPSERTED, kind_, offsetof(struct decoded, event.d.fields))
+    PAYLOAD(record_name, fields_, DIRECTORY_UPSERTED, kind_, offsetof(struct event, d.fields))
 
 static const struct reader_payload directory_payloads[] = {
     ENTITY_PAYLOAD("UnitUpserted", named, ENTITY_UNIT),
@@ -253,25 +263,25 @@ static const struct reader_payload directory_payloads[] = {
     ENTITY_PAYLOAD("UserUpserted", user, ENTITY_USER),
     ENTITY_PAYLOAD("CustomerUpserted", customer, ENTITY_CUSTOMER),
     ENTITY_PAYLOAD("ApplicationUpserted", application, ENTITY_APPLICATION),
-    PAYLOAD("EntityRemoved", removed, DIRECTORY_REMOVED, 0, offsetof(struct decoded, removed_kind)),
+    PAYLOAD("EntityRemoved", removed, DIRECTORY_REMOVED, 0, offsetof(struct event, d.fields)),
 };
 
 /* The records of the topics. */
 
-#define AT(member) offsetof(struct decoded, member)
+#define AT(member) offsetof(struct event, member)
 static const struct reader_field actor_fields[] = {
-    {"kind", FIELD_TEXT, .offset = AT(ignored_text)},
-    {"userId", FIELD_GUID, true, .offset = AT(ignored_id)},
+    {"kind", FIELD_TEXT, .offset = READER_NOWHERE, .max = MAX_TEXT},
+    {"userId", FIELD_GUID, true, .offset = READER_NOWHERE},
 };
 static const struct reader_record actor_record = RECORD("Actor", actor_fields, 0);
 
 #define F_EVENT_ID                                      \
     {                                                   \
-        "eventId", FIELD_GUID, .offset = AT(ignored_id) \
+        "eventId", FIELD_GUID, .offset = READER_NOWHERE \
     }
-#define F_OCCURRED_AT                                        \
-    {                                                        \
-        "occurredAt", FIELD_TIME, .offset = AT(ignored_time) \
+#define F_OCCURRED_AT                                      \
+    {                                                      \
+        "occurredAt", FIELD_TIME, .offset = READER_NOWHERE \
     }
 #define F_ACTOR                                              \
     {                                                        \
@@ -284,33 +294,36 @@ static const struct reader_record actor_record = RECORD("Actor", actor_fields, 0
 
 static const struct reader_field case_event_fields[] = {
     F_EVENT_ID,
-    {"organizationId", FIELD_GUID, .offset = AT(event.c.organization_id)},
-    {"caseId", FIELD_GUID, .offset = AT(event.c.case_id)},
-    {"sequence", FIELD_SEQUENCE, .offset = AT(event.c.sequence)},
+    {"organizationId", FIELD_GUID, .offset = AT(c.organization_id)},
+    {"caseId", FIELD_GUID, .offset = AT(c.case_id)},
+    {"sequence", FIELD_SEQUENCE, .offset = AT(c.sequence)},
     F_OCCURRED_AT,
     F_ACTOR,
     F_PAYLOAD,
 };
 static const struct reader_field agent_event_fields[] = {
     F_EVENT_ID,
-    {"organizationId", FIELD_GUID, .offset = AT(event.a.organization_id)},
-    {"userId", FIELD_GUID, .offset = AT(event.a.user_id)},
-    {"sequence", FIELD_SEQUENCE, .offset = AT(event.a.sequence)},
+    {"organizationId", FIELD_GUID, .offset = AT(a.organization_id)},
+    {"userId", FIELD_GUID, .offset = AT(a.user_id)},
+    {"sequence", FIELD_SEQUENCE, .offset = AT(a.sequence)},
     F_OCCURRED_AT,
     F_ACTOR,
     F_PAYLOAD,
 };
 static const struct reader_field directory_event_fields[] = {
     F_EVENT_ID,
-    {"organizationId", FIELD_GUID, .offset = AT(event.d.organization_id)},
-    {"entityId", FIELD_GUID, .offset = AT(event.d.entity_id)},
-    {"version", FIELD_SEQUENCE, .offset = AT(event.d.version)},
+    {"organizationId", FIELD_GUID, .offset = AT(d.organization_id)},
+    {"entityId", FIELD_GUID, .offset = AT(d.entity_id)},
+    {"version", FIELD_SEQUENCE, .offset = AT(d.version)},
     F_OCCURRED_AT,
     F_PAYLOAD,
 };
 static const struct reader_record case_event_record = RECORD("CaseEvent", case_event_fields, 0);
 static const struct reader_record agent_event_record = RECORD("AgentEvent", agent_event_fields, 0);
 static const struct reader_record directory_event_record = RECORD("DirectoryEvent", directory_event_fields, 0);
+
+static const struct reader_field organization_fields[] = {{"organizationId", FIELD_GUID}};
+const struct reader_record reader_organization = RECORD("record", organization_fields, 0);
 
 const struct reader_topic reader_topics[TOPIC_COUNT] = {
     [TOPIC_CASES] = {&case_event_record, case_payloads, ARRAY_LEN(case_payloads)},
@@ -332,6 +345,32 @@ const struct reader_field *reader_field_find(const struct reader_record *record,
         if (strcmp(record->fields[i].name, name) == 0)
             return &record->fields[i];
     return NULL;
+}
+
+size_t reader_field_size(enum field_type type)
+{
+    switch (type) {
+    case FIELD_GUID:
+        return sizeof(struct uuid);
+    case FIELD_TEXT:
+    case FIELD_MEETING:
+        return sizeof(struct str);
+    case FIELD_TIME:
+    case FIELD_SEQUENCE:
+        return sizeof(int64_t);
+    case FIELD_INT:
+        return sizeof(int32_t);
+    case FIELD_RANK:
+        return sizeof(float);
+    case FIELD_BOOL:
+        return sizeof(bool);
+    case FIELD_RECORD:
+    case FIELD_GUIDS:
+    case FIELD_TEXTS:
+    case FIELD_PAYLOAD:
+        break;
+    }
+    return 0;
 }
 
 /* The record of that name in this one or in one of its fields. */
