@@ -25,7 +25,7 @@ static const struct db_statement directory_sweep_statement = {"directory_sweep",
 
 static void log_parked(struct partition *partition)
 {
-    int64_t count = notice_due(&partition->parked);
+    int64_t count = log_limit_due(&partition->parked);
     if (count > 0)
         log_warn("partition %.*s/%d: %" PRId64 " events parked, the last at offset %" PRId64
                  " (%s): caseview parked list --topic %.*s --partition %d",
@@ -121,9 +121,9 @@ static enum cv_status show_counts(struct housekeeping *h, struct err *err)
     metric_set(m->incomplete, (double)db_int8(result, 0, 1));
     metric_set(m->gap_alarms, (double)alarms);
     if (alarms > h->alarms)
-        notice_add(&h->gaps, alarms - h->alarms);
+        log_limit_add(&h->gaps, alarms - h->alarms);
     h->alarms = alarms;
-    if (notice_due(&h->gaps) > 0)
+    if (log_limit_due(&h->gaps) > 0)
         log_warn("%" PRId64 " cases and agents have had an event missing for longer than %d s, among them: caseview "
                  "explain %.*s",
                  alarms, h->gap_alarm_s, (int)db_str(result, 0, 3).len, db_str(result, 0, 3).ptr);

@@ -18,7 +18,7 @@ struct housekeeping {
     int64_t caught_up_ms; /* clock_mono_ms() since when nothing is behind, 0: it is */
     bool shrunk;          /* the cache's ceiling is the idle one, and memory was given back */
     int64_t alarms;
-    struct notice gaps;
+    struct log_limit gaps;
     _Atomic int unready; /* partitions still to be claimed, -1: no assignment yet; read by the admin port's thread */
 };
 

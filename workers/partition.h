@@ -9,7 +9,7 @@
 #include "caseview/metrics.h"
 #include "caseview/retry.h"
 #include "workers/fold/record.h"
-#include "workers/notice.h"
+#include "caseview/log_limit.h"
 #include "workers/poison_flood.h"
 #include "workers/sink/cursor.h"
 
@@ -55,7 +55,7 @@ struct partition {
     size_t batch_cursor;
     const struct record *last_taken; /* of the chunk being taken; NULL between chunks */
     /* For the log and the metrics. */
-    struct notice parked;
+    struct log_limit parked;
     const char *parked_reason; /* of the last one */
     int64_t parked_offset;
     int64_t caught_up_ms; /* clock_mono_ms() when it last had no lag, 0: not yet */

@@ -59,7 +59,7 @@ struct worker {
     int64_t dir_no_unsaved; /* the cursors may show this, with the next batch or a second later */
     int64_t dir_no_saved_ms;
     struct folder_key rerendered; /* the last key that the feed gave, to skip it if PostgreSQL refuses its row */
-    struct notice conflicts, sent_again;
+    struct log_limit conflicts, sent_again;
     _Atomic bool connected;          /* to the database; read by the admin port's thread */
     _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
 };
@@ -137,7 +137,7 @@ static void count_parked(struct worker *worker, const struct batch_parked *parke
     struct partition *partition = partitions_find(&worker->partitions, parked->topic, parked->part);
     if (partition == NULL)
         return;
-    notice_add(&partition->parked, 1);
+    log_limit_add(&partition->parked, 1);
     partition->parked_reason = park_reason_name(parked->reason);
     partition->parked_offset = parked->offset;
 }
@@ -215,8 +215,8 @@ static enum cv_status after_conflict(struct worker *worker, struct err *err)
 {
     const struct batch *batch = pipeline_written(worker->pipeline);
     metric_add(worker->m.refolds, 1);
-    notice_add(&worker->conflicts, 1);
-    int64_t times = notice_due(&worker->conflicts);
+    log_limit_add(&worker->conflicts, 1);
+    int64_t times = log_limit_due(&worker->conflicts);
     if (times > 0)
         log_info("%" PRId64 " batches were refused because another writer had changed a row (%s); this is normal while "
                  "partitions move, or while `parked retry` or `repair` runs; if it continues, `caseview status` shows "
@@ -252,8 +252,8 @@ static enum cv_status after_fence(struct worker *worker, struct err *err)
 
 static void log_sent_again(struct worker *worker, const struct err *err)
 {
-    notice_add(&worker->sent_again, 1);
-    int64_t times = notice_due(&worker->sent_again);
+    log_limit_add(&worker->sent_again, 1);
+    int64_t times = log_limit_due(&worker->sent_again);
     if (times > 0)
         log_info("%" PRId64 " batches were sent again (%s); if this continues, find who holds locks: SELECT pid, "
                  "usename, state, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",

@@ -231,11 +231,6 @@ struct run {
     const struct history_reading *reading;
 };
 
-<<<<<<< HEAD:workers/ops/history_reader.c
-/* Retries while the registry is unreachable, as workers do, but only for connect-timeout-s. */
-static enum cv_status decode(struct run *run, const struct record *record, struct event *event,
-                             enum park_reason *reason, struct err *err)
-=======
 /* An event that outlives the call must not borrow its texts from the message. */
 static enum cv_status keep_record(const struct run *run, struct record *record, struct err *err)
 {
@@ -253,7 +248,6 @@ static enum cv_status keep_record(const struct run *run, struct record *record, 
 /* A registry that cannot be reached is waited for, as workers do, but not indefinitely. */
 static enum cv_status decode(struct run *run, const struct record *record, struct decode_result *result,
                              enum decode_outcome *out_outcome, struct err *err)
->>>>>>> decode:workers/ops/log_reader.c
 {
     struct history_reader *reader = run->reader;
     int64_t deadline_ms = clock_mono_ms() + reader->timeout_ms;
@@ -272,8 +266,9 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
         status = schemas_wait(reader->schemas, REGISTRY_WAIT_MS);
         (void)status; /* in time or not: tried again */
     }
-    if (*out_outcome != DECODE_SKIP && consumer_headers_size(record) > RECORD_MAX_BYTES) {
-        err_set(err, "its headers are larger than 1 MiB");
+    if (*out_outcome != DECODE_SKIP &&
+        consumer_headers_size(record) + record->key.len + record->value.len > RECORD_MAX_BYTES) {
+        err_set(err, "key, value and headers together are larger than 1 MiB");
         result->reason = PARK_TOO_LARGE;
         *out_outcome = DECODE_PARK;
     }
@@ -292,13 +287,8 @@ static enum cv_status on_record(void *context, const struct record *record, stru
     struct history_record out = {
         .record = record,
         .left_out = find_left_out(run->reader, record),
-<<<<<<< HEAD:workers/ops/history_reader.c
         .folded = record->offset < history_reader_next_offset(run->reader, record->topic, record->partition),
-        .event = &event,
-=======
-        .folded = record->offset < log_reader_next_offset(run->reader, record->topic, record->partition),
         .event = &result.event,
->>>>>>> decode:workers/ops/log_reader.c
     };
     enum cv_status status = decode(run, record, &result, &outcome, &why);
     if (status != CV_OK) {

@@ -1,4 +1,4 @@
-/* `caseview parked retry`: what is good by now is folded like a late event, beside the running workers. */
+/* `caseview parked retry`: parked events that can be used now are folded like late events, next to the running workers. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -7,7 +7,7 @@
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/parked_rows.h"
-#include "workers/sink/outside.h"
+#include "workers/sink/operator_write.h"
 #include "workers/source/decode.h"
 
 #define SLICE         300 /* events of one partition in one transaction */
@@ -18,7 +18,8 @@ static const struct db_statement retried_statement = {"parked_retried", sql_park
 struct retrying {
     struct operation operation;
     struct schemas *schemas;
-    struct outside *outside;
+    struct operator_write *write;
+    int slice; /* events of the next transaction at most */
     struct parked_place place; /* behind what was tried */
     int64_t all, tried, folded, unknown_topics;
     int64_t started_ms, shown_ms;
@@ -37,63 +38,90 @@ static void show_progress(struct retrying *r)
             r->folded);
 }
 
-/* Adds one event to the outside batch. */
 static enum cv_status add(struct retrying *r, const struct parked_row *row, struct err *err)
 {
-    struct batch *batch = outside_batch(r->outside);
     struct record record;
     struct decode_result result;
     struct err why = ERR_INIT;
-    enum decode_outcome outcome = parked_decode(r->operation.config, r->schemas, row, batch->input, &record, &result,
-                                                &why);
+    enum decode_outcome outcome = parked_decode(r->operation.config, r->schemas, row, operator_write_arena(r->write),
+                                                &record, &result, &why);
     if (outcome == DECODE_WAIT) {
         *err = why;
         return CV_RETRY;
     }
-    batch_unpark(batch, &(struct batch_unpark){row->topic, row->part, row->offset});
-    if (outcome == DECODE_SKIP)
-        return CV_OK; /* passed over: it is of no entity */
-    if (outcome == DECODE_EVENT) {
-        batch_add_event(batch, &record, &result.event, false, STR_NULL);
-        return CV_OK;
-    }
+    operator_write_unpark(r->write, &(struct batch_unpark){row->topic, row->part, row->offset});
+    if (outcome == DECODE_EVENT)
+        operator_write_event(r->write, &record, &result.event);
+    if (outcome != DECODE_PARK)
+        return CV_OK; /* a record that is passed over only leaves `parked` */
     record.key = record.value = STR_NULL; /* the row has them */
-    batch_park(batch, &record, row->topic, STR_NULL, result.has_organization ? &result.organization_id : NULL,
-               result.reason, why.text);
+    operator_write_still_parked(r->write, &record, row->topic, result.has_organization ? &result.organization_id : NULL,
+                                result.reason, why.text);
     return CV_OK;
 }
 
-/* The events of the page that are of its first one's partition make one transaction. */
-static enum cv_status write_slice(struct retrying *r, const struct db_result *page, struct err *err)
+/* The database refuses what this event leads to: it stays parked, and says so. */
+static enum cv_status keep_refused(struct retrying *r, const struct parked_row *row, enum operator_outcome *out_outcome,
+                                   struct err *err)
 {
-    struct batch *batch = outside_batch(r->outside);
+    enum topic role = parked_role(r->operation.config, row->topic);
+    const struct record record = {.topic = role, .partition = row->part, .offset = row->offset, .timestamp_ms = -1};
+    operator_write_begin(r->write);
+    operator_write_partition(r->write, role, row->part, row->topic);
+    operator_write_unpark(r->write, &(struct batch_unpark){row->topic, row->part, row->offset});
+    operator_write_still_parked(r->write, &record, row->topic, NULL, PARK_REFUSED_BY_DATABASE, err->text);
+    return operator_write_commit(r->write, out_outcome, err);
+}
+
+/* Folds the events of the page that are of its first one's partition. *out_count: how many, behind which place. */
+static enum cv_status fold_slice(struct retrying *r, const struct db_result *page, enum topic role,
+                                 struct parked_place *out_behind, int64_t *out_count, enum operator_outcome *out_outcome,
+                                 struct err *err)
+{
     struct parked_row first, row;
-    struct parked_place behind = r->place;
     enum cv_status status = CV_OK;
-    bool stale = false;
-    int64_t count = 0;
-    batch_reset(batch);
     parked_row(page, 0, &first);
-    enum topic role = parked_role(r->operation.config, first.topic);
+    operator_write_begin(r->write);
     if (role != TOPIC_COUNT)
-        batch_add_cursor(batch, &(struct batch_cursor){.topic = role, .part = first.part, .topic_name = first.topic});
+        operator_write_partition(r->write, role, first.part, first.topic);
     for (int i = 0; i < db_rows(page) && status == CV_OK; i++) {
         parked_row(page, i, &row);
         if (row.part != first.part || !str_eq(row.topic, first.topic))
             break;
         if (role != TOPIC_COUNT)
             status = add(r, &row, err);
-        parked_place(&row, &behind);
-        count++;
+        parked_place(&row, out_behind);
+        ++*out_count;
     }
+    *out_outcome = OPERATOR_WRITTEN;
     if (status == CV_OK && role != TOPIC_COUNT)
-        status = outside_write(r->outside, &stale, err);
-    if (status != CV_OK || stale)
-        return status; /* stale: somebody else has taken some of them: the page is read again */
+        status = operator_write_commit(r->write, out_outcome, err);
+    if (status == CV_OK && *out_outcome == OPERATOR_REFUSED && *out_count == 1)
+        status = keep_refused(r, &first, out_outcome, err);
+    return status;
+}
+
+/* Moves on behind what was written. Nothing is written when another command has taken some of the events. */
+static enum cv_status write_slice(struct retrying *r, const struct db_result *page, struct err *err)
+{
+    struct parked_row first;
+    struct parked_place behind = r->place;
+    enum operator_outcome outcome;
+    int64_t count = 0;
+    parked_row(page, 0, &first);
+    enum topic role = parked_role(r->operation.config, first.topic);
+    enum cv_status status = fold_slice(r, page, role, &behind, &count, &outcome, err);
+    if (status != CV_OK || outcome == OPERATOR_STALE)
+        return status;
+    if (outcome == OPERATOR_REFUSED) { /* fewer at once, until the one that is refused is alone */
+        r->slice = (int)count / 2;
+        return CV_OK;
+    }
+    r->slice = r->slice * 2 < SLICE ? r->slice * 2 : SLICE;
     r->place = behind;
     r->tried += count;
     if (role != TOPIC_COUNT) {
-        r->folded += count - (int64_t)batch->parked_count;
+        r->folded += count - (int64_t)operator_write_left(r->write);
     } else {
         r->unknown_topics += count;
         snprintf(r->unknown_topic, sizeof r->unknown_topic, "%.*s", (int)first.topic.len, first.topic.ptr);
@@ -112,7 +140,7 @@ static enum cv_status retry_all(struct retrying *r, struct err *err)
             err_set(err, "stopped; what is not tried yet stays parked");
             return CV_RETRY;
         }
-        status = parked_page(&r->operation, &r->place, SLICE, &page, err);
+        status = parked_page(&r->operation, &r->place, r->slice, &page, err);
         if (status != CV_OK)
             return status;
         rows = db_rows(page);
@@ -179,17 +207,17 @@ static int finish(struct retrying *r, enum cv_status status, struct err *err)
 int parked_retry(const struct config *config)
 {
     struct err err = ERR_INIT;
-    struct retrying r = {.place = {.part = -1}, .started_ms = clock_mono_ms()};
+    struct retrying r = {.slice = SLICE, .place = {.part = -1}, .started_ms = clock_mono_ms()};
     int timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000;
     enum cv_status status = operation_open(&r.operation, config, name, &err);
     if (status == CV_OK)
         status = schemas_open_options(config, &r.schemas, &err);
     if (status == CV_OK)
-        status = outside_open(config_text(config, "database"), r.operation.gen, timeout_ms, &r.outside, &err);
+        status = operator_write_open(config_text(config, "database"), r.operation.gen, timeout_ms, &r.write, &err);
     if (status == CV_OK)
         status = retry_all(&r, &err);
     int exit_code = finish(&r, status, &err);
-    outside_close(r.outside);
+    operator_write_close(r.write);
     schemas_close(r.schemas);
     operation_close(&r.operation);
     return exit_code;

@@ -7,13 +7,8 @@
 
 #include "caseview/buf.h"
 #include "workers/fold/event.h"
-<<<<<<< HEAD
 #include "workers/ops/operation.h"
-#include "workers/source/schemas.h"
-=======
-#include "workers/ops/audit.h"
 #include "workers/source/decode.h"
->>>>>>> decode
 
 struct parked_row {
     struct str topic;

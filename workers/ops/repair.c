@@ -9,7 +9,7 @@
 #include "workers/ops/history_check.h"
 #include "workers/ops/history_text.h"
 #include "workers/ops/operation.h"
-#include "workers/sink/outside.h"
+#include "workers/sink/operator_write.h"
 
 #define TRIES_MAX        20 /* the log is read anew each time that a worker has written the key meanwhile */
 #define QUERY_TIMEOUT_MS 60000
@@ -21,7 +21,7 @@ static const struct db_statement audit_statement = {"repair_audit", sql_repair_a
 struct repair {
     const struct config *config;
     struct history_reader *reader;
-    struct outside *outside;
+    struct operator_write *write;
     struct history_key key;
     struct history_fold fold;
     struct history_check check;
@@ -118,27 +118,18 @@ static enum cv_status look(struct repair *repair, struct err *err)
 
 /* ---- writing ---- */
 
-static void add_cursor(struct repair *repair, int32_t part)
+static void name_partition(struct repair *repair, int32_t part)
 {
-    struct batch *batch = outside_batch(repair->outside);
     enum topic topic = repair->key.topic;
-    /* A damaged row may name a partition that there is not. */
-    if (history_reader_next_offset(repair->reader, topic, part) < 0 || batch_find_cursor(batch, topic, part))
-        return;
-    (void)batch_add_cursor(batch, &(struct batch_cursor){
-                                      .topic = topic,
-                                      .part = part,
-                                      .topic_name = str_of(repair->reader->topics[topic]),
-                                  });
+    /* A damaged row may name a partition that does not exist. */
+    if (history_reader_next_offset(repair->reader, topic, part) >= 0)
+        operator_write_partition(repair->write, topic, part, str_of(repair->reader->topics[topic]));
 }
 
-static enum cv_status fill_batch(struct repair *repair, const struct history_entry *const *events, size_t count,
-                                 struct err *err)
+static void fill_write(struct repair *repair, const struct history_entry *const *events, size_t count)
 {
-    struct batch *batch = outside_batch(repair->outside);
     const struct history_check *check = &repair->check;
-    batch_reset(batch);
-    batch->replace = !check->start_gone;
+    operator_write_begin(repair->write);
     for (size_t i = 0; i < count; i++) {
         const struct record record = {
             .topic = repair->key.topic,
@@ -146,25 +137,18 @@ static enum cv_status fill_batch(struct repair *repair, const struct history_ent
             .offset = events[i]->offset,
             .timestamp_ms = events[i]->timestamp_ms,
         };
-        add_cursor(repair, events[i]->part);
-        batch_add_event(batch, &record, &events[i]->event, false, STR_NULL);
+        name_partition(repair, events[i]->part);
+        operator_write_event(repair->write, &record, &events[i]->event);
     }
     if (check->row_found)
-        add_cursor(repair, check->part);
-    batch_expect(batch, &(struct batch_expected){
-                            .topic = repair->key.topic,
-                            .organization_id = repair->key.organization_id,
-                            .id = repair->key.id,
-                            .rev = check->row_found ? check->rev : 0,
-                        });
-    if (!batch->replace)
-        batch_add_rerender(batch, &(struct batch_rerender){
-                                      .topic = repair->key.topic,
-                                      .part = repair->fold.last_part,
-                                      .organization_id = repair->key.organization_id,
-                                      .id = repair->key.id,
-                                  });
-    return arena_full(batch->input) ? batch_too_large(err) : CV_OK;
+        name_partition(repair, check->part);
+    const struct folder_key key = {
+        .topic = repair->key.topic,
+        .part = repair->fold.last_part,
+        .organization_id = repair->key.organization_id,
+        .id = repair->key.id,
+    };
+    operator_write_repair(repair->write, &key, check->row_found ? check->rev : 0, !check->start_gone);
 }
 
 static enum cv_status delete_strays(struct repair *repair, struct err *err)
@@ -175,7 +159,7 @@ static enum cv_status delete_strays(struct repair *repair, struct err *err)
     db_args_init(&args, repair->key.arena);
     db_arg_uuid(&args, &repair->key.id);
     db_arg_uuid(&args, &repair->key.organization_id);
-    return db_exec(outside_db(repair->outside), &strays_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
+    return db_exec(operator_write_db(repair->write), &strays_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
 }
 
 static void put_id(struct json_writer *json, const char *key, const struct uuid *id)
@@ -211,7 +195,7 @@ static enum cv_status write_audit(struct repair *repair, size_t events, struct e
     db_arg_int4(&args, repair->reader->gen);
     db_arg_text(&args, str_of(repair->reader->topics[repair->key.topic]));
     db_arg_text(&args, (struct str){detail.data, detail.len});
-    enum cv_status status = db_exec(outside_db(repair->outside), &audit_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
+    enum cv_status status = db_exec(operator_write_db(repair->write), &audit_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
     if (status != CV_OK)
         err_prefix(err, "the row is repaired, but ctl.audit does not say so");
     return status;
@@ -235,9 +219,12 @@ static enum cv_status write_once(struct repair *repair, struct err *err)
                       (repair->check.difference_count == 0 &&
                        (repair->check.start_gone || repair->fold.not_yet > 0 || state_is_right(repair, events, count)));
     if (!repair->is_done) {
-        status = fill_batch(repair, events, count, err);
-        if (status == CV_OK)
-            status = outside_write(repair->outside, &stale, err);
+        enum operator_outcome outcome;
+        fill_write(repair, events, count);
+        status = operator_write_commit(repair->write, &outcome, err);
+        if (status == CV_OK && outcome == OPERATOR_REFUSED)
+            status = CV_FATAL;
+        stale = status == CV_OK && outcome == OPERATOR_STALE;
         if (status == CV_OK && !stale) {
             repair->written = true;
             status = delete_strays(repair, err);
@@ -304,8 +291,8 @@ int repair_main(const struct config *config)
     if (status == CV_OK)
         repair.reader->to_end = true;
     if (status == CV_OK)
-        status = outside_open(config_text(config, "database"), repair.reader->gen, repair.reader->timeout_ms,
-                              &repair.outside, &err);
+        status = operator_write_open(config_text(config, "database"), repair.reader->gen, repair.reader->timeout_ms,
+                              &repair.write, &err);
     if (status == CV_OK)
         status = repair_key(&repair, &err);
     if (status == CV_OK)
@@ -315,7 +302,7 @@ int repair_main(const struct config *config)
                                              : CV_EXIT_NO;
     if (repair.checked)
         history_check_done(&repair.check);
-    outside_close(repair.outside);
+    operator_write_close(repair.write);
     history_reader_close(repair.reader);
     history_key_done(&repair.key);
     return exit_code;
