@@ -17,7 +17,7 @@ static const struct db_statement cursor_states_statement = {"cursor_states", sql
 
 void worker_unclaim(struct worker *worker, struct partition *partition)
 {
-    consumer_silence(worker->consumer, partition->topic, partition->part);
+    consumer_pause(worker->consumer, partition->topic, partition->part);
     if (partition->state != PARTITION_UNCLAIMED)
         worker->feed_stale = true;
     partition_set_state(partition, PARTITION_UNCLAIMED);
@@ -227,7 +227,7 @@ enum cv_status worker_claim_partitions(struct worker *worker, struct err *err)
 void worker_halt(struct worker *worker, struct partition *partition, const char *reason, int64_t back_to,
                  const char *detail)
 {
-    consumer_silence(worker->consumer, partition->topic, partition->part);
+    consumer_pause(worker->consumer, partition->topic, partition->part);
     partition->halt_reason = reason;
     partition->halt_back_to = back_to;
     partition_set_state(partition, PARTITION_HALTING);
@@ -287,7 +287,7 @@ static size_t looked_at(const struct worker *worker, struct str *topics, int32_t
 /* Everything before the cursor is committed; what was read beyond it is dropped and will be read again. */
 static void stop(struct worker *worker, struct partition *partition)
 {
-    consumer_silence(worker->consumer, partition->topic, partition->part);
+    consumer_pause(worker->consumer, partition->topic, partition->part);
     worker_take_out(worker, partition);
     partition->position = partition->cursor.next_offset;
     partition->at_eof = partition->complete_pending = false;

@@ -111,11 +111,11 @@ void worker_halt(struct worker *worker, struct partition *partition, const char 
                  const char *detail);
 
 /* worker_rebalance.c: what the group takes away */
-void worker_before_revoke(void *context, const struct consumer_taken *taken, size_t count, bool lost, int budget_ms);
+void worker_before_revoke(void *context, const struct consumer_partition_id *taken, size_t count, bool lost, int budget_ms);
 /* Drops what the batches hold of the partition. Not while one of them is being written. */
 void worker_take_out(struct worker *worker, const struct partition *partition);
 /* Logs in one line which partitions were given or taken. */
-void worker_log_partitions(const struct worker *worker, const char *what, const struct consumer_taken *which,
+void worker_log_partitions(const struct worker *worker, const char *what, const struct consumer_partition_id *which,
                            size_t count);
 
 /* worker_metrics.c */

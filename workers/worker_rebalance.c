@@ -7,7 +7,7 @@
 
 #define NAMED_MAX 1500
 
-void worker_log_partitions(const struct worker *worker, const char *what, const struct consumer_taken *which,
+void worker_log_partitions(const struct worker *worker, const char *what, const struct consumer_partition_id *which,
                            size_t count)
 {
     struct buf line CV_CLEANUP(buf_done);
@@ -110,7 +110,7 @@ static void let_go(struct worker *worker, struct partition *partition)
  * dropped (it will be read again, by whoever gets them). The others go on where they are, claims and positions stay;
  * but a batch that could not be finished is theirs too, and all is claimed anew.
  */
-void worker_before_revoke(void *context, const struct consumer_taken *taken, size_t count, bool lost, int budget_ms)
+void worker_before_revoke(void *context, const struct consumer_partition_id *taken, size_t count, bool lost, int budget_ms)
 {
     struct worker *worker = context;
     worker_log_partitions(worker, lost ? "lost" : "takes away", taken, count);

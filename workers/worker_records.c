@@ -126,7 +126,7 @@ static void handle_out_of_range(struct worker *worker, struct partition *partiti
 
 static void hold(struct worker *worker, struct partition *partition, const struct err *err)
 {
-    consumer_silence(worker->consumer, partition->topic, partition->part);
+    consumer_pause(worker->consumer, partition->topic, partition->part);
     int wait_ms = retry_failed(&partition->hold);
     if (retry_worth_logging(&partition->hold))
         log_warn("partition %.*s/%d: waits at offset %" PRId64 ": %s", (int)partition->topic_name.len,
@@ -284,14 +284,14 @@ static void handle_revoked(struct worker *worker, const struct record *record)
 
 static void log_assigned(const struct worker *worker, const struct consumer_event *events, size_t count)
 {
-    CV_CLEANUP(cv_free_ptr) struct consumer_taken *given = NULL;
+    CV_CLEANUP(cv_free_ptr) struct consumer_partition_id *given = NULL;
     size_t given_count = 0;
     for (size_t i = 0; i < count; i++) {
         if (events[i].type != CONSUMER_ASSIGNED)
             continue;
         if (given == NULL)
             given = cv_alloc(count * sizeof *given);
-        given[given_count++] = (struct consumer_taken){events[i].record.topic, events[i].record.partition};
+        given[given_count++] = (struct consumer_partition_id){events[i].record.topic, events[i].record.partition};
     }
     if (given_count > 0)
         worker_log_partitions(worker, "gives", given, given_count);

@@ -8,6 +8,7 @@
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
+#include "workers/source/consumer_headers.h"
 #include "workers/source/decode.h"
 #include "workers/source/watermarks.h"
 
