@@ -9,12 +9,13 @@
 #include "workers/continuity.h"
 #include "workers/open_batch.h"
 #include "workers/report_partitions.h"
+#include "workers/source/consumer_headers.h"
 #include "workers/source/decode.h"
 
 #define ARENA_BLOCK   (256u << 10)
 #define ARENA_MAX     (256u << 20) /* of a chunk's lists: 1,000 roles or workspaces an event at most */
 #define CHUNK_BYTES   (8u << 20)   /* lists and waiting events above it are folded before the chunk goes on */
-#define HEADERS_MAX   (8u << 20)
+#define HEADERS_MAX   CONSUMER_HEADERS_JSON_MAX
 #define CHUNK_WAITING 2000
 #define PUSH_EVERY    128 /* records */
 
@@ -147,7 +148,7 @@ static void handle_record(struct intake *intake, struct partition *partition, co
     }
     if (record->offset == partition->refused.offset)
         park_refused(intake, partition, record);
-    else if (consumer_headers_size(record) + record->key.len + record->value.len > RECORD_MAX_BYTES)
+    else if (consumer_record_size(record) > RECORD_MAX_BYTES)
         park_undecoded(intake, partition, record, PARK_TOO_LARGE,
                        "key, value and headers together are larger than 1 MiB");
     else if (!decode_and_fold(intake, partition, record))
@@ -190,14 +191,14 @@ static void handle_revoked(struct intake *intake, const struct record *record)
 
 static void log_assigned(const struct intake *intake, const struct consumer_event *events, size_t count)
 {
-    CV_CLEANUP(cv_free_ptr) struct consumer_taken *assigned = NULL;
+    CV_CLEANUP(cv_free_ptr) struct consumer_partition_id *assigned = NULL;
     size_t assigned_count = 0;
     for (size_t i = 0; i < count; i++) {
         if (events[i].type != CONSUMER_ASSIGNED)
             continue;
         if (assigned == NULL)
             assigned = cv_alloc(count * sizeof *assigned);
-        assigned[assigned_count++] = (struct consumer_taken){events[i].record.topic, events[i].record.partition};
+        assigned[assigned_count++] = (struct consumer_partition_id){events[i].record.topic, events[i].record.partition};
     }
     if (assigned_count > 0)
         report_partitions(intake->partitions->topic_names, "assigned", assigned, assigned_count);

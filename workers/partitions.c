@@ -63,7 +63,7 @@ void partitions_remove(struct partitions *partitions, struct partition *partitio
 
 void partitions_release(struct partitions *partitions, struct partition *partition)
 {
-    consumer_silence(partitions->consumer, partition->topic, partition->part);
+    consumer_pause(partitions->consumer, partition->topic, partition->part);
     if (partition->state != PARTITION_UNCLAIMED)
         partitions->changed = true;
     partition_set_state(partition, PARTITION_UNCLAIMED);
@@ -93,7 +93,7 @@ void partitions_postpone(struct partitions *partitions, struct partition *partit
 
 void partitions_hold(struct partitions *partitions, struct partition *partition, const struct err *err)
 {
-    consumer_silence(partitions->consumer, partition->topic, partition->part);
+    consumer_pause(partitions->consumer, partition->topic, partition->part);
     int wait_ms = retry_failed(&partition->retry);
     if (retry_worth_logging(&partition->retry))
         log_warn("partition %.*s/%d: waiting at offset %" PRId64 ": %s", (int)partition->topic_name.len,
@@ -105,7 +105,7 @@ void partitions_hold(struct partitions *partitions, struct partition *partition,
 void partitions_halt(struct partitions *partitions, struct partition *partition, const char *reason, int64_t back_to,
                      const char *detail)
 {
-    consumer_silence(partitions->consumer, partition->topic, partition->part);
+    consumer_pause(partitions->consumer, partition->topic, partition->part);
     partition->halt_reason = reason;
     partition->halt_back_to = back_to;
     partition_set_state(partition, PARTITION_HALTING);

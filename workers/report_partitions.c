@@ -5,7 +5,7 @@
 #define LINE_MAX 1500
 
 void report_partitions(const char *const topic_names[TOPIC_COUNT], const char *what,
-                       const struct consumer_taken *partitions, size_t count)
+                       const struct consumer_partition_id *partitions, size_t count)
 {
     struct buf line CV_CLEANUP(buf_done);
     buf_init(&line, LINE_MAX);

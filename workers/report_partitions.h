@@ -8,6 +8,6 @@
 
 /* "group: WHAT topic/0,1,2 other/5" */
 void report_partitions(const char *const topic_names[TOPIC_COUNT], const char *what,
-                       const struct consumer_taken *partitions, size_t count);
+                       const struct consumer_partition_id *partitions, size_t count);
 
 #endif

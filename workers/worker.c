@@ -481,7 +481,7 @@ static bool flush(struct worker *worker, int64_t deadline_ms)
  * The group revokes partitions: what was folded of them is written, if there is time; else everything that is not in
  * the database is dropped, and the partitions that stay start from their cursors again.
  */
-static void before_revoke(void *context, const struct consumer_taken *revoked, size_t count, bool lost, int budget_ms)
+static void before_revoke(void *context, const struct consumer_partition_id *revoked, size_t count, bool lost, int budget_ms)
 {
     struct worker *worker = context;
     struct err err = ERR_INIT;

@@ -1,8 +1,8 @@
 /*
- * consumer_fixture.h: a Kafka for the consumer's tests, and a member of the group that checks what it is given.
+ * consumer_fixture.h: a Kafka cluster for the consumer's tests, and a group member that checks what is delivered to it.
  *
- * Without CASEVIEW_TEST_KAFKA it is librdkafka's mock cluster in this process; with it (HOST:PORT) a real broker, on
- * topics and a group of the test's own. Every wait has a deadline_; a wait that fails ends the test.
+ * Without CASEVIEW_TEST_KAFKA it is librdkafka's mock cluster in this process; with it (HOST:PORT) a real broker, with
+ * topics and a group of the test's own. Every wait has a deadline; a wait that fails ends the test.
  */
 #ifndef CONSUMER_FIXTURE_H
 #define CONSUMER_FIXTURE_H
@@ -32,7 +32,7 @@ struct fixture {
     char group[64];
 };
 
-/* What a member knows of a partition. `next` is checked against every record: nothing lost, nothing twice. */
+/* What a member knows of a partition. Every record is checked against `next`: nothing is lost or delivered twice. */
 struct seen {
     bool assigned, positioned, out_of_range;
     int64_t next, eof;
@@ -43,9 +43,9 @@ struct member {
     struct consumer *consumer;
     struct seen seen[TOPIC_COUNT][PARTITIONS_MAX];
     int before_revokes, losts, errors, fatals, budget_ms;
-    int told[TOPIC_COUNT][PARTITIONS_MAX]; /* how often each was named before a revocation */
+    int announced_revokes[TOPIC_COUNT][PARTITIONS_MAX]; /* how often before_revoke named each */
     char error[512];
-    bool holes; /* offsets need not be contiguous */
+    bool gaps; /* offsets need not be contiguous, nor values be offsets */
 };
 
 static inline struct fixture *fixture_open(int partitions)
@@ -60,6 +60,7 @@ static inline struct fixture *fixture_open(int partitions)
         assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", real, text, sizeof text), RD_KAFKA_CONF_OK);
     assert_int_equal(rd_kafka_conf_set(conf, "linger.ms", "2", text, sizeof text), RD_KAFKA_CONF_OK);
     assert_int_equal(rd_kafka_conf_set(conf, "log_level", "2", text, sizeof text), RD_KAFKA_CONF_OK);
+    assert_int_equal(rd_kafka_conf_set(conf, "message.max.bytes", "40000000", text, sizeof text), RD_KAFKA_CONF_OK);
     assert_int_equal(rd_kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "300", text, sizeof text),
                      RD_KAFKA_CONF_OK);
     f->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
@@ -162,7 +163,7 @@ static inline void fixture_close(struct fixture *f)
     free(f);
 }
 
-/* Appends n records whose value is their offset's decimal, given that the partition holds `from` already. */
+/* Appends n records whose value is their offset's decimal, given that the partition already has `from` of them. */
 static inline void produce(struct fixture *f, enum topic topic, int partition, int64_t from, int n)
 {
     int64_t give_up = clock_mono_ms() + WAIT_MS;
@@ -176,7 +177,7 @@ static inline void produce(struct fixture *f, enum topic topic, int partition, i
             code = rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[topic]), RD_KAFKA_V_PARTITION(partition),
                                      RD_KAFKA_V_VALUE(value, (size_t)length), RD_KAFKA_V_KEY(key, (size_t)key_length),
                                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
-            /* The queue is full, or the producer has not heard of a new partition yet. */
+            /* The queue is full, or the producer does not know a new partition yet. */
             if (code)
                 rd_kafka_poll(f->rk, 10);
         } while (code && clock_mono_ms() < give_up);
@@ -185,22 +186,22 @@ static inline void produce(struct fixture *f, enum topic topic, int partition, i
     assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
 }
 
-static inline void on_before_revoke(void *context, const struct consumer_taken *taken, size_t count, bool lost,
+static inline void on_before_revoke(void *context, const struct consumer_partition_id *revoked, size_t count, bool lost,
                                     int budget_ms)
 {
     struct member *m = context;
 
     assert_true(count > 0);
     for (size_t i = 0; i < count; i++)
-        m->told[taken[i].topic][taken[i].partition]++;
-
+        m->announced_revokes[revoked[i].topic][revoked[i].partition]++;
     m->before_revokes++;
     m->losts += lost;
     m->budget_ms = budget_ms;
 }
 
-/* extra: NULL-terminated name, value, name, value … */
-static inline struct member *member_open(struct fixture *f, const char *instance, const char *const *extra)
+/* extra: NULL-terminated name, value, name, value … queue_bytes: as in struct consumer_options. */
+static inline struct member *member_open_sized(struct fixture *f, const char *instance, const char *const *extra,
+                                               size_t queue_bytes)
 {
     struct member *m = calloc(1, sizeof *m);
     struct consumer_property properties[16] = {
@@ -215,11 +216,17 @@ static inline struct member *member_open(struct fixture *f, const char *instance
                                        .topics = {f->topics[0], f->topics[1], f->topics[2]},
                                        .group_id = f->group,
                                        .group_instance_id = instance,
-                                       .client_id = "test"};
+                                       .client_id = "test",
+                                       .queue_bytes = queue_bytes};
     enum cv_status status = consumer_open(&options, on_before_revoke, m, &m->consumer, &err);
     if (status != CV_OK)
         fail_msg("consumer_open: %s", err.text);
     return m;
+}
+
+static inline struct member *member_open(struct fixture *f, const char *instance, const char *const *extra)
+{
+    return member_open_sized(f, instance, extra, 0);
 }
 
 static inline void member_close(struct member *m)
@@ -233,10 +240,10 @@ static inline void check_record(struct member *m, struct seen *s, const struct r
     char value[32];
 
     assert_true(s->assigned && s->positioned);
-    if (r->offset != s->next && !(m->holes && r->offset > s->next))
+    if (r->offset != s->next && !(m->gaps && r->offset > s->next))
         fail_msg("topic %d [%d]: offset %lld where %lld is next", (int)r->topic, r->partition, (long long)r->offset,
                  (long long)s->next);
-    if (!m->holes) {
+    if (!m->gaps) {
         snprintf(value, sizeof value, "%lld", (long long)r->offset);
         assert_int_equal(r->value.len, strlen(value));
         assert_memory_equal(r->value.ptr, value, r->value.len);
@@ -283,7 +290,7 @@ static inline void take(struct member *m, const struct consumer_event *e)
     }
 }
 
-/* One turn as the worker takes it: sleep on the descriptor, drain it, poll. */
+/* One turn of the worker's loop: wait for the descriptor, drain it, poll. */
 static inline size_t turn(struct member *m, int timeout_ms, size_t max)
 {
     struct consumer_event events[512];
@@ -308,7 +315,7 @@ void wait_readable(int fd, int timeout_ms)
     (void)poll(&p, 1, timeout_ms);
 }
 
-/* Turns of all members until the condition holds; m, n and what the condition names come from the caller's scope. */
+/* Turns of all members until the condition holds. */
 #define UNTIL(condition, ...)                                                                         \
     do {                                                                                              \
         struct member *members_[] = {__VA_ARGS__};                                                    \
@@ -321,7 +328,7 @@ void wait_readable(int fd, int timeout_ms)
         }                                                                                             \
     } while (0)
 
-/* Turns of the member for a while: for what must not happen. */
+/* Turns of the member for a while: to check that something does not happen. */
 static inline void for_ms(struct member *m, int ms)
 {
     for (int64_t end = clock_mono_ms() + ms; clock_mono_ms() < end;)

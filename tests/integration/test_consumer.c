@@ -1,7 +1,9 @@
-/* The consumer against a cluster: positions, flow, ends, and the group's giving and taking. */
+/* The consumer against a cluster: positions, records, ends of partitions, rebalances. */
+#include <jansson.h>
+
 #include "tests/integration/consumer_fixture.h"
 
-static void test_assigned_without_position_is_silent(void **state)
+static void test_assigned_without_position_delivers_nothing(void **state)
 {
     struct fixture *f = fixture_open(2);
     (void)state;
@@ -45,8 +47,8 @@ static void test_position_flows_from_there_to_the_end(void **state)
     fixture_close(f);
 }
 
-/* Any partition at any moment to any place: check_record() sees whatever is lost or comes from before. */
-static void test_position_in_mid_flow_is_exact(void **state)
+/* Any partition at any moment to any offset: check_record() finds a record that is lost or from before. */
+static void test_position_while_records_flow_is_exact(void **state)
 {
     enum { COUNT = 3000, PARTITIONS = 4 };
     struct fixture *f = fixture_open(PARTITIONS);
@@ -65,7 +67,7 @@ static void test_position_in_mid_flow_is_exact(void **state)
     for (int i = 0; i < turns; i++) {
         int p = rand() % PARTITIONS;
         if (rand() % 8 == 0)
-            consumer_silence(m->consumer, TOPIC_CASES, p), m->seen[TOPIC_CASES][p].positioned = false;
+            consumer_pause(m->consumer, TOPIC_CASES, p), m->seen[TOPIC_CASES][p].positioned = false;
         else
             position(m, TOPIC_CASES, p, rand() % (COUNT + 1));
         for (int polls = rand() % 6; polls > 0; polls--)
@@ -99,7 +101,7 @@ static void test_position_beyond_the_end_is_out_of_range(void **state)
         UNTIL(m->seen[TOPIC_CASES][0].eof == 100, m);
         assert_int_equal(m->seen[TOPIC_CASES][0].records, 60);
     }
-    /* A bad position, replaced before its error was heard, or while it is on its way. */
+    /* A bad position that is replaced before its error was delivered, or while the error is in flight. */
     for (int i = 0; i < 40; i++) {
         position(m, TOPIC_CASES, 0, 1000 + i);
         for (int polls = i % 5; polls > 0; polls--)
@@ -112,7 +114,7 @@ static void test_position_beyond_the_end_is_out_of_range(void **state)
     fixture_close(f);
 }
 
-static void test_silence_stops_until_the_next_position(void **state)
+static void test_pause_stops_until_the_next_position(void **state)
 {
     struct fixture *f = fixture_open(1);
     (void)state;
@@ -124,10 +126,10 @@ static void test_silence_stops_until_the_next_position(void **state)
     position(m, TOPIC_AGENTS, 0, 0);
     while (m->seen[TOPIC_CASES][0].records == 0)
         turn(m, 50, 10);
-    consumer_silence(m->consumer, TOPIC_CASES, 0);
+    consumer_pause(m->consumer, TOPIC_CASES, 0);
     m->seen[TOPIC_CASES][0].positioned = false;
     for_ms(m, 200);
-    /* Another partition's start does not wake it. */
+    /* The start of another partition does not start it. */
     position(m, TOPIC_AGENTS, 0, 0);
     for_ms(m, 200);
     position(m, TOPIC_CASES, 0, 7);
@@ -137,8 +139,8 @@ static void test_silence_stops_until_the_next_position(void **state)
     fixture_close(f);
 }
 
-/* Each stop of a partition is told to the library, whose queue holds records of all of them by then. */
-static void test_silence_of_one_loses_nothing_of_the_others(void **state)
+/* Each pause reaches the library while its queue has records of all partitions. */
+static void test_pause_of_one_loses_nothing_of_the_others(void **state)
 {
     enum { COUNT = 2000, PARTITIONS = 8, ROUNDS = 10 };
     struct fixture *f = fixture_open(PARTITIONS);
@@ -155,7 +157,7 @@ static void test_silence_of_one_loses_nothing_of_the_others(void **state)
             turn(m, 50, 16);
         for (int i = 0; i < PARTITIONS - 1; i++) {
             int p = (first + i) % PARTITIONS;
-            consumer_silence(m->consumer, TOPIC_CASES, p);
+            consumer_pause(m->consumer, TOPIC_CASES, p);
             m->seen[TOPIC_CASES][p].positioned = false;
             turn(m, 20, 300);
         }
@@ -170,7 +172,7 @@ static void test_silence_of_one_loses_nothing_of_the_others(void **state)
     fixture_close(f);
 }
 
-/* The library has fetched far ahead when the group takes partitions away: none of that comes any more. */
+/* The library has fetched far ahead when the group revokes partitions: none of that is delivered. */
 static void test_queued_records_of_a_lost_partition_are_dropped(void **state)
 {
     enum { COUNT = 20000 };
@@ -204,10 +206,10 @@ static void test_queued_records_of_a_lost_partition_are_dropped(void **state)
     }
     for (int p = 0; p < 4; p++) {
         assert_true(a->seen[TOPIC_CASES][p].records < COUNT / 2);
-        assert_true(a->told[TOPIC_CASES][p] > 0);
-        assert_int_equal(a->told[TOPIC_CASES][p], a->seen[TOPIC_CASES][p].revokes);
+        assert_true(a->announced_revokes[TOPIC_CASES][p] > 0);
+        assert_int_equal(a->announced_revokes[TOPIC_CASES][p], a->seen[TOPIC_CASES][p].revokes);
     }
-    /* check_record() fails on any of a partition that is not its own, or before it was positioned. */
+    /* check_record() fails on a record of a partition that is not assigned or not positioned. */
     for_ms(a, 500);
     for (int p = 0; p < 4; p++) {
         struct member *owner = a->seen[TOPIC_CASES][p].assigned ? a : b;
@@ -252,7 +254,7 @@ static void test_second_member_takes_its_share(void **state)
         UNTIL(of[p]->seen[TOPIC_CASES][p].eof == 1000, a, b);
         assert_int_equal(of[p]->seen[TOPIC_CASES][p].records, 500);
     }
-    member_close(b); /* leaves, so that the first has all again without waiting for a session's end */
+    member_close(b); /* leaves the group, so that the other member gets all without waiting for the session time-out */
     UNTIL(assigned(a) == 12, a);
     member_close(a);
     fixture_close(f);
@@ -262,7 +264,7 @@ static void test_late_topic_is_waited_for(void **state)
 {
     struct fixture *f = fixture_open(0);
     (void)state;
-    if (f->mock) /* the mock cluster makes any topic that is asked for */
+    if (f->mock) /* the mock cluster creates any topic that is asked for */
         rd_kafka_mock_topic_set_error(f->mock, f->topics[TOPIC_DIRECTORY], RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
     fixture_create_topic(f, TOPIC_CASES, 2);
     fixture_create_topic(f, TOPIC_AGENTS, 2);
@@ -341,6 +343,146 @@ static void test_headers_as_json(void **state)
     fixture_close(f);
 }
 
+/* One record with these headers and a value of one byte, read back; its JSON goes to `json`, its record to out_event.
+ */
+static struct member *read_headers(struct fixture *f, rd_kafka_headers_t *headers, struct buf *json,
+                                   struct consumer_event *out_event)
+{
+    int64_t deadline_ms = clock_mono_ms() + WAIT_MS;
+
+    assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_KEY("key", 3), RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1),
+                                       RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                       RD_KAFKA_V_END),
+                     0);
+    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
+    struct member *m = member_open(f, NULL, NULL);
+    UNTIL(assigned(m) == 3, m);
+    position(m, TOPIC_CASES, 0, 0);
+    do
+        assert_true(clock_mono_ms() < deadline_ms);
+    while (consumer_poll(m->consumer, out_event, 1) == 0 || out_event->type != CONSUMER_RECORD);
+    buf_init(json, CONSUMER_HEADERS_JSON_MAX);
+    assert_true(consumer_headers_json(&out_event->record, json));
+    assert_false(json->overflow);
+    return m;
+}
+
+static void add_header(rd_kafka_headers_t *headers, const char *name, char byte, size_t size)
+{
+    char *value = malloc(size + 1);
+
+    assert_non_null(value);
+    memset(value, byte, size);
+    assert_int_equal(rd_kafka_header_add(headers, name, -1, value, (ssize_t)size), 0);
+    free(value);
+}
+
+/* Parses as JSON; the element at the end, and in *out_count how many there are. */
+static json_t *last_element(const struct buf *json, size_t *out_count, json_t **out_root)
+{
+    *out_root = json_loadb(json->data, json->len, 0, NULL);
+    assert_true(json_is_array(*out_root));
+    *out_count = json_array_size(*out_root);
+    return json_array_get(*out_root, *out_count - 1);
+}
+
+static void test_headers_too_large_are_left_out_and_counted(void **state)
+{
+    enum { LARGE = 20000000 };
+    struct fixture *f = fixture_open(1);
+    struct consumer_event event;
+    struct buf json;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(3);
+    (void)state;
+    add_header(headers, "first", 'x', 3);
+    add_header(headers, "large", '\x01', LARGE);
+    add_header(headers, "last", 'y', 1);
+
+    struct member *m = read_headers(f, headers, &json, &event);
+    assert_string_equal(json.data,
+                        "[{\"name\":\"first\",\"value\":\"xxx\"},{\"truncated\":{\"headers\":2,\"bytes\":20000010}}]");
+    assert_int_equal(consumer_headers_size(&event.record), 6 + 3 + 6 + LARGE + 5 + 1);
+    assert_int_equal(consumer_record_size(&event.record), consumer_headers_size(&event.record) + 3 + 1);
+    buf_done(&json);
+    member_close(m);
+    fixture_close(f);
+}
+
+/* The worst bytes that still count as text: all of them stay, six bytes each, and no more than the promised length. */
+static void test_headers_within_the_bound_are_all_there(void **state)
+{
+    struct fixture *f = fixture_open(1);
+    struct consumer_event event;
+    struct buf json;
+    size_t count;
+    json_t *root;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
+    (void)state;
+    add_header(headers, "n", '\x01', RECORD_MAX_BYTES - 1 - CONSUMER_HEADER_COST);
+
+    struct member *m = read_headers(f, headers, &json, &event);
+    assert_true(json.len > 6 * (RECORD_MAX_BYTES - 100) && json.len <= CONSUMER_HEADERS_JSON_MAX);
+    json_t *last = last_element(&json, &count, &root);
+    assert_int_equal(count, 1);
+    assert_int_equal(json_string_length(json_object_get(last, "value")), RECORD_MAX_BYTES - 1 - CONSUMER_HEADER_COST);
+    json_decref(root);
+    buf_done(&json);
+    member_close(m);
+    fixture_close(f);
+}
+
+static void test_headers_too_many_are_left_out_and_counted(void **state)
+{
+    enum { COUNT = 100000 };
+    struct fixture *f = fixture_open(1);
+    struct consumer_event event;
+    struct buf json;
+    size_t count;
+    json_t *root;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(COUNT);
+    (void)state;
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(rd_kafka_header_add(headers, "\xff", 1, i % 2 ? "\xff" : NULL, i % 2), 0);
+
+    struct member *m = read_headers(f, headers, &json, &event);
+    assert_true(json.len <= CONSUMER_HEADERS_JSON_MAX);
+    json_t *truncated = json_object_get(last_element(&json, &count, &root), "truncated");
+    assert_in_range(count, RECORD_MAX_BYTES / (CONSUMER_HEADER_COST + 2),
+                    RECORD_MAX_BYTES / (CONSUMER_HEADER_COST + 1));
+    assert_int_equal(json_integer_value(json_object_get(truncated, "headers")), COUNT - (count - 1));
+    assert_non_null(json_object_get(json_array_get(root, 1), "name_base64"));
+    json_decref(root);
+    buf_done(&json);
+    member_close(m);
+    fixture_close(f);
+}
+
+/* A record larger than the queue and than one fetch is read all the same. */
+static void test_record_larger_than_the_queue_is_read(void **state)
+{
+    enum { LARGE = 5000000 };
+    struct fixture *f = fixture_open(1);
+    char *value = calloc(1, LARGE);
+    (void)state;
+    assert_non_null(value);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
+                                           RD_KAFKA_V_VALUE(value, i % 2 ? LARGE : 10),
+                                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
+                         0);
+    free(value);
+    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
+    struct member *m = member_open_sized(f, NULL, NULL, 1u << 20);
+    m->gaps = true;
+    UNTIL(assigned(m) == 3, m);
+    position(m, TOPIC_CASES, 0, 0);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 4, m);
+    assert_int_equal(m->seen[TOPIC_CASES][0].records, 4);
+    member_close(m);
+    fixture_close(f);
+}
+
 static void test_questions_are_answered(void **state)
 {
     struct fixture *f = fixture_open(3);
@@ -373,17 +515,21 @@ static void test_questions_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_assigned_without_position_is_silent),
+        cmocka_unit_test(test_assigned_without_position_delivers_nothing),
         cmocka_unit_test(test_position_flows_from_there_to_the_end),
-        cmocka_unit_test(test_position_in_mid_flow_is_exact),
+        cmocka_unit_test(test_position_while_records_flow_is_exact),
         cmocka_unit_test(test_position_beyond_the_end_is_out_of_range),
-        cmocka_unit_test(test_silence_stops_until_the_next_position),
-        cmocka_unit_test(test_silence_of_one_loses_nothing_of_the_others),
+        cmocka_unit_test(test_pause_stops_until_the_next_position),
+        cmocka_unit_test(test_pause_of_one_loses_nothing_of_the_others),
         cmocka_unit_test(test_queued_records_of_a_lost_partition_are_dropped),
         cmocka_unit_test(test_second_member_takes_its_share),
         cmocka_unit_test(test_late_topic_is_waited_for),
         cmocka_unit_test(test_commit_is_seen_by_lag_tools),
         cmocka_unit_test(test_headers_as_json),
+        cmocka_unit_test(test_headers_too_large_are_left_out_and_counted),
+        cmocka_unit_test(test_headers_within_the_bound_are_all_there),
+        cmocka_unit_test(test_headers_too_many_are_left_out_and_counted),
+        cmocka_unit_test(test_record_larger_than_the_queue_is_read),
         cmocka_unit_test(test_questions_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,8 @@
-/* The consumer when the cluster or its configuration misbehaves: on librdkafka's mock cluster, which can. */
+/* The consumer when the cluster or the configuration is faulty: on librdkafka's mock cluster, which injects errors. */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/integration/consumer_fixture.h"
 
 static void test_broker_away_and_back(void **state)
@@ -14,7 +18,7 @@ static void test_broker_away_and_back(void **state)
     rd_kafka_mock_broker_set_down(f->mock, 1);
     UNTIL(m->errors > 0, m);
     for_ms(m, 3000);
-    /* Tries are many; lines are few, and further apart each time. */
+    /* There are many attempts, but few errors, each time further apart. */
     assert_in_range(m->errors, 1, 8);
     rd_kafka_mock_broker_set_up(f->mock, 1);
     produce(f, TOPIC_CASES, 0, 100, 50);
@@ -42,7 +46,7 @@ static void test_close_does_not_wait_for_a_broker_that_is_away(void **state)
     fixture_close(f);
 }
 
-static void test_lost_membership_is_told_and_mended(void **state)
+static void test_lost_membership_is_reported_and_recovered(void **state)
 {
     struct fixture *f = fixture_open(2);
     (void)state;
@@ -112,7 +116,7 @@ static void test_beginning_waits_for_a_broker(void **state)
     fixture_close(f);
 }
 
-/* The descriptor wakes a sleeper within moments of a record, and rests when there is nothing. */
+/* The descriptor becomes readable soon after a record, and stays quiet when there is none. */
 static void test_descriptor_wakes_and_rests(void **state)
 {
     static const char *const extra[] = {"statistics.interval.ms", "0", NULL};
@@ -137,7 +141,7 @@ static void test_descriptor_wakes_and_rests(void **state)
     struct pollfd fd = {.fd = consumer_fd(m->consumer), .events = POLLIN};
     assert_int_equal(poll(&fd, 1, 2000), 1);
     assert_true(clock_mono_ms() - start < 1000);
-    /* More than one poll's worth: it stays readable until all was taken. */
+    /* More than one poll takes: it stays readable until all was taken. */
     while (m->seen[TOPIC_CASES][0].eof != 20) {
         assert_int_equal(poll(&fd, 1, 2000), 1);
         turn(m, 0, 4);
@@ -160,7 +164,8 @@ static void test_properties_are_checked(void **state)
         {"no.such.property", "x", "kafka property no.such.property: "},
         {"fetch.wait.max.ms", "often", "kafka property fetch.wait.max.ms: "},
         {"bootstrap.servers", "", "kafka property bootstrap.servers is missing"},
-        {"sasl.mechanisms", "PLAIN", NULL},
+        {"sasl.mechanisms", "PLAIN", "kafka property sasl.mechanisms has no effect"},
+        {"bootstrap.servers", "SASL_SSL://127.0.0.1:1", "but security.protocol is plaintext"},
         {"session.timeout.ms", "20000", NULL},
     };
     (void)state;
@@ -184,16 +189,83 @@ static void test_properties_are_checked(void **state)
     consumer_close(NULL);
 }
 
+static void test_topic_names_are_checked(void **state)
+{
+    const struct consumer_property properties[] = {{"bootstrap.servers", "127.0.0.1:1"}};
+    struct consumer_options options = {
+        .properties = properties, .property_count = 1, .topics = {"a", "b", "^case.*"}, .group_id = "g"};
+    struct consumer *consumer = NULL;
+    struct err err = ERR_INIT;
+    (void)state;
+
+    assert_int_equal(consumer_open(&options, on_before_revoke, NULL, &consumer, &err), CV_FATAL);
+    assert_non_null(strstr(err.text, "--directory-topic: \"^case.*\" is not a valid name"));
+    assert_null(consumer);
+}
+
+/* A broker that accepts the connection and never answers causes no error of the library for a minute. */
+static void test_no_broker_answers_is_reported_once(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), reports = 0;
+    char server[64];
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(fd, 50), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    snprintf(server, sizeof server, "127.0.0.1:%d", ntohs(address.sin_port));
+    const struct consumer_property properties[] = {{"bootstrap.servers", server}};
+    struct consumer_options options = {
+        .properties = properties, .property_count = 1, .topics = {"a", "b", "c"}, .group_id = "g"};
+    struct consumer *consumer;
+    struct err err = ERR_INIT;
+    assert_int_equal(consumer_open(&options, on_before_revoke, NULL, &consumer, &err), CV_OK);
+
+    int64_t start_ms = clock_mono_ms(), reported_ms = 0;
+    while (clock_mono_ms() - start_ms < 13000) {
+        struct consumer_event event;
+        wait_readable(consumer_fd(consumer), 100);
+        consumer_fd_drain(consumer);
+        if (consumer_poll(consumer, &event, 1) == 0 || event.type != CONSUMER_ERROR ||
+            strstr(event.text, "no broker has answered within 10 s") == NULL)
+            continue;
+        reports++;
+        reported_ms = clock_mono_ms();
+        assert_non_null(strstr(event.text, "Check bootstrap.servers, security.protocol"));
+    }
+    assert_int_equal(reports, 1);
+    assert_in_range(reported_ms - start_ms, 9500, 12000);
+    consumer_close(consumer);
+    close(fd);
+}
+
+static void test_reached_broker_is_not_reported(void **state)
+{
+    struct fixture *f = fixture_open(1);
+    (void)state;
+    struct member *m = member_open(f, NULL, NULL);
+
+    for_ms(m, 11000);
+    assert_int_equal(m->errors, 0);
+    member_close(m);
+    fixture_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_broker_away_and_back),
         cmocka_unit_test(test_close_does_not_wait_for_a_broker_that_is_away),
-        cmocka_unit_test(test_lost_membership_is_told_and_mended),
+        cmocka_unit_test(test_lost_membership_is_reported_and_recovered),
         cmocka_unit_test(test_fetch_errors_do_not_lose_records),
         cmocka_unit_test(test_beginning_waits_for_a_broker),
         cmocka_unit_test(test_descriptor_wakes_and_rests),
         cmocka_unit_test(test_properties_are_checked),
+        cmocka_unit_test(test_topic_names_are_checked),
+        cmocka_unit_test(test_no_broker_answers_is_reported_once),
+        cmocka_unit_test(test_reached_broker_is_not_reported),
     };
     unsetenv("CASEVIEW_TEST_KAFKA"); /* the faults are the mock cluster's */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static void test_instance_taken_over_is_fatal(void **state)
 
     UNTIL(a->fatals > 0 && assigned(b) == 3, a, b);
     assert_non_null(strstr(a->error, "FENCED_INSTANCE_ID"));
-    assert_int_equal(assigned(a), 0); /* its partitions were revoked, and as lost ones */
+    assert_int_equal(assigned(a), 0); /* its partitions were revoked, as lost ones */
     assert_true(a->losts > 0);
     assert_int_equal(a->budget_ms, 0);
     member_close(a);
@@ -44,7 +44,7 @@ static void test_instance_taken_over_is_fatal(void **state)
     fixture_close(f);
 }
 
-static void test_start_of_the_log_gone_is_out_of_range(void **state)
+static void test_position_before_the_log_start_is_out_of_range(void **state)
 {
     struct fixture *f = fixture_open(1);
     struct err err = ERR_INIT;
@@ -65,8 +65,8 @@ static void test_start_of_the_log_gone_is_out_of_range(void **state)
     UNTIL(m->seen[TOPIC_CASES][0].eof == 100, m);
     assert_int_equal(m->seen[TOPIC_CASES][0].records, 60);
 
-    /* Retention passes a partition that is being read: the records in hand come, then it is out of range. */
-    consumer_silence(m->consumer, TOPIC_CASES, 0);
+    /* Retention removes records that a stopped partition was to read next. */
+    consumer_pause(m->consumer, TOPIC_CASES, 0);
     m->seen[TOPIC_CASES][0].positioned = false;
     produce(f, TOPIC_CASES, 0, 100, 100);
     fixture_trim(f, TOPIC_CASES, 0, 150);
@@ -120,7 +120,7 @@ static void produce_in_transaction(struct fixture *f, rd_kafka_t *rk, int n)
     assert_int_equal(rd_kafka_flush(rk, WAIT_MS), 0);
 }
 
-static void test_transactions_end_behind_their_control_records(void **state)
+static void test_transactions_end_after_their_control_records(void **state)
 {
     struct fixture *f = fixture_open(1);
     struct seen *s;
@@ -133,7 +133,7 @@ static void test_transactions_end_behind_their_control_records(void **state)
     produce_in_transaction(f, rk, 5); /* 11–15, aborted, control record 16 */
     assert_null(rd_kafka_abort_transaction(rk, WAIT_MS));
     struct member *m = member_open(f, NULL, NULL);
-    m->holes = true;
+    m->gaps = true;
     s = &m->seen[TOPIC_CASES][0];
     UNTIL(assigned(m) == 3, m);
     position(m, TOPIC_CASES, 0, 0);
@@ -153,7 +153,7 @@ static void test_transactions_end_behind_their_control_records(void **state)
     UNTIL(s->eof == 21, m);
     assert_int_equal(s->records, 13);
 
-    /* Placed upon a control record, and upon the very end. */
+    /* Positioned at a control record, and at the end. */
     position(m, TOPIC_CASES, 0, 16);
     UNTIL(s->eof == 21, m);
     assert_int_equal(s->records, 3);
@@ -164,10 +164,10 @@ static void test_transactions_end_behind_their_control_records(void **state)
     fixture_close(f);
 }
 
-/* A caller slower than the broker fills the queue: the fetching must go on as soon as there is room again. */
+/* A caller slower than the broker lets the queue fill: fetching must go on as soon as there is room again. */
 static void test_full_queue_does_not_stall(void **state)
 {
-    /* Every request to the broker would help, so the others are made rare. */
+    /* Any request to the broker would wake the fetcher, so the other ones are made rare. */
     static const char *const extra[] = {"queued.max.messages.kbytes",
                                         "1024",
                                         "fetch.max.bytes",
@@ -187,7 +187,7 @@ static void test_full_queue_does_not_stall(void **state)
                          0);
     assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
     struct member *m = member_open(f, NULL, extra);
-    m->holes = true; /* the values are not offsets here */
+    m->gaps = true; /* the values are not offsets here */
     UNTIL(assigned(m) == 3, m);
     position(m, TOPIC_CASES, 0, 0);
     int64_t heard_ms = clock_mono_ms(), give_up_ms = heard_ms + WAIT_MS;
@@ -203,7 +203,7 @@ static void test_full_queue_does_not_stall(void **state)
         heard_ms = clock_mono_ms();
     }
     print_message("%d stalls\n", stalls);
-    assert_in_range(stalls, 0, 3); /* without care: more than ten */
+    assert_in_range(stalls, 0, 3); /* without consumer_fetching.c: more than ten */
     member_close(m);
     fixture_close(f);
 }
@@ -236,7 +236,7 @@ static void test_cooperative_moves_only_what_must(void **state)
     for (int t = 0; t < TOPIC_COUNT; t++)
         for (int p = 0; p < 4; p++) {
             assert_int_equal(a->seen[t][p].assigned + b->seen[t][p].assigned, 1);
-            assert_int_equal(a->seen[t][p].assigns, 1); /* what stayed was never taken */
+            assert_int_equal(a->seen[t][p].assigns, 1); /* what stayed was never revoked */
         }
     for (int round = 0; round < 50; round++) {
         for (int p = 0; p < 4; p++)
@@ -281,6 +281,12 @@ static void test_watermarks_of_all_topics(void **state)
     int64_t start = clock_mono_ms();
     assert_int_equal(watermarks_read(away, 1, topics, 3, 500, &list, &count, &err), CV_RETRY);
     assert_true(clock_mono_ms() - start < 3000);
+    assert_non_null(strstr(err.text, "last error: "));
+    assert_non_null(strstr(err.text, "127.0.0.1:1"));
+    topics[1] = "^no.*";
+    assert_int_equal(watermarks_read(good, 1, topics, 3, 500, &list, &count, &err), CV_FATAL);
+    assert_non_null(strstr(err.text, "^no.*"));
+    topics[1] = "no-such-topic";
     assert_int_equal(watermarks_read(wrong, 2, topics, 3, 500, &list, &count, &err), CV_FATAL);
     assert_non_null(strstr(err.text, "no.such.property"));
     fixture_close(f);
@@ -291,9 +297,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_static_member_comes_back_without_a_rebalance),
         cmocka_unit_test(test_instance_taken_over_is_fatal),
-        cmocka_unit_test(test_start_of_the_log_gone_is_out_of_range),
+        cmocka_unit_test(test_position_before_the_log_start_is_out_of_range),
         cmocka_unit_test(test_new_partitions_come_by_rebalance),
-        cmocka_unit_test(test_transactions_end_behind_their_control_records),
+        cmocka_unit_test(test_transactions_end_after_their_control_records),
         cmocka_unit_test(test_full_queue_does_not_stall),
         cmocka_unit_test(test_cooperative_moves_only_what_must),
         cmocka_unit_test(test_watermarks_of_all_topics),

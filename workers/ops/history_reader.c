@@ -9,6 +9,7 @@
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/broker_options.h"
+#include "workers/source/consumer_headers.h"
 #include "workers/source/decode.h"
 #include "workers/source/watermarks.h"
 
@@ -267,7 +268,7 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
         (void)status; /* in time or not: tried again */
     }
     if (*out_outcome != DECODE_SKIP &&
-        consumer_headers_size(record) + record->key.len + record->value.len > RECORD_MAX_BYTES) {
+        consumer_record_size(record) > RECORD_MAX_BYTES) {
         err_set(err, "key, value and headers together are larger than 1 MiB");
         result->reason = PARK_TOO_LARGE;
         *out_outcome = DECODE_PARK;

@@ -1,55 +1,62 @@
 #include "workers/source/consumer.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <stdio.h>
 
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
-#include "workers/source/consumer_internal.h"
+#include "workers/source/consumer_commit.h"
+#include "workers/source/consumer_ends.h"
+#include "workers/source/consumer_fetching.h"
+#include "workers/source/consumer_position.h"
+#include "workers/source/consumer_query.h"
+#include "workers/source/consumer_rebalance.h"
 
-/* librdkafka's codes that 2.0's header does not name yet. */
+/* consumer_close() waits this long for the group's answer to its leaving … */
+#define LEAVE_TIMEOUT_MS 5000
+/* … and this long for librdkafka to shut down. */
+#define SHUTDOWN_TIMEOUT_MS (2 * LEAVE_TIMEOUT_MS)
+/* A code of librdkafka that the header of 2.0 does not name yet. */
 #define LOG_TRUNCATION (-139)
-/* A damaged record is tried again this much later: read anew from the broker it may be whole. */
-#define DAMAGED_AGAIN_MS 5000
+/* A damaged record is fetched again this much later: it may be whole in the broker's log. */
+#define DAMAGED_RETRY_MS 5000
+/* When no broker has answered after this time, a log line says what to check. */
+#define CONTACT_TIMEOUT_MS 10000
 
-enum topic consumer_topic_of(const struct consumer *consumer, const char *name)
+/* ---- callbacks of librdkafka, called while its queue is polled ---- */
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
-    for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        if (strcmp(consumer->topics[t].name, name) == 0)
-            return t;
-    return TOPIC_COUNT;
-}
+    struct consumer *consumer = opaque;
+    char text[512], *line;
 
-struct consumer_partition *consumer_find(struct consumer *consumer, enum topic topic, int32_t partition)
-{
-    if (topic >= TOPIC_COUNT || partition < 0 || partition >= consumer->topics[topic].count)
-        return NULL;
-    return &consumer->topics[topic].partitions[partition];
-}
-
-struct consumer_partition *consumer_find_or_add(struct consumer *consumer, enum topic topic, int32_t partition)
-{
-    struct consumer_topic *t = &consumer->topics[topic];
-
-    if (partition >= t->count) {
-        t->partitions = cv_realloc(t->partitions, ((size_t)partition + 1) * sizeof *t->partitions);
-        for (int32_t i = t->count; i <= partition; i++)
-            t->partitions[i] = (struct consumer_partition){.end_offset = -1, .commit_next = -1};
-        t->count = partition + 1;
+    if (code != RD_KAFKA_RESP_ERR__FATAL) {
+        consumer_events_add_error(&consumer->events, (rd_kafka_resp_err_t)code, TOPIC_COUNT, -1, reason);
+        return;
     }
-    return &t->partitions[partition];
+    rd_kafka_resp_err_t cause = rd_kafka_fatal_error(rk, text, sizeof text);
+    consumer_rebalance_lose_all(consumer); /* librdkafka revokes nothing by itself until it is closed */
+    if (asprintf(&line, "%s: %s", rd_kafka_err2name(cause), text) >= 0)
+        consumer_events_add(&consumer->events, CONSUMER_FATAL, TOPIC_COUNT, -1, line);
 }
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct consumer *consumer = rd_kafka_opaque(rk);
+
+    kafka_client_log(&consumer->events.limits, level, facility, text);
+}
+
+/* ---- open ---- */
 
 static enum cv_status subscribe(struct consumer *consumer, struct err *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(TOPIC_COUNT);
 
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        rd_kafka_topic_partition_list_add(list, consumer->topics[t].name, RD_KAFKA_PARTITION_UA);
+        rd_kafka_topic_partition_list_add(list, consumer_partitions_name(&consumer->partitions, t),
+                                          RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (!code)
@@ -58,28 +65,25 @@ static enum cv_status subscribe(struct consumer *consumer, struct err *err)
     return CV_FATAL;
 }
 
+/* conf is taken over. */
 static enum cv_status start(struct consumer *consumer, rd_kafka_conf_t *conf, struct err *err)
 {
     static const uint64_t one = 1;
-    char text[512];
 
     rd_kafka_conf_set_opaque(conf, consumer);
-    rd_kafka_conf_set_rebalance_cb(conf, consumer_on_rebalance);
-    rd_kafka_conf_set_error_cb(conf, consumer_on_error);
-    rd_kafka_conf_set_log_cb(conf, consumer_on_log);
-    rd_kafka_conf_set_stats_cb(conf, consumer_on_stats);
-    rd_kafka_conf_set_offset_commit_cb(conf, consumer_on_commit);
-    consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (!consumer->rk) {
-        rd_kafka_conf_destroy(conf);
-        err_set(err, "kafka: %s", text);
-        return CV_FATAL;
-    }
-    /* Errors, statistics and log lines take the way of the records: one queue, and all callbacks on one thread. */
+    rd_kafka_conf_set_rebalance_cb(conf, consumer_rebalance_on_change);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_stats_cb(conf, consumer_ends_on_statistics);
+    rd_kafka_conf_set_offset_commit_cb(conf, consumer_commit_answered);
+    enum cv_status status = kafka_client_new(conf, &consumer->rk, err);
+    if (status != CV_OK)
+        return status;
+    /* Errors, statistics and log lines go through the queue of the records: all callbacks run on one thread. */
     (void)rd_kafka_poll_set_consumer(consumer->rk);
     consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
     (void)rd_kafka_set_log_queue(consumer->rk, consumer->queue);
-    rd_kafka_queue_io_event_enable(consumer->queue, consumer->event_fd, &one, sizeof one);
+    rd_kafka_queue_io_event_enable(consumer->queue, consumer->events.fd, &one, sizeof one);
     return subscribe(consumer, err);
 }
 
@@ -87,26 +91,25 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
                              void *context, struct consumer **out_consumer, struct err *err)
 {
     rd_kafka_conf_t *conf;
-    enum cv_status status = consumer_conf_new(options, true, &conf, err);
+    enum cv_status status = consumer_topics_check(options->topics, err);
 
+    if (status == CV_OK)
+        status = kafka_properties_new(options, KAFKA_MEMBER, &conf, err);
     if (status != CV_OK)
         return status;
     struct consumer *consumer = cv_zalloc(sizeof *consumer);
     consumer->before_revoke = before_revoke;
     consumer->context = context;
-    for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        consumer->topics[t].name = cv_strdup(options->topics[t]);
-    consumer->fetch_sleeps = !consumer_conf_knows(FETCH_QUEUE_BACKOFF);
-    consumer->poll_within_ms = consumer_conf_int(conf, "max.poll.interval.ms");
-    consumer->cooperative = consumer_conf_is_cooperative(conf);
-    consumer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (consumer->event_fd < 0) {
-        err_set(err, "eventfd: %s", strerror(errno));
-        rd_kafka_conf_destroy(conf);
-        status = CV_FATAL;
-    } else {
+    consumer->opened_ms = clock_mono_ms();
+    consumer->fetching.needed = kafka_properties_lack_queue_backoff();
+    consumer->max_poll_interval_ms = kafka_properties_int(conf, "max.poll.interval.ms");
+    consumer->cooperative = kafka_properties_contain(conf, "partition.assignment.strategy", "cooperative");
+    consumer_partitions_init(&consumer->partitions, options->topics);
+    status = consumer_events_init(&consumer->events, err);
+    if (status == CV_OK)
         status = start(consumer, conf, err);
-    }
+    else
+        rd_kafka_conf_destroy(conf);
     if (status != CV_OK) {
         consumer_close(consumer);
         return status;
@@ -115,7 +118,9 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
     return CV_OK;
 }
 
-static void give_back_messages(struct consumer *consumer)
+/* ---- messages ---- */
+
+static void release_messages(struct consumer *consumer)
 {
     for (size_t i = 0; i < consumer->message_count; i++)
         rd_kafka_message_destroy(consumer->messages[i]);
@@ -123,8 +128,8 @@ static void give_back_messages(struct consumer *consumer)
 }
 
 /*
- * One after the other: rd_kafka_consume_batch_queue() is no cheaper, and when one partition is stopped or paused it may
- * throw away the first record of the others that it has in hand (librdkafka 2.8 does).
+ * Takes messages one by one: rd_kafka_consume_batch_queue() is no cheaper, and when one partition is stopped or paused
+ * it may discard the first record of the others that it has in hand (librdkafka 2.8 does).
  */
 static size_t take_messages(struct consumer *consumer, size_t max, int timeout_ms)
 {
@@ -135,7 +140,7 @@ static size_t take_messages(struct consumer *consumer, size_t max, int timeout_m
     consumer->message_count = 0;
     while (consumer->message_count < max) {
         rd_kafka_message_t *message = rd_kafka_consume_queue(consumer->queue, timeout_ms);
-        if (!message)
+        if (message == NULL)
             break;
         consumer->messages[consumer->message_count++] = message;
         timeout_ms = 0;
@@ -143,25 +148,27 @@ static size_t take_messages(struct consumer *consumer, size_t max, int timeout_m
     return consumer->message_count;
 }
 
-/* Leaving is asked for and served here with a deadline: rd_kafka_consumer_close() has none. */
+/* ---- close ---- */
+
+/* Leaves the group with a deadline: rd_kafka_consumer_close() has none. */
 static void leave(struct consumer *consumer)
 {
-    int64_t deadline = clock_mono_ms() + CLOSE_TIMEOUT_MS;
+    int64_t deadline_ms = clock_mono_ms() + LEAVE_TIMEOUT_MS;
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer->rk, consumer->queue);
 
-    while (!error && !rd_kafka_consumer_closed(consumer->rk) && clock_mono_ms() < deadline) {
+    while (error == NULL && !rd_kafka_consumer_closed(consumer->rk) && clock_mono_ms() < deadline_ms) {
         (void)take_messages(consumer, 100, 20);
-        give_back_messages(consumer);
+        release_messages(consumer);
     }
     rd_kafka_error_destroy(error);
 }
 
-static void *end_library(void *context)
+static void *shut_down(void *context)
 {
     struct consumer *consumer = context;
 
-    if (consumer->queue) {
-        consumer_send_commits(consumer);
+    if (consumer->queue != NULL) {
+        consumer_commit_send(consumer);
         leave(consumer);
         rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(consumer->queue);
@@ -172,67 +179,48 @@ static void *end_library(void *context)
 }
 
 /*
- * librdkafka may wait for ever while it is closed: for threads of its own, or in a rebalance callback for the answer of
- * a group that has just ended (its issues 4041 and 4884). All is committed by then: the process may end without it.
- * False: it still waits, and what its callbacks know has to stay.
+ * librdkafka may wait indefinitely while it closes: for threads of its own, or in a rebalance callback for the answer
+ * of a group that has just ended (its issues 4041 and 4884). All work is committed then, so the process may end without
+ * it. False: it still runs, and what its callbacks use has to stay.
  */
-static bool end_in_time(struct consumer *consumer)
+static bool shut_down_in_time(struct consumer *consumer)
 {
     pthread_t thread;
-    int64_t until_us = clock_mono_us() + (int64_t)END_TIMEOUT_MS * 1000;
+    int64_t until_us = clock_mono_us() + (int64_t)SHUTDOWN_TIMEOUT_MS * 1000;
     struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+    int code = pthread_create(&thread, NULL, shut_down, consumer);
 
-    int failed = pthread_create(&thread, NULL, end_library, consumer);
-    assert(failed == 0);
+    if (code != 0) {
+        log_warn("kafka: no thread could be started to leave the consumer group (%s); exiting without leaving it: its "
+                 "partitions move on after session.timeout.ms",
+                 strerror(code));
+        return false;
+    }
     if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
         return true;
     pthread_detach(thread);
-    log_warn("librdkafka does not end; all is committed, going on without it: if the group was not left, it waits for "
-             "session.timeout.ms");
+    log_warn("librdkafka did not shut down within %d s; exiting anyway (all work is committed). If the group was not "
+             "left, its partitions move on after session.timeout.ms",
+             SHUTDOWN_TIMEOUT_MS / 1000);
     return false;
 }
 
 void consumer_close(struct consumer *consumer)
 {
-    if (!consumer)
+    if (consumer == NULL)
         return;
     consumer->closing = true;
-    give_back_messages(consumer);
-    if (consumer->rk && !end_in_time(consumer))
+    release_messages(consumer);
+    if (consumer->rk != NULL && !shut_down_in_time(consumer))
         return;
-    if (consumer->event_fd >= 0)
-        close(consumer->event_fd);
-    consumer_forget_told(consumer);
-    for (size_t i = 0; i < consumer->pending_count; i++)
-        free(consumer->pending[i].text);
-    for (enum topic t = 0; t < TOPIC_COUNT; t++) {
-        free(consumer->topics[t].name);
-        free(consumer->topics[t].partitions);
-    }
-    free(consumer->pending);
-    free(consumer->told);
+    consumer_events_done(&consumer->events);
+    consumer_partitions_done(&consumer->partitions);
+    free(consumer->commits.items);
     free(consumer->messages);
     free(consumer);
 }
 
-int consumer_poll_within_ms(const struct consumer *consumer)
-{
-    return consumer->poll_within_ms;
-}
-
-int consumer_fd(const struct consumer *consumer)
-{
-    return consumer->event_fd;
-}
-
-void consumer_fd_drain(struct consumer *consumer)
-{
-    uint64_t count;
-
-    if (read(consumer->event_fd, &count, sizeof count) < 0) {
-        /* EAGAIN: nothing was there. */
-    }
-}
+/* ---- poll ---- */
 
 /* An error of one partition, or of the whole consumer when p is NULL. */
 static void on_message_error(struct consumer *consumer, const rd_kafka_message_t *message, enum topic topic,
@@ -241,39 +229,39 @@ static void on_message_error(struct consumer *consumer, const rd_kafka_message_t
     const char *text = rd_kafka_message_errstr(message);
     int code = message->err;
 
-    if (p && (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || code == LOG_TRUNCATION)) {
+    if (p != NULL && (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || code == LOG_TRUNCATION)) {
         if (!p->running)
-            return; /* speaks of an earlier start */
+            return; /* refers to an earlier start */
         if (code == LOG_TRUNCATION || message->offset == p->next) {
             p->wanted = p->running = false;
-            consumer_push(consumer, CONSUMER_OUT_OF_RANGE, topic, message->partition, NULL);
+            consumer_events_add(&consumer->events, CONSUMER_OUT_OF_RANGE, topic, message->partition, NULL);
         } else {
-            consumer_start_again(consumer, p, 0); /* see consumer_position.c */
+            consumer_position_restart(consumer, p, 0); /* see consumer_position.c */
         }
         return;
     }
-    if (p && code == RD_KAFKA_RESP_ERR__BAD_MSG && p->running)
-        consumer_start_again(consumer, p, DAMAGED_AGAIN_MS); /* the library would go on behind it */
+    if (p != NULL && code == RD_KAFKA_RESP_ERR__BAD_MSG && p->running)
+        consumer_position_restart(consumer, p, DAMAGED_RETRY_MS); /* the library would go on behind it */
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        consumer_on_error(consumer->rk, code, text, consumer);
+        on_error(consumer->rk, code, text, consumer);
         return;
     }
-    consumer_push_error(consumer, (rd_kafka_resp_err_t)code, p ? topic : TOPIC_COUNT, p ? message->partition : -1,
-                        text);
+    consumer_events_add_error(&consumer->events, (rd_kafka_resp_err_t)code, p != NULL ? topic : TOPIC_COUNT,
+                              p != NULL ? message->partition : -1, text);
 }
 
 /* True when the message makes an event for the caller. */
 static bool deliver(struct consumer *consumer, rd_kafka_message_t *message, enum topic topic,
                     struct consumer_event *out)
 {
-    struct consumer_partition *p = consumer_find(consumer, topic, message->partition);
+    struct consumer_partition *p = consumer_partitions_find(&consumer->partitions, topic, message->partition);
     bool is_end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
 
     if (message->err && !is_end) {
         on_message_error(consumer, message, topic, p);
         return false;
     }
-    if (!p || !p->running || message->offset < p->next)
+    if (p == NULL || !p->running || message->offset < p->next)
         return false;
 
     *out = (struct consumer_event){
@@ -294,9 +282,44 @@ static bool deliver(struct consumer *consumer, rd_kafka_message_t *message, enum
     return true;
 }
 
-bool consumer_has_joined(const struct consumer *consumer)
+/* Reports once, when it is time, that no broker has answered: wrong security settings may cause no error at all. */
+static void check_contact(struct consumer *consumer, int64_t now_ms)
 {
-    return consumer->joined;
+    char *line;
+
+    if (consumer->contact_checked || now_ms - consumer->opened_ms < CONTACT_TIMEOUT_MS)
+        return;
+    consumer->contact_checked = true;
+    char *cluster_id = rd_kafka_clusterid(consumer->rk, 0); /* known from the first metadata on */
+    bool reached = cluster_id != NULL || consumer->joined;
+    if (cluster_id != NULL)
+        rd_kafka_mem_free(consumer->rk, cluster_id);
+    if (reached)
+        return;
+    const char *problem = consumer->events.problem;
+    if (asprintf(&line,
+                 "no broker has answered within %d s (last error: %s); retrying. Check bootstrap.servers, "
+                 "security.protocol and the sasl.* and ssl.* properties, and that the network lets this host connect",
+                 CONTACT_TIMEOUT_MS / 1000, problem[0] != '\0' ? problem : "none") >= 0)
+        consumer_events_add(&consumer->events, CONSUMER_ERROR, TOPIC_COUNT, -1, line);
+}
+
+/* Appends the events that callbacks left. */
+static size_t take_events(struct consumer *consumer, struct consumer_event *out_events, size_t max)
+{
+    size_t n = consumer_events_take(&consumer->events, out_events, max);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct record *record = &out_events[i].record;
+        if (out_events[i].type != CONSUMER_ASSIGNED)
+            continue;
+        struct consumer_partition *p = consumer_partitions_find(&consumer->partitions, record->topic,
+                                                                record->partition);
+        /* Revoked and assigned again before the caller heard of either: the later of the two events counts. */
+        if (p->owned)
+            p->announced = true;
+    }
+    return n;
 }
 
 size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_events, size_t max)
@@ -304,29 +327,93 @@ size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_event
     const rd_kafka_topic_t *handle = NULL;
     enum topic topic = TOPIC_COUNT;
     size_t n = 0, bytes = 0;
+    int64_t now_ms = clock_mono_ms();
 
-    give_back_messages(consumer);
-    consumer_forget_told(consumer);
-    consumer_start_wanted(consumer);
-    if (clock_mono_ms() >= consumer->commit_at_ms)
-        consumer_send_commits(consumer);
+    release_messages(consumer);
+    consumer_events_release(&consumer->events);
+    consumer_position_start_wanted(consumer);
+    consumer_commit_send_when_due(consumer, now_ms);
+    check_contact(consumer, now_ms);
 
-    /* Events that wait keep their places: records can fill the rest. Callbacks run in here. */
-    size_t room = max > consumer->pending_count ? max - consumer->pending_count : 0;
-    size_t taken = room ? take_messages(consumer, room, 0) : 0;
+    /* Pending events keep their places: records can fill the rest. Callbacks run in take_messages(). */
+    size_t pending = consumer->events.pending_count;
+    size_t room = max > pending ? max - pending : 0;
+    size_t taken = room > 0 ? take_messages(consumer, room, 0) : 0;
     for (size_t i = 0; i < taken; i++) {
         rd_kafka_message_t *message = consumer->messages[i];
-        if (message->rkt != handle) { /* a handle is held by its messages, so it is one topic's within a batch */
+        if (message->rkt != handle) { /* its messages hold a handle, so in one batch it is always the same topic's */
             handle = message->rkt;
-            topic = handle ? consumer_topic_of(consumer, rd_kafka_topic_name(handle)) : TOPIC_COUNT;
+            topic = handle != NULL ? consumer_partitions_topic(&consumer->partitions, rd_kafka_topic_name(handle))
+                                   : TOPIC_COUNT;
         }
         bytes += message->len + message->key_len;
         n += deliver(consumer, message, topic, &out_events[n]);
     }
-    consumer_keep_fetching(consumer, bytes);
-    n += consumer_take_events(consumer, out_events + n, max - n);
-    /* librdkafka reports a queue that fills from empty, once: what was left there or here is reported by us. */
-    if (taken == room || consumer->pending_count > 0)
-        consumer_wake(consumer);
+    consumer_fetching_keep(consumer, bytes);
+    n += take_events(consumer, out_events + n, max - n);
+    /* librdkafka reports only a queue that fills from empty: what was left in it, or here, is reported by us. */
+    if (taken == room || consumer->events.pending_count > 0)
+        consumer_events_wake(&consumer->events);
     return n;
+}
+
+bool consumer_has_joined(const struct consumer *consumer)
+{
+    return consumer->joined;
+}
+
+int consumer_poll_within_ms(const struct consumer *consumer)
+{
+    return consumer->max_poll_interval_ms;
+}
+
+int consumer_fd(const struct consumer *consumer)
+{
+    return consumer->events.fd;
+}
+
+void consumer_fd_drain(struct consumer *consumer)
+{
+    consumer_events_drain(&consumer->events);
+}
+
+/* ---- what other files do ---- */
+
+enum cv_status consumer_position(struct consumer *consumer, enum topic topic, int32_t partition, int64_t next_offset,
+                                 struct err *err)
+{
+    return consumer_position_set(consumer, topic, partition, next_offset, err);
+}
+
+void consumer_pause(struct consumer *consumer, enum topic topic, int32_t partition)
+{
+    consumer_position_pause(consumer, topic, partition);
+}
+
+enum cv_status consumer_watermarks(struct consumer *consumer, enum topic topic, int32_t partition, int timeout_ms,
+                                   int64_t *out_low, int64_t *out_high, struct err *err)
+{
+    return consumer_query_watermarks(consumer, topic, partition, timeout_ms, out_low, out_high, err);
+}
+
+int64_t consumer_end_offset(struct consumer *consumer, enum topic topic, int32_t partition)
+{
+    return consumer_ends_offset(consumer, topic, partition);
+}
+
+enum cv_status consumer_partition_count(struct consumer *consumer, enum topic topic, int timeout_ms, int32_t *out_count,
+                                        struct err *err)
+{
+    return consumer_query_partition_count(consumer, topic, timeout_ms, out_count, err);
+}
+
+enum cv_status consumer_is_compacted(struct consumer *consumer, enum topic topic, int timeout_ms, bool *out_compacted,
+                                     struct err *err)
+{
+    return consumer_query_is_compacted(consumer, topic, timeout_ms, out_compacted, err);
+}
+
+void consumer_commit(struct consumer *consumer, enum topic topic, int32_t partition, int64_t next_offset)
+{
+    consumer_commit_add(consumer, topic, partition, next_offset);
 }

@@ -1,21 +1,38 @@
+#include "workers/source/consumer_headers.h"
+
+#include <librdkafka/rdkafka.h>
+
 #include "caseview/base64.h"
 #include "caseview/json.h"
 #include "caseview/utf8.h"
-#include "workers/source/consumer_internal.h"
 
 static rd_kafka_headers_t *headers_of(const struct record *record)
 {
     rd_kafka_headers_t *headers;
 
-    if (!record->handle || rd_kafka_message_headers(record->handle, &headers))
+    if (record->handle == NULL || rd_kafka_message_headers(record->handle, &headers))
         return NULL;
     return headers;
 }
 
-static void put(struct buf *out, const char *text_key, const char *bytes_key, const void *data, size_t size)
-{
-    struct str bytes = {data, data ? size : 0};
+struct header {
+    struct str name, value;
+};
 
+static bool get(const rd_kafka_headers_t *headers, size_t i, struct header *out_header)
+{
+    const char *name;
+    const void *value;
+    size_t size;
+
+    if (rd_kafka_header_get_all(headers, i, &name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    *out_header = (struct header){str_of(name), {value, value != NULL ? size : 0}};
+    return true;
+}
+
+static void put(struct buf *out, const char *text_key, const char *bytes_key, struct str bytes)
+{
     if (utf8_valid_no_nul(bytes)) {
         buf_printf(out, "\"%s\":", text_key);
         json_quote(out, bytes);
@@ -26,35 +43,52 @@ static void put(struct buf *out, const char *text_key, const char *bytes_key, co
     }
 }
 
+/* The worst that a byte can become is \u0001, so the text of N bytes is no longer than 6 N + 6 times the cost. */
+static bool fits(const struct header *header, size_t *left)
+{
+    size_t cost = header->name.len + header->value.len + CONSUMER_HEADER_COST;
+
+    if (cost > *left)
+        return false;
+    *left -= cost;
+    return true;
+}
+
 bool consumer_headers_json(const struct record *record, struct buf *out)
 {
-    rd_kafka_headers_t *headers = headers_of(record);
-    const char *name;
-    const void *value;
-    size_t size;
+    const rd_kafka_headers_t *headers = headers_of(record);
+    size_t count = headers != NULL ? rd_kafka_header_cnt(headers) : 0, left = RECORD_MAX_BYTES, i = 0, omitted = 0;
+    struct header header;
 
-    if (!headers || rd_kafka_header_cnt(headers) == 0)
+    if (count == 0)
         return false;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+    for (; get(headers, i, &header) && fits(&header, &left); i++) {
         buf_puts(out, i == 0 ? "[{" : ",{");
-        put(out, "name", "name_base64", name, strlen(name));
+        put(out, "name", "name_base64", header.name);
         buf_byte(out, ',');
-        put(out, "value", "base64", value, size);
+        put(out, "value", "base64", header.value);
         buf_byte(out, '}');
     }
+    for (size_t j = i; get(headers, j, &header); j++)
+        omitted += header.name.len + header.value.len;
+    if (i < count)
+        buf_printf(out, "%s{\"truncated\":{\"headers\":%zu,\"bytes\":%zu}}", i == 0 ? "[" : ",", count - i, omitted);
     buf_byte(out, ']');
     return true;
 }
 
 size_t consumer_headers_size(const struct record *record)
 {
-    rd_kafka_headers_t *headers = headers_of(record);
-    const char *name;
-    const void *value;
-    size_t size, total = 0;
+    const rd_kafka_headers_t *headers = headers_of(record);
+    struct header header;
+    size_t total = 0;
 
-    for (size_t i = 0;
-         headers && rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-        total += strlen(name) + 1 + size;
+    for (size_t i = 0; headers != NULL && get(headers, i, &header); i++)
+        total += header.name.len + 1 + header.value.len;
     return total;
+}
+
+size_t consumer_record_size(const struct record *record)
+{
+    return record->key.len + record->value.len + consumer_headers_size(record);
 }

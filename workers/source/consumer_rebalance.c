@@ -1,152 +1,123 @@
-#include <assert.h>
+#include "workers/source/consumer_rebalance.h"
 
-#include "caseview/clock.h"
+#include <inttypes.h>
+
 #include "caseview/log.h"
-#include "workers/source/consumer_internal.h"
+#include "workers/source/consumer_commit.h"
 
-static void report(struct consumer *consumer, rd_kafka_error_t *error, const char *call)
+/* How long the caller may take to finish a batch before its partitions are released; none when they are lost already.
+ */
+#define REVOKE_BUDGET_MS 2000
+
+static void log_error_of(rd_kafka_error_t *error, const char *call)
 {
-    if (!error)
+    if (error == NULL)
         return;
-    log_warn("kafka: %s: %s", call, rd_kafka_error_string(error));
+    log_warn("kafka: %s after a rebalance failed: %s", call, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
-    (void)consumer;
 }
 
 /*
  * Answers the group without starting anything: librdkafka's assignment holds only partitions that have a position
- * (consumer_position.c). The empty list is what tells the library that the callback did its part.
+ * (consumer_position.c). The empty list tells the library that the callback has done its part.
  */
 static void on_assign(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
 
     for (int i = 0; i < list->cnt; i++) {
-        enum topic topic = consumer_topic_of(consumer, list->elems[i].topic);
-        assert(topic != TOPIC_COUNT); /* the group gives what was subscribed */
-        struct consumer_partition *p = consumer_find_or_add(consumer, topic, list->elems[i].partition);
-        assert(!p->assigned);
-        *p = (struct consumer_partition){.owned = true, .paused = p->paused, .end_offset = -1, .commit_next = -1};
-        consumer_push(consumer, CONSUMER_ASSIGNED, topic, list->elems[i].partition, NULL);
+        const rd_kafka_topic_partition_t *one = &list->elems[i];
+        enum topic topic = consumer_partitions_topic(&consumer->partitions, one->topic);
+        if (consumer_partitions_add(&consumer->partitions, topic, one->partition))
+            consumer_events_add(&consumer->events, CONSUMER_ASSIGNED, topic, one->partition, NULL);
+        else /* the assignment is another member's work, so nothing in it may stop us */
+            log_warn("kafka: the group assigned %s [%" PRId32
+                     "], which is no topic of this worker or assigned already; "
+                     "ignored. Check that no other program uses this group id",
+                     one->topic, one->partition);
     }
     if (consumer->cooperative) {
-        report(consumer, rd_kafka_incremental_assign(consumer->rk, none), "incremental assign");
+        log_error_of(rd_kafka_incremental_assign(consumer->rk, none), "incremental assign");
     } else {
         rd_kafka_resp_err_t code = rd_kafka_assign(consumer->rk, none);
         if (code)
-            log_warn("kafka: assign: %s", rd_kafka_err2str(code));
+            log_warn("kafka: assign after a rebalance failed: %s", rd_kafka_err2str(code));
     }
     rd_kafka_topic_partition_list_destroy(none);
 }
 
-static void give_up(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+static void release(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
-    rd_kafka_topic_partition_list_t *ours = rd_kafka_topic_partition_list_new(list->cnt);
+    rd_kafka_topic_partition_list_t *assigned = rd_kafka_topic_partition_list_new(list->cnt);
 
     for (int i = 0; i < list->cnt; i++) {
-        enum topic topic = consumer_topic_of(consumer, list->elems[i].topic);
-        struct consumer_partition *p = consumer_find(consumer, topic, list->elems[i].partition);
-        if (!p || !p->owned)
+        const rd_kafka_topic_partition_t *one = &list->elems[i];
+        enum topic topic = consumer_partitions_topic(&consumer->partitions, one->topic);
+        const struct consumer_partition *p = consumer_partitions_find(&consumer->partitions, topic, one->partition);
+        if (p == NULL || !p->owned)
             continue;
         if (p->assigned)
-            rd_kafka_topic_partition_list_add(ours, list->elems[i].topic, list->elems[i].partition);
-        *p = (struct consumer_partition){.paused = p->paused, .end_offset = -1, .commit_next = -1};
+            rd_kafka_topic_partition_list_add(assigned, one->topic, one->partition);
+        consumer_partitions_remove(&consumer->partitions, topic, one->partition);
         if (!consumer->closing)
-            consumer_push(consumer, CONSUMER_REVOKED, topic, list->elems[i].partition, NULL);
+            consumer_events_add(&consumer->events, CONSUMER_REVOKED, topic, one->partition, NULL);
     }
     if (consumer->cooperative)
-        report(consumer, rd_kafka_incremental_unassign(consumer->rk, ours), "incremental unassign");
-    rd_kafka_topic_partition_list_destroy(ours);
+        log_error_of(rd_kafka_incremental_unassign(consumer->rk, assigned), "incremental unassign");
+    rd_kafka_topic_partition_list_destroy(assigned);
 }
 
-/* Not when nothing of it is the caller's any more, and not while closing. */
-static void tell_before_revoke(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool lost)
+/* Not called when none of them is ours any more, and not while closing. */
+static void call_before_revoke(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool lost)
 {
-    CV_CLEANUP(cv_free_ptr) struct consumer_taken *taken = cv_alloc(((size_t)list->cnt + 1) * sizeof *taken);
+    CV_CLEANUP(cv_free_ptr) struct consumer_partition_id *revoked = cv_alloc(((size_t)list->cnt + 1) * sizeof *revoked);
     size_t count = 0;
 
     for (int i = 0; i < list->cnt; i++) {
-        enum topic topic = consumer_topic_of(consumer, list->elems[i].topic);
-        const struct consumer_partition *p = consumer_find(consumer, topic, list->elems[i].partition);
-        if (p && p->owned)
-            taken[count++] = (struct consumer_taken){topic, list->elems[i].partition};
+        const rd_kafka_topic_partition_t *one = &list->elems[i];
+        enum topic topic = consumer_partitions_topic(&consumer->partitions, one->topic);
+        const struct consumer_partition *p = consumer_partitions_find(&consumer->partitions, topic, one->partition);
+        if (p != NULL && p->owned)
+            revoked[count++] = (struct consumer_partition_id){topic, one->partition};
     }
     if (count > 0 && !consumer->closing)
-        consumer->before_revoke(consumer->context, taken, count, lost, lost ? 0 : REVOKE_BUDGET_MS);
+        consumer->before_revoke(consumer->context, revoked, count, lost, lost ? 0 : REVOKE_BUDGET_MS);
 }
 
-void consumer_lose_all(struct consumer *consumer)
+void consumer_rebalance_lose_all(struct consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
 
-    for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        for (int32_t i = 0; i < consumer->topics[t].count; i++)
-            if (consumer->topics[t].partitions[i].owned)
-                rd_kafka_topic_partition_list_add(list, consumer->topics[t].name, i);
-    tell_before_revoke(consumer, list, true);
-    give_up(consumer, list);
+    for (size_t i = 0; i < consumer->partitions.owned_count; i++) {
+        struct consumer_partition_id id = consumer->partitions.owned[i];
+        rd_kafka_topic_partition_list_add(list, consumer_partitions_name(&consumer->partitions, id.topic),
+                                          id.partition);
+    }
+    call_before_revoke(consumer, list, true);
+    release(consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
-                           void *opaque)
+void consumer_rebalance_on_change(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
+                                  void *opaque)
 {
     struct consumer *consumer = opaque;
 
     if (rd_kafka_consumer_closed(rk))
-        return; /* the group has ended and answers nobody any more */
+        return; /* the group has ended: no answer is awaited */
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !consumer->closing) {
         consumer->joined = true;
         on_assign(consumer, list);
         return;
     }
     if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-        tell_before_revoke(consumer, list, rd_kafka_assignment_lost(rk));
-    consumer_send_commits(consumer);
+        call_before_revoke(consumer, list, rd_kafka_assignment_lost(rk));
+    consumer_commit_send(consumer);
     if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-        give_up(consumer, list);
+        release(consumer, list);
     if (code != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
         log_warn("kafka: rebalance failed: %s", rd_kafka_err2str(code));
-    /* Eager: all is given up at once, what was never started too. */
+    /* Eager: everything is released at once, also what was never started. */
     if (!consumer->cooperative)
         (void)rd_kafka_assign(rk, NULL);
-}
-
-void consumer_commit(struct consumer *consumer, enum topic topic, int32_t partition, int64_t next_offset)
-{
-    struct consumer_partition *p = consumer_find(consumer, topic, partition);
-
-    if (p && p->owned)
-        p->commit_next = next_offset;
-}
-
-void consumer_send_commits(struct consumer *consumer)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
-
-    for (enum topic t = 0; t < TOPIC_COUNT; t++) {
-        for (int32_t i = 0; i < consumer->topics[t].count; i++) {
-            struct consumer_partition *p = &consumer->topics[t].partitions[i];
-            if (!p->owned || p->commit_next < 0)
-                continue;
-            rd_kafka_topic_partition_list_add(list, consumer->topics[t].name, i)->offset = p->commit_next;
-            p->commit_next = -1;
-        }
-    }
-    if (list->cnt > 0 && rd_kafka_commit(consumer->rk, list, 1 /* do not wait */))
-        consumer->commits_failed++;
-    rd_kafka_topic_partition_list_destroy(list);
-    consumer->commit_at_ms = clock_mono_ms() + COMMIT_INTERVAL_MS;
-}
-
-void consumer_on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
-{
-    struct consumer *consumer = opaque;
-
-    (void)rk;
-    (void)list;
-    if (code && code != RD_KAFKA_RESP_ERR__NO_OFFSET) {
-        consumer->commits_failed++;
-        log_debug("kafka: commit: %s", rd_kafka_err2str(code));
-    }
 }

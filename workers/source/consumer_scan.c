@@ -1,88 +1,39 @@
 #include "workers/source/consumer_scan.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "caseview/clock.h"
-#include "caseview/log.h"
 #include "caseview/stop.h"
-#include "workers/source/consumer_internal.h"
+#include "workers/source/kafka_client.h"
 
 #define TICK_MS 200 /* the longest wait for a record, and between two ticks */
 
 struct consumer_scan {
-    rd_kafka_t *rk;
+    struct kafka_client client;
     rd_kafka_queue_t *queue;
     rd_kafka_topic_t *topics[TOPIC_COUNT];
     struct scan_partition *partitions;
-    bool *reading; /* started and not yet stopped, beside each partition */
+    bool *reading; /* for each partition: started and not yet stopped */
     size_t count;
-    char trouble[256]; /* what a broker said last: shown when nothing comes any more */
 };
 
-/* On the library's threads. What matters of it comes back as the status of a call. */
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    (void)rk;
-    (void)level;
-    log_debug("kafka: %s: %s", facility, text);
-}
-
-static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
-{
-    struct consumer_scan *scan = opaque;
-    (void)rk;
-    snprintf(scan->trouble, sizeof scan->trouble, "%s: %s", rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
-}
-
 /* ---- open ---- */
-
-static enum cv_status set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *err)
-{
-    char text[256];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
-        return CV_OK;
-    err_set(err, "kafka property %s: %s", name, text);
-    return CV_FATAL;
-}
 
 static enum cv_status open_client(struct consumer_scan *scan, const struct consumer_options *options, unsigned topics,
                                   struct err *err)
 {
-    /* What a group member has from consumer_conf.c and a client of this kind needs too. */
-    static const struct consumer_property fixed[] = {
-        {"enable.partition.eof", "true"}, {"auto.offset.reset", "error"}, {"auto.commit.enable", "false"},
-        {"check.crcs", "true"},           {"fetch.wait.max.ms", "100"},
-    };
-    rd_kafka_conf_t *conf;
-    char text[512];
-    enum cv_status status = consumer_conf_new(options, false, &conf, err);
+    enum cv_status status = consumer_topics_check(options->topics, err);
+
+    if (status == CV_OK)
+        status = kafka_client_open(&scan->client, options, KAFKA_READER, err);
     if (status != CV_OK)
         return status;
-    for (size_t i = 0; i < ARRAY_LEN(fixed) && status == CV_OK; i++)
-        status = set(conf, fixed[i].name, fixed[i].value, err);
-    if (status != CV_OK) {
-        rd_kafka_conf_destroy(conf);
-        return status;
-    }
-    if (consumer_conf_knows(FETCH_QUEUE_BACKOFF))
-        (void)rd_kafka_conf_set(conf, FETCH_QUEUE_BACKOFF, "10", text, sizeof text);
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_opaque(conf, scan);
-    scan->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (!scan->rk) {
-        rd_kafka_conf_destroy(conf);
-        err_set(err, "kafka: %s", text);
-        return CV_FATAL;
-    }
-    scan->queue = rd_kafka_queue_new(scan->rk);
+    scan->queue = rd_kafka_queue_new(scan->client.rk);
     for (enum topic t = 0; t < TOPIC_COUNT; t++) {
         if (!(topics & 1u << t))
             continue;
-        scan->topics[t] = rd_kafka_topic_new(scan->rk, options->topics[t], NULL);
-        if (!scan->topics[t]) {
+        scan->topics[t] = rd_kafka_topic_new(scan->client.rk, options->topics[t], NULL);
+        if (scan->topics[t] == NULL) {
             err_set(err, "kafka topic %s: %s", options->topics[t], rd_kafka_err2str(rd_kafka_last_error()));
             return CV_FATAL;
         }
@@ -123,17 +74,16 @@ static void stop_reading(struct consumer_scan *scan, size_t i)
 
 void consumer_scan_close(struct consumer_scan *scan)
 {
-    if (!scan)
+    if (scan == NULL)
         return;
-    for (size_t i = 0; scan->reading && i < scan->count; i++)
+    for (size_t i = 0; scan->reading != NULL && i < scan->count; i++)
         stop_reading(scan, i);
-    if (scan->queue)
+    if (scan->queue != NULL)
         rd_kafka_queue_destroy(scan->queue);
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        if (scan->topics[t])
+        if (scan->topics[t] != NULL)
             rd_kafka_topic_destroy(scan->topics[t]);
-    if (scan->rk)
-        rd_kafka_destroy_flags(scan->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    kafka_client_close(&scan->client);
     free(scan->reading);
     free(scan->partitions);
     free(scan);
@@ -171,7 +121,7 @@ static enum cv_status start_all(struct consumer_scan *scan, size_t *out_left, st
     return CV_OK;
 }
 
-/* scan->count: a message of no partition of ours. */
+/* scan->count: the message is of another partition. */
 static size_t find(const struct consumer_scan *scan, const rd_kafka_message_t *message)
 {
     for (size_t i = 0; i < scan->count; i++)
@@ -190,8 +140,8 @@ static enum cv_status deliver(struct scan_partition *partition, rd_kafka_message
         .partition = partition->partition,
         .offset = message->offset,
         .timestamp_ms = rd_kafka_message_timestamp(message, &type),
-        .key = {message->key, message->key ? message->key_len : 0},
-        .value = {message->payload, message->payload ? message->len : 0},
+        .key = {message->key, message->key != NULL ? message->key_len : 0},
+        .value = {message->payload, message->payload != NULL ? message->len : 0},
         .handle = message,
     };
     partition->records++;
@@ -199,26 +149,26 @@ static enum cv_status deliver(struct scan_partition *partition, rd_kafka_message
     return record(context, &given, err);
 }
 
-/* Errors that the library mends by itself are only remembered. */
+/* Errors from which the library recovers by itself are only remembered. */
 static enum cv_status take_error(struct consumer_scan *scan, struct scan_partition *partition,
                                  const rd_kafka_message_t *message, struct err *err)
 {
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        /* Control records may be all that lies before it. */
+        /* There may be only control records before it. */
         if (message->offset > partition->position)
             partition->position = message->offset;
         return CV_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return refused(scan, partition, "the log lost its beginning while it was read: run the command again", err);
+        return refused(scan, partition, "retention removed records before they were read: run the command again", err);
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
         return refused(scan, partition, rd_kafka_err2str(message->err), err);
     default:
-        snprintf(scan->trouble, sizeof scan->trouble, "%s", rd_kafka_message_errstr(message));
+        kafka_client_redact(rd_kafka_message_errstr(message), scan->client.problem, sizeof scan->client.problem);
         return CV_OK;
     }
 }
@@ -248,27 +198,27 @@ enum cv_status consumer_scan_run(struct consumer_scan *scan, scan_record record,
                                  int timeout_ms, struct err *err)
 {
     size_t left;
-    int64_t heard_ms = clock_mono_ms(), ticked_ms = heard_ms;
+    int64_t received_ms = clock_mono_ms(), ticked_ms = received_ms;
     enum cv_status status = start_all(scan, &left, err);
     while (status == CV_OK && left > 0) {
         rd_kafka_message_t *message = rd_kafka_consume_queue(scan->queue, TICK_MS);
         int64_t now_ms = clock_mono_ms();
-        if (message) {
-            heard_ms = message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF ? heard_ms : now_ms;
+        if (message != NULL) {
+            received_ms = message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF ? received_ms : now_ms;
             status = take(scan, message, record, context, &left, err);
             rd_kafka_message_destroy(message);
         }
         if (now_ms - ticked_ms < TICK_MS)
             continue;
         ticked_ms = now_ms;
-        (void)rd_kafka_poll(scan->rk, 0); /* serves on_error */
+        const char *problem = kafka_client_problem(&scan->client);
         tick(context);
         if (status == CV_OK && stop_requested()) {
             err_set(err, "stopped");
             status = CV_RETRY;
-        } else if (status == CV_OK && now_ms - heard_ms > timeout_ms) {
-            err_set(err, "kafka: nothing came for %d s%s%s", timeout_ms / 1000, scan->trouble[0] ? ": " : "",
-                    scan->trouble);
+        } else if (status == CV_OK && now_ms - received_ms > timeout_ms) {
+            err_set(err, "kafka: nothing was received for %d s%s%s", timeout_ms / 1000,
+                    problem[0] != '\0' ? "; last error: " : "", problem);
             status = CV_RETRY;
         }
     }

@@ -1,48 +1,18 @@
 #include "workers/source/watermarks.h"
 
-#include <stdlib.h>
-
 #include "caseview/clock.h"
-#include "caseview/log.h"
-#include "workers/source/consumer_internal.h"
+#include "workers/source/kafka_client.h"
 
 struct list {
     struct watermark *items;
     size_t count;
 };
 
-/* Called on the library's threads. What matters of it comes back as the status of a call. */
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    (void)rk;
-    (void)level;
-    log_debug("kafka: %s: %s", facility, text);
-}
-
 static int left_ms(int64_t deadline_ms)
 {
     int64_t left = deadline_ms - clock_mono_ms();
 
     return left > 0 ? (int)left : 0;
-}
-
-static enum cv_status open_client(const struct consumer_options *options, rd_kafka_t **out_rk, struct err *err)
-{
-    rd_kafka_conf_t *conf;
-    char text[512];
-    enum cv_status status = consumer_conf_new(options, false, &conf, err);
-
-    if (status != CV_OK)
-        return status;
-    rd_kafka_conf_set_log_cb(conf, on_log);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (!rk) {
-        rd_kafka_conf_destroy(conf);
-        err_set(err, "kafka: %s", text);
-        return CV_FATAL;
-    }
-    *out_rk = rk;
-    return CV_OK;
 }
 
 static int by_partition(const void *a, const void *b)
@@ -52,23 +22,30 @@ static int by_partition(const void *a, const void *b)
     return x->partition < y->partition ? -1 : x->partition > y->partition;
 }
 
+static enum cv_status no_answer(struct kafka_client *client, rd_kafka_resp_err_t code, struct err *err)
+{
+    const char *problem = kafka_client_problem(client);
+
+    err_set(err, "kafka: no broker answered: %s%s%s", rd_kafka_err2str(code),
+            problem[0] != '\0' ? "; last error: " : "", problem);
+    return CV_RETRY;
+}
+
 /* The partitions of one topic, without their offsets. */
-static enum cv_status add_partitions(rd_kafka_t *rk, const char *name, size_t topic, int64_t deadline_ms,
+static enum cv_status add_partitions(struct kafka_client *client, const char *name, size_t topic, int64_t deadline_ms,
                                      struct list *list, struct err *err)
 {
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, name, NULL);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client->rk, name, NULL);
 
-    if (!handle) {
+    if (handle == NULL) {
         err_set(err, "kafka topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
         return CV_FATAL;
     }
-    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, handle, &metadata, left_ms(deadline_ms));
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client->rk, 0, handle, &metadata, left_ms(deadline_ms));
     rd_kafka_topic_destroy(handle);
-    if (code) {
-        err_set(err, "kafka: no broker answered: %s", rd_kafka_err2str(code));
-        return CV_RETRY;
-    }
+    if (code)
+        return no_answer(client, code, err);
     size_t first = list->count;
     for (int i = 0; i < metadata->topic_cnt; i++) {
         const struct rd_kafka_metadata_topic *found = &metadata->topics[i];
@@ -93,18 +70,18 @@ static bool ask(rd_kafka_t *rk, const char *const *topics, struct watermark *ite
 
     for (size_t i = 0; i < count; i++)
         rd_kafka_topic_partition_list_add(list, topics[items[i].topic], items[i].partition);
-    rd_kafka_resp_err_t code = consumer_ask_offsets(rk, list, which, timeout_ms);
+    rd_kafka_resp_err_t code = kafka_client_offsets(rk, list, which, timeout_ms);
     for (size_t i = 0; !code && i < count; i++) {
         const rd_kafka_topic_partition_t *answer = rd_kafka_topic_partition_list_find(list, topics[items[i].topic],
                                                                                       items[i].partition);
-        int64_t offset = answer && !answer->err ? answer->offset : -1;
+        int64_t offset = answer != NULL && !answer->err ? answer->offset : -1;
         *(which == RD_KAFKA_OFFSET_BEGINNING ? &items[i].low : &items[i].end) = offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
     return !code;
 }
 
-/* All at once in half the time; when that fails, one leader being away, each for itself in what is left. */
+/* All at once in half the time. When that fails because one leader is away, each by itself in the time left. */
 static void ask_all(rd_kafka_t *rk, const char *const *topics, struct list *list, int64_t which, int64_t deadline_ms)
 {
     if (list->count == 0 || ask(rk, topics, list->items, list->count, which, left_ms(deadline_ms) / 2))
@@ -120,18 +97,22 @@ enum cv_status watermarks_read(const struct consumer_property *properties, size_
     const struct consumer_options options = {.properties = properties, .property_count = property_count};
     int64_t deadline_ms = clock_mono_ms() + timeout_ms;
     struct list list = {NULL, 0};
-    rd_kafka_t *rk;
-    enum cv_status status = open_client(&options, &rk, err);
+    struct kafka_client client;
+    enum cv_status status;
 
-    if (status != CV_OK)
-        return status;
-    for (size_t t = 0; status == CV_OK && t < topic_count; t++)
-        status = add_partitions(rk, topics[t], t, deadline_ms, &list, err);
-    if (status == CV_OK) {
-        ask_all(rk, topics, &list, RD_KAFKA_OFFSET_END, deadline_ms);
-        ask_all(rk, topics, &list, RD_KAFKA_OFFSET_BEGINNING, deadline_ms);
+    for (size_t t = 0; t < topic_count; t++) {
+        status = consumer_topic_check(topics[t], err);
+        if (status != CV_OK)
+            return status;
     }
-    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    status = kafka_client_open(&client, &options, KAFKA_ASKER, err);
+    for (size_t t = 0; status == CV_OK && t < topic_count; t++)
+        status = add_partitions(&client, topics[t], t, deadline_ms, &list, err);
+    if (status == CV_OK) {
+        ask_all(client.rk, topics, &list, RD_KAFKA_OFFSET_END, deadline_ms);
+        ask_all(client.rk, topics, &list, RD_KAFKA_OFFSET_BEGINNING, deadline_ms);
+    }
+    kafka_client_close(&client);
     if (status != CV_OK) {
         free(list.items);
         return status;

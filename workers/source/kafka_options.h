@@ -1,0 +1,38 @@
+/*
+ * kafka_options.h: what a Kafka client of Caseview is opened with, and the checks of it that need no broker and no
+ * librdkafka. All texts are borrowed.
+ */
+#ifndef CASEVIEW_SOURCE_KAFKA_OPTIONS_H
+#define CASEVIEW_SOURCE_KAFKA_OPTIONS_H
+
+#include "caseview/base.h"
+#include "caseview/err.h"
+#include "workers/fold/record.h"
+
+struct consumer_property {
+    const char *name, *value; /* any librdkafka property */
+};
+
+struct consumer_options {
+    const struct consumer_property *properties;
+    size_t property_count;
+    const char *topics[TOPIC_COUNT];
+    const char *group_id;
+    const char *group_instance_id; /* NULL: dynamic membership */
+    const char *client_id;
+    size_t queue_bytes; /* fetched records waiting for consumer_poll(), kafka_properties.h; 0: the default */
+};
+
+/* The options that name the topics, by role: "case-topic" … */
+extern const char *const consumer_topic_options[TOPIC_COUNT];
+
+/*
+ * Kafka's rule for the name of a topic: 1–249 characters of A-Z a-z 0-9 . _ - but neither "." nor "..". CV_OK, or
+ * CV_FATAL with one line.
+ */
+enum cv_status consumer_topic_check(const char *name, struct err *err) CV_MUST_CHECK;
+
+/* The three topics: valid, and no two the same. CV_OK, or CV_FATAL with one line that names the option. */
+enum cv_status consumer_topics_check(const char *const topics[TOPIC_COUNT], struct err *err) CV_MUST_CHECK;
+
+#endif
