@@ -128,3 +128,9 @@ bool fail_point_armed(const char *name)
             return true;
     return false;
 }
+
+size_t fail_point_number(const char *variable, size_t fallback)
+{
+    const char *text = getenv(variable);
+    return text != NULL ? strtoul(text, NULL, 10) : fallback;
+}

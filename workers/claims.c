@@ -199,6 +199,8 @@ enum cv_status claims_advance(struct claims *claims, struct err *err)
         status = connect(claims, err);
     }
     int64_t now = clock_mono_ms();
+    if (now < claims->not_before_ms)
+        return status;
     /* Each may wait for the database and the brokers: the rest comes next turn, after Kafka was polled. */
     for (size_t i = 0; i < claims->partitions->count && status == CV_OK && clock_mono_ms() < now + CLAIMS_MS; i++)
         if (is_due(claims, claims->partitions->all[i], now))

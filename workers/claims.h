@@ -18,6 +18,7 @@ struct claims {
     const struct worker_metrics *m;
     struct arena *arena;    /* arguments of queries */
     struct retry reconnect; /* reset by a commit of records, or when a connection lasts */
+    int64_t not_before_ms;  /* clock_mono_ms(): nothing is claimed before */
     bool connected;
     int64_t connected_at_ms;
 };

@@ -106,6 +106,7 @@ enum cv_status operator_control_look(struct operator_control *control, struct er
         return CV_OK;
     control->next_look_ms = now + LOOK_MS;
     control->rival[0] = '\0';
+    control->stopped = false;
     struct db_result *result;
     enum cv_status status = read_cursors(claims, &result, err);
     if (status != CV_OK)
@@ -120,7 +121,8 @@ enum cv_status operator_control_look(struct operator_control *control, struct er
         stopped |= check_state(control, partition, result, row);
     }
     db_result_free(result);
-    if (!taken && !stopped)
+    control->stopped = taken || stopped;
+    if (!control->stopped)
         return CV_OK;
     err_set(err, stopped ? "an operator paused a partition" : "an operator's command took a claim");
     return CV_RETRY;

@@ -10,6 +10,7 @@
 struct operator_control {
     struct claims *claims; /* borrowed */
     int64_t next_look_ms;
+    bool stopped; /* the last look found that an operator paused a partition or took a claim */
     /* A claim that a worker of another consumer group took from us: partition and owner, "": none was seen. */
     char rival[512];
 };

@@ -85,7 +85,7 @@ void partitions_postpone(struct partitions *partitions, struct partition *partit
 {
     int wait_ms = retry_failed(&partition->retry);
     if (retry_worth_logging(&partition->retry))
-        log_warn("partition %.*s/%d: cannot be read yet, trying again: %s", (int)partition->topic_name.len,
+        log_warn("partition %.*s/%d: cannot be read yet: %s; trying again", (int)partition->topic_name.len,
                  partition->topic_name.ptr, partition->part, err->text);
     partitions_release(partitions, partition);
     partition->try_at_ms = clock_mono_ms() + wait_ms;

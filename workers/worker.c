@@ -59,6 +59,8 @@ struct worker {
     int64_t dir_no_unsaved; /* the cursors may show this, with the next batch or a second later */
     int64_t dir_no_saved_ms;
     struct folder_key rerendered; /* the last key that the feed gave, to skip it if PostgreSQL refuses its row */
+    bool no_failure;          /* the recovery that comes has a reason that is already reported, or none to report */
+    struct retry conflict;    /* how long to wait after conflicts, so that two writers get past each other */
     struct log_limit conflicts, sent_again;
     _Atomic bool connected;          /* to the database; read by the admin port's thread */
     _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
@@ -72,19 +74,31 @@ struct worker {
  */
 static void recover(struct worker *worker, const struct err *err)
 {
-    struct retry *reconnect = &worker->claims.reconnect;
+    struct claims *claims = &worker->claims;
     metric_add(worker->m.recoveries, 1);
     FAIL_POINT("recover");
-    retry_failed(reconnect);
-    if (retry_worth_logging(reconnect))
+    pipeline_drop(worker->pipeline);
+    partitions_release_all(&worker->partitions);
+    worker->dir_no_unsaved = 0;
+    if (worker->no_failure) {
+        log_debug("starting again from the cursors: %s", err->text);
+        worker->no_failure = false;
+        return;
+    }
+    retry_failed(&claims->reconnect);
+    if (retry_worth_logging(&claims->reconnect))
         log_warn("database: %s; %s", err->text,
                  err_is_no_schema(err) ? "waiting for its schema: run `caseview migrate`"
                                        : "starting again from the cursors");
     writer_disconnect(worker->writer);
-    worker->connected = worker->claims.connected = false;
-    pipeline_drop(worker->pipeline);
-    partitions_release_all(&worker->partitions);
-    worker->dir_no_unsaved = 0;
+    worker->connected = claims->connected = false;
+}
+
+/* What comes next is no failure of the database: the connection is kept, nothing more is logged. */
+static enum cv_status recover_quietly(struct worker *worker)
+{
+    worker->no_failure = true;
+    return CV_RETRY;
 }
 
 /* ---- what became of a batch ---- */
@@ -160,8 +174,10 @@ static void committed(struct worker *worker)
         move_cursor(worker, &batch->cursors[i]);
     for (size_t i = 0; i < batch->parked_count; i++)
         count_parked(worker, &batch->parked[i]);
-    if (batch->record_count > 0)
-        retry_reset(&worker->claims.reconnect); /* what only moves cursors says nothing of rows that are refused */
+    if (batch->record_count > 0) { /* what only moves cursors says nothing of rows that are refused */
+        retry_reset(&worker->claims.reconnect);
+        retry_reset(&worker->conflict);
+    }
     pipeline_release(worker->pipeline);
     FAIL_POINT("commit.after");
 }
@@ -195,8 +211,6 @@ static enum cv_status after_refusal(struct worker *worker, struct err *err)
 {
     const struct batch *batch = pipeline_written(worker->pipeline);
     size_t items = items_of(batch);
-    if (items > 0)
-        retry_reset(&worker->claims.reconnect); /* the search goes on without delay */
     if (items > 0 && batch_limit_refused(pipeline_limit(worker->pipeline), items)) {
         if (batch->record_count > 0) {
             note_refused_record(worker, batch, err);
@@ -208,7 +222,7 @@ static enum cv_status after_refusal(struct worker *worker, struct err *err)
         }
     }
     err_prefix(err, "a row was refused");
-    return CV_RETRY;
+    return items > 0 ? recover_quietly(worker) : CV_RETRY; /* the search goes on without delay */
 }
 
 static enum cv_status after_conflict(struct worker *worker, struct err *err)
@@ -224,8 +238,8 @@ static enum cv_status after_conflict(struct worker *worker, struct err *err)
                  times, err->text);
     if (batch_limit_conflict(pipeline_limit(worker->pipeline), items_of(batch)))
         return after_refusal(worker, err);
-    retry_reset(&worker->claims.reconnect);
-    return CV_RETRY;
+    worker->claims.not_before_ms = clock_mono_ms() + retry_failed(&worker->conflict);
+    return recover_quietly(worker);
 }
 
 static enum cv_status after_fence(struct worker *worker, struct err *err)
@@ -233,10 +247,9 @@ static enum cv_status after_fence(struct worker *worker, struct err *err)
     struct err look_err = ERR_INIT;
     operator_control_look_now(&worker->control);
     /* An operator's pause is no failure; a rival of another group has to be named. */
-    if (operator_control_look(&worker->control, &look_err) != CV_OK && look_err.text[0] != '\0') {
+    if (operator_control_look(&worker->control, &look_err) != CV_OK) {
         *err = look_err;
-        retry_reset(&worker->claims.reconnect);
-        return CV_RETRY;
+        return worker->control.stopped ? recover_quietly(worker) : CV_RETRY;
     }
     metric_add(worker->m.fenced, 1);
     if (worker->control.rival[0] != '\0')
@@ -490,8 +503,8 @@ static void before_revoke(void *context, const struct consumer_partition_id *rev
     bool written = !lost && writer_is_connected(worker->writer) && flush(worker, clock_mono_ms() + budget_ms);
     if (!written && !(batch_is_empty(pipeline_open(worker->pipeline)) && !pipeline_is_busy(worker->pipeline))) {
         err_set(&err, "partitions were revoked before their last records were written");
+        worker->no_failure = true;
         recover(worker, &err);
-        retry_reset(&worker->claims.reconnect); /* no failure of the database */
     }
     pipeline_drop(worker->pipeline); /* states of partitions that may come back changed */
     for (size_t i = 0; i < count; i++) {
@@ -535,6 +548,13 @@ static void wait_for_work(struct worker *worker)
         consumer_fd_drain(worker->consumer);
 }
 
+/* A pause is an operator's wish: no failure, no delay. */
+static enum cv_status look_at_cursors(struct worker *worker, struct err *err)
+{
+    enum cv_status status = operator_control_look(&worker->control, err);
+    return status == CV_RETRY && worker->control.stopped ? recover_quietly(worker) : status;
+}
+
 /*
  * The duties of one turn, in their order. None of them recovers: CV_RETRY of any of them makes the caller do it. Those
  * that need a moment between two batches come before the next one is submitted.
@@ -550,7 +570,7 @@ static enum cv_status turn(struct worker *worker, bool take, struct err *err)
     if (status == CV_OK)
         status = claims_write_halts(&worker->claims, err);
     if (status == CV_OK)
-        status = operator_control_look(&worker->control, err);
+        status = look_at_cursors(worker, err);
     if (status == CV_OK)
         status = claims_advance(&worker->claims, err);
     worker->connected = worker->claims.connected;
@@ -690,6 +710,7 @@ static void init(struct worker *worker, const struct config *config)
     worker->pipeline = pipeline_new(worker->folder, worker->writer, BATCH_SHARE(worker->memory));
     worker->feed = feed_new(worker->gen);
     worker->arena = arena_new(1u << 16, 64u << 20);
+    retry_init(&worker->conflict, 20, 1000);
     join_duties(worker);
 }
 

@@ -23,12 +23,17 @@
 #define FAIL_POINT(name)       fail_point_reach(name)
 #define FAIL_POINT_ARMED(name) fail_point_armed(name)
 
+/* A number that a test gives in the environment variable of this name, `fallback` without it. */
+#define FAIL_POINT_NUMBER(variable, fallback) fail_point_number(variable, fallback)
+
 void fail_point_reach(const char *name);
+size_t fail_point_number(const char *variable, size_t fallback);
 /* Whether anything is to be done there, now or later: what is otherwise sent at once may have to be sent apart. */
 bool fail_point_armed(const char *name);
 #else
 #define FAIL_POINT(name)       ((void)0)
 #define FAIL_POINT_ARMED(name) false
+#define FAIL_POINT_NUMBER(variable, fallback) (fallback)
 #endif
 
 #endif

@@ -4,6 +4,7 @@ import json
 
 from support import events, programs
 from support.random_history import History
+from support.stack import batches_of
 from support.waiting import wait_for
 
 AUDIT = "SELECT command, topic, part, reason, detail, client FROM ctl.audit ORDER BY id"
@@ -56,8 +57,8 @@ def test_pause_and_resume_leave_a_record(make_stack):
 def test_pause_everything_under_load(make_stack):
     """All partitions stand still with what is before their cursors committed, and all go on."""
     stack = make_stack(partitions={"cases": 3, "agents": 2, "directory": 2})
-    stack.start_worker("--batch-events", "200", ready=False)
-    stack.start_worker("--batch-events", "200", ready=False)
+    stack.start_worker(ready=False, environment=batches_of(200))
+    stack.start_worker(ready=False, environment=batches_of(200))
     items = History(91, organizations=2, cases=600).items
     half = len(items) // 2
     stack.send_items(items[:half])
@@ -149,7 +150,7 @@ def test_cursor_set_forwards_leaves_out_what_lies_between(make_stack):
 def test_cursor_set_back_and_forth_under_load(make_stack):
     """Whatever the owner has under way is refused: nothing is lost or doubled."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
-    stack.start_worker("--batch-events", "100")
+    stack.start_worker(environment=batches_of(100))
     items = History(92, organizations=2, cases=500, directory=False).items
     for number, start in enumerate(range(0, len(items), 400)):
         stack.send_items(items[start : start + 400])

@@ -17,6 +17,7 @@ import pytest
 
 from support import programs
 from support.random_history import History
+from support.stack import batches_of
 from support.waiting import PATIENCE, wait_for
 
 LIBRARY_VERSION = ctypes.CDLL("librdkafka.so.1").rd_kafka_version()
@@ -28,7 +29,7 @@ PROMISED_S = 3  # from what the group does to the first commit, and while it doe
 SAMPLE_S = 0.01
 CHUNK, PAUSE_S = 60, 0.1
 
-LINE = re.compile(r"(?m)^(\S+Z) +\w+ +caseview: (?:group: (gives|takes away|lost)(.*)|(stopping): .*)$")
+LINE = re.compile(r"(?m)^(\S+Z) +\w+ +caseview: (?:group: (assigned|revoked|lost)(.*)|(stopping): .*)$")
 
 
 class Load(threading.Thread):
@@ -123,13 +124,13 @@ def protocol_times(logs, killed):
             events.append((killed[index], index, "killed", []))
     owner, free_since, out = {}, {}, collections.defaultdict(list)
     for at, index, what, partitions in sorted(events):
-        if what == "gives":
+        if what == "assigned":
             for where in partitions:
                 if where in free_since:
                     out[where].append((free_since.pop(where), at))
                 owner[where] = index
             continue
-        gone = partitions if what in ("takes away", "lost") else [w for w, i in owner.items() if i == index]
+        gone = partitions if what in ("revoked", "lost") else [w for w, i in owner.items() if i == index]
         for where in gone:
             if owner.get(where) == index:
                 free_since.setdefault(where, at)
@@ -262,14 +263,14 @@ def test_a_member_that_joins_takes_nothing_twice(make_kafka_stack):
     stack = make_kafka_stack(partitions={"cases": 4, "agents": 1, "directory": 1})
     items = [item for item in History(5, organizations=2, cases=9000, directory=False).items if item[0] == "case"]
     stack.send_items(items)
-    first = stack.start_worker("--batch-events", "50", ready=False)
+    first = stack.start_worker(ready=False, environment=batches_of(50))
     wait_for(lambda: sum(offset or 0 for offset, *_ in stack.progress().values()) > 2000, 30, "it is at work")
-    second = stack.start_worker("--batch-events", "50", ready=False)
-    second.wait_log("group: gives")
+    second = stack.start_worker(ready=False, environment=batches_of(50))
+    second.wait_log("group: assigned")
     assert stack.behind(), "there was nothing left in the queue"
     given = LINE.search(second.log())
     mine = set(named(given[3]))
     stack.check()
     assert mine and first.metric("caseview_fenced_total") == second.metric("caseview_fenced_total") == 0
-    assert not re.search("claim was refused|connection was ended", first.log() + second.log())
+    assert not re.search("fence refused|terminated its backend", first.log() + second.log())
     assert programs.status(stack.database, *stack.kafka(), *stack.names())["healthy"]

@@ -1,6 +1,7 @@
 """What must not wait until a partition with much to read has been read."""
 
 from support import events
+from support.stack import batches_of
 from support.waiting import stays_true, wait_for
 
 
@@ -15,10 +16,10 @@ def is_behind(stack, role, partition):
 
 
 def test_a_flood_halts_while_another_partition_is_read(make_stack):
-    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1}, options=["--batch-events", "4"])
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     backlog(stack, 8000, 1)
     stack.send_raw("case", [(b"no guid", b"no event", ())] * 1500, 0)
-    stack.start_worker(ready=False)
+    stack.start_worker(ready=False, environment=batches_of(4))
     stack.wait_halt("case", 0, "poison-flood")
     assert is_behind(stack, "case", 1), "the other one is still being read"
     stack.check()
@@ -46,25 +47,27 @@ def test_sweeps_keep_up(make_stack):
 
 
 def test_a_refusal_that_stays_is_not_asked_all_the_time(make_stack):
-    """The database says no to whatever has a row of a case: the wait between attempts grows."""
+    """The database says no to every row of a case, for a reason that may go away: the wait between attempts grows."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
-    stack.database.query("ALTER TABLE gen_1.case_state ADD CONSTRAINT nothing CHECK (rev < 0) NOT VALID")
+    stack.database.query("""
+        CREATE FUNCTION gen_1.say_no() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '58030'; END $$;
+        CREATE TRIGGER say_no BEFORE INSERT ON gen_1.case_state FOR EACH ROW EXECUTE FUNCTION gen_1.say_no()""")
     case = events.guid()
     stack.send(events.queued(events.guid(), case))
-    worker.wait_log("SQLSTATE 23514")
+    worker.wait_log("SQLSTATE 58030")
     stays_true(worker.is_running, 10, "it tries again")
     assert worker.metric("caseview_recoveries_total") <= 10
-    stack.database.query("ALTER TABLE gen_1.case_state DROP CONSTRAINT nothing")
+    stack.database.query("DROP TRIGGER say_no ON gen_1.case_state")
     stack.wait_body(case)
 
 
 def test_look_ups_do_not_depend_on_what_the_planner_saw(make_stack):
     """Statistics of empty tables make it walk through a table for each key; the tables grow long before the next ones."""
-    options = ["--batch-events", "200", "--cache-bytes", "1048576"]  # what is in memory needs no look-up
-    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=options)
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.database.query("ANALYZE")
-    stack.start_worker()
+    worker = stack.start_worker(environment=batches_of(200))
     organization, rows = events.guid(), 3000
     agents, units = [[events.guid() for _ in range(rows)] for _ in range(2)]
     named = [events.directory_event(organization, unit, 1, {"UnitUpserted": {"name": "x"}}) for unit in units]
@@ -72,6 +75,8 @@ def test_look_ups_do_not_depend_on_what_the_planner_saw(make_stack):
     stack.send(*named, *(events.agent_event(organization, agent, 1, unit) for agent, unit in zip(agents, select, strict=True)))
     stack.check()
     read = "SELECT pg_stat_clear_snapshot(), relname::text, sum(idx_tup_read)::int FROM pg_stat_user_indexes GROUP BY relname"
+    stack.stop_worker(worker)  # what is in memory needs no look-up
+    stack.start_worker(environment=batches_of(200))
     before = {table: number for _, table, number in stack.database.query(read)}
     stack.send(
         *(events.agent_event(organization, agent, 2, unit) for agent, unit in zip(agents, select, strict=True)),

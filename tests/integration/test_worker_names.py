@@ -3,6 +3,7 @@
 import contextlib
 
 from support import events
+from support.stack import batches_of
 from support.waiting import all_the_time, stays_true, wait_for
 
 WAITING = """
@@ -31,8 +32,8 @@ def read_up_to(stack, worker, records):
 
 def test_a_name_that_comes_back_in_the_next_batch(make_stack):
     """A, then B in one batch, then A again in the next one, which is full before the first is committed."""
-    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-events", "4"])
-    worker = stack.start_worker()
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=[])
+    worker = stack.start_worker(environment=batches_of(4))
     organization, unit, case = events.guid(), events.guid(), events.guid()
     stack.send(events.unit_event(organization, unit, 1, "A"), events.queued(organization, case, unit=events.ref(unit)))
     stack.wait_body(case, lambda body: body and '"unitName":"A"' in body)
@@ -52,8 +53,8 @@ def test_a_name_that_comes_back_in_the_next_batch(make_stack):
 
 def test_an_entity_forgotten_and_made_anew_in_the_next_batch(make_stack):
     """After a null value any upsert counts, a lower version too."""
-    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-events", "4"])
-    worker = stack.start_worker()
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=[])
+    worker = stack.start_worker(environment=batches_of(4))
     organization, unit, case = events.guid(), events.guid(), events.guid()
     stack.send(events.unit_event(organization, unit, 9, "old"), events.queued(organization, case, unit=events.ref(unit)))
     stack.wait_body(case, lambda body: body and '"unitName":"old"' in body)

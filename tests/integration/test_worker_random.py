@@ -5,6 +5,7 @@ import random
 import pytest
 
 from support.random_history import SEEDS, History
+from support.stack import batches_of
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -45,10 +46,10 @@ def test_random_history_with_keys_in_many_partitions(make_stack, seed):
 @pytest.mark.parametrize("seed", [s + 2 for s in SEEDS])
 def test_random_history_in_tiny_batches_and_read_twice(make_stack, seed):
     """Batch cuts and caches change nothing; nor does a second reading, where every event is a duplicate."""
-    stack = make_stack(options=["--batch-events", 7, "--cache-bytes", 1 << 20])
+    stack = make_stack()
     history = History(seed, organizations=2, cases=150)
     stack.send_items(history.items)
-    first = stack.start_worker()
+    first = stack.start_worker(environment=batches_of(7))
     stack.check()
     stack.stop_worker(first)
     before = (stack.active_cases(), stack.agents())

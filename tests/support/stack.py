@@ -55,6 +55,11 @@ def difference(what, expected, found, limit=5):
     return lines
 
 
+def batches_of(records):
+    """Environment of a worker whose batches hold so many records at most (programs built with the tests)."""
+    return {"CASEVIEW_TEST_BATCH_RECORDS": str(records)}
+
+
 class Stack:
     def __init__(self, postgres, broker, schemas, folder, topics=None, registry=None, options=()):
         self.number = next(STACK_NUMBERS)

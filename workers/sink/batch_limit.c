@@ -4,9 +4,9 @@
 #define CONFLICTS_MAX      30      /* a writer that meets another one gets through long before */
 #define ITEMS_MAX          1000000 /* above it there is no limit again */
 
-void batch_limit_init(struct batch_limit *limit)
+void batch_limit_init(struct batch_limit *limit, size_t most)
 {
-    *limit = (struct batch_limit){.items = BATCH_LIMIT_NONE};
+    *limit = (struct batch_limit){.items = most, .most = most};
 }
 
 void batch_limit_committed(struct batch_limit *limit, size_t items)
@@ -19,10 +19,9 @@ void batch_limit_committed(struct batch_limit *limit, size_t items)
         return;
     }
     limit->isolate_left = 0;
-    if (limit->items < ITEMS_MAX)
-        limit->items *= 2;
-    else
-        limit->items = BATCH_LIMIT_NONE;
+    limit->items = limit->items < ITEMS_MAX ? limit->items * 2 : BATCH_LIMIT_NONE;
+    if (limit->items > limit->most)
+        limit->items = limit->most;
 }
 
 bool batch_limit_conflict(struct batch_limit *limit, size_t items)

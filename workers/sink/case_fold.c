@@ -26,8 +26,8 @@ struct fold_result case_fold(struct states *cases, struct state *state, int32_t 
     case_store(&folded, &scratch->stored);
     if (scratch->stored.overflow || scratch->stored.len > CASE_STATE_MAX)
         return refused(PARK_TOO_LARGE, "with it the state of its case would be larger than 256 KiB");
+    state->flags = case_row_flags(&folded); /* before its texts go: they are in the old blob */
     states_set(cases, state, (struct str){scratch->stored.data, scratch->stored.len});
-    state->flags = case_row_flags(&folded);
     state->part = part;
     batch_add_case(batch, state, (state->flags & CASE_LISTED) != 0);
     return (struct fold_result){.outcome = outcome};

@@ -21,7 +21,7 @@ struct pipeline *pipeline_new(struct folder *folder, struct writer *writer, size
     pipeline->batch_bytes = batch_bytes;
     pipeline->open = batch_new();
     pipeline->written = batch_new();
-    batch_limit_init(&pipeline->limit);
+    batch_limit_init(&pipeline->limit, FAIL_POINT_NUMBER("CASEVIEW_TEST_BATCH_RECORDS", BATCH_LIMIT_NONE));
     return pipeline;
 }
 

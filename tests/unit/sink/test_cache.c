@@ -47,25 +47,43 @@ static void test_get_many_keys_all_found(void **state)
     cache_free(cache);
 }
 
-static void test_trim_over_ceiling_puts_out_least_recently_used(void **state)
+static void test_trim_over_ceiling_evicts_unused(void **state)
 {
     (void)state;
-    size_t each = sizeof(struct item) + 100;
-    struct cache *cache = cache_new(sizeof(uint64_t), sizeof(struct item), 3 * each, count_drop);
+    struct cache *cache = cache_new(sizeof(uint64_t), sizeof(struct item), SIZE_MAX, count_drop);
     dropped = 0;
-    for (uint64_t key = 1; key <= 5; key++)
+    for (uint64_t key = 0; key < 1000; key++)
         put(cache, key, (int)key, 100);
-    uint64_t first = 1;
-    assert_non_null(cache_find(cache, &first)); /* used again: now the newest */
+    size_t each = cache_bytes(cache) / 1000;
+    cache_set_max(cache, 999 * each); /* clears the marks of the entries it passes, and evicts one */
     cache_trim(cache);
-    assert_int_equal(dropped, 2);
-    assert_true(cache_bytes(cache) <= 3 * each);
-    for (uint64_t key = 1; key <= 5; key++) {
-        bool expected = key != 2 && key != 3;
-        assert_int_equal(cache_find(cache, &key) != NULL, expected);
-    }
+    assert_int_equal(dropped, 1);
+    for (uint64_t key = 0; key < 500; key++)
+        (void)cache_find(cache, &key);
+    cache_set_max(cache, 600 * each);
+    cache_trim(cache);
+    assert_true(cache_bytes(cache) <= 600 * each);
+    size_t used = 0;
+    for (uint64_t key = 0; key < 500; key++)
+        used += cache_find(cache, &key) != NULL;
+    assert_true(used >= 498); /* used since the hand passed: one may have been the first to go */
     cache_free(cache);
-    assert_int_equal(dropped, 5);
+    assert_int_equal(dropped, 1000);
+}
+
+static void test_remove_entry_is_gone(void **state)
+{
+    (void)state;
+    struct cache *cache = cache_new(sizeof(uint64_t), sizeof(struct item), SIZE_MAX, count_drop);
+    dropped = 0;
+    for (uint64_t key = 0; key < 3000; key++)
+        put(cache, key, (int)key, 10);
+    for (uint64_t key = 0; key < 3000; key += 2)
+        cache_remove(cache, cache_find(cache, &key));
+    assert_int_equal(dropped, 1500);
+    for (uint64_t key = 0; key < 3000; key++)
+        assert_int_equal(cache_find(cache, &key) != NULL, key % 2);
+    cache_free(cache);
 }
 
 static void test_trim_pinned_stays(void **state)
@@ -102,7 +120,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get_many_keys_all_found),
-        cmocka_unit_test(test_trim_over_ceiling_puts_out_least_recently_used),
+        cmocka_unit_test(test_trim_over_ceiling_evicts_unused),
+        cmocka_unit_test(test_remove_entry_is_gone),
         cmocka_unit_test(test_trim_pinned_stays),
         cmocka_unit_test(test_clear_pinned_goes),
     };
