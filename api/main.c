@@ -223,7 +223,11 @@ int main(int argc, char **argv)
     stop_init();
     fetch_global_init();
     request_id_init();
-    int code = run(&api);
+    int code = CV_EXIT_USAGE;
+    if (fetch_use_ca_file(config_text(api.config, "ca-file"), &err) != CV_OK)
+        log_error("ca-file: %s", err.text);
+    else
+        code = run(&api);
     config_free(api.config);
     return code;
 }

@@ -49,6 +49,12 @@ const struct option_def caseview_options[] = {
      .scope = SCOPE_CASEVIEW,
      .help = "Base URL of a schema registry that speaks Confluent's API, with its path: all that comes before "
              "/schemas/ids/; while the path is wrong records wait; user:password in it is used and never logged"},
+    {.name = "ca-file",
+     .type = OPTION_TEXT,
+     .scope = SCOPE_CASEVIEW | SCOPE_API | SCOPE_DEV_PRODUCE | SCOPE_DEV_SIMULATE,
+     .min = 1,
+     .help = "PEM file of certificate authorities that schema-registry and jwks may use, in addition to the system's; "
+             "changes take effect without a restart"},
     {.name = "generation",
      .type = OPTION_INT,
      .scope = SCOPE_CASEVIEW,

@@ -104,7 +104,11 @@ static int run_command(const struct command *command, int argc, char **argv)
         log_init_options("caseview", config_text(config, "log-level"), config_text(config, "log-format"));
         stop_init();
         fetch_global_init();
-        exit_code = command->run(config);
+        exit_code = CV_EXIT_USAGE;
+        if (fetch_use_ca_file(config_text(config, "ca-file"), &err) != CV_OK)
+            log_error("ca-file: %s", err.text);
+        else
+            exit_code = command->run(config);
     }
     config_free(config);
     return exit_code;
