@@ -24,7 +24,7 @@ static const struct {
     {1000000, "1.0"}, {2500000, "2.5"}, {5000000, "5.0"}, {10000000, "10.0"},
 };
 
-#define BUCKETS (ARRAY_LEN(bounds) + 1) /* the last one has no bound */
+#define BUCKETS (ARRAY_LEN(bounds) + 1) /* the last one has no upper bound */
 
 struct metric {
     _Atomic(struct metric *) next;
@@ -45,7 +45,8 @@ struct family {
     _Atomic(struct metric *) first;
 };
 
-/* Families and series are only ever appended, by one thread, and published with release: a reader needs no lock. */
+/* One thread appends families and series and publishes them with release order: readers need no lock. Nothing is
+ * removed. */
 struct metrics {
     _Atomic(struct family *) first;
     int64_t start_us;
@@ -77,11 +78,11 @@ struct metrics *metrics_new(void)
 
 void metrics_free(struct metrics *metrics)
 {
-    if (!metrics)
+    if (metrics == NULL)
         return;
-    for (struct family *family = metrics->first; family;) {
+    for (struct family *family = metrics->first; family != NULL;) {
         struct family *next_family = family->next;
-        for (struct metric *metric = family->first; metric;) {
+        for (struct metric *metric = family->first; metric != NULL;) {
             struct metric *next = metric->next;
             free(metric->labels);
             free(metric);
@@ -98,7 +99,7 @@ void metrics_free(struct metrics *metrics)
 static struct family *find_family(struct metrics *metrics, enum kind kind, const char *name, const char *help)
 {
     _Atomic(struct family *) *link = &metrics->first;
-    for (struct family *family; (family = atomic_load(link)); link = &family->next) {
+    for (struct family *family; (family = atomic_load(link)) != NULL; link = &family->next) {
         if (strcmp(family->name, name) == 0) {
             assert(family->kind == kind);
             return family;
@@ -116,10 +117,10 @@ static struct metric *find_metric(struct metrics *metrics, enum kind kind, const
                                   const char *help)
 {
     struct family *family = find_family(metrics, kind, name, help);
-    if (!labels)
+    if (labels == NULL)
         labels = "";
     _Atomic(struct metric *) *link = &family->first;
-    for (struct metric *metric; (metric = atomic_load(link)); link = &metric->next) {
+    for (struct metric *metric; (metric = atomic_load(link)) != NULL; link = &metric->next) {
         if (strcmp(metric->labels, labels) == 0) {
             atomic_store(&metric->hidden, false);
             return metric;
@@ -233,7 +234,7 @@ static void put_number(struct buf *out, double value)
         if (strtod(text, NULL) == value)
             break;
     }
-    for (char *p = text; *p; p++)
+    for (char *p = text; *p != '\0'; p++)
         if (*p == ',')
             *p = '.';
     buf_puts(out, text);
@@ -281,7 +282,7 @@ static void put_series(struct buf *out, const struct metric *metric, const char 
     buf_byte(out, ' ');
 }
 
-/* _count is the sum of the buckets just read, so that the page is consistent in itself while others count. */
+/* _count is the sum of the buckets that were read, so that both agree while other threads count. */
 static void put_histogram(struct buf *out, const struct metric *metric)
 {
     int64_t count = 0;
@@ -335,10 +336,10 @@ static void put_family(struct buf *out, enum metrics_format format, const struct
 static int open_descriptors(void)
 {
     DIR *folder = opendir("/proc/self/fd");
-    if (!folder)
+    if (folder == NULL)
         return 0;
-    int count = -1; /* the folder's own */
-    for (const struct dirent *entry; (entry = readdir(folder));)
+    int count = -1; /* without the descriptor of this folder */
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
         count += entry->d_name[0] != '.';
     closedir(folder);
     return count;

@@ -9,18 +9,18 @@
 #include "caseview/buf.h"
 
 struct metrics;
-struct metric; /* one series: a family and one set of labels */
+struct metric; /* one series: a family with one set of labels */
 
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
 /*
- * Names as exposed: a counter ends in `_total`. labels: `reason="bad-guid",topic="x"` or NULL; values are escaped by
- * the caller. The same name and labels give the same series; the help text of a family's first series counts.
+ * name: a counter's ends in `_total`. labels: `reason="bad-guid",topic="x"` or NULL; the caller escapes values. The
+ * same name and labels return the same series. A family has the help text of its first series.
  */
 struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *labels, const char *help);
 struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *labels, const char *help);
-/* Seconds, buckets from 100 µs to 10 s. */
+/* Of seconds, with buckets from 100 µs to 10 s. */
 struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *labels, const char *help);
 /* Removes a series from the page (a partition that was revoked); metrics_gauge() of the same labels shows it again. */
 void metrics_hide(struct metric *metric);

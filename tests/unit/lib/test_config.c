@@ -320,12 +320,11 @@ static const struct {
     {{SCOPE_WORKER, .environment = {"CASEVIEW_LISTEN=a"}}, "CASEVIEW_LISTEN: \"a\" is not HOST:PORT"},
     {{SCOPE_WORKER, .file = "threads = 0\n"}, "FILE:1: threads: \"0\" is out of range (1–4096)"},
     {{SCOPE_WORKER, .arguments = {"--log-level", "loud"}},
-     "--log-level: \"loud\" is not one of: error warn info debug (The least important lines that are logged)"},
+     "--log-level: \"loud\" is not one of: error warn info debug (Least severe level that is logged)"},
     {{SCOPE_WORKER, .arguments = {"--log-level", "warn info"}},
-     "--log-level: \"warn info\" is not one of: error warn info debug (The least important lines that are logged)"},
+     "--log-level: \"warn info\" is not one of: error warn info debug (Least severe level that is logged)"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_CACHE=on"}},
-     "CASEVIEW_CACHE: \"on\" is not one of: off (Answers from memory while nothing has changed; only off for now, "
-     "on comes with a later version)"},
+     "CASEVIEW_CACHE: \"on\" is not one of: off (Cache of answers; only off is possible in this version)"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_JSON=yes"}}, "CASEVIEW_JSON: \"yes\" is not one of: on off"},
     {{SCOPE_WORKER, .arguments = {"--case-topic", ""}}, "--case-topic: must be a text that is not empty"},
     {{SCOPE_WORKER, .arguments = {"--schema-registry", "ftp://user:hush@x"}},
@@ -352,7 +351,7 @@ static const struct {
     {{SCOPE_WORKER, .environment = {"CASEVIEW_SCHEMA_DIR=/nonexistent"}},
      "CASEVIEW_SCHEMA_DIR: the folder /nonexistent cannot be read: No such file or directory"},
     {{SCOPE_API, .arguments = {"--issuer=i", "--audience=a"}},
-     "--jwks: is required (The key set that tokens are checked with)"},
+     "--jwks: is required (Key set for the signatures of tokens)"},
 };
 
 static void test_load_errors_are_one_precise_line(void **state CV_UNUSED)
