@@ -214,7 +214,7 @@ int main(int argc, char **argv)
         return CV_EXIT_OK;
     }
     if (config_operand(api.config, 0)) {
-        fprintf(stderr, "caseview-api: unexpected word `%s` (try --help)\n", config_operand(api.config, 0));
+        fprintf(stderr, "caseview-api: unexpected word: %s\n", config_shown(config_operand(api.config, 0)));
         config_free(api.config);
         return CV_EXIT_USAGE;
     }

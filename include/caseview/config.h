@@ -111,6 +111,9 @@ const struct config_property *config_pairs(const struct config *config, const ch
 bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
                  const char **out_value);
 const char *config_operand(const struct config *config, size_t i); /* NULL past the end */
+/* The word for an error: itself when it has letters, digits and - _ . only, else "(not shown)". Another word may be a
+ * piece of a connection string whose quotes were forgotten. */
+const char *config_shown(const char *word);
 
 /* True when value is one of the words; `words` separates them by blanks. */
 bool config_is_word(const char *words, const char *value);

@@ -52,7 +52,7 @@ enum db_type {
  * or NULL. Waits at most timeout_ms; connecting ends early when a stop is requested.
  * With several hosts and no target_session_attrs, read-write is asked for.
  * CV_FATAL: a connection string that is not valid or can be read in two ways, or a database whose encoding is not UTF8.
- * No err of a connection ever shows a value of conninfo but hosts and ports.
+ * No err of a connection ever shows a value of conninfo but hosts, ports and the database.
  */
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err) CV_MUST_CHECK;

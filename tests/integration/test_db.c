@@ -39,7 +39,9 @@ static void test_open_refused_by_the_server_hides_the_values(void **state CV_UNU
 {
     struct err err = ERR_INIT;
     struct db *db = NULL;
-    assert_int_equal(open_with("dbname=hush", &db, &err), CV_RETRY);
+    assert_int_equal(open_with("dbname=nowhere", &db, &err), CV_RETRY);
+    assert_non_null(strstr(err.text, "database \"nowhere\" does not exist"));
+    assert_int_equal(open_with("postgresql:///?dbname=hush", &db, &err), CV_RETRY);
     assert_null(strstr(err.text, "hush"));
     assert_non_null(strstr(err.text, "database \"***\" does not exist"));
     assert_int_equal(open_with("user=hush", &db, &err), CV_RETRY);
@@ -128,7 +130,7 @@ static void test_same_server_of_two_connections(void **state CV_UNUSED)
     db_close(first);
 }
 
-/* A listening socket of ours; nobody ever answers on it. */
+/* A listening socket that never answers. */
 static int deaf_socket(int *out_port)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -271,7 +273,7 @@ struct row {
     bool yes;
 };
 
-/* All arrays at once, straight out of an array of structs, through unnest and back. */
+/* Sends all kinds of arrays from an array of structs through unnest and reads them back. */
 static void check_arrays(struct db *db, const struct row *rows, size_t n)
 {
     static const struct db_statement statement = {
@@ -365,7 +367,7 @@ static void test_exec_refusal_has_sqlstate_and_leaves_a_usable_connection(void *
 {
     struct db *db = open_db();
     struct arena *arena = arena_new(4096, 4096);
-    for (int i = 0; i < 2; i++) { /* the second time it is prepared already */
+    for (int i = 0; i < 2; i++) { /* the second time it is prepared */
         struct db_args args;
         db_args_init(&args, arena);
         db_arg_int4(&args, 0);

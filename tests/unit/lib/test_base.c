@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* The sanitizers' allocators end the process themselves unless they are told to fail as malloc does. */
+/* Makes the sanitizers' allocators return NULL as malloc does, instead of ending the process. */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
 
@@ -48,7 +48,7 @@ static int run_child(void (*what)(void), char *out, size_t size)
     return WEXITSTATUS(status);
 }
 
-/* Sizes that no allocator has, hidden from the compiler, which would refuse them. */
+/* Sizes that cannot be allocated; volatile, since the compiler refuses them as constants. */
 static volatile size_t impossible = (size_t)PTRDIFF_MAX - 4096;
 
 static void want_alloc(void)
@@ -145,7 +145,7 @@ static void test_err_prefix_keeps_the_code(void **state CV_UNUSED)
 static void test_err_long_text_is_cut_between_characters(void **state CV_UNUSED)
 {
     char text[2000];
-    for (size_t pad = 0; pad < 4; pad++) { /* the cut meets each byte of a three-byte character once */
+    for (size_t pad = 0; pad < 4; pad++) { /* cuts after each byte of a three-byte character */
         memset(text, 'x', pad);
         for (size_t i = pad; i + 3 < sizeof text; i += 3) {
             memcpy(text + i, "€", 3);

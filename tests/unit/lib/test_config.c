@@ -126,7 +126,7 @@ static void test_load_file_named_by_the_environment(void **state CV_UNUSED)
     struct config *config = load_ok(&(struct given){.scope = SCOPE_WORKER, .environment = {variable}});
     assert_int_equal(config_int(config, "generation"), 7);
     config_free(config);
-    /* --config comes first, and the other file is not read at all. */
+    /* --config wins, the other file is not read. */
     config = load_ok(&(struct given){
         .scope = SCOPE_WORKER, .environment = {"CASEVIEW_CONFIG=/nonexistent"}, .file = "generation = 8\n"});
     assert_int_equal(config_int(config, "generation"), 8);
@@ -419,7 +419,7 @@ static void test_load_file_with_binary_bytes_is_refused(void **state CV_UNUSED)
     assert_non_null(strstr(err.text, ":1: the line contains a NUL byte"));
 }
 
-/* What a printing function writes. */
+/* The output of a printing function. */
 static char *printed(void (*print)(FILE *out))
 {
     char *text = NULL;

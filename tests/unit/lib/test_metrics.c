@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* The page without the process's own series, which come last. */
+/* The page without the process_* series, which come last. */
 static const char *page(struct metrics *metrics, struct buf *buf)
 {
     buf_reset(buf);
@@ -182,7 +182,7 @@ static void test_histogram_is_cumulative_with_inclusive_bounds(void **state CV_U
     metrics_free(metrics);
 }
 
-/* The number behind `name ` at a line's start. */
+/* The value of the series `name`. */
 static double sample(const char *text, const char *name)
 {
     char start[100];
