@@ -86,7 +86,7 @@ void config_help(FILE *out, const struct option_def *const *tables, unsigned sco
             "then the\nenvironment, then the file.\n");
 }
 
-/* Prints the programs that read an option; a program stands for all of its commands. */
+/* Prints the programs that read an option; a program name means all of its commands. */
 static void put_programs(FILE *out, unsigned scope)
 {
     if ((scope & SCOPE_ALL) == SCOPE_ALL) {

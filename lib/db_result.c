@@ -1,4 +1,5 @@
-/* Reads rows in PostgreSQL's binary format. A wrong type or an unexpected null asserts: the statement is ours, too. */
+/* Reads rows in PostgreSQL's binary format. A wrong type or an unexpected null asserts: it means that our statement is
+ * wrong. */
 #include "db_internal.h"
 
 #include <endian.h>

@@ -160,7 +160,7 @@ void json_put_double(struct json_writer *json, const char *key, double number)
         if (strtod(text, NULL) == number)
             break;
     }
-    for (char *p = text; *p; p++)
+    for (char *p = text; *p != '\0'; p++)
         if (*p == ',')
             *p = '.'; /* decimal point of some locales */
     buf_puts(json->out, text);

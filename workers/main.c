@@ -66,12 +66,12 @@ static void usage(FILE *out)
 static bool check_words(const struct command *command, const struct config *config)
 {
     const char *given = config_operand(config, 0);
-    const char *extra = command->words ? config_operand(config, 1) : given;
-    if (extra) {
+    const char *extra = command->words != NULL ? config_operand(config, 1) : given;
+    if (extra != NULL) {
         fprintf(stderr, "caseview %s: unexpected word: %s\n", command->name, config_shown(extra));
         return false;
     }
-    if (!command->words || (given && config_is_word(command->words, given)))
+    if (command->words == NULL || (given != NULL && config_is_word(command->words, given)))
         return true;
     fprintf(stderr, "caseview %s: one of these words must follow: %s\n", command->name, command->words);
     return false;

@@ -81,7 +81,7 @@ static bool asks_for_the_primary(const char *words)
     return status != CV_OK;
 }
 
-/* A role whose sessions are read-only stands for a standby. */
+/* A role with read-only sessions takes the part of a standby. */
 static void test_open_of_several_hosts_wants_the_primary(void **state CV_UNUSED)
 {
     const char *host = getenv("PGHOST"), *port = getenv("PGPORT");
@@ -492,7 +492,7 @@ static void test_exec_connection_closed_while_idle_is_lost(void **state CV_UNUSE
 int main(void)
 {
     conninfo = test_database("test_db");
-    if (!conninfo)
+    if (conninfo == NULL)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_contradictory_options_is_fatal),

@@ -258,14 +258,14 @@ static void *receive_all(void *context)
         struct db_result *result = NULL;
         pthread_mutex_lock(&shared->mutex);
         enum cv_status status = db_stream_receive(shared->db, &result, &err);
-        if (result)
+        if (result != NULL)
             shared->sent--;
         pthread_mutex_unlock(&shared->mutex);
         if (status != CV_OK) {
             shared->failed = "refused or lost";
             return NULL;
         }
-        if (!result) {
+        if (result == NULL) {
             struct pollfd fd = {.fd = db_socket(shared->db), .events = POLLIN};
             poll(&fd, 1, 1000);
             continue;

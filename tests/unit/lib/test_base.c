@@ -122,7 +122,7 @@ static void test_err_set_makes_one_line_and_clears_the_code(void **state CV_UNUS
     err_set(&err, "a\nb\r\n\tc %d\n\n", 7);
     assert_string_equal(err.text, "a b   c 7");
     assert_string_equal(err.sqlstate, "");
-    err_set(NULL, "nobody listens");
+    err_set(NULL, "not kept");
 }
 
 static void test_err_set_may_quote_itself(void **state CV_UNUSED)
@@ -139,7 +139,7 @@ static void test_err_prefix_keeps_the_code(void **state CV_UNUSED)
     err_prefix(&err, "topic %s", "x");
     assert_string_equal(err.text, "topic x: refused");
     assert_string_equal(err.sqlstate, "22012");
-    err_prefix(NULL, "nobody listens");
+    err_prefix(NULL, "not kept");
 }
 
 static void test_err_long_text_is_cut_between_characters(void **state CV_UNUSED)

@@ -50,7 +50,7 @@ static enum cv_status load(const struct given *given, struct config **out_config
         environ_[i] = cv_strdup(given->environment[i]);
     int words = argc;
     char config_word[] = "--config";
-    if (given->file) {
+    if (given->file != NULL) {
         write_file(given->file);
         argv[argc++] = config_word;
         argv[argc++] = file_name;
@@ -279,7 +279,7 @@ static void test_load_file_skips_a_byte_order_mark(void **state CV_UNUSED)
 
 static const struct {
     struct given given;
-    const char *expected; /* FILE stands for the file's name */
+    const char *expected; /* FILE is replaced by the file's name */
 } wrong[] = {
     {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "0"}}, "--gap-alarm-s: \"0\" is out of range (1–86400 s)"},
     {{SCOPE_WORKER, .arguments = {"--gap-alarm-s=86401"}}, "--gap-alarm-s: \"86401\" is out of range (1–86400 s)"},

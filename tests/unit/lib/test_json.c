@@ -157,9 +157,9 @@ static void form(bool negative, const char *digits, int exponent, char *text, si
 }
 
 /*
- * The oracle: with one digit more each time, the closest decimal and its two neighbours (at a power of two the closest
- * may lie outside while a neighbour on the wide side lies inside); of those that read back, the closest, of two equally
- * close ones the even one.
+ * The oracle tries more and more digits: the closest decimal and its two neighbours (at a power of two the closest may
+ * be outside while a neighbour on the wide side is inside). Of those that read back it takes the closest, of two
+ * equally close ones the even one.
  */
 static void oracle(float number, char *text, size_t size)
 {

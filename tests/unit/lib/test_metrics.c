@@ -188,7 +188,7 @@ static double sample(const char *text, const char *name)
     char start[100];
     snprintf(start, sizeof start, "\n%s ", name);
     const char *line = strstr(text, start);
-    if (!line)
+    if (line == NULL)
         fail_msg("no %s", name);
     return strtod(line + strlen(start), NULL);
 }
