@@ -214,7 +214,7 @@ int main(int argc, char **argv)
         return CV_EXIT_OK;
     }
     if (config_operand(api.config, 0)) {
-        fprintf(stderr, "caseview-api: unexpected word `%s` (try --help)\n", config_operand(api.config, 0));
+        fprintf(stderr, "caseview-api: unexpected word: %s\n", config_shown(config_operand(api.config, 0)));
         config_free(api.config);
         return CV_EXIT_USAGE;
     }
@@ -223,7 +223,11 @@ int main(int argc, char **argv)
     stop_init();
     fetch_global_init();
     request_id_init();
-    int code = run(&api);
+    int code = CV_EXIT_USAGE;
+    if (fetch_use_ca_file(config_text(api.config, "ca-file"), &err) != CV_OK)
+        log_error("ca-file: %s", err.text);
+    else
+        code = run(&api);
     config_free(api.config);
     return code;
 }

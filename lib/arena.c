@@ -171,7 +171,7 @@ struct str arena_str(struct arena *arena, struct str text)
     char *copy = arena_alloc(arena, text.len + 1);
     if (copy == NULL)
         return STR_NULL;
-    if (text.len)
+    if (text.len > 0)
         memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     return (struct str){copy, text.len};

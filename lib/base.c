@@ -2,10 +2,10 @@
 
 #include <unistd.h>
 
-/* No stdio here: there may be no memory left for it. _exit, because nobody above can do anything sensible. */
+/* Neither stdio, which may need memory, nor exit(), which runs handlers that may. */
 __attribute__((noreturn)) static void die(void)
 {
-    static const char line[] = "out of memory: giving up\n";
+    static const char line[] = "out of memory, exiting\n";
     ssize_t ignored = write(STDERR_FILENO, line, sizeof line - 1);
     (void)ignored;
     _exit(CV_EXIT_BUG);
@@ -14,7 +14,7 @@ __attribute__((noreturn)) static void die(void)
 void *cv_alloc(size_t size)
 {
     void *ptr = malloc(size ? size : 1);
-    if (!ptr)
+    if (ptr == NULL)
         die();
     return ptr;
 }
@@ -22,7 +22,7 @@ void *cv_alloc(size_t size)
 void *cv_zalloc(size_t size)
 {
     void *ptr = calloc(1, size ? size : 1);
-    if (!ptr)
+    if (ptr == NULL)
         die();
     return ptr;
 }
@@ -30,7 +30,7 @@ void *cv_zalloc(size_t size)
 void *cv_realloc(void *ptr, size_t size)
 {
     void *bigger = realloc(ptr, size ? size : 1);
-    if (!bigger)
+    if (bigger == NULL)
         die();
     return bigger;
 }
@@ -43,7 +43,7 @@ char *cv_strdup(const char *text)
 char *cv_strndup(const char *text, size_t len)
 {
     char *copy = cv_alloc(len + 1);
-    if (len)
+    if (len > 0)
         memcpy(copy, text, len);
     copy[len] = '\0';
     return copy;

@@ -10,7 +10,7 @@ void buf_init(struct buf *buf, size_t max)
 
 void buf_done(struct buf *buf)
 {
-    if (!buf)
+    if (buf == NULL)
         return;
     free(buf->data);
     buf_init(buf, buf->max);
@@ -20,11 +20,11 @@ void buf_reset(struct buf *buf)
 {
     buf->len = 0;
     buf->overflow = false;
-    if (buf->data)
+    if (buf->data != NULL)
         buf->data[0] = '\0';
 }
 
-/* Room for len more bytes and the NUL; doubles, so that appending stays linear, but never beyond the ceiling. */
+/* Makes room for len more bytes and the NUL. Doubles the size, so that appending is linear, up to the ceiling. */
 static bool grow(struct buf *buf, size_t len)
 {
     if (buf->overflow)
@@ -57,7 +57,7 @@ void buf_append(struct buf *buf, const void *data, size_t len)
 {
     if (!grow(buf, len))
         return;
-    if (len)
+    if (len > 0)
         memcpy(buf->data + buf->len, data, len);
     buf->len += len;
     buf->data[buf->len] = '\0';
@@ -84,9 +84,9 @@ void buf_printf(struct buf *buf, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
-    assert(n >= 0); /* fails only for a wrong format */
+    assert(n >= 0); /* fails for a wrong format only */
     char *out = buf_reserve(buf, (size_t)n);
-    if (!out)
+    if (out == NULL)
         return;
     va_start(args, fmt);
     vsnprintf(out, (size_t)n + 1, fmt, args);

@@ -36,7 +36,7 @@ static char *put2(char *out, unsigned n)
     return out + 2;
 }
 
-/* Date of a day number (0 = 1970-01-01), by counting 400-year eras from 0000-03-01, so that leap days come last. */
+/* Writes the date of a day number (0: 1970-01-01). Counts 400-year eras from 0000-03-01: leap days then come last. */
 static char *put_date(char *out, int64_t day)
 {
     uint32_t days = (uint32_t)(day + 719468); /* since 0000-03-01; never negative in years 1–9999 */
@@ -76,7 +76,7 @@ size_t clock_iso(int64_t us, char out[CLOCK_ISO_MAX])
     p = put2(p, second / 60 % 60);
     *p++ = ':';
     p = put2(p, second % 60);
-    if (fraction) {
+    if (fraction > 0) {
         *p++ = '.';
         p = put2(p, fraction / 10000);
         p = put2(p, fraction / 100 % 100);

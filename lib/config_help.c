@@ -1,4 +1,4 @@
-/* What people read about the options, from the same table as the parser. */
+/* Prints --help and docs/configuration.md from the parser's table. */
 #include "config_internal.h"
 
 #define WIDTH  100 /* columns of --help */
@@ -25,11 +25,11 @@ static const struct {
     {SCOPE_DEV_TOKEN, "caseview-dev token"},
 };
 
-/* Breaks text between words at the page's width. */
+/* Prints text, broken between words at WIDTH. */
 static void put_wrapped(FILE *out, const char *text)
 {
     size_t column = 0;
-    for (const char *p = text; *p;) {
+    for (const char *p = text; *p != '\0';) {
         size_t len = strcspn(p, " ");
         if (column == 0 || column + 1 + len > WIDTH) {
             fprintf(out, "%s%*s", column ? "\n" : "", INDENT, "");
@@ -60,12 +60,12 @@ static void put_option(FILE *out, const struct option_def *option)
     }
     if (option->required)
         fputs(" (required)", out);
-    else if (option->fallback && option->fallback[0] && !option->compute)
+    else if (option->fallback != NULL && option->fallback[0] != '\0' && option->compute == NULL)
         fprintf(out, " (default %s)", option->fallback);
     fputc('\n', out);
     buf_reset(&text);
     buf_puts(&text, option->help);
-    if (option->compute)
+    if (option->compute != NULL)
         buf_printf(&text, "; by default %s", option->fallback);
     put_wrapped(out, text.data);
 }
@@ -73,20 +73,20 @@ static void put_option(FILE *out, const struct option_def *option)
 void config_help(FILE *out, const struct option_def *const *tables, unsigned scope, const char *usage)
 {
     fprintf(out, "%s\n\nOptions:\n", usage);
-    for (; *tables; tables++)
-        for (const struct option_def *option = *tables; option->name; option++)
+    for (; *tables != NULL; tables++)
+        for (const struct option_def *option = *tables; option->name != NULL; option++)
             if (option->scope & scope)
                 put_option(out, option);
     fprintf(out, "  --config FILE\n");
-    put_wrapped(out, "More options, as lines `some-name = VALUE`; # starts a comment");
+    put_wrapped(out, "File with more options, as lines `some-name = VALUE`; # starts a comment");
     fprintf(out, "  --help\n");
-    put_wrapped(out, "Prints this");
+    put_wrapped(out, "Prints this text");
     fprintf(out,
             "\nEach option may also be given as CASEVIEW_SOME_NAME in the environment; the command line comes first, "
             "then the\nenvironment, then the file.\n");
 }
 
-/* Who reads an option; all commands of a program are named by the program. */
+/* Prints the programs that read an option; a program name means all of its commands. */
 static void put_programs(FILE *out, unsigned scope)
 {
     if ((scope & SCOPE_ALL) == SCOPE_ALL) {
@@ -107,10 +107,10 @@ static void put_programs(FILE *out, unsigned scope)
     }
 }
 
-/* A cell's text: the bar would end the cell. */
+/* Prints the text of a cell; a bar would end the cell. */
 static void put_cell(FILE *out, const char *text)
 {
-    for (const char *p = text; *p; p++) {
+    for (const char *p = text; *p != '\0'; p++) {
         if (*p == '|')
             fputc('\\', out);
         fputc(*p, out);
@@ -129,8 +129,8 @@ static void put_row(FILE *out, const struct option_def *option)
     fputs(option->list ? ", list | " : " | ", out);
     if (option->required)
         fputs("required", out);
-    else if (option->fallback && option->fallback[0])
-        fprintf(out, option->compute ? "%s" : "`%s`", option->fallback);
+    else if (option->fallback != NULL && option->fallback[0] != '\0')
+        fprintf(out, option->compute != NULL ? "%s" : "`%s`", option->fallback);
     else
         fputs("–", out);
     fputs(" | ", out);
@@ -145,15 +145,17 @@ void config_markdown(FILE *out, const struct option_def *const *tables)
         "<!-- Generated from the option table in lib/options.c; `caseview --markdown` prints it. -->\n\n"
         "Each option can be given, first match wins, as `--some-name VALUE` on the command line, as the environment\n"
         "variable `CASEVIEW_SOME_NAME`, or as a line `some-name = VALUE` of the file that `--config`\n"
-        "(`CASEVIEW_CONFIG`) names; there `#` starts a comment at the start of a line or behind a blank. An unknown\n"
-        "name or a value out of range stops the start with one line that names the option, where it came from and\n"
-        "what is allowed. Lists are comma-separated. In the environment and the file an option of another program is\n"
-        "known and ignored, so that one file may serve all; every given value is checked, used or not. Flags are `on`\n"
-        "or `off` there.\n\n"
+        "(`CASEVIEW_CONFIG`) names; there `#` starts a comment at the start of a line or after a blank. An unknown\n"
+        "name or a value out of range stops the start with one line that names the option, its source and what is\n"
+        "allowed. Lists are comma-separated. In the environment and the file an option of another program is ignored,\n"
+        "so one file may serve all programs; every value is checked, used or not. Flags are `on` or `off` there.\n\n"
+        "Variables that Kubernetes sets for a Service whose name begins with `caseview` (`CASEVIEW_…_SERVICE_HOST`,\n"
+        "`CASEVIEW_…_PORT` and so on) are ignored. No error shows a value that may contain a secret; a URL or a\n"
+        "connection string that can be read in two ways is refused: write `@` in a password as `%40`, `/` as `%2F`.\n\n"
         "| option | programs | values | default | meaning |\n"
         "|---|---|---|---|---|\n",
         out);
-    for (; *tables; tables++)
-        for (const struct option_def *option = *tables; option->name; option++)
+    for (; *tables != NULL; tables++)
+        for (const struct option_def *option = *tables; option->name != NULL; option++)
             put_row(out, option);
 }

@@ -17,15 +17,24 @@
 
 /* ---- names ---- */
 
-/*
- * What an error shows of a wrong name. A text with other characters than a name's may be a value in the wrong place: a
- * connection string without its option, say. It is not shown.
- */
+static bool is_plain(struct str word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if (strchr(LETTERS DIGITS "-_.", word.ptr[i]) == NULL || word.ptr[i] == '\0')
+            return false;
+    return true;
+}
+
+const char *config_shown(const char *word)
+{
+    return is_plain(str_of(word)) ? word : "(not shown)";
+}
+
+/* What an error shows of a wrong name: likewise, and not more than NAME_SHOWN bytes. */
 static struct str shown_name(struct str name)
 {
-    for (size_t i = 0; i < name.len; i++)
-        if (strchr(LETTERS DIGITS "-_.", name.ptr[i]) == NULL || name.ptr[i] == '\0')
-            return STR("(not a name)");
+    if (!is_plain(name))
+        return STR("(not shown)");
     return (struct str){name.ptr, name.len < NAME_SHOWN ? name.len : NAME_SHOWN};
 }
 

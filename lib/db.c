@@ -47,14 +47,14 @@ bool db_refusal(const struct db *db, const PGresult *rows, const char *statement
 bool db_wait(const struct db *db, bool writable, int64_t deadline_ms)
 {
     int timeout = -1;
-    if (deadline_ms) {
+    if (deadline_ms != 0) {
         int64_t left = deadline_ms - clock_mono_ms();
         if (left <= 0)
             return false;
         timeout = left > 60000 ? 60000 : (int)left;
     }
     struct pollfd fd = {.fd = PQsocket(db->conn), .events = (short)(POLLIN | (writable ? POLLOUT : 0))};
-    poll(&fd, 1, timeout); /* an interrupted or early return only makes the caller look again */
+    poll(&fd, 1, timeout); /* after an early return the caller polls again */
     return true;
 }
 
@@ -65,7 +65,7 @@ static void on_notice(void *context, const char *message)
     log_debug("database: %s", text);
 }
 
-/* libpq goes through all hosts and their addresses by itself; the socket may be another one after each step. */
+/* libpq tries all hosts and their addresses; the socket may change with each step. */
 static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, struct err *err)
 {
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
@@ -96,7 +96,7 @@ static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, stru
     return contradicts ? CV_FATAL : CV_RETRY;
 }
 
-/* Sends a script and reads all of its answers; the first refusal counts. */
+/* Sends a script and reads all of its answers; the first refusal is reported. */
 static enum cv_status run_script(struct db *db, const char *sql, int64_t deadline_ms, struct err *err)
 {
     assert(db->pipeline == PIPELINE_NONE);
@@ -111,11 +111,11 @@ static enum cv_status run_script(struct db *db, const char *sql, int64_t deadlin
         if (PQisBusy(db->conn)) {
             if (db_wait(db, flushed == 1, deadline_ms))
                 continue;
-            err_set(&db->err, "no answer in time");
+            err_set(&db->err, "no answer within the time-out");
             return db_lose(db, "script", err);
         }
         PGresult *rows = PQgetResult(db->conn);
-        if (!rows)
+        if (rows == NULL)
             break;
         ExecStatusType status = PQresultStatus(rows);
         bool ended = status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
@@ -127,7 +127,7 @@ static enum cv_status run_script(struct db *db, const char *sql, int64_t deadlin
         if (ended || db_is_lost(db))
             return db_lose(db, "script", err);
     }
-    if (refused && err)
+    if (refused && err != NULL)
         *err = db->err;
     return refused ? CV_RETRY : CV_OK;
 }
@@ -161,7 +161,7 @@ static enum cv_status connect_and_set_up(struct db *db, const char *setup, int t
     status = check_encoding(db, err);
     if (status != CV_OK)
         return status;
-    return setup ? run_script(db, setup, deadline_ms, err) : CV_OK;
+    return setup != NULL ? run_script(db, setup, deadline_ms, err) : CV_OK;
 }
 
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
@@ -247,7 +247,7 @@ int db_backend_pid(const struct db *db)
     return PQbackendPID(db->conn);
 }
 
-/* One statement as a pipeline of its own, so that there is one way in which answers are read. */
+/* Runs one statement as a pipeline, so that answers are read in one place only. */
 static enum cv_status exec_once(struct db *db, const struct db_statement *statement, const struct db_args *args,
                                 int64_t deadline_ms, struct err *err)
 {
@@ -261,7 +261,7 @@ static enum cv_status exec_once(struct db *db, const struct db_statement *statem
         if (!db_pipeline_busy(db))
             break;
         if (!db_wait(db, db->wants_write, deadline_ms)) {
-            err_set(&db->err, "no answer in time");
+            err_set(&db->err, "no answer within the time-out");
             return db_lose(db, statement->name, err);
         }
         status = CV_OK;
@@ -272,17 +272,18 @@ static enum cv_status exec_once(struct db *db, const struct db_statement *statem
 enum cv_status db_exec(struct db *db, const struct db_statement *statement, const struct db_args *args, int timeout_ms,
                        struct db_result **out_result, struct err *err)
 {
-    if (args && args->failed) { /* before anything is sent: the connection stays as it is */
+    if (args != NULL && args->failed) { /* nothing was sent, the connection remains usable */
         err_set(err, "%s: the arguments do not fit in their memory", statement->name);
         return CV_FATAL;
     }
-    int64_t deadline_ms = timeout_ms ? clock_mono_ms() + timeout_ms : 0;
+    int64_t deadline_ms = timeout_ms != 0 ? clock_mono_ms() + timeout_ms : 0;
     bool in_transaction = PQtransactionStatus(db->conn) != PQTRANS_IDLE;
     enum cv_status status = exec_once(db, statement, args, deadline_ms, err);
-    /* A view below has changed its shape since the statement was prepared; inside a transaction all is lost anyway. */
+    /* 0A000: a view has changed since the statement was prepared. A transaction has failed with it, so no retry there.
+     */
     if (status == CV_RETRY && strcmp(db->err.sqlstate, "0A000") == 0 && !in_transaction)
         status = exec_once(db, statement, args, deadline_ms, err);
-    if (status != CV_OK || !out_result)
+    if (status != CV_OK || out_result == NULL)
         return status;
     struct db_result *result = cv_alloc(sizeof *result);
     *result = db->results[0];

@@ -1,9 +1,9 @@
-/* Parameters in PostgreSQL's binary format: big-endian numbers, arrays with a head of five 4-byte fields. */
+/* Writes parameters in PostgreSQL's binary format: big-endian numbers; arrays start with five 4-byte fields. */
 #include "db_internal.h"
 
 #include <endian.h>
 
-/* What the server takes as one message, with room for the other parameters. */
+/* Half of the largest message that the server accepts: the other parameters need room, too. */
 #define VALUE_MAX ((size_t)1 << 29)
 
 /* PostgreSQL counts timestamps from 2000-01-01. */
@@ -16,7 +16,7 @@ void db_args_init(struct db_args *args, struct arena *arena)
     args->failed = false;
 }
 
-/* Claims the next parameter with `size` bytes to fill; NULL when the call has failed. */
+/* Allocates the next parameter, `size` bytes that the caller fills. NULL: the call has failed. */
 static char *add(struct db_args *args, unsigned type, size_t size)
 {
     if (args->count == (int)ARRAY_LEN(args->values) || size > VALUE_MAX) {
@@ -24,7 +24,7 @@ static char *add(struct db_args *args, unsigned type, size_t size)
         return NULL;
     }
     char *value = arena_alloc(args->arena, size);
-    if (!value) {
+    if (value == NULL) {
         args->failed = true;
         return NULL;
     }
@@ -71,32 +71,32 @@ void db_arg_null(struct db_args *args, unsigned type_oid)
 void db_arg_int4(struct db_args *args, int32_t value)
 {
     char *p = add(args, DB_INT4, 4);
-    if (p)
+    if (p != NULL)
         put4(p, (uint32_t)value);
 }
 
 void db_arg_int8(struct db_args *args, int64_t value)
 {
     char *p = add(args, DB_INT8, 8);
-    if (p)
+    if (p != NULL)
         put8(p, (uint64_t)value);
 }
 
 void db_arg_bool(struct db_args *args, bool value)
 {
     char *p = add(args, DB_BOOL, 1);
-    if (p)
+    if (p != NULL)
         *p = value ? 1 : 0;
 }
 
 static void arg_bytes(struct db_args *args, unsigned type, struct str value)
 {
-    if (!value.ptr) {
+    if (value.ptr == NULL) {
         db_arg_null(args, type);
         return;
     }
     char *p = add(args, type, value.len);
-    if (p && value.len)
+    if (p != NULL && value.len > 0)
         memcpy(p, value.ptr, value.len);
 }
 
@@ -113,7 +113,7 @@ void db_arg_bytea(struct db_args *args, struct str value)
 void db_arg_uuid(struct db_args *args, const struct uuid *value)
 {
     struct str bytes = STR_NULL;
-    if (value)
+    if (value != NULL)
         bytes = (struct str){(const char *)value->b, sizeof value->b};
     arg_bytes(args, DB_UUID, bytes);
 }
@@ -125,13 +125,13 @@ void db_arg_time(struct db_args *args, int64_t us)
         return;
     }
     char *p = add(args, DB_TIMESTAMPTZ, 8);
-    if (p)
+    if (p != NULL)
         put8(p, (uint64_t)(us - EPOCH_OFFSET_US));
 }
 
 enum { ARRAY_HEAD = 20, EMPTY_ARRAY_HEAD = 12 };
 
-/* Claims an array parameter with its head; body: bytes of all items with their length fields. */
+/* Allocates an array parameter and writes its head. body: bytes of all items with their length fields. */
 static char *add_array(struct db_args *args, unsigned array_type, unsigned item_type, size_t n, size_t body,
                        bool has_nulls)
 {
@@ -139,13 +139,13 @@ static char *add_array(struct db_args *args, unsigned array_type, unsigned item_
         args->failed = true;
         return NULL;
     }
-    char *p = add(args, array_type, n ? ARRAY_HEAD + body : EMPTY_ARRAY_HEAD);
-    if (!p)
+    char *p = add(args, array_type, n > 0 ? ARRAY_HEAD + body : EMPTY_ARRAY_HEAD);
+    if (p == NULL)
         return NULL;
-    p = put4(p, n ? 1 : 0); /* dimensions */
+    p = put4(p, n > 0 ? 1 : 0); /* dimensions */
     p = put4(p, has_nulls);
     p = put4(p, item_type);
-    if (n) {
+    if (n > 0) {
         p = put4(p, (uint32_t)n);
         p = put4(p, 1); /* lower bound */
     }
@@ -160,7 +160,7 @@ static const void *item_at(const void *base, size_t stride, size_t i)
 void db_arg_int2_array(struct db_args *args, const int16_t *base, size_t stride, size_t n)
 {
     char *p = add_array(args, DB_INT2_ARRAY, DB_INT2, n, n * 6, false);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         const int16_t *item = item_at(base, stride, i);
         p = put2(put4(p, 2), (uint16_t)*item);
     }
@@ -169,7 +169,7 @@ void db_arg_int2_array(struct db_args *args, const int16_t *base, size_t stride,
 void db_arg_int4_array(struct db_args *args, const int32_t *base, size_t stride, size_t n)
 {
     char *p = add_array(args, DB_INT4_ARRAY, DB_INT4, n, n * 8, false);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         const int32_t *item = item_at(base, stride, i);
         p = put4(put4(p, 4), (uint32_t)*item);
     }
@@ -178,7 +178,7 @@ void db_arg_int4_array(struct db_args *args, const int32_t *base, size_t stride,
 void db_arg_int8_array(struct db_args *args, const int64_t *base, size_t stride, size_t n)
 {
     char *p = add_array(args, DB_INT8_ARRAY, DB_INT8, n, n * 12, false);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         const int64_t *item = item_at(base, stride, i);
         p = put8(put4(p, 8), (uint64_t)*item);
     }
@@ -187,7 +187,7 @@ void db_arg_int8_array(struct db_args *args, const int64_t *base, size_t stride,
 void db_arg_bool_array(struct db_args *args, const bool *base, size_t stride, size_t n)
 {
     char *p = add_array(args, DB_BOOL_ARRAY, DB_BOOL, n, n * 5, false);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         const bool *item = item_at(base, stride, i);
         p = put4(p, 1);
         *p++ = *item ? 1 : 0;
@@ -200,7 +200,7 @@ void db_arg_time_array(struct db_args *args, const int64_t *base, size_t stride,
     for (size_t i = 0; i < n; i++)
         nulls += *(const int64_t *)item_at(base, stride, i) == INT64_MIN;
     char *p = add_array(args, DB_TIMESTAMPTZ_ARRAY, DB_TIMESTAMPTZ, n, n * 12 - nulls * 8, nulls > 0);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         int64_t us = *(const int64_t *)item_at(base, stride, i);
         if (us == INT64_MIN)
             p = put4(p, UINT32_MAX);
@@ -212,7 +212,7 @@ void db_arg_time_array(struct db_args *args, const int64_t *base, size_t stride,
 void db_arg_uuid_array(struct db_args *args, const struct uuid *base, size_t stride, size_t n)
 {
     char *p = add_array(args, DB_UUID_ARRAY, DB_UUID, n, n * 20, false);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         p = put4(p, 16);
         memcpy(p, item_at(base, stride, i), 16);
         p += 16;
@@ -225,7 +225,7 @@ void db_arg_uuid_null_array(struct db_args *args, const struct uuid *base, const
     for (size_t i = 0; i < n; i++)
         nulls += !*(const bool *)item_at(present, stride, i);
     char *p = add_array(args, DB_UUID_ARRAY, DB_UUID, n, n * 20 - nulls * 16, nulls > 0);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         if (!*(const bool *)item_at(present, stride, i)) {
             p = put4(p, UINT32_MAX);
             continue;
@@ -243,18 +243,18 @@ static void arg_bytes_array(struct db_args *args, unsigned array_type, unsigned 
     bool has_nulls = false;
     for (size_t i = 0; i < n; i++) {
         const struct str *item = item_at(base, stride, i);
-        has_nulls = has_nulls || !item->ptr;
-        body += 4 + (item->ptr ? item->len : 0);
+        has_nulls = has_nulls || item->ptr == NULL;
+        body += 4 + (item->ptr != NULL ? item->len : 0);
         if (item->len > VALUE_MAX || body > VALUE_MAX) {
             args->failed = true;
             return;
         }
     }
     char *p = add_array(args, array_type, item_type, n, body, has_nulls);
-    for (size_t i = 0; p && i < n; i++) {
+    for (size_t i = 0; p != NULL && i < n; i++) {
         const struct str *item = item_at(base, stride, i);
-        p = put4(p, item->ptr ? (uint32_t)item->len : UINT32_MAX);
-        if (item->ptr && item->len) {
+        p = put4(p, item->ptr != NULL ? (uint32_t)item->len : UINT32_MAX);
+        if (item->ptr != NULL && item->len > 0) {
             memcpy(p, item->ptr, item->len);
             p += item->len;
         }

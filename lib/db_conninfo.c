@@ -127,18 +127,25 @@ static enum cv_status parse(const char *conninfo, PQconninfoOption **out_options
 
 /* ---- what is hidden ---- */
 
-/* Hosts and ports are shown: they say what was tried to reach. Numbers are no secrets, and are part of addresses. */
-static bool is_hidden(const PQconninfoOption *option)
+/*
+ * Shown are hosts, ports and the database, unless the query string of a URI names it: they say what could not be
+ * reached. Numbers are shown, too: they are part of addresses.
+ */
+static bool is_hidden(const PQconninfoOption *option, bool database_in_query)
 {
-    return option->val != NULL && strncmp(option->keyword, "host", 4) != 0 && strcmp(option->keyword, "port") != 0 &&
-           strspn(option->val, "0123456789") != strlen(option->val);
+    if (option->val == NULL || strspn(option->val, "0123456789") == strlen(option->val))
+        return false;
+    if (strcmp(option->keyword, "dbname") == 0)
+        return database_in_query;
+    return strncmp(option->keyword, "host", 4) != 0 && strcmp(option->keyword, "port") != 0;
 }
 
-static void remember_hidden(struct db *db, const PQconninfoOption *options)
+static void remember_hidden(struct db *db, const char *conninfo, const PQconninfoOption *options)
 {
+    bool database_in_query = is_uri(conninfo) && strstr(conninfo, "dbname=") != NULL;
     db->hidden = cv_zalloc(KEYWORDS_MAX * sizeof *db->hidden);
     for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
-        if (is_hidden(option) && db->hidden_count < KEYWORDS_MAX)
+        if (is_hidden(option, database_in_query) && db->hidden_count < KEYWORDS_MAX)
             db->hidden[db->hidden_count++] = cv_strdup(option->val);
 }
 
@@ -241,10 +248,12 @@ static PGconn *start(const PQconninfoOption *options, const char *application_na
 enum cv_status db_start(struct db *db, const char *conninfo, const char *application_name, struct err *err)
 {
     PQconninfoOption *options;
-    enum cv_status status = parse(conninfo != NULL ? conninfo : "", &options, err);
+    if (conninfo == NULL)
+        conninfo = "";
+    enum cv_status status = parse(conninfo, &options, err);
     if (status != CV_OK)
         return status;
-    remember_hidden(db, options);
+    remember_hidden(db, conninfo, options);
     db->conn = start(options, application_name);
     PQconninfoFree(options);
     if (db->conn != NULL)

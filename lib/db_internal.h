@@ -1,5 +1,10 @@
 /*
- * db_internal.h: what the files of db share: the connection, its prepared statements and what was sent on it.
+ * db_internal.h: what the files of db share: the connection, its prepared statements, and what was sent on it.
+ *
+ *   db.c           opens and closes, single statements and scripts
+ *   db_conninfo.c  connection strings
+ *   db_args.c      parameters          db_result.c    rows
+ *   db_pipeline.c  pipelines           db_stream.c    streams
  */
 #ifndef CASEVIEW_LIB_DB_INTERNAL_H
 #define CASEVIEW_LIB_DB_INTERNAL_H
@@ -8,12 +13,12 @@
 
 #include <libpq-fe.h>
 
-/* Where a statement of ours stands on the server. */
+/* What the server has of a statement. */
 enum prepared_state {
     PREPARED_NOT,
-    PREPARED_SENT, /* its Parse is under way; what is sent after it needs no second one */
+    PREPARED_SENT, /* its Parse is in flight */
     PREPARED_YES,
-    PREPARED_STALE, /* the server knows the name, but not as it should be: deallocate first */
+    PREPARED_STALE, /* prepared, but no longer valid: DEALLOCATE first */
 };
 
 struct prepared {
@@ -21,7 +26,7 @@ struct prepared {
     enum prepared_state state;
 };
 
-/* What was sent and is not answered yet, in order. Only a QUERY has an index that callers see. */
+/* What was sent, in order, until it is answered. Only a QUERY has an index that callers see. */
 enum sent_kind { SENT_DEALLOCATE, SENT_PARSE, SENT_QUERY, SENT_SYNC };
 
 struct sent {
@@ -31,10 +36,10 @@ struct sent {
     bool answered;
 };
 
-/* A statement of the pipeline that libpq has not been given yet. */
+/* A statement of the pipeline that was not passed to libpq yet. */
 struct waiting {
     const struct db_statement *statement;
-    struct db_args args; /* its values are the caller's */
+    struct db_args args; /* its values belong to the caller */
     int prepared;
     int query;
 };
@@ -46,8 +51,8 @@ struct db_result {
 enum pipeline_state {
     PIPELINE_NONE,   /* no pipeline; results of the last one may still be borrowed */
     PIPELINE_OPEN,   /* between begin and end */
-    PIPELINE_BUSY,   /* sent, answers are awaited */
-    PIPELINE_STREAM, /* statements go out and answers come in all the time, until the connection is closed */
+    PIPELINE_BUSY,   /* sent, waiting for answers */
+    PIPELINE_STREAM, /* a stream, until the connection is closed */
 };
 
 struct db {
@@ -63,8 +68,8 @@ struct db {
     int sent_count, sent_cap, sent_head;
     struct waiting *waiting;
     int waiting_count, waiting_cap, waiting_head;
-    size_t given; /* bytes, about, that libpq was given since it had sent everything */
-    bool synced;  /* the Sync is given, too */
+    size_t given; /* about the bytes that libpq has not sent yet */
+    bool synced;  /* the Sync was passed to libpq, too */
     struct db_result *results;
     int result_count, result_cap;
     int failed;     /* index of the statement that was refused, -1 for none */
@@ -81,24 +86,24 @@ void db_hidden_done(struct db *db);
 /* A copy of a message of libpq or the server, with values of the connection string replaced by ***. */
 char *db_hide(const struct db *db, const char *text);
 
-/* Fills err from the connection's message and marks it as lost. Always CV_RETRY. */
+/* Marks the connection as lost and fills err with the reason. Always CV_RETRY. */
 enum cv_status db_lose(struct db *db, const char *doing, struct err *err);
-/* Fills err from a refused statement; true when the server has ended the connection with it. */
+/* Fills err from a refused statement. True: the server has closed the connection, too. */
 bool db_refusal(const struct db *db, const PGresult *rows, const char *statement, struct err *err);
-/* Waits for the socket until the deadline (clock_mono_ms, 0: for ever); false when that has come. */
+/* Waits for the socket until the deadline (clock_mono_ms, 0: none). False: the deadline has passed. */
 bool db_wait(const struct db *db, bool writable, int64_t deadline_ms);
-/* Frees the results and the lists of what was sent and what waits. */
+/* Frees results and lists; db_pipeline_done() also the memory of the lists. */
 void db_pipeline_clear(struct db *db);
 void db_pipeline_done(struct db *db);
 
-/* Of the pipeline and of the stream. False: the connection is of no use any more. */
+/* Shared by pipeline and stream. False: the connection is lost. */
 int db_find_prepared(struct db *db, const char *name);
 void db_note_sent(struct db *db, enum sent_kind kind, int prepared, int query);
-/* Gives the statement to libpq, with its Parse in front where the server needs one. */
+/* Passes the statement to libpq, after a Parse where the server needs one. */
 bool db_give(struct db *db, const struct db_statement *statement, const struct db_args *args, int prepared, int query);
-/* Writes what the socket takes. */
+/* Writes as much as the socket takes. */
 bool db_flush(struct db *db);
-/* Takes one answer of the entry at the head of what was sent. */
+/* Takes one answer to the oldest entry that was sent. */
 bool db_take(struct db *db, PGresult *rows);
 
 #endif

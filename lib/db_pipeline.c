@@ -1,16 +1,16 @@
 /*
- * The pipeline: what was sent is kept as a list and ticked off as the answers come, in order. Statements that the
- * server does not know yet get a Parse of their own in front, which callers never see in the numbering.
+ * The pipeline keeps a list of what was sent; the server answers in that order. A statement that the server has not
+ * prepared yet is preceded by a Parse, which has no index that callers see.
  *
- * libpq is given a large pipeline a piece at a time: after every write that the socket did not take whole it moves the
- * rest of its buffer to the front, so that sending 250 MB at once takes half a minute of memmove.
+ * A large pipeline is passed to libpq piece by piece: after each partial write libpq moves the rest of its buffer to
+ * the front, and sending 250 MB at once would take half a minute of memmove.
  */
 #include "db_internal.h"
 
 #include <poll.h>
 #include <stdio.h>
 
-/* Given to libpq at once, and a statement more. */
+/* libpq gets no further statement while it has this many unsent bytes. */
 #define GIVEN_MAX ((size_t)256 << 10)
 
 void db_pipeline_clear(struct db *db)
@@ -50,7 +50,7 @@ enum cv_status db_pipeline_begin(struct db *db, struct err *err)
 
 int db_find_prepared(struct db *db, const char *name)
 {
-    assert(strlen(name) < 64); /* what DEALLOCATE would cut */
+    assert(strlen(name) < 64); /* PostgreSQL truncates longer names in DEALLOCATE */
     for (int i = 0; i < db->prepared_count; i++)
         if (strcmp(db->prepared[i].name, name) == 0)
             return i;
@@ -75,18 +75,18 @@ static bool send_deallocate(struct db *db, int prepared, int query)
 {
     char sql[256];
     char *name = PQescapeIdentifier(db->conn, db->prepared[prepared].name, strlen(db->prepared[prepared].name));
-    if (!name)
+    if (name == NULL)
         return false;
     int n = snprintf(sql, sizeof sql, "DEALLOCATE %s", name);
     PQfreemem(name);
-    assert(n > 0 && n < (int)sizeof sql); /* names are ours and short */
+    assert(n > 0 && n < (int)sizeof sql); /* names are short, see db_find_prepared() */
     if (!PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 1))
         return false;
     db_note_sent(db, SENT_DEALLOCATE, prepared, query);
     return true;
 }
 
-/* Makes the server know the statement by the time the pipeline gets there. */
+/* Sends a Parse before the statement when the server has not prepared it. */
 static bool send_parse(struct db *db, int prepared, const struct db_statement *statement, const struct db_args *args,
                        int query)
 {
@@ -98,7 +98,7 @@ static bool send_parse(struct db *db, int prepared, const struct db_statement *s
     if (!PQsendPrepare(db->conn, entry->name, statement->sql, args->count, args->types))
         return false;
     db_note_sent(db, SENT_PARSE, prepared, query);
-    /* A stale one stays so until the server has let go of it. */
+    /* A stale statement remains stale until its DEALLOCATE has succeeded. */
     if (entry->state == PREPARED_NOT)
         entry->state = PREPARED_SENT;
     return true;
@@ -123,17 +123,17 @@ static bool give_next(struct db *db)
     return db_give(db, next->statement, &next->args, next->prepared, next->query);
 }
 
-/* Gives libpq as much as it should have, and the Sync behind the last statement. */
+/* Passes more statements to libpq, up to GIVEN_MAX, and a Sync after the last one. */
 static bool give_more(struct db *db)
 {
-    if (db->failed >= 0) /* the server skips what comes before the Sync */
+    if (db->failed >= 0) /* the server would skip the rest up to the Sync */
         db->waiting_head = db->waiting_count;
     while (db->waiting_head < db->waiting_count && db->given < GIVEN_MAX)
         if (!give_next(db))
             return false;
     if (db->waiting_head < db->waiting_count || db->pipeline == PIPELINE_OPEN)
         return true;
-    /* Without a COMMIT of its own the transaction ends here; what is refused then is laid to the last statement. */
+    /* An implicit transaction commits at the Sync; an error there is reported for the last statement. */
     db->synced = true;
     db_note_sent(db, SENT_SYNC, db->sent[db->sent_count - 1].prepared, db->result_count - 1);
     return PQpipelineSync(db->conn) == 1;
@@ -161,7 +161,7 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
 {
     assert(db->pipeline == PIPELINE_OPEN);
     assert(db->result_count < DB_PIPELINE_MAX);
-    if (args && args->failed) {
+    if (args != NULL && args->failed) {
         err_set(err, "%s: the arguments do not fit in their memory", statement->name);
         return CV_FATAL;
     }
@@ -176,7 +176,7 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
     next->statement = statement;
     next->prepared = db_find_prepared(db, statement->name);
     next->query = db->result_count;
-    if (args)
+    if (args != NULL)
         next->args = *args;
     else
         next->args.count = 0;
@@ -214,12 +214,14 @@ enum cv_status db_pipeline_end(struct db *db, struct err *err)
 }
 
 /*
- * What the refusal says of the statement on the server. A stream may have several Parses of it under way, of which one
- * is refused and a later one is not: what is wrong then comes back as 42P05 or 26000, and the next send mends it.
+ * Updates what is known of the server's prepared statement after a refusal. A stream may have several Parses of one
+ * statement in flight, one refused and a later one not: a wrong guess then returns as 42P05 or 26000, and the next send
+ * corrects it.
  */
 static void note_prepared(struct prepared *prepared, enum sent_kind kind, const char *sqlstate)
 {
-    if (strcmp(sqlstate, kind == SENT_PARSE ? "42P05" : "0A000") == 0) /* known already; changed below */
+    if (strcmp(sqlstate, kind == SENT_PARSE ? "42P05" : "0A000") ==
+        0) /* exists already; a view that it uses has changed */
         prepared->state = PREPARED_STALE;
     else if (kind == SENT_PARSE && prepared->state == PREPARED_SENT)
         prepared->state = PREPARED_NOT;
@@ -246,7 +248,7 @@ static void take_success(struct db *db, const struct sent *sent, PGresult *rows)
     PQclear(rows);
 }
 
-/* A Parse that was refused, or not reached because of an earlier refusal, has to be sent again next time. */
+/* A Parse that was refused, or skipped after an earlier refusal, must be sent again next time. */
 static void take_failure(struct db *db, const struct sent *sent, PGresult *rows)
 {
     struct prepared *prepared = &db->prepared[sent->prepared];
@@ -263,7 +265,7 @@ static void take_failure(struct db *db, const struct sent *sent, PGresult *rows)
 bool db_take(struct db *db, PGresult *rows)
 {
     struct sent *sent = &db->sent[db->sent_head];
-    if (!rows) { /* the end of one command's answers; a Sync ends with its own, not with this */
+    if (rows == NULL) { /* end of one command's answers; a Sync has a result of its own instead */
         if (!sent->answered)
             return false;
         if (sent->kind != SENT_SYNC)
@@ -289,7 +291,7 @@ bool db_take(struct db *db, PGresult *rows)
         sent->answered = true;
         take_failure(db, sent, rows);
         return !db->lost;
-    default: /* COPY and the like are not for pipelines */
+    default: /* COPY and others are not possible in a pipeline */
         PQclear(rows);
         return false;
     }
@@ -302,7 +304,7 @@ static enum cv_status finish(struct db *db, struct err *err)
         return db_lose(db, "pipeline", err);
     if (db->failed < 0)
         return CV_OK;
-    if (err)
+    if (err != NULL)
         *err = db->err;
     return CV_RETRY;
 }
@@ -320,7 +322,7 @@ enum cv_status db_pipeline_poll(struct db *db, struct err *err)
         if (!db_take(db, PQgetResult(db->conn)) || db_is_lost(db))
             return db_lose(db, "pipeline", err);
     }
-    if (!db->synced) { /* answered so far, and the socket is full of what comes next */
+    if (!db->synced) { /* all that was sent is answered, but the socket has not taken the rest yet */
         err_set(err, "the database is still busy");
         return CV_RETRY;
     }
@@ -346,6 +348,6 @@ int db_pipeline_failed(const struct db *db)
 const struct db_result *db_pipeline_result(const struct db *db, int i)
 {
     assert(db->pipeline == PIPELINE_NONE && db->failed < 0 && i >= 0 && i < db->result_count);
-    assert(db->results[i].rows);
+    assert(db->results[i].rows != NULL);
     return &db->results[i];
 }

@@ -1,5 +1,5 @@
-/* Rows in PostgreSQL's binary format. A wrong type or an unexpected null is a bug of ours: the statement is ours too.
- */
+/* Reads rows in PostgreSQL's binary format. A wrong type or an unexpected null asserts: it means that our statement is
+ * wrong. */
 #include "db_internal.h"
 
 #include <endian.h>
@@ -8,7 +8,7 @@
 
 void db_result_free(struct db_result *result)
 {
-    if (!result)
+    if (result == NULL)
         return;
     PQclear(result->rows);
     free(result);
@@ -80,7 +80,7 @@ int64_t db_time(const struct db_result *result, int row, int column)
         return us;
     int64_t since_1970;
     if (__builtin_add_overflow(us, EPOCH_OFFSET_US, &since_1970))
-        return INT64_MAX; /* the last years of PostgreSQL's calendar */
+        return INT64_MAX; /* beyond the year 294246 */
     return since_1970;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The stream: a pipeline without an end. Each call has a Sync of its own, so that a refusal ends with it, and the
- * answers come in the order of sending: the one that is being read is always results[0].
+ * The stream is a pipeline that does not end. Each call has a Sync, so that a refusal affects only that call. Answers
+ * arrive in the order of sending; the one being read is always results[0].
  */
 #include "db_internal.h"
 
@@ -15,7 +15,7 @@ static enum cv_status begin(struct db *db, const char *doing, struct err *err)
     }
     db->results[0].rows = NULL;
     db->result_count = 1;
-    db->synced = true; /* nothing is kept back from libpq */
+    db->synced = true; /* libpq gets everything at once */
     db->pipeline = PIPELINE_STREAM;
     return CV_OK;
 }
@@ -24,7 +24,7 @@ enum cv_status db_stream_send(struct db *db, const struct db_statement *statemen
                               struct err *err)
 {
     assert(db->pipeline == PIPELINE_NONE || db->pipeline == PIPELINE_STREAM);
-    if (args->failed) { /* before anything is sent: the connection stays as it is */
+    if (args->failed) { /* nothing was sent, the connection remains usable */
         err_set(err, "%s: the arguments do not fit in their memory", statement->name);
         return CV_FATAL;
     }
@@ -46,7 +46,7 @@ static void forget_answered(struct db *db)
     db->sent_head = 0;
 }
 
-/* The oldest call has been answered whole. */
+/* Takes the answer to the oldest call, which is complete. */
 static enum cv_status take_call(struct db *db, struct db_result **out_result, struct err *err)
 {
     forget_answered(db);
@@ -55,7 +55,7 @@ static enum cv_status take_call(struct db *db, struct db_result **out_result, st
     if (db->failed >= 0) {
         PQclear(rows);
         *err = db->err;
-        err_set(&db->err, "%s", ""); /* a later loss has another reason */
+        err_set(&db->err, "%s", ""); /* it must not become the reason of a later loss */
         db->failed = -1;
         return CV_RETRY;
     }
@@ -68,13 +68,13 @@ enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, s
 {
     *out_result = NULL;
     err_set(err, "%s", "");
-    bool looked = false; /* into the socket */
+    bool looked = false; /* the socket was read */
     if (db->pipeline == PIPELINE_NONE && begin(db, "stream", err) != CV_OK)
         return CV_RETRY;
     if (db_is_lost(db) || !db_flush(db))
         return db_lose(db, "stream", err);
     for (;;) {
-        bool waits = PQisBusy(db->conn) || db->sent_count == 0; /* in this order: what comes unasked is read, too */
+        bool waits = PQisBusy(db->conn) || db->sent_count == 0; /* in this order: unrequested messages are read, too */
         if (waits && looked)
             return CV_OK;
         if (waits) {
@@ -87,7 +87,7 @@ enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, s
         int before = db->sent_head;
         if (!db_take(db, PQgetResult(db->conn)) || db_is_lost(db))
             return db_lose(db, "stream", err);
-        if (at_the_end && db->sent_head != before) /* only the Sync's own answer moves on from it */
+        if (at_the_end && db->sent_head != before) /* the Sync itself is answered */
             return take_call(db, out_result, err);
     }
 }

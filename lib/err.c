@@ -8,19 +8,20 @@
 #define ELLIPSIS "\xe2\x80\xa6"
 
 /*
- * Copies text as one line; what does not fit is cut at a character's start and ends in "…". What is no UTF-8 becomes
- * "?": a text cut by its caller, or a library's. The database takes none of it.
+ * Copies text as one line; a text that does not fit is cut between two characters and ends in "…". Invalid UTF-8
+ * becomes
+ * "?": a caller may have cut a text, a library may use another encoding, and the database would refuse it.
  */
 static void put_line(struct err *err, const char *text)
 {
     size_t len = strlen(text);
-    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
         len--;
 
     bool cut = len >= sizeof err->text;
     if (cut) {
         len = sizeof err->text - sizeof ELLIPSIS;
-        while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
+        while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
             len--;
     }
     for (size_t i = 0; i < len;) {
@@ -35,9 +36,9 @@ static void put_line(struct err *err, const char *text)
 
 void err_set(struct err *err, const char *fmt, ...)
 {
-    if (!err)
+    if (err == NULL)
         return;
-    char text[2 * sizeof err->text]; /* apart: the arguments may point into err->text */
+    char text[2 * sizeof err->text]; /* a copy: arguments may point into err->text */
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
@@ -48,12 +49,12 @@ void err_set(struct err *err, const char *fmt, ...)
 
 bool err_is_no_schema(const struct err *err)
 {
-    return err && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0);
+    return err != NULL && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0);
 }
 
 void err_prefix(struct err *err, const char *fmt, ...)
 {
-    if (!err)
+    if (err == NULL)
         return;
     char text[3 * sizeof err->text];
     va_list args;

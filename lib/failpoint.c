@@ -20,9 +20,9 @@ struct point {
     long nth, count;
 };
 
-/* Process-wide, as the environment that they come from. */
+/* Process-wide, like the environment that lists them. */
 static struct point points[POINTS_MAX];
-static int point_count = -1; /* not read yet */
+static int point_count = -1; /* -1: the environment is not read yet */
 
 static _Noreturn void give_up(const char *what, const char *value)
 {
@@ -39,7 +39,7 @@ static void read_point(char *text)
     struct point *point = &points[point_count];
     char *rest, *end, *name = strtok_r(text, ":", &rest), *action = strtok_r(NULL, ":", &rest);
     if (name == NULL || action == NULL || strlen(name) >= sizeof point->name || point_count == POINTS_MAX - 1)
-        give_up("cannot be understood", text);
+        give_up("not NAME:ACTION:NTH, or too many", text);
     snprintf(point->name, sizeof point->name, "%s", name);
     point->action = ACTION_COUNT;
     for (int i = 0; i < ACTION_COUNT; i++)
@@ -76,13 +76,13 @@ static void report(const struct point *point)
     close(fd);
 }
 
-static void wait_until_let_go(const struct point *point)
+static void wait_for_release(const struct point *point)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/%s.go", getenv("CASEVIEW_TEST_FAIL_FOLDER"), point->name);
     int fd;
     do
-        fd = open(path, O_RDONLY | O_CLOEXEC); /* blocks until there is a writer */
+        fd = open(path, O_RDONLY | O_CLOEXEC); /* blocks until a writer opens it */
     while (fd < 0 && errno == EINTR);
     if (fd < 0)
         give_up("no such FIFO", path);
@@ -100,7 +100,7 @@ static void act(const struct point *point)
         kill(getpid(), SIGSTOP);
         break;
     case ACTION_WAIT:
-        wait_until_let_go(point);
+        wait_for_release(point);
         break;
     case ACTION_NOTE:
     case ACTION_COUNT:
@@ -117,16 +117,6 @@ void fail_point_reach(const char *name)
         if (strcmp(point->name, name) == 0 && (++point->count == point->nth || point->nth == 0))
             act(point);
     }
-}
-
-bool fail_point_armed(const char *name)
-{
-    if (point_count < 0)
-        read_points();
-    for (int i = 0; i < point_count; i++)
-        if (strcmp(points[i].name, name) == 0)
-            return true;
-    return false;
 }
 
 size_t fail_point_number(const char *variable, size_t fallback)

@@ -2,11 +2,17 @@
 
 #include <curl/curl.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "authorities.h"
 
 void fetch_global_init(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+enum cv_status fetch_use_ca_file(const char *path, struct err *err)
+{
+    return path != NULL ? authorities_use(path, err) : CV_OK;
 }
 
 /*
@@ -49,6 +55,17 @@ static bool set_common(CURL *curl, const char *url, int timeout_ms, struct buf *
     return ok;
 }
 
+/* Where there is a ca-file, the authorities are given as one text: libcurl takes one file only. */
+static bool set_authorities(CURL *curl)
+{
+    struct buf pem CV_CLEANUP(buf_done);
+    buf_init(&pem, 2 * AUTHORITIES_MAX_BYTES + 1);
+    if (!authorities_read(curl_version_info(CURLVERSION_NOW)->cainfo, &pem))
+        return true;
+    struct curl_blob blob = {.data = pem.data, .len = pem.len, .flags = CURL_BLOB_COPY};
+    return !pem.overflow && curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;
+}
+
 static enum cv_status perform(CURL *curl, const char *url, const char *error_text, int *out_status,
                               struct buf *out_body, struct err *err)
 {
@@ -78,11 +95,11 @@ static enum cv_status request(const char *url, const char *content_type, const s
     char header[256];
     struct curl_slist *headers = NULL;
     CURL *curl = curl_easy_init();
-    bool ok = curl && set_common(curl, url, timeout_ms, out_body, error_text);
-    if (ok && post) {
+    bool ok = curl != NULL && set_common(curl, url, timeout_ms, out_body, error_text) && set_authorities(curl);
+    if (ok && post != NULL) {
         snprintf(header, sizeof header, "Content-Type: %s", content_type);
         headers = curl_slist_append(NULL, header);
-        ok = headers && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+        ok = headers != NULL && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
              curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->len) == CURLE_OK &&
              curl_easy_setopt(curl, CURLOPT_POSTFIELDS, post->ptr) == CURLE_OK;
     }

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* How a byte is written inside a string: 0 as it is, 'u' as \u00xx, else as a backslash and this letter. */
+/* How a byte is written in a string: 0: unchanged, 'u': as \u00xx, otherwise as a backslash and this letter. */
 static const char escapes[256] = {
     ['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
     [0x00] = 'u', [0x01] = 'u',  [0x02] = 'u', [0x03] = 'u', [0x04] = 'u', [0x05] = 'u', [0x06] = 'u',
@@ -28,7 +28,7 @@ static void put_escape(struct buf *out, unsigned char byte)
 
 void json_quote(struct buf *out, struct str text)
 {
-    if (!text.ptr) {
+    if (text.ptr == NULL) {
         buf_append(out, "null", 4);
         return;
     }
@@ -48,7 +48,7 @@ void json_quote(struct buf *out, struct str text)
 
 void json_uuid(struct buf *out, const struct uuid *uuid)
 {
-    if (!uuid) {
+    if (uuid == NULL) {
         buf_append(out, "null", 4);
         return;
     }
@@ -87,22 +87,22 @@ void json_begin(struct json_writer *json, struct buf *out)
     *json = (struct json_writer){.out = out};
 }
 
-/* The comma before an item and its key. Level d (from 1) has bit d - 1; the top level has none and takes one item. */
+/* Writes the comma before an item, and its key. Level d (from 1) has bit d - 1; the top level holds one item. */
 static void put_key(struct json_writer *json, const char *key)
 {
-    if (json->depth) {
+    if (json->depth > 0) {
         uint32_t bit = UINT32_C(1) << (json->depth - 1);
         if (json->has_items & bit)
             buf_byte(json->out, ',');
         json->has_items |= bit;
     }
-    if (key) {
+    if (key != NULL) {
         json_quote(json->out, str_of(key));
         buf_byte(json->out, ':');
     }
 }
 
-/* Which levels are arrays is seen in `is_array`, so that json_close() needs no argument. */
+/* Notes in `is_array` what the level is, so that json_close() needs no argument. */
 static void open_level(struct json_writer *json, const char *key, bool array)
 {
     put_key(json, key);
@@ -160,9 +160,9 @@ void json_put_double(struct json_writer *json, const char *key, double number)
         if (strtod(text, NULL) == number)
             break;
     }
-    for (char *p = text; *p; p++)
+    for (char *p = text; *p != '\0'; p++)
         if (*p == ',')
-            *p = '.'; /* a locale's decimal point */
+            *p = '.'; /* decimal point of some locales */
     buf_puts(json->out, text);
 }
 

@@ -1,9 +1,9 @@
 /*
- * Shortest decimal of a float32, by Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles", 2022): of
- * the decimals that read back to the number it finds a shortest one, and among the shortest the closest, with three
- * 64×32 bit products and no loop. Exact, and independent of the locale. Printing with more and more digits until
- * strtof() agrees costs 2 µs a number and misses the shortest one at some powers of two, where the gaps to both sides
- * differ.
+ * Shortest decimal of a float32 by Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles", 2022): of the
+ * decimals that read back to the number it finds a shortest one, and of several the closest, with three 64×32 bit
+ * products and no loop. Exact and independent of the locale. The alternative, printing with more and more digits until
+ * strtof() agrees, takes 2 µs per number and misses the shortest decimal at some powers of two, where the gaps on the
+ * two sides differ.
  */
 #include "caseview/json.h"
 
@@ -44,13 +44,13 @@ static int floor_log2_pow10(int e)
     return (e * 1741647) >> 19;
 }
 
-/* floor(log10(2^e)), or floor(log10(3/4 × 2^e)) where the gap below the number is the smaller one. */
+/* floor(log10(2^e)), or floor(log10(3/4 × 2^e)) where the gap below the number is smaller. */
 static int floor_log10_pow2(int e, bool closer)
 {
     return (e * 1262611 - (closer ? 524031 : 0)) >> 22;
 }
 
-/* The product's upper part; its last bit stands for all that was cut off, so that comparisons stay exact. */
+/* Upper part of the product; its last bit is set when the rest is not zero, which keeps comparisons exact. */
 static uint32_t round_to_odd(uint64_t power, uint32_t c)
 {
     unsigned __int128 product = (unsigned __int128)power * c;
@@ -65,13 +65,13 @@ static struct decimal shortest(uint32_t c, int q, bool closer)
     int k = floor_log10_pow2(q, closer);
     int h = q + floor_log2_pow10(-k) + 1;
     uint64_t power = powers[-k - POWER_MIN];
-    uint32_t odd = c & 1; /* an odd significand loses ties, so its bounds are outside */
+    uint32_t odd = c & 1; /* ties go to even significands: the bounds of an odd one are excluded */
     uint32_t lower = round_to_odd(power, (4 * c - 2 + closer) << h) + odd;
     uint32_t middle = round_to_odd(power, (4 * c) << h);
     uint32_t upper = round_to_odd(power, (4 * c + 2) << h) - odd;
 
     uint32_t s = middle / 4;
-    if (s >= 10) { /* one digit less, if exactly one of its two neighbours lies inside */
+    if (s >= 10) { /* one digit less, if exactly one of its two neighbours is inside */
         uint32_t tens = s / 10;
         bool down_inside = lower <= 40 * tens;
         bool up_inside = 40 * tens + 40 <= upper;
@@ -98,7 +98,7 @@ static struct decimal to_decimal(float magnitude)
 
     struct decimal decimal;
     if (q <= 0 && q > -24 && (c & ((1u << -q) - 1)) == 0)
-        decimal = (struct decimal){c >> -q, 0}; /* a whole number up to 2^24: all of its digits count */
+        decimal = (struct decimal){c >> -q, 0}; /* an integer up to 2^24 keeps all of its digits */
     else
         decimal = shortest(c, q, fraction == 0 && biased > 1);
     while (decimal.digits % 10 == 0) {
@@ -125,7 +125,7 @@ static char *put_scientific(char *out, const char *digits, int count, int expone
     return out;
 }
 
-/* Writes without an exponent; the point stands behind digit `exponent` (counted from 0). */
+/* Writes without an exponent: the point follows digit `exponent` (counted from 0). */
 static char *put_plain(char *out, const char *digits, int count, int exponent)
 {
     if (exponent < 0) {
@@ -146,9 +146,9 @@ static char *put_plain(char *out, const char *digits, int count, int exponent)
 
 void json_float32(struct buf *out, float number)
 {
-    assert(isfinite(number)); /* a rank that is not is parked before it gets here */
+    assert(isfinite(number)); /* events with another rank are parked before */
     char *start = buf_reserve(out, 32);
-    if (!start)
+    if (start == NULL)
         return;
     char *p = start;
     if (signbit(number))

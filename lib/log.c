@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MESSAGE_MAX 8192 /* bytes; what is longer is cut and ends in "…" */
+#define MESSAGE_MAX 8192 /* bytes; a longer message is cut and ends in "…" */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
-/* Written once, before threads start. */
+/* Set once, before threads start. */
 static struct {
     const char *program;
     enum log_level level;
@@ -35,7 +35,7 @@ void log_init_options(const char *program, const char *level, const char *format
     for (size_t i = 0; i < ARRAY_LEN(level_names); i++)
         if (strcmp(level_names[i], level) == 0)
             named = (enum log_level)i;
-    bool json = format ? strcmp(format, "json") == 0 : !isatty(STDERR_FILENO);
+    bool json = format != NULL ? strcmp(format, "json") == 0 : !isatty(STDERR_FILENO);
     log_init(program, named, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
 }
 
@@ -44,10 +44,10 @@ bool log_enabled(enum log_level level)
     return level <= settings.level;
 }
 
-/* Library texts come in any encoding and with any number of lines; collectors want one line of UTF-8. */
+/* Appends a message as one line of UTF-8, which log collectors expect: libraries use other encodings, several lines. */
 static void put_message(struct buf *out, const char *text, size_t len, bool escape)
 {
-    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
         len--;
     for (size_t i = 0; i < len;) {
         const unsigned char *p = (const unsigned char *)text + i;
@@ -78,7 +78,7 @@ static void put_json(struct buf *line, enum log_level level, const char *message
     json_put_str(&json, "time", (struct str){time, time_len});
     json_put_text(&json, "level", level_names[level]);
     json_put_text(&json, "program", settings.program);
-    json_put_str(&json, "message", (struct str){clean.data ? clean.data : "", clean.len});
+    json_put_str(&json, "message", (struct str){clean.data != NULL ? clean.data : "", clean.len});
     json_close(&json);
 }
 
@@ -99,7 +99,7 @@ CV_PRINTF(2, 0) static void log_line(enum log_level level, const char *fmt, va_l
     char message[MESSAGE_MAX];
     int n = vsnprintf(message, sizeof message, fmt, args);
     if (n < 0)
-        return; /* a wrong format; the compiler checks ours */
+        return; /* a wrong format, which the compiler refuses */
     size_t len = (size_t)n;
     if (len >= sizeof message) {
         static const char ellipsis[] = "\xe2\x80\xa6";
@@ -113,7 +113,7 @@ CV_PRINTF(2, 0) static void log_line(enum log_level level, const char *fmt, va_l
     else
         put_text(&line, level, message, len);
     buf_byte(&line, '\n');
-    ssize_t ignored = write(STDERR_FILENO, line.data, line.len); /* nowhere to complain about standard error */
+    ssize_t ignored = write(STDERR_FILENO, line.data, line.len); /* an error of standard error cannot be reported */
     (void)ignored;
     errno = saved;
 }

@@ -31,15 +31,14 @@ struct hierarchy {
 static char *next_word(char **rest)
 {
     static char none[] = "";
-    char *word = *rest ? strsep(rest, " ") : none;
-    return word;
+    return *rest != NULL ? strsep(rest, " ") : none;
 }
 
 /* Resolves the octal escapes (`\040`) of mountinfo in place. */
 static void unescape(char *text)
 {
     char *out = text;
-    for (const char *p = text; *p;) {
+    for (const char *p = text; *p != '\0';) {
         bool octal = p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' && p[3] >= '0' &&
                      p[3] <= '7';
         *out++ = octal ? (char)((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0')) : *p;
@@ -51,7 +50,7 @@ static void unescape(char *text)
 /* True when `list` has the comma-separated item `memory`. */
 static bool has_memory(const char *list)
 {
-    for (const char *p = list; *p; p += *p == ',') {
+    for (const char *p = list; *p != '\0'; p += *p == ',') {
         size_t len = strcspn(p, ",");
         if (len == 6 && memcmp(p, "memory", len) == 0)
             return true;
@@ -69,7 +68,7 @@ static bool parse_mount(char *line, struct hierarchy *out)
     char *root = next_word(&rest), *point = next_word(&rest);
     do
         word = next_word(&rest);
-    while (*word && strcmp(word, "-") != 0);
+    while (*word != '\0' && strcmp(word, "-") != 0);
     const char *type = next_word(&rest);
     next_word(&rest);
     bool v2 = strcmp(type, "cgroup2") == 0;
@@ -84,12 +83,12 @@ static bool parse_mount(char *line, struct hierarchy *out)
 /* The process's path in the hierarchy, from /proc/self/cgroup: lines `ID:CONTROLLERS:PATH`, `0::PATH` of version 2. */
 static bool find_path(const char *cgroups, bool v2, struct buf *out)
 {
-    for (const char *line = cgroups; *line;) {
+    for (const char *line = cgroups; *line != '\0';) {
         size_t len = strcspn(line, "\n");
         char copy[512] = "";
         const char *controllers = memchr(line, ':', len);
         const char *path = controllers ? memchr(controllers + 1, ':', len - (size_t)(controllers + 1 - line)) : NULL;
-        if (path) {
+        if (path != NULL) {
             size_t n = (size_t)(path - controllers - 1);
             memcpy(copy, controllers + 1, n < sizeof copy ? n : sizeof copy - 1);
             if (v2 ? n == 0 : has_memory(copy)) {
@@ -109,7 +108,7 @@ static bool find_path(const char *cgroups, bool v2, struct buf *out)
 static const char *below_mount(const char *path, const char *root)
 {
     size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
-    if (strncmp(path, root, len) != 0 || (path[len] != '\0' && path[len] != '/') || strstr(path, "/.."))
+    if (strncmp(path, root, len) != 0 || (path[len] != '\0' && path[len] != '/') || strstr(path, "/..") != NULL)
         return "";
     return strcmp(path + len, "/") == 0 ? "" : path + len;
 }
@@ -122,7 +121,7 @@ static uint64_t read_limit(const char *path)
     uint64_t limit = 0;
     if (file_read(path, &text, NULL) != CV_OK || text.len == 0 || text.data[0] == '\n')
         return NO_LIMIT;
-    for (const char *p = text.data; *p && *p != '\n'; p++)
+    for (const char *p = text.data; *p != '\0' && *p != '\n'; p++)
         if (*p < '0' || *p > '9' || __builtin_mul_overflow(limit, 10, &limit) ||
             __builtin_add_overflow(limit, (uint64_t)(*p - '0'), &limit))
             return NO_LIMIT;
@@ -171,10 +170,10 @@ size_t memory_cgroup_limit_below(const char *root)
     if (file_read(path.data, &mounts, NULL) != CV_OK)
         return 0;
     uint64_t smallest = NO_LIMIT;
-    for (char *rest = mounts.data, *line; rest && (line = strsep(&rest, "\n"));) {
+    for (char *rest = mounts.data, *line; rest != NULL && (line = strsep(&rest, "\n")) != NULL;) {
         struct hierarchy hierarchy;
         buf_reset(&path);
-        if (!parse_mount(line, &hierarchy) || !cgroups.data || !find_path(cgroups.data, hierarchy.v2, &path))
+        if (!parse_mount(line, &hierarchy) || cgroups.data == NULL || !find_path(cgroups.data, hierarchy.v2, &path))
             continue;
         uint64_t limit = smallest_limit(root, &hierarchy, path.data);
         if (limit < smallest)

@@ -8,12 +8,13 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 enum kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM };
 
-/* Upper bounds of the buckets; the texts are OpenMetrics' canonical numbers. */
+/* Upper bounds of the buckets; the texts are canonical numbers of OpenMetrics, and valid in the text format. */
 static const struct {
     int64_t us;
     const char *text;
@@ -23,7 +24,7 @@ static const struct {
     {1000000, "1.0"}, {2500000, "2.5"}, {5000000, "5.0"}, {10000000, "10.0"},
 };
 
-#define BUCKETS (ARRAY_LEN(bounds) + 1) /* the last one has no bound */
+#define BUCKETS (ARRAY_LEN(bounds) + 1) /* the last one has no upper bound */
 
 struct metric {
     _Atomic(struct metric *) next;
@@ -44,14 +45,14 @@ struct family {
     _Atomic(struct metric *) first;
 };
 
-/* Families and series are only ever appended, by one thread, and published with release: a reader needs no lock. */
+/* One thread appends families and series and publishes them with release order: readers need no lock. Nothing is
+ * removed. */
 struct metrics {
     _Atomic(struct family *) first;
     int64_t start_us;
 };
 
-/* When the process began: its start is in clock ticks since the boot (field 22), behind a name that may hold anything.
- */
+/* Start of the process, from proc(5): field 22, in clock ticks since boot, after a name that may contain anything. */
 static int64_t process_start_us(void)
 {
     struct buf text CV_CLEANUP(buf_done);
@@ -77,11 +78,11 @@ struct metrics *metrics_new(void)
 
 void metrics_free(struct metrics *metrics)
 {
-    if (!metrics)
+    if (metrics == NULL)
         return;
-    for (struct family *family = metrics->first; family;) {
+    for (struct family *family = metrics->first; family != NULL;) {
         struct family *next_family = family->next;
-        for (struct metric *metric = family->first; metric;) {
+        for (struct metric *metric = family->first; metric != NULL;) {
             struct metric *next = metric->next;
             free(metric->labels);
             free(metric);
@@ -98,7 +99,7 @@ void metrics_free(struct metrics *metrics)
 static struct family *find_family(struct metrics *metrics, enum kind kind, const char *name, const char *help)
 {
     _Atomic(struct family *) *link = &metrics->first;
-    for (struct family *family; (family = atomic_load(link)); link = &family->next) {
+    for (struct family *family; (family = atomic_load(link)) != NULL; link = &family->next) {
         if (strcmp(family->name, name) == 0) {
             assert(family->kind == kind);
             return family;
@@ -116,10 +117,10 @@ static struct metric *find_metric(struct metrics *metrics, enum kind kind, const
                                   const char *help)
 {
     struct family *family = find_family(metrics, kind, name, help);
-    if (!labels)
+    if (labels == NULL)
         labels = "";
     _Atomic(struct metric *) *link = &family->first;
-    for (struct metric *metric; (metric = atomic_load(link)); link = &metric->next) {
+    for (struct metric *metric; (metric = atomic_load(link)) != NULL; link = &metric->next) {
         if (strcmp(metric->labels, labels) == 0) {
             atomic_store(&metric->hidden, false);
             return metric;
@@ -216,7 +217,7 @@ double metric_value(const struct metric *metric)
     return 0;
 }
 
-/* OpenMetrics wants a point in any locale and its own words for what is not finite. */
+/* Both formats want a decimal point in any locale, and these words for what is not finite. */
 static void put_number(struct buf *out, double value)
 {
     if (isnan(value)) {
@@ -233,7 +234,7 @@ static void put_number(struct buf *out, double value)
         if (strtod(text, NULL) == value)
             break;
     }
-    for (char *p = text; *p; p++)
+    for (char *p = text; *p != '\0'; p++)
         if (*p == ',')
             *p = '.';
     buf_puts(out, text);
@@ -245,19 +246,31 @@ static void put_seconds(struct buf *out, int64_t us)
     buf_printf(out, "%lld.%06lld", (long long)(us / 1000000), (long long)(us % 1000000));
 }
 
-static void put_head(struct buf *out, const char *name, size_t len, const char *type, const char *help)
+/* Help texts are escaped: OpenMetrics escapes quotation marks too. */
+static void put_help(struct buf *out, enum metrics_format format, const char *help)
 {
-    buf_printf(out, "# TYPE %.*s %s\n# HELP %.*s ", (int)len, name, type, (int)len, name);
-    for (const char *p = help; *p; p++) {
+    for (const char *p = help; *p != '\0'; p++) {
         if (*p == '\n') {
             buf_puts(out, "\\n");
             continue;
         }
-        if (*p == '\\' || *p == '"')
+        if (*p == '\\' || (*p == '"' && format == METRICS_OPENMETRICS))
             buf_byte(out, '\\');
         buf_byte(out, *p);
     }
     buf_byte(out, '\n');
+}
+
+/* name: of the series. The family of a counter is named without its _total in OpenMetrics, and with it in text. */
+static void put_head(struct buf *out, enum metrics_format format, const char *name, enum kind kind, const char *help)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram"};
+    int len = (int)strlen(name);
+    if (kind == KIND_COUNTER && format == METRICS_OPENMETRICS)
+        len -= (int)strlen("_total");
+    buf_printf(out, "# HELP %.*s ", len, name);
+    put_help(out, format, help);
+    buf_printf(out, "# TYPE %.*s %s\n", len, name, types[kind]);
 }
 
 static void put_series(struct buf *out, const struct metric *metric, const char *suffix, const char *extra_label)
@@ -269,7 +282,7 @@ static void put_series(struct buf *out, const struct metric *metric, const char 
     buf_byte(out, ' ');
 }
 
-/* _count is the sum of the buckets just read, so that the page is consistent in itself while others count. */
+/* _count is the sum of the buckets that were read, so that both agree while other threads count. */
 static void put_histogram(struct buf *out, const struct metric *metric)
 {
     int64_t count = 0;
@@ -306,19 +319,15 @@ static void put_metric(struct buf *out, const struct metric *metric)
 }
 
 /* A family whose series are all hidden has no head either. */
-static void put_family(struct buf *out, const struct family *family)
+static void put_family(struct buf *out, enum metrics_format format, const struct family *family)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
-    size_t len = strlen(family->name);
-    if (family->kind == KIND_COUNTER)
-        len -= 6; /* the family is named without _total */
     bool head = false;
-    for (struct metric *metric = atomic_load_explicit(&family->first, memory_order_acquire); metric;
+    for (struct metric *metric = atomic_load_explicit(&family->first, memory_order_acquire); metric != NULL;
          metric = atomic_load_explicit(&metric->next, memory_order_acquire)) {
         if (atomic_load(&metric->hidden))
             continue;
         if (!head)
-            put_head(out, family->name, len, types[family->kind], family->help);
+            put_head(out, format, family->name, family->kind, family->help);
         head = true;
         put_metric(out, metric);
     }
@@ -327,40 +336,110 @@ static void put_family(struct buf *out, const struct family *family)
 static int open_descriptors(void)
 {
     DIR *folder = opendir("/proc/self/fd");
-    if (!folder)
+    if (folder == NULL)
         return 0;
-    int count = -1; /* the folder's own */
-    for (const struct dirent *entry; (entry = readdir(folder));)
+    int count = -1; /* without the descriptor of this folder */
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
         count += entry->d_name[0] != '.';
     closedir(folder);
     return count;
 }
 
-static void put_process(struct buf *out, const struct metrics *metrics)
+static void put_process(struct buf *out, enum metrics_format format, const struct metrics *metrics)
 {
-    static const char cpu[] = "process_cpu_seconds";
+    static const char cpu[] = "process_cpu_seconds_total";
     static const char memory[] = "process_resident_memory_bytes";
     static const char start[] = "process_start_time_seconds";
     static const char fds[] = "process_open_fds";
-    put_head(out, cpu, sizeof cpu - 1, "counter", "CPU time of the process, user and system.");
-    buf_printf(out, "%s_total ", cpu);
+    put_head(out, format, cpu, KIND_COUNTER, "CPU time of the process, user and system.");
+    buf_printf(out, "%s ", cpu);
     put_seconds(out, clock_cpu_us());
     buf_byte(out, '\n');
-    put_head(out, memory, sizeof memory - 1, "gauge", "Memory of the process that is in RAM.");
+    put_head(out, format, memory, KIND_GAUGE, "Resident memory of the process.");
     buf_printf(out, "%s %zu\n", memory, memory_resident());
-    put_head(out, start, sizeof start - 1, "gauge", "Start of the process, in seconds since 1970.");
+    put_head(out, format, start, KIND_GAUGE, "Start time of the process, in seconds since 1970.");
     buf_printf(out, "%s ", start);
     put_seconds(out, metrics->start_us);
     buf_byte(out, '\n');
-    put_head(out, fds, sizeof fds - 1, "gauge", "Open file descriptors.");
+    put_head(out, format, fds, KIND_GAUGE, "Open file descriptors.");
     buf_printf(out, "%s %d\n", fds, open_descriptors());
 }
 
-void metrics_render(struct metrics *metrics, struct buf *out)
+void metrics_write(struct metrics *metrics, enum metrics_format format, struct buf *out)
 {
-    for (struct family *family = atomic_load_explicit(&metrics->first, memory_order_acquire); family;
+    for (struct family *family = atomic_load_explicit(&metrics->first, memory_order_acquire); family != NULL;
          family = atomic_load_explicit(&family->next, memory_order_acquire))
-        put_family(out, family);
-    put_process(out, metrics);
-    buf_puts(out, "# EOF\n");
+        put_family(out, format, family);
+    put_process(out, format, metrics);
+    if (format == METRICS_OPENMETRICS)
+        buf_puts(out, "# EOF\n");
+}
+
+const char *metrics_content_type(enum metrics_format format)
+{
+    switch (format) {
+    case METRICS_TEXT:
+        return "text/plain; version=0.0.4; charset=utf-8";
+    case METRICS_OPENMETRICS:
+        break;
+    }
+    return "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
+static struct str trim(struct str text)
+{
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
+        text = (struct str){text.ptr + 1, text.len - 1};
+    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
+/* Cuts the text up to the next `end` off *rest, without it. */
+static struct str cut(struct str *rest, char end)
+{
+    const char *found = memchr(rest->ptr, end, rest->len);
+    struct str part = {rest->ptr, found != NULL ? (size_t)(found - rest->ptr) : rest->len};
+    size_t used = part.len + (found != NULL);
+    *rest = (struct str){rest->ptr + used, rest->len - used};
+    return trim(part);
+}
+
+static bool is(struct str text, const char *word)
+{
+    return text.len == strlen(word) && strncasecmp(text.ptr, word, text.len) == 0;
+}
+
+/* q=0, q=0.000: not wanted. */
+static bool is_zero(struct str number)
+{
+    size_t i = 0;
+    while (i < number.len && (number.ptr[i] == '0' || number.ptr[i] == '.'))
+        i++;
+    return number.len > 0 && number.ptr[0] == '0' && i == number.len;
+}
+
+/* One media range of Accept: `application/openmetrics-text; version=1.0.0; q=0.5`. */
+static bool accepts_openmetrics(struct str range)
+{
+    if (!is(cut(&range, ';'), "application/openmetrics-text"))
+        return false;
+    while (range.len > 0) {
+        struct str value = cut(&range, ';'), name = cut(&value, '=');
+        value = trim(value);
+        if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
+            value = (struct str){value.ptr + 1, value.len - 2};
+        if ((is(name, "version") && !is(value, "1.0.0") && !is(value, "0.0.1")) || (is(name, "q") && is_zero(value)))
+            return false;
+    }
+    return true;
+}
+
+enum metrics_format metrics_format_of(const char *accept)
+{
+    struct str rest = str_of(accept != NULL ? accept : "");
+    while (rest.len > 0)
+        if (accepts_openmetrics(cut(&rest, ',')))
+            return METRICS_OPENMETRICS;
+    return METRICS_TEXT;
 }

@@ -11,7 +11,7 @@ bool output_flush(void)
 int output_finish(const char *program, int exit_code)
 {
     errno = 0;
-    bool lost = ferror(stdout) != 0; /* in an earlier write; its errno is gone */
+    bool lost = ferror(stdout) != 0; /* in an earlier write, whose errno is not known any more */
     lost |= fclose(stdout) != 0;
     if (!lost)
         return exit_code;

@@ -36,5 +36,5 @@ bool retry_due(const struct retry *retry)
 
 bool retry_worth_logging(const struct retry *retry)
 {
-    return retry->attempts && (retry->attempts & (retry->attempts - 1)) == 0;
+    return retry->attempts > 0 && (retry->attempts & (retry->attempts - 1)) == 0;
 }

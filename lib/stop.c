@@ -85,7 +85,7 @@ bool stop_wait(int timeout_ms)
         if (left <= 0)
             break;
         struct pollfd fd = {.fd = event_fd, .events = POLLIN};
-        poll(&fd, 1, (int)left); /* the loop looks at flag and clock, whatever has ended it */
+        poll(&fd, 1, (int)left); /* the loop checks flag and clock after any return */
     }
     return stop_requested();
 }

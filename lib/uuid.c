@@ -1,6 +1,6 @@
 #include "caseview/uuid.h"
 
-/* The value of a hex digit with VALID beside it; 0 for everything else, so that faults add up and are looked at once.
+/* Value of a hexadecimal digit, with the bit VALID; 0 for other bytes, so that one check at the end finds any of them.
  */
 #define VALID 0x10u
 static const uint8_t hex_value[256] = {
@@ -14,11 +14,11 @@ static bool dash_before(size_t byte)
     return byte == 4 || byte == 6 || byte == 8 || byte == 10;
 }
 
-/* Several ids stand in every event: this is a hot path. */
+/* A hot path: every event has several ids. */
 bool uuid_parse(struct str text, struct uuid *out_uuid)
 {
     static const uint8_t at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
-    if (text.len != UUID_TEXT_LEN || !text.ptr)
+    if (text.len != UUID_TEXT_LEN || text.ptr == NULL)
         return false;
     const uint8_t *p = (const uint8_t *)text.ptr;
     bool dashes = p[8] == '-' && p[13] == '-' && p[18] == '-' && p[23] == '-';

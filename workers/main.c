@@ -62,23 +62,16 @@ static void usage(FILE *out)
             "`caseview --version`, `caseview --markdown` (the page of all options).\n");
 }
 
-/* The word as an error shows it. One with other characters may be a piece of a connection string: it is not shown. */
-static const char *shown(const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-    return strspn(word, plain) == strlen(word) ? word : "(not shown)";
-}
-
 /* A command with words takes exactly one of them, any other none. */
 static bool check_words(const struct command *command, const struct config *config)
 {
     const char *given = config_operand(config, 0);
-    const char *extra = command->words ? config_operand(config, 1) : given;
-    if (extra) {
-        fprintf(stderr, "caseview %s: unexpected word: %s\n", command->name, shown(extra));
+    const char *extra = command->words != NULL ? config_operand(config, 1) : given;
+    if (extra != NULL) {
+        fprintf(stderr, "caseview %s: unexpected word: %s\n", command->name, config_shown(extra));
         return false;
     }
-    if (!command->words || (given && config_is_word(command->words, given)))
+    if (command->words == NULL || (given != NULL && config_is_word(command->words, given)))
         return true;
     fprintf(stderr, "caseview %s: one of these words must follow: %s\n", command->name, command->words);
     return false;
@@ -104,7 +97,11 @@ static int run_command(const struct command *command, int argc, char **argv)
         log_init_options("caseview", config_text(config, "log-level"), config_text(config, "log-format"));
         stop_init();
         fetch_global_init();
-        exit_code = command->run(config);
+        exit_code = CV_EXIT_USAGE;
+        if (fetch_use_ca_file(config_text(config, "ca-file"), &err) != CV_OK)
+            log_error("ca-file: %s", err.text);
+        else
+            exit_code = command->run(config);
     }
     config_free(config);
     return exit_code;
@@ -126,7 +123,7 @@ static int run(int argc, char **argv)
     }
     bool wants_help = strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
     if (!wants_help && word[0] != '\0')
-        fprintf(stderr, "caseview: no such command: %s\n\n", shown(word));
+        fprintf(stderr, "caseview: no such command: %s\n\n", config_shown(word));
     usage(wants_help ? stdout : stderr);
     return wants_help ? CV_EXIT_OK : CV_EXIT_USAGE;
 }

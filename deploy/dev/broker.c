@@ -83,7 +83,7 @@ int broker_main(struct config *config)
         parent_end_with();
     rd_kafka_t *host = NULL;
     if (config_operand(config, 0))
-        err_set(&err, "%s: one word too many", config_operand(config, 0));
+        err_set(&err, "unexpected word: %s", config_shown(config_operand(config, 0)));
     else
         host = open_host(&err);
     if (host) {

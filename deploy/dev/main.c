@@ -58,7 +58,13 @@ static int run(const struct command *command, int argc, char **argv)
         log_init_options("caseview-dev", config_text(config, "log-level"), config_text(config, "log-format"));
         stop_init();
         fetch_global_init();
-        code = command->run(config);
+        bool fetches = (command->scope & (SCOPE_DEV_PRODUCE | SCOPE_DEV_SIMULATE)) != 0;
+        if (fetch_use_ca_file(fetches ? config_text(config, "ca-file") : NULL, &err) != CV_OK) {
+            log_error("ca-file: %s", err.text);
+            code = CV_EXIT_USAGE;
+        } else {
+            code = command->run(config);
+        }
     }
     config_free(config);
     return code;

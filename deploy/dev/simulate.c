@@ -109,7 +109,7 @@ static void report(const struct simulate *simulate)
 static enum cv_status open_all(struct simulate *simulate, struct config *config, struct err *err)
 {
     if (config_operand(config, 0)) {
-        err_set(err, "%s: one word too many", config_operand(config, 0));
+        err_set(err, "unexpected word: %s", config_shown(config_operand(config, 0)));
         return CV_FATAL;
     }
     enum cv_status status = sink_open(config, &simulate->sink, err);

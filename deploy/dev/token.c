@@ -118,7 +118,7 @@ int token_main(struct config *config)
     struct err err = ERR_INIT;
     enum cv_status status = CV_FATAL;
     if (config_operand(config, 0))
-        err_set(&err, "%s: one word too many", config_operand(config, 0));
+        err_set(&err, "unexpected word: %s", config_shown(config_operand(config, 0)));
     else
         status = make_token(config, &err);
     if (status == CV_OK)

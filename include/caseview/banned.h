@@ -1,7 +1,6 @@
 /*
- * banned.h: names of libc that may not compile: they do not know how much room there is, hide what went wrong, or are
- * not safe between threads. It is put in front of every file by the build (-include), so it reads first the headers
- * that declare them.
+ * banned.h: makes the use of some functions of libc a compile error: they take no length, report no errors, or are not
+ * thread-safe. The build includes it before every file (-include), so it first includes the headers that declare them.
  */
 #ifndef CASEVIEW_BANNED_H
 #define CASEVIEW_BANNED_H
@@ -13,11 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* No length: snprintf, memcpy, buf. strncpy leaves out the NUL. */
+/* No length; use snprintf, memcpy or buf. strncpy may omit the NUL. */
 #pragma GCC poison strcpy strcat stpcpy strncpy strncat sprintf vsprintf gets
-/* No errors: parse digits as config_check.c does. */
+/* No errors; parse digits as config_check.c does. */
 #pragma GCC poison atoi atol atoll atof
-/* Static state: strtok_r, clock_iso, arc4random. */
+/* Static state; use strtok_r, clock_iso, arc4random. */
 #pragma GCC poison strtok asctime ctime gmtime localtime rand srand srandom drand48 tmpnam mktemp
 
 #endif

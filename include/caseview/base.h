@@ -1,10 +1,10 @@
 /*
- * base.h: what every file needs: attributes, the status type, borrowed strings, checked allocation.
+ * base.h: included by every file: attributes, the status type, borrowed strings, checked allocation.
  */
 #ifndef CASEVIEW_BASE_H
 #define CASEVIEW_BASE_H
 
-#undef NDEBUG /* an assert names a bug of ours and stays on in every build */
+#undef NDEBUG /* an assert catches our own bugs and remains active in every build */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -23,26 +23,26 @@
 #define PARTITION_FMT               "%s/%" PRId32
 #define PARTITION_ARG(name, number) (name), (int32_t)(number)
 
-/* What the caller must do next. Outputs of a function are written only on CV_OK. */
+/* What the caller must do. A function writes its outputs only on CV_OK. */
 enum cv_status {
-    CV_OK,    /* done */
-    CV_RETRY, /* a service is away or busy: the same again later */
-    CV_PARK,  /* this one event is bad: store it and go on */
-    CV_HALT,  /* this partition must stop, the others go on */
-    CV_FATAL, /* the process cannot go on: wrong configuration or a bug of ours */
+    CV_OK,    /* continue */
+    CV_RETRY, /* a service is unreachable or busy: try again later */
+    CV_PARK,  /* this event cannot be used: park it and continue */
+    CV_HALT,  /* stop this partition; the others continue */
+    CV_FATAL, /* end the process: wrong configuration or our bug */
 };
 
 /* Exit codes of every program. */
 enum cv_exit {
     CV_EXIT_OK = 0,
-    CV_EXIT_NO = 1,          /* the question was answered "no" */
+    CV_EXIT_NO = 1,          /* the answer is no: differences were found, the status is not healthy */
     CV_EXIT_USAGE = 2,       /* wrong usage or configuration */
-    CV_EXIT_UNREACHABLE = 3, /* a service could not be reached in the time given */
-    CV_EXIT_BUG = 70,
-    CV_EXIT_OUTPUT = 74, /* the output could not be written */
+    CV_EXIT_UNREACHABLE = 3, /* a service could not be reached within the time-out */
+    CV_EXIT_BUG = 70,        /* our bug, or out of memory */
+    CV_EXIT_OUTPUT = 74,     /* the output could not be written */
 };
 
-/* A borrowed run of bytes, not terminated. ptr == NULL is SQL's and JSON's null; an empty text has ptr != NULL. */
+/* Borrowed bytes, not terminated. ptr == NULL means null as in SQL and JSON; an empty text has ptr != NULL. */
 struct str {
     const char *ptr;
     size_t len;
@@ -53,18 +53,18 @@ struct str {
 
 static inline struct str str_of(const char *text)
 {
-    return (struct str){text, text ? strlen(text) : 0};
+    return (struct str){text, text != NULL ? strlen(text) : 0};
 }
 
-/* Same bytes; null equals only null. */
+/* True when the bytes are the same; null equals null only. */
 static inline bool str_eq(struct str a, struct str b)
 {
     return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 /*
- * Memory that cannot be had ends the process with one line (exit code 70): everything that grows with input has a
- * ceiling of its own (buf, arena, caches), and a dead worker is the case that recovery is built for.
+ * Checked allocation. Running out of memory ends the process with one line (exit code 70): everything that grows with
+ * input has its own ceiling (buf, arena, caches), and recovery is built for a worker that has died.
  */
 void *cv_alloc(size_t size) CV_MUST_CHECK __attribute__((malloc, returns_nonnull));
 void *cv_zalloc(size_t size) CV_MUST_CHECK __attribute__((malloc, returns_nonnull));

@@ -3,12 +3,12 @@
  *
  * Each option is given, first match wins, as `--some-name VALUE` or `--some-name=VALUE`, as CASEVIEW_SOME_NAME, or as a
  * line `some-name = VALUE` of the file named by --config (CASEVIEW_CONFIG); in the file `#` starts a comment at the
- * start of a line or behind a blank. An unknown name, a value out of range or an option given twice in one place is
- * CV_FATAL with one line that names the option, where it came from and what is allowed; no text that may hold a secret
- * is quoted in it. CASEVIEW_TEST_… is left to the tests.
- * An option of another program is known and ignored in the environment and in the file (one file may serve all), but
- * its value is checked all the same; on the command line it is an error. --help and docs/configuration.md come from the
- * same table (config_help, config_markdown).
+ * start of a line or after a blank. An unknown name, a value out of range or an option given twice in one place is
+ * CV_FATAL with one line that names the option, its source and what is allowed; it quotes nothing that may be a secret.
+ * In the environment CASEVIEW_TEST_… belongs to the tests, and the variables of Kubernetes' Services are ignored.
+ * An option of another program is ignored in the environment and in the file (one file may serve all programs), but its
+ * value is checked; on the command line it is an error. --help and docs/configuration.md come from the same table
+ * (config_help, config_markdown).
  */
 #ifndef CASEVIEW_CONFIG_H
 #define CASEVIEW_CONFIG_H
@@ -19,18 +19,18 @@
 #include "caseview/err.h"
 
 enum option_type {
-    OPTION_TEXT,   /* any text of at least `min` bytes */
-    OPTION_INT,    /* whole number in [min, max] */
-    OPTION_CHOICE, /* one of `choices`, space-separated */
-    OPTION_FLAG,   /* true when named; in file and environment: on/off */
-    OPTION_LISTEN, /* HOST:PORT, [V6]:PORT; a comma-separated list where `list` is set */
-    OPTION_PAIR,   /* PROPERTY=VALUE, repeatable; environment: name + property in capitals, dots as `_` */
-    OPTION_URL,    /* http:// or https:// */
-    OPTION_URL_OR_FILE,
-    OPTION_FOLDER, /* readable folder, checked only when used */
+    OPTION_TEXT,        /* any text of at least `min` bytes */
+    OPTION_INT,         /* whole number in [min, max] */
+    OPTION_CHOICE,      /* one of `choices`, space-separated */
+    OPTION_FLAG,        /* true when given; on or off in file and environment */
+    OPTION_LISTEN,      /* HOST:PORT, [V6]:PORT; a comma-separated list where `list` is set */
+    OPTION_PAIR,        /* PROPERTY=VALUE, repeatable; environment: name + property in capitals, dots as `_` */
+    OPTION_URL,         /* http:// or https://, a base: no query */
+    OPTION_URL_OR_FILE, /* a URL may have a query here */
+    OPTION_FOLDER,      /* readable folder, checked only when used */
 };
 
-/* Who reads an option: bits, one a sub-command or program. */
+/* Which programs read an option: one bit per sub-command or program. */
 enum option_scope {
     SCOPE_WORKER = 1 << 0,
     SCOPE_MIGRATE = 1 << 1,
@@ -53,19 +53,19 @@ enum option_scope {
     SCOPE_ALL = 0xffff,
 };
 
-/* Two rows of one name differ in scope and default only. */
+/* A row of a table. Two rows of one name may differ in scope and default only. */
 struct option_def {
     const char *name; /* lower case with dashes; NULL ends a table */
     enum option_type type;
     unsigned scope;
-    const char *fallback;     /* default as text; NULL: not set */
-    int64_t (*compute)(void); /* OPTION_INT: gives the default at the start; fallback says it in words */
+    const char *fallback;     /* default; NULL: none */
+    int64_t (*compute)(void); /* OPTION_INT: computes the default at the start; fallback describes it */
     int64_t min, max;         /* OPTION_INT: the range; OPTION_TEXT: min */
-    const char *choices;      /* OPTION_CHOICE; the error for another value repeats the help */
+    const char *choices;      /* OPTION_CHOICE: separated by blanks */
     bool list;                /* comma-separated */
     bool required;
     const char *unit; /* "s", "bytes", … or NULL */
-    const char *help; /* one sentence without its full stop */
+    const char *help; /* a sentence without its full stop */
 };
 
 /* The options of caseview and caseview-api (contract, section 6): lib/options.c. */
@@ -87,8 +87,8 @@ struct config_property {
 struct config;
 
 /*
- * Reads everything. tables: NULL-terminated list of option tables. scope: the one sub-command that runs.
- * argv without program and sub-command names; words that are no options are kept as operands (config_operand).
+ * Reads all sources. tables: NULL-terminated list of option tables. scope: the sub-command that runs. argv: without the
+ * names of program and sub-command; words that are not options become operands (config_operand).
  * `--help` sets config_wants_help() and stops reading. CV_OK or CV_FATAL.
  */
 enum cv_status config_load(const struct option_def *const *tables, unsigned scope, int argc, char **argv,
@@ -97,14 +97,13 @@ void config_free(struct config *config);
 
 bool config_wants_help(const struct config *config);
 /*
- * Never NULL for an option with a default; NULL when not set. name must be in a table and in the scope that runs
- * (assert). Borrowed.
+ * The value or the default; NULL: neither. name must be in a table and in the scope that runs (assert). Borrowed.
  */
 const char *config_text(const struct config *config, const char *name);
-int64_t config_int(const struct config *config, const char *name); /* set or with a default (assert) */
+int64_t config_int(const struct config *config, const char *name); /* must be set or have a default (assert) */
 bool config_flag(const struct config *config, const char *name);
-bool config_is_set(const struct config *config, const char *name); /* given by the user, not by default */
-/* Item i of a list option, blanks trimmed, NULL past the end. */
+bool config_is_set(const struct config *config, const char *name); /* given by the user */
+/* Item i of a list option without blanks around it; NULL past the end. */
 const char *config_item(const struct config *config, const char *name, size_t i);
 /* All properties of an OPTION_PAIR, merged (first match wins for each property). Borrowed until config_free(). */
 const struct config_property *config_pairs(const struct config *config, const char *name, size_t *out_count);
@@ -112,13 +111,16 @@ const struct config_property *config_pairs(const struct config *config, const ch
 bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
                  const char **out_value);
 const char *config_operand(const struct config *config, size_t i); /* NULL past the end */
+/* The word for an error: itself when it has letters, digits and - _ . only, else "(not shown)". Another word may be a
+ * piece of a connection string whose quotes were forgotten. */
+const char *config_shown(const char *word);
 
-/* True when value is one of the words, which are separated by blanks. */
+/* True when value is one of the words; `words` separates them by blanks. */
 bool config_is_word(const char *words, const char *value);
 
-/* Prints the options of `scope` for people. */
+/* Prints --help: the options of `scope`. */
 void config_help(FILE *out, const struct option_def *const *tables, unsigned scope, const char *usage);
-/* Prints the whole table as the Markdown page docs/configuration.md. */
+/* Prints all options as the page docs/configuration.md. */
 void config_markdown(FILE *out, const struct option_def *const *tables);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * db.h: a connection to PostgreSQL; nothing but lib/db*.c knows libpq. Statements are prepared on first use; parameters
- * and results are binary. A pipeline sends many statements with one flush and collects their answers later, a stream
- * sends and collects all the time; neither blocks. A connection belongs to one thread, only a stream's to two.
+ * db.h: a connection to PostgreSQL; only lib/db*.c uses libpq. Statements are prepared on first use; parameters and
+ * results are binary. A pipeline sends many statements with one flush and reads their answers later; a stream sends and
+ * reads continuously. Neither blocks. A connection belongs to one thread, that of a stream to two.
  *
- * Errors: CV_RETRY with err->sqlstate set is the server's refusal (the caller looks at the code); CV_RETRY with an
- * empty sqlstate is a lost or unreachable connection: close it, open another. CV_FATAL: conninfo that can never work.
+ * Errors: CV_RETRY with err->sqlstate set: the server refused a statement, the caller decides by the code. CV_RETRY
+ * with an empty sqlstate: the connection is lost or could not be made; close it and open another. CV_FATAL: see
+ * db_open().
  */
 #ifndef CASEVIEW_DB_H
 #define CASEVIEW_DB_H
@@ -17,10 +18,10 @@
 struct db;
 struct db_result; /* rows of one statement, valid until db_result_free() */
 
-/* Setup of a connection that works on generation %d: the statements name its tables without a schema. */
+/* Setup of a connection that works on generation %d: statements name its tables without a schema. */
 #define DB_SEARCH_PATH_FMT "SET search_path = gen_%d, pg_catalog"
 
-/* One statement: sql is a whole .sql file; name is unique within the program. */
+/* A statement: sql is the text of a .sql file, name is unique within the program. */
 struct db_statement {
     const char *name;
     const char *sql;
@@ -51,11 +52,11 @@ enum db_type {
  * or NULL. Waits at most timeout_ms; connecting ends early when a stop is requested.
  * With several hosts and no target_session_attrs, read-write is asked for.
  * CV_FATAL: a connection string that is not valid or can be read in two ways, or a database whose encoding is not UTF8.
- * No err of a connection ever shows a value of conninfo but hosts and ports.
+ * No err of a connection ever shows a value of conninfo but hosts, ports and the database.
  */
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err) CV_MUST_CHECK;
-void db_close(struct db *db); /* NULL is fine; cancels nothing: the server sees the socket close */
+void db_close(struct db *db); /* NULL is allowed; a running statement is not cancelled */
 bool db_is_lost(const struct db *db);
 /*
  * Checks that two connections reach the same primary: with several hosts each connection may end at another one.
@@ -63,10 +64,10 @@ bool db_is_lost(const struct db *db);
  */
 enum cv_status db_same_server(struct db *a, struct db *b, int timeout_ms, struct err *err) CV_MUST_CHECK;
 int db_socket(const struct db *db);       /* for poll(2) */
-bool db_wants_write(const struct db *db); /* poll for writing, too: not all of a pipeline or a stream is sent */
+bool db_wants_write(const struct db *db); /* poll for writing, too: a part is not sent yet */
 int db_backend_pid(const struct db *db);
 
-/* Parameters of one call, built in order $1, $2 …; memory comes from the arena, arrays are copied there. At most 32. */
+/* Parameters of one call, added in the order $1, $2 …, at most 32. Their memory comes from the arena. */
 struct db_args {
     struct arena *arena;
     int count;
@@ -87,8 +88,8 @@ void db_arg_uuid(struct db_args *args, const struct uuid *value); /* NULL: null 
 void db_arg_time(struct db_args *args, int64_t us); /* timestamptz from microseconds since 1970; INT64_MIN: null */
 
 /*
- * Arrays (text[], uuid[] …) for unnest(). Item i lies at base + i * stride, so that a column can be taken straight out
- * of an array of structs. uuid: struct uuid; text and bytea: struct str (ptr NULL: null item).
+ * Arrays (text[], uuid[] …) for unnest(). Item i is at base + i * stride, so a column can be read directly from an
+ * array of structs. uuid: struct uuid; text and bytea: struct str (ptr NULL: null item).
  */
 void db_arg_int2_array(struct db_args *args, const int16_t *base, size_t stride, size_t n);
 void db_arg_int4_array(struct db_args *args, const int32_t *base, size_t stride, size_t n);
@@ -96,34 +97,32 @@ void db_arg_int8_array(struct db_args *args, const int64_t *base, size_t stride,
 void db_arg_bool_array(struct db_args *args, const bool *base, size_t stride, size_t n);
 void db_arg_time_array(struct db_args *args, const int64_t *base, size_t stride, size_t n); /* INT64_MIN: null item */
 void db_arg_uuid_array(struct db_args *args, const struct uuid *base, size_t stride, size_t n);
-/* present: a bool beside each uuid, false writes a null item. */
+/* present: a bool for each uuid, at the same stride; false writes a null item. */
 void db_arg_uuid_null_array(struct db_args *args, const struct uuid *base, const bool *present, size_t stride,
                             size_t n);
 void db_arg_text_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
 void db_arg_bytea_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
 
 /*
- * Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not
- * wanted.
+ * Runs one prepared statement and waits for it, at most timeout_ms (0: no limit). args NULL: none. out_result NULL: the
+ * rows are dropped.
  */
 enum cv_status db_exec(struct db *db, const struct db_statement *statement, const struct db_args *args, int timeout_ms,
                        struct db_result **out_result, struct err *err) CV_MUST_CHECK;
-/* Runs SQL text of any number of statements, unprepared, as one implicit transaction unless it says otherwise. */
+/* Runs a text of any number of statements, unprepared, in one implicit transaction unless it has its own. */
 enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUST_CHECK;
 
 /*
  * A pipeline: begin, any number of sends, end (one Sync, one flush), then db_pipeline_poll() until it is not CV_RETRY
- * with db_pipeline_busy(). Nothing here blocks; what the socket does not take is kept and sent by db_pipeline_poll():
- * until then the statements, and the memory that their args point to, must stand.
- *   CV_OK     every statement succeeded; results i (in order of sending) by db_pipeline_result(), borrowed until the
- *             next begin
- *   CV_RETRY  busy: wait for db_socket() (writable too while db_wants_write()); or failed: see
- *             db_pipeline_failed() for the index of the statement that the server refused (-1: the connection is lost)
- *   CV_FATAL  from send: arguments that do not fit. The pipeline is half built then: close the connection.
- * A pipeline is one implicit transaction unless its statements say BEGIN and COMMIT. After a refused statement the ones
- * behind it were not run, a COMMIT neither: a transaction that BEGIN opened stays open, without its locks, until the
- * caller says `rollback` (db_script). Otherwise the connection may be used again at once. From 1 to DB_PIPELINE_MAX
- * statements.
+ * with db_pipeline_busy(). Nothing here blocks; what the socket does not take is sent later by db_pipeline_poll():
+ * until then the statements, and the memory of their args, must remain valid. CV_OK     every statement succeeded;
+ * result i (in order of sending) by db_pipeline_result(), borrowed until the next begin CV_RETRY  busy: wait for
+ * db_socket() (writable too while db_wants_write()); or failed: see db_pipeline_failed() for the index of the statement
+ * that the server refused (-1: the connection is lost) CV_FATAL  from send: arguments that do not fit. The pipeline is
+ * incomplete then: close the connection. A pipeline is one implicit transaction unless it contains BEGIN and COMMIT.
+ * The server skips the statements after a refused one, a COMMIT too: a transaction that was opened by BEGIN then
+ * remains open, in failed state and without its locks, until the caller runs `rollback` (db_script). Otherwise the
+ * connection may be used again at once. 1 to DB_PIPELINE_MAX statements.
  */
 #define DB_PIPELINE_MAX 1024
 enum cv_status db_pipeline_begin(struct db *db, struct err *err) CV_MUST_CHECK;
@@ -146,22 +145,21 @@ int db_pipeline_failed(const struct db *db);
 const struct db_result *db_pipeline_result(const struct db *db, int i);
 
 /*
- * A stream: statements sent without waiting for the answers to those before, each a transaction of its own, answered in
- * the order of sending. Nothing here blocks. From the first send on the connection is good for nothing else. One thread
- * may send and another one receive, if a mutex of theirs keeps the calls apart.
+ * A stream: statements are sent without waiting for earlier answers, each in its own transaction; answers arrive in the
+ * order of sending. Nothing here blocks. From the first send on the connection can only be used as a stream. One thread
+ * may send and another receive, if they hold a mutex of theirs for each call.
  *
  * send     CV_OK: sent, or kept and sent by db_stream_receive(); CV_FATAL: the arguments do not fit, nothing was sent.
- * receive  CV_OK: the oldest one's answer, the caller's to free, or NULL: there is none yet, wait for db_socket();
- *          CV_RETRY with a sqlstate: the server refused the oldest one, those behind it go on. With "0A000", "26000" or
- *          "42P05" it refused only its preparation: what is sent from now on is prepared anew, unless that is under
- *          way already.
- * Both     CV_RETRY without a sqlstate: the connection is lost, and with it all that was not answered.
+ * receive  CV_OK: the answer to the oldest statement, which the caller frees, or NULL: none yet, wait for db_socket();
+ *          CV_RETRY with a sqlstate: the server refused the oldest statement, later ones go on. "0A000", "26000" and
+ *          "42P05" refuse the prepared statement only: the next send prepares it again.
+ * Both     CV_RETRY without a sqlstate: the connection is lost, and all that was not answered with it.
  */
 enum cv_status db_stream_send(struct db *db, const struct db_statement *statement, const struct db_args *args,
                               struct err *err) CV_MUST_CHECK;
 enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, struct err *err) CV_MUST_CHECK;
 
-/* Results. Columns and rows count from 0; types are the caller's knowledge (asserted by length where it is fixed). */
+/* Results. Columns and rows count from 0. The caller knows the types; fixed lengths are asserted. */
 void db_result_free(struct db_result *result);
 int db_rows(const struct db_result *result);
 bool db_is_null(const struct db_result *result, int row, int column);

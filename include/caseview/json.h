@@ -1,7 +1,7 @@
 /*
  * json.h: writes JSON into a buf. Strings are raw UTF-8 with only `"`, `\` and U+0000–U+001F escaped (contract,
- * section 2). Commas and colons are the caller's for the bare value writers, and automatic inside struct json_writer.
- * No name here is one of jansson's: the linker would give one library the other's function.
+ * section 2). The functions for single values leave commas and colons to the caller, struct json_writer adds them.
+ * No name here may be one of jansson's: the linker would mix up the two.
  */
 #ifndef CASEVIEW_JSON_H
 #define CASEVIEW_JSON_H
@@ -10,7 +10,7 @@
 #include "caseview/buf.h"
 #include "caseview/uuid.h"
 
-/* Bare values, for the hot paths. text.ptr == NULL writes null. */
+/* Single values, for hot paths. text.ptr == NULL writes null. */
 void json_quote(struct buf *out, struct str text);
 void json_uuid(struct buf *out, const struct uuid *uuid); /* NULL writes null */
 void json_time(struct buf *out, int64_t us);
@@ -21,12 +21,12 @@ void json_int(struct buf *out, int64_t number);
  */
 void json_float32(struct buf *out, float number);
 
-/* For everything that is not hot: keeps the commas. */
+/* Writes objects and arrays with their commas, for all other places. */
 #define JSON_DEPTH_MAX 32
 struct json_writer {
     struct buf *out;
     unsigned depth;
-    uint32_t has_items; /* bit a level */
+    uint32_t has_items; /* one bit per level */
     uint32_t is_array;
 };
 
@@ -41,7 +41,7 @@ void json_put_double(struct json_writer *json, const char *key, double number); 
 void json_put_bool(struct json_writer *json, const char *key, bool value);
 void json_put_null(struct json_writer *json, const char *key);
 void json_put_uuid(struct json_writer *json, const char *key, const struct uuid *uuid); /* NULL writes null */
-/* As clock_iso(); INT64_MIN (db_time() of -infinity, or "none") and INT64_MAX write null. */
+/* A time as clock_iso() writes it; INT64_MIN and INT64_MAX (infinity in db_time(), or none) write null. */
 void json_put_time(struct json_writer *json, const char *key, int64_t us);
 
 #endif

@@ -17,7 +17,7 @@ int stop_fd(void);         /* readable from the first signal on: for poll(2) */
 bool stop_wait(int timeout_ms);
 /*
  * True once after each SIGHUP, for each caller that looks: *seen is the caller's own, 0 at first. Any thread. SIGHUP
- * wakes no thread: look at least once a second.
+ * wakes no thread: call this at least once a second.
  */
 bool stop_reload_requested(unsigned *seen);
 

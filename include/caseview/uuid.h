@@ -1,5 +1,5 @@
 /*
- * uuid.h: 16-byte GUIDs. Text is 8-4-4-4-12 hex digits, either letter case in, lower case out.
+ * uuid.h: GUIDs of 16 bytes. As text 8-4-4-4-12 hexadecimal digits: read in either letter case, written in lower case.
  */
 #ifndef CASEVIEW_UUID_H
 #define CASEVIEW_UUID_H
@@ -14,7 +14,7 @@ struct uuid {
 
 bool uuid_parse(struct str text, struct uuid *out_uuid) CV_MUST_CHECK;
 void uuid_format(const struct uuid *uuid, char out[UUID_TEXT_LEN + 1]); /* NUL-terminated */
-void uuid_random(struct uuid *out_uuid);                                 /* version 4 */
+void uuid_random(struct uuid *out_uuid);                                /* version 4 */
 
 static inline int uuid_cmp(const struct uuid *a, const struct uuid *b)
 {

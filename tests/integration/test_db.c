@@ -39,7 +39,9 @@ static void test_open_refused_by_the_server_hides_the_values(void **state CV_UNU
 {
     struct err err = ERR_INIT;
     struct db *db = NULL;
-    assert_int_equal(open_with("dbname=hush", &db, &err), CV_RETRY);
+    assert_int_equal(open_with("dbname=nowhere", &db, &err), CV_RETRY);
+    assert_non_null(strstr(err.text, "database \"nowhere\" does not exist"));
+    assert_int_equal(open_with("postgresql:///?dbname=hush", &db, &err), CV_RETRY);
     assert_null(strstr(err.text, "hush"));
     assert_non_null(strstr(err.text, "database \"***\" does not exist"));
     assert_int_equal(open_with("user=hush", &db, &err), CV_RETRY);
@@ -79,7 +81,7 @@ static bool asks_for_the_primary(const char *words)
     return status != CV_OK;
 }
 
-/* A role whose sessions are read-only stands for a standby. */
+/* A role with read-only sessions takes the part of a standby. */
 static void test_open_of_several_hosts_wants_the_primary(void **state CV_UNUSED)
 {
     const char *host = getenv("PGHOST"), *port = getenv("PGPORT");
@@ -128,7 +130,7 @@ static void test_same_server_of_two_connections(void **state CV_UNUSED)
     db_close(first);
 }
 
-/* A listening socket of ours; nobody ever answers on it. */
+/* A listening socket that never answers. */
 static int deaf_socket(int *out_port)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -271,7 +273,7 @@ struct row {
     bool yes;
 };
 
-/* All arrays at once, straight out of an array of structs, through unnest and back. */
+/* Sends all kinds of arrays from an array of structs through unnest and reads them back. */
 static void check_arrays(struct db *db, const struct row *rows, size_t n)
 {
     static const struct db_statement statement = {
@@ -365,7 +367,7 @@ static void test_exec_refusal_has_sqlstate_and_leaves_a_usable_connection(void *
 {
     struct db *db = open_db();
     struct arena *arena = arena_new(4096, 4096);
-    for (int i = 0; i < 2; i++) { /* the second time it is prepared already */
+    for (int i = 0; i < 2; i++) { /* the second time it is prepared */
         struct db_args args;
         db_args_init(&args, arena);
         db_arg_int4(&args, 0);
@@ -410,7 +412,7 @@ static void test_exec_timeout_loses_the_connection(void **state CV_UNUSED)
     assert_int_equal(db_exec(db, &sleepy, NULL, 200, NULL, &err), CV_RETRY);
     assert_true(clock_mono_ms() - start < 5000);
     assert_string_equal(err.sqlstate, "");
-    assert_non_null(strstr(err.text, "no answer in time"));
+    assert_non_null(strstr(err.text, "no answer within the time-out"));
     assert_true(db_is_lost(db));
     assert_int_equal(db_exec(db, &st_one, NULL, 200, NULL, &err), CV_RETRY);
     assert_int_equal(db_script(db, "select 1", &err), CV_RETRY);
@@ -490,7 +492,7 @@ static void test_exec_connection_closed_while_idle_is_lost(void **state CV_UNUSE
 int main(void)
 {
     conninfo = test_database("test_db");
-    if (!conninfo)
+    if (conninfo == NULL)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_contradictory_options_is_fatal),

@@ -25,8 +25,7 @@ static enum cv_status wait_pipeline(struct db *db, struct err *err)
             return status;
         assert_int_equal(status, CV_RETRY);
         assert_true(clock_mono_ms() < deadline_ms);
-        struct pollfd fd = {.fd = db_socket(db),
-                            .events = (short)(POLLIN | (db_wants_write(db) ? POLLOUT : 0))};
+        struct pollfd fd = {.fd = db_socket(db), .events = (short)(POLLIN | (db_wants_write(db) ? POLLOUT : 0))};
         poll(&fd, 1, 1000);
     }
 }
@@ -98,7 +97,7 @@ static void test_pipeline_refused_statement_rolls_back_and_names_its_index(void 
         put(db, &st_begin, NULL);
         put(db, &st_insert, &number);
         put(db, &st_divide, &zero);
-        put(db, &st_count, NULL); /* its Parse is not reached */
+        put(db, &st_count, NULL); /* its Parse is skipped */
         put(db, &st_commit, NULL);
         end(db);
         struct err err = ERR_INIT;
@@ -107,7 +106,7 @@ static void test_pipeline_refused_statement_rolls_back_and_names_its_index(void 
         assert_string_equal(err.sqlstate, "22012");
         assert_false(db_is_lost(db));
 
-        /* The open transaction is the caller's to end, as after any refusal between BEGIN and COMMIT. */
+        /* The caller ends the open transaction, as after any refusal between BEGIN and COMMIT. */
         run(db, "rollback");
         assert_int_equal(count_rows(db), 0);
         begin(db);
@@ -182,7 +181,7 @@ static void test_pipeline_polling_never_blocks(void **state CV_UNUSED)
     db_close(db);
 }
 
-/* Both sides have more to say than the sockets hold: whoever does not read while it writes would hang here. */
+/* Both sides send more than the sockets hold: a client that does not read while it writes would hang. */
 static void test_pipeline_big_both_ways_does_not_deadlock(void **state CV_UNUSED)
 {
     struct db *db = open_db();
@@ -207,7 +206,7 @@ static void test_pipeline_big_both_ways_does_not_deadlock(void **state CV_UNUSED
     db_close(db);
 }
 
-/* libpq moves the rest of its buffer to the front after every write, and keeps the buffer: it must not be given all. */
+/* libpq moves the rest of its buffer to the front after each write, and keeps the buffer: it gets a part at a time. */
 static void test_pipeline_large_is_given_to_the_library_in_pieces(void **state CV_UNUSED)
 {
     struct db *db = open_db();
@@ -236,7 +235,7 @@ static void test_pipeline_large_is_given_to_the_library_in_pieces(void **state C
     db_close(db);
 }
 
-/* What was not sent yet when a statement is refused need not be sent. */
+/* After a refusal, statements that were not sent yet are dropped. */
 static void test_pipeline_large_refused_at_once_is_not_sent_to_its_end(void **state CV_UNUSED)
 {
     struct db *db = open_db();

@@ -16,7 +16,7 @@ static const struct db_statement st_tenth = {"tenth", "select 10 / $1"};
 static const struct db_statement st_length = {"length", "select length($1)"};
 static const struct db_statement st_view = {"view", "select * from v where $1 >= 0"};
 
-/* One answer, or how the oldest call failed. */
+/* Receives one answer or failure. */
 static enum cv_status receive(struct db *db, struct db_result **out_result, struct err *err)
 {
     int64_t deadline_ms = clock_mono_ms() + TIMEOUT_MS;
@@ -38,7 +38,7 @@ static void send_number(struct db *db, const struct db_statement *statement, int
     db_args_init(&args, arena);
     db_arg_int4(&args, number);
     assert_ok(db_stream_send(db, statement, &args, &err), &err);
-    arena_free(arena); /* nothing of it is needed any more */
+    arena_free(arena); /* the stream does not refer to it any more */
 }
 
 static void expect_number(struct db *db, int32_t number)
@@ -72,7 +72,7 @@ static void expect_nothing(struct db *db)
 static void test_answers_come_in_the_order_of_sending(void **state CV_UNUSED)
 {
     struct db *db = open_db();
-    for (int round = 0; round < 200; round++) { /* never empty between: what is kept of the past must not grow */
+    for (int round = 0; round < 200; round++) { /* never empty: the list of what was sent must not grow */
         send_number(db, &st_tenth, 1 + round % 10);
         if (round > 0)
             expect_number(db, 10 / (1 + (round - 1) % 10));
@@ -103,7 +103,7 @@ static void test_a_missing_view_is_found_once_it_is_there(void **state CV_UNUSED
     run(other, "drop view if exists v");
     for (int i = 0; i < 3; i++)
         send_number(db, &st_view, i);
-    expect_refusal(db, "42P01"); /* its Parse; the ones behind it had none of their own */
+    expect_refusal(db, "42P01"); /* its Parse; the later calls had none */
     send_number(db, &st_view, 3);
     expect_refusal(db, "26000");
     send_number(db, &st_view, 4);
@@ -131,7 +131,7 @@ static void test_a_changed_view_is_refused_until_it_is_sent_again(void **state C
     send_number(db, &st_view, 1);
     send_number(db, &st_view, 1);
     expect_refusal(db, "0A000");
-    send_number(db, &st_view, 1); /* lets go of the old one, and so does the next */
+    send_number(db, &st_view, 1); /* deallocates the old one, and so does the next call */
     send_number(db, &st_view, 1);
     expect_refusal(db, "0A000");
     expect_number(db, 8);
@@ -148,7 +148,7 @@ static void test_a_name_that_is_taken_is_free_for_the_next_send(void **state CV_
     struct db *db = open_db();
     run(db, "prepare tenth as select 'not ours'");
     send_number(db, &st_tenth, 2);
-    send_number(db, &st_tenth, 2); /* runs what is there, with a parameter that it does not have */
+    send_number(db, &st_tenth, 2); /* runs the prepared statement with one parameter too many */
     expect_refusal(db, "42P05");
     expect_refusal(db, "08P01");
     send_number(db, &st_tenth, 2);
@@ -233,7 +233,7 @@ static void test_a_backend_that_ends_is_a_lost_connection(void **state CV_UNUSED
     end_backend(db_backend_pid(idle));
     end_backend(db_backend_pid(fresh));
     expect_lost(asked);
-    expect_lost(idle); /* nobody asked it anything */
+    expect_lost(idle); /* while nothing was in flight */
     expect_lost(fresh);
     db_close(fresh);
     db_close(asked);
@@ -258,14 +258,14 @@ static void *receive_all(void *context)
         struct db_result *result = NULL;
         pthread_mutex_lock(&shared->mutex);
         enum cv_status status = db_stream_receive(shared->db, &result, &err);
-        if (result)
+        if (result != NULL)
             shared->sent--;
         pthread_mutex_unlock(&shared->mutex);
         if (status != CV_OK) {
             shared->failed = "refused or lost";
             return NULL;
         }
-        if (!result) {
+        if (result == NULL) {
             struct pollfd fd = {.fd = db_socket(shared->db), .events = POLLIN};
             poll(&fd, 1, 1000);
             continue;

@@ -172,3 +172,5 @@ def test_secret_in_a_wrong_place_is_refused_and_not_shown(words):
     kafka = ["--kafka", "bootstrap.servers=127.0.0.1:1", "--admin-listen", "127.0.0.1:0"]
     done = programs.caseview("worker", *words, *kafka, check=2)
     assert "hush" not in done.stdout + done.stderr
+    done = programs.run("caseview-api", *API, "--jwks", "/nonexistent", *(w for w in words if "registry" not in w), check=2)
+    assert "hush" not in done.stdout + done.stderr

@@ -46,7 +46,7 @@ static void test_alloc_ceiling_refuses_and_reset_forgives(void **state CV_UNUSED
 static void test_reset_keeps_one_block(void **state CV_UNUSED)
 {
     struct arena *arena = arena_new(4096, 1 << 20);
-    assert_non_null(arena_alloc(arena, 10000)); /* a block of its own, given back */
+    assert_non_null(arena_alloc(arena, 10000)); /* a larger block, freed by the reset */
     char *usual = arena_alloc(arena, 100);
     assert_non_null(usual);
     arena_reset(arena);
@@ -95,7 +95,7 @@ static void test_held_never_passes_the_ceiling(void **state CV_UNUSED)
         for (int i = 0; i < 12; i++)
             assert_non_null(arena_alloc(arena, 4096));
         arena_reset(arena);
-        assert_non_null(arena_alloc(arena, 9 * 4096)); /* beside 12 spare blocks */
+        assert_non_null(arena_alloc(arena, 9 * 4096)); /* while 12 spare blocks are held */
         assert_true(arena_held(arena) <= 16 * 4096);
         arena_reset(arena);
     }

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* The sanitizers' allocators end the process themselves unless they are told to fail as malloc does. */
+/* Makes the sanitizers' allocators return NULL as malloc does, instead of ending the process. */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
 
@@ -48,7 +48,7 @@ static int run_child(void (*what)(void), char *out, size_t size)
     return WEXITSTATUS(status);
 }
 
-/* Sizes that no allocator has, hidden from the compiler, which would refuse them. */
+/* Sizes that cannot be allocated; volatile, since the compiler refuses them as constants. */
 static volatile size_t impossible = (size_t)PTRDIFF_MAX - 4096;
 
 static void want_alloc(void)
@@ -72,9 +72,9 @@ static void test_alloc_without_memory_ends_with_one_line(void **state CV_UNUSED)
     for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
         char text[8192];
         assert_int_equal(run_child(wants[i], text, sizeof text), CV_EXIT_BUG);
-        const char *line = strstr(text, "out of memory: giving up\n");
+        const char *line = strstr(text, "out of memory, exiting\n");
         assert_non_null(line);
-        assert_string_equal(line, "out of memory: giving up\n");
+        assert_string_equal(line, "out of memory, exiting\n");
     }
 }
 
@@ -122,7 +122,7 @@ static void test_err_set_makes_one_line_and_clears_the_code(void **state CV_UNUS
     err_set(&err, "a\nb\r\n\tc %d\n\n", 7);
     assert_string_equal(err.text, "a b   c 7");
     assert_string_equal(err.sqlstate, "");
-    err_set(NULL, "nobody listens");
+    err_set(NULL, "not kept");
 }
 
 static void test_err_set_may_quote_itself(void **state CV_UNUSED)
@@ -139,13 +139,13 @@ static void test_err_prefix_keeps_the_code(void **state CV_UNUSED)
     err_prefix(&err, "topic %s", "x");
     assert_string_equal(err.text, "topic x: refused");
     assert_string_equal(err.sqlstate, "22012");
-    err_prefix(NULL, "nobody listens");
+    err_prefix(NULL, "not kept");
 }
 
 static void test_err_long_text_is_cut_between_characters(void **state CV_UNUSED)
 {
     char text[2000];
-    for (size_t pad = 0; pad < 4; pad++) { /* the cut meets each byte of a three-byte character once */
+    for (size_t pad = 0; pad < 4; pad++) { /* cuts after each byte of a three-byte character */
         memset(text, 'x', pad);
         for (size_t i = pad; i + 3 < sizeof text; i += 3) {
             memcpy(text + i, "€", 3);

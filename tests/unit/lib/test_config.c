@@ -50,7 +50,7 @@ static enum cv_status load(const struct given *given, struct config **out_config
         environ_[i] = cv_strdup(given->environment[i]);
     int words = argc;
     char config_word[] = "--config";
-    if (given->file) {
+    if (given->file != NULL) {
         write_file(given->file);
         argv[argc++] = config_word;
         argv[argc++] = file_name;
@@ -126,7 +126,7 @@ static void test_load_file_named_by_the_environment(void **state CV_UNUSED)
     struct config *config = load_ok(&(struct given){.scope = SCOPE_WORKER, .environment = {variable}});
     assert_int_equal(config_int(config, "generation"), 7);
     config_free(config);
-    /* --config comes first, and the other file is not read at all. */
+    /* --config wins, the other file is not read. */
     config = load_ok(&(struct given){
         .scope = SCOPE_WORKER, .environment = {"CASEVIEW_CONFIG=/nonexistent"}, .file = "generation = 8\n"});
     assert_int_equal(config_int(config, "generation"), 8);
@@ -279,7 +279,7 @@ static void test_load_file_skips_a_byte_order_mark(void **state CV_UNUSED)
 
 static const struct {
     struct given given;
-    const char *expected; /* FILE stands for the file's name */
+    const char *expected; /* FILE is replaced by the file's name */
 } wrong[] = {
     {{SCOPE_WORKER, .arguments = {"--gap-alarm-s", "0"}}, "--gap-alarm-s: \"0\" is out of range (1–86400 s)"},
     {{SCOPE_WORKER, .arguments = {"--gap-alarm-s=86401"}}, "--gap-alarm-s: \"86401\" is out of range (1–86400 s)"},
@@ -320,12 +320,11 @@ static const struct {
     {{SCOPE_WORKER, .environment = {"CASEVIEW_LISTEN=a"}}, "CASEVIEW_LISTEN: \"a\" is not HOST:PORT"},
     {{SCOPE_WORKER, .file = "threads = 0\n"}, "FILE:1: threads: \"0\" is out of range (1–4096)"},
     {{SCOPE_WORKER, .arguments = {"--log-level", "loud"}},
-     "--log-level: \"loud\" is not one of: error warn info debug (The least important lines that are logged)"},
+     "--log-level: \"loud\" is not one of: error warn info debug (Least severe level that is logged)"},
     {{SCOPE_WORKER, .arguments = {"--log-level", "warn info"}},
-     "--log-level: \"warn info\" is not one of: error warn info debug (The least important lines that are logged)"},
+     "--log-level: \"warn info\" is not one of: error warn info debug (Least severe level that is logged)"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_CACHE=on"}},
-     "CASEVIEW_CACHE: \"on\" is not one of: off (Answers from memory while nothing has changed; only off for now, "
-     "on comes with a later version)"},
+     "CASEVIEW_CACHE: \"on\" is not one of: off (Cache of answers; only off is possible in this version)"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_JSON=yes"}}, "CASEVIEW_JSON: \"yes\" is not one of: on off"},
     {{SCOPE_WORKER, .arguments = {"--case-topic", ""}}, "--case-topic: must be a text that is not empty"},
     {{SCOPE_WORKER, .arguments = {"--schema-registry", "ftp://user:hush@x"}},
@@ -352,7 +351,7 @@ static const struct {
     {{SCOPE_WORKER, .environment = {"CASEVIEW_SCHEMA_DIR=/nonexistent"}},
      "CASEVIEW_SCHEMA_DIR: the folder /nonexistent cannot be read: No such file or directory"},
     {{SCOPE_API, .arguments = {"--issuer=i", "--audience=a"}},
-     "--jwks: is required (The key set that tokens are checked with)"},
+     "--jwks: is required (Key set for the signatures of tokens)"},
 };
 
 static void test_load_errors_are_one_precise_line(void **state CV_UNUSED)
@@ -420,7 +419,7 @@ static void test_load_file_with_binary_bytes_is_refused(void **state CV_UNUSED)
     assert_non_null(strstr(err.text, ":1: the line contains a NUL byte"));
 }
 
-/* What a printing function writes. */
+/* The output of a printing function. */
 static char *printed(void (*print)(FILE *out))
 {
     char *text = NULL;

@@ -1,4 +1,4 @@
-/* Fail points: what is armed acts at its turn, in a process of its own, for the list is read once. */
+/* Fail points. Each list is tried in a child, since a process reads it once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -34,7 +34,7 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-/* How the child ended that reaches "a" three times and then "b" once. Its report goes to `out`. */
+/* Wait status of a child that reaches "a" three times, then "b" once. Its report is written to `out`. */
 static int run(const char *list, char *out, size_t size, pid_t *out_child)
 {
     pid_t child = fork();
@@ -129,7 +129,7 @@ static void test_reach_wait_until_let_go(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     opener = fork();
     if (opener == 0)
-        _exit(open(path, O_WRONLY) < 0); /* blocks until the other waits there */
+        _exit(open(path, O_WRONLY) < 0); /* blocks until the child waits there */
     int status = run("b:wait:1", report, sizeof report, &child);
     assert_true(WIFEXITED(status));
     assert_int_equal(waitpid(opener, &status, 0), opener);

@@ -139,7 +139,7 @@ static void test_float32_known_numbers(void **state CV_UNUSED)
         assert_float(cases[i].number, cases[i].text);
 }
 
-/* Writes digits × 10^exponent in the contract's form, the slow way. */
+/* Writes digits × 10^exponent in the contract's form, without regard to speed. */
 static void form(bool negative, const char *digits, int exponent, char *text, size_t size)
 {
     int count = (int)strlen(digits);
@@ -157,9 +157,9 @@ static void form(bool negative, const char *digits, int exponent, char *text, si
 }
 
 /*
- * The oracle: with one digit more each time, the closest decimal and its two neighbours (at a power of two the closest
- * may lie outside while a neighbour on the wide side lies inside); of those that read back, the closest, of two equally
- * close ones the even one.
+ * The oracle tries more and more digits: the closest decimal and its two neighbours (at a power of two the closest may
+ * be outside while a neighbour on the wide side is inside). Of those that read back it takes the closest, of two
+ * equally close ones the even one.
  */
 static void oracle(float number, char *text, size_t size)
 {
@@ -174,7 +174,7 @@ static void oracle(float number, char *text, size_t size)
                 digits = digits * 10 + (*p - '0');
         long long found = 0;
         long double distance = INFINITY;
-        const long long candidates[] = {digits, digits - 1, digits + 1}; /* a tie is printf's to decide: even */
+        const long long candidates[] = {digits, digits - 1, digits + 1}; /* printf rounds ties to even */
         for (size_t i = 0; i < ARRAY_LEN(candidates); i++) {
             long long near = candidates[i];
             char candidate[64];

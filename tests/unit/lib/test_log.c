@@ -14,7 +14,7 @@
 static int saved_stderr;
 static int pipe_fds[2];
 
-/* From here on standard error goes into a pipe. */
+/* Redirects standard error into a pipe. */
 static void capture(void)
 {
     assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
@@ -93,7 +93,7 @@ static void test_json_is_one_object_a_line(void **state CV_UNUSED)
 static void test_long_message_is_cut(void **state CV_UNUSED)
 {
     static char big[20000];
-    memset(big, '\n', sizeof big - 1); /* the worst case: each byte takes two, and trailing ones are not kept */
+    memset(big, '\n', sizeof big - 1); /* worst case: each byte becomes two; trailing ones are dropped */
     big[0] = 'x';
     big[sizeof big - 2] = 'y';
     enum log_format formats[] = {LOG_FORMAT_TEXT, LOG_FORMAT_JSON};

@@ -30,7 +30,7 @@ static void start_in_child(unsigned closed)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        int kept = open("/", O_RDONLY | O_CLOEXEC); /* stands for 0, 1 and 2 where they are not closed */
+        int kept = open("/", O_RDONLY | O_CLOEXEC); /* becomes 0, 1 and 2 where they are not closed */
         for (int fd = 0; fd <= 2; fd++)
             if (closed & 1u << fd)
                 close(fd);

@@ -195,9 +195,10 @@ static const struct {
     bool valid; /* it is tried, and cannot be reached */
 } conninfos[] = {
     {"postgresql://u:" MARK "@127.0.0.1:1/x", true},
-    {"postgresql://" MARK ":p@127.0.0.1:1/" MARK "?options=-c%20a%3D" MARK, true},
+    {"postgresql://" MARK ":p@127.0.0.1:1/x?options=-c%20a%3D" MARK, true},
+    {"postgresql://127.0.0.1:1/?dbname=" MARK, true},
     {"postgres://127.0.0.1:1/x?password=" MARK, true},
-    {"host=127.0.0.1 port=1 user=" MARK " password='" MARK "' dbname=" MARK " options='-c a=" MARK "'", true},
+    {"host=127.0.0.1 port=1 user=" MARK " password='" MARK "' dbname=x options='-c a=" MARK "'", true},
     {"host=127.0.0.1 port=1 sslmode=verify-full sslrootcert=/" MARK " sslpassword=" MARK, true},
     {"host=127.0.0.1 port=1 service=" MARK, true},
     {"postgresql://u:" MARK "/et@127.0.0.1:1/x", false},

@@ -1,4 +1,4 @@
-/* stop and retry. Signals are sent to children, since a process stops only once. */
+/* stop and retry. Signals are sent to children, since a process is stopped once. */
 #include "caseview/clock.h"
 #include "caseview/retry.h"
 #include "caseview/stop.h"
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-/* Runs what in a child; returns the wait status. */
+/* Runs `what` in a child; returns the wait status. */
 static int in_child(void (*what)(void))
 {
     pid_t pid = fork();
@@ -149,7 +149,7 @@ static void test_retry_waits_double_within_their_halves(void **state CV_UNUSED)
         assert_true(retry_due(&retry));
         assert_false(retry_worth_logging(&retry));
     }
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) /* it is jitter: both ends are met */
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) /* the jitter reaches both bounds */
         assert_true(least[i] < steps[i] * 6 / 10 && most[i] > steps[i] * 9 / 10);
 }
 
