@@ -1,9 +1,9 @@
 #include "workers/source/decode.h"
 
 #include "workers/source/avro_decoder.h"
-#include "workers/source/avro_input.h"
-#include "workers/source/avro_skip.h"
+#include "workers/source/body_input.h"
 #include "workers/source/plan.h"
+#include "workers/source/value_skip.h"
 
 /* Single-object encoding: marker and fingerprint. The registry's framing: a zero byte and the id. */
 #define SINGLE_OBJECT_HEADER 10
@@ -67,10 +67,10 @@ static enum decode_outcome choose_branch(struct body *body, struct decode_result
     size_t branch = 0;
     if (body->plan->is_union) {
         const uint8_t *p = (const uint8_t *)body->bytes.ptr;
-        struct avro_input in = {.next = p, .end = p + body->bytes.len};
-        if (!avro_read_index(&in, body->plan->branch_count, &branch))
+        struct body_input in = {.next = p, .end = p + body->bytes.len};
+        if (!input_index(&in, body->plan->branch_count, &branch))
             return park(out, PARK_NOT_AVRO, in.broken, err);
-        body->bytes = (struct str){(const char *)in.next, avro_left(&in)};
+        body->bytes = (struct str){(const char *)in.next, input_left(&in)};
     }
     body->branch = &body->plan->branches[branch];
     return DECODE_EVENT;
@@ -89,7 +89,7 @@ static void find_organization(const struct body *body, struct decode_result *out
     struct avro_decoder decoder;
     struct uuid organization_id;
     if (body->branch->organization == NULL ||
-        avro_decode(&decoder, body->branch->organization, body->bytes, &organization_id, NULL) != CV_OK)
+        avro_decoder_run(&decoder, body->branch->organization, body->bytes, &organization_id, NULL) != CV_OK)
         return;
     out->has_organization = true;
     out->organization_id = organization_id;
@@ -99,7 +99,7 @@ static void find_organization(const struct body *body, struct decode_result *out
 static enum decode_outcome skip_body(const struct body *body, struct decode_result *out, struct err *err)
 {
     struct avro_decoder decoder;
-    if (avro_decode(&decoder, body->branch->ignored, body->bytes, NULL, err) == CV_OK)
+    if (avro_decoder_run(&decoder, body->branch->ignored, body->bytes, NULL, err) == CV_OK)
         return DECODE_SKIP;
     out->reason = decoder.reason;
     return DECODE_PARK;
@@ -258,7 +258,7 @@ static enum decode_outcome decode_body(const struct body *body, const struct rec
         return park(out, PARK_WRONG_TYPE, branch->incompatible, err);
     struct avro_decoder decoder;
     clear_event(&out->event, record->topic);
-    if (avro_decode(&decoder, branch->root, body->bytes, &out->event, err) != CV_OK) {
+    if (avro_decoder_run(&decoder, branch->root, body->bytes, &out->event, err) != CV_OK) {
         out->reason = decoder.reason;
         return DECODE_PARK;
     }
