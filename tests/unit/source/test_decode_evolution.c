@@ -25,19 +25,9 @@
 static struct fixture fixture;
 static char folder[] = "/tmp/caseview-schemas-XXXXXX";
 
-/* Opens the decoder over a folder with this one schema, and begins a record of it. */
 static struct buf *write_with(const char *schema)
 {
-    char path[sizeof folder + 16];
-    snprintf(path, sizeof path, "%s/writer.avsc", folder);
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    fputs(schema, file);
-    assert_int_equal(fclose(file), 0);
-    fixture_close(&fixture);
-    fixture_open(&fixture, folder, NULL);
-    put_frame(&fixture.value, fingerprint_of_file(path));
-    return &fixture.value;
+    return fixture_write_with(&fixture, folder, schema);
 }
 
 static int setup(void **state CV_UNUSED)
