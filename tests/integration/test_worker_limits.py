@@ -22,14 +22,14 @@ def test_a_flood_of_another_organizations_events_halts(make_stack):
 
 
 def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
-    """Small events of cases with large texts: what they fold into is a thousand times what was read."""
+    """Small events of cases with large texts: what they fold into is some hundred times what was read."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--batch-bytes", "1048576"])
     worker = stack.start_worker()
     organization, first = events.guid(), events.guid()
-    meeting = '{"notes":"' + "x" * 1_000_000 + '"}'
+    meeting = '{"notes":"' + "x" * 60_000 + '"}'
     stack.send(events.queued(organization, first, onlineMeeting=meeting))
     stack.wait_body(first)
-    stack.database.query("CREATE TABLE ids AS SELECT gen_random_uuid() AS id FROM generate_series(1, 150)")
+    stack.database.query("CREATE TABLE ids AS SELECT gen_random_uuid() AS id FROM generate_series(1, 1500)")
     stack.database.query("""
         INSERT INTO gen_1.case_state SELECT (jsonb_populate_record(t, jsonb_build_object('case_id', id))).*
         FROM gen_1.case_state t, ids""")
@@ -40,7 +40,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
     stack.send(*sent)
     worker.thaw()
     stack.wait_caught_up()
-    assert stack.database.value("SELECT count(*) FROM caseview.active_case") == 151
+    assert stack.database.value("SELECT count(*) FROM caseview.active_case") == 1501
     stack.wait_body(cases[-1], lambda body: '"rank":2,' in body)
 
 

@@ -83,16 +83,27 @@ static enum decode_outcome open_body(struct schemas *schemas, const struct recor
     return outcome == DECODE_EVENT ? choose_branch(out_body, out, err) : outcome;
 }
 
+static void set_organization(struct decode_result *out, const struct uuid *organization_id)
+{
+    out->has_organization = true;
+    out->organization_id = *organization_id;
+}
+
+static const struct uuid *event_organization(const struct event *event)
+{
+    if (event->topic == TOPIC_CASES)
+        return &event->c.organization_id;
+    return event->topic == TOPIC_AGENTS ? &event->a.organization_id : &event->d.organization_id;
+}
+
 /* For a record that is parked: the organization of a body that can be decoded, whatever is wrong with its values. */
 static void find_organization(const struct body *body, struct decode_result *out)
 {
     struct avro_decoder decoder;
     struct uuid organization_id;
-    if (body->branch->organization == NULL ||
-        avro_decoder_run(&decoder, body->branch->organization, body->bytes, &organization_id, NULL) != CV_OK)
-        return;
-    out->has_organization = true;
-    out->organization_id = organization_id;
+    if (body->branch->organization != NULL &&
+        avro_decoder_run(&decoder, body->branch->organization, body->bytes, &organization_id, NULL) == CV_OK)
+        set_organization(out, &organization_id);
 }
 
 /* Passes over a branch that is not the topic's record. */
@@ -144,12 +155,10 @@ static enum decode_outcome forget(struct str key, struct decode_result *out, str
     struct directory_key parsed;
     enum park_reason reason;
     const char *wrong = parse_directory_key(key, &parsed, &reason);
-    if (wrong != NULL) {
-        out->has_organization = parsed.has_organization;
-        if (parsed.has_organization)
-            out->organization_id = parsed.organization_id;
+    if (parsed.has_organization)
+        set_organization(out, &parsed.organization_id);
+    if (wrong != NULL)
         return park(out, reason, wrong, err);
-    }
     out->event.topic = TOPIC_DIRECTORY;
     out->event.d = (struct directory_event){
         .type = parsed.kind ? DIRECTORY_FORGOTTEN : DIRECTORY_UNKNOWN_TYPE,
@@ -268,6 +277,7 @@ static enum decode_outcome decode_body(const struct body *body, const struct rec
     set_type(&out->event, decoder.payload);
     if (!avro_decoder_keep_list(&decoder, arena, &out->event))
         return park(out, PARK_TOO_LARGE, "the list of an event does not fit into the memory for it", err);
+    set_organization(out, event_organization(&out->event));
     return DECODE_EVENT;
 }
 
