@@ -10,6 +10,8 @@ static bool skip_items(struct body_input *in, const struct plan_node *node, unsi
             return false;
         if (count == 0)
             return true;
+        if (node->skip == SKIP_ARRAY && node->children[0]->skip == SKIP_NULL)
+            continue;
         for (uint32_t i = 0; i < count; i++) {
             struct str key;
             if (node->skip == SKIP_MAP && !input_string(in, &key))
