@@ -1,38 +1,51 @@
 #include "caseview/uuid.h"
 
-/* Value of a hexadecimal digit, with the bit VALID; 0 for other bytes, so that one check at the end finds any of them.
- */
-#define VALID 0x10u
-static const uint8_t hex_value[256] = {
-    ['0'] = 0x10, ['1'] = 0x11, ['2'] = 0x12, ['3'] = 0x13, ['4'] = 0x14, ['5'] = 0x15, ['6'] = 0x16, ['7'] = 0x17,
-    ['8'] = 0x18, ['9'] = 0x19, ['a'] = 0x1a, ['b'] = 0x1b, ['c'] = 0x1c, ['d'] = 0x1d, ['e'] = 0x1e, ['f'] = 0x1f,
-    ['A'] = 0x1a, ['B'] = 0x1b, ['C'] = 0x1c, ['D'] = 0x1d, ['E'] = 0x1e, ['F'] = 0x1f,
-};
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 static bool dash_before(size_t byte)
 {
     return byte == 4 || byte == 6 || byte == 8 || byte == 10;
 }
 
-/* A hot path: every event has several ids. */
+/*
+ * The four bytes that eight hex digits name, in the order of the digits. *faults gets bits for other characters.
+ * All eight are converted at once: each event has several ids, and this is half of what decoding it costs.
+ */
+static uint64_t eight_digits(uint64_t text, uint64_t *faults)
+{
+    uint64_t letters = text >> 6 & EACH(1);
+    /* A letter, in either case, goes to where digits would go on after 9: 3A to 3F. */
+    uint64_t digits = (text | letters << 5) - letters * ('a' - '9' - 1);
+    uint64_t values = digits & EACH(0x0f);
+    uint64_t above_9 = (values + EACH(6)) >> 4 & EACH(1);
+    *faults |= ((digits ^ EACH(0x30)) & EACH(0xf0)) | (above_9 ^ letters);
+    uint64_t pairs = (values << 4 | values >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    pairs = (pairs | pairs >> 8) & UINT64_C(0x0000ffff0000ffff);
+    return (pairs | pairs >> 16) & UINT32_MAX;
+}
+
+static uint64_t load_two(const char *low, const char *high)
+{
+    uint32_t words[2];
+    memcpy(&words[0], low, sizeof words[0]);
+    memcpy(&words[1], high, sizeof words[1]);
+    return (uint64_t)words[1] << 32 | words[0];
+}
+
 bool uuid_parse(struct str text, struct uuid *out_uuid)
 {
-    static const uint8_t at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
-    if (text.len != UUID_TEXT_LEN || text.ptr == NULL)
+    const char *p = text.ptr;
+    if (text.len != UUID_TEXT_LEN || p == NULL || p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-')
         return false;
-    const uint8_t *p = (const uint8_t *)text.ptr;
-    bool dashes = p[8] == '-' && p[13] == '-' && p[18] == '-' && p[23] == '-';
-    unsigned valid = VALID;
-    struct uuid uuid;
-    for (size_t i = 0; i < sizeof uuid.b; i++) {
-        unsigned high = hex_value[p[at[i]]];
-        unsigned low = hex_value[p[at[i] + 1]];
-        valid &= high & low;
-        uuid.b[i] = (uint8_t)(high << 4 | (low & 0xf));
-    }
-    if (!dashes || !valid)
+    uint64_t faults = 0;
+    uint64_t low = eight_digits(load_two(p, p + 4), &faults);
+    low |= eight_digits(load_two(p + 9, p + 14), &faults) << 32;
+    uint64_t high = eight_digits(load_two(p + 19, p + 24), &faults);
+    high |= eight_digits(load_two(p + 28, p + 32), &faults) << 32;
+    if (faults != 0)
         return false;
-    *out_uuid = uuid;
+    memcpy(out_uuid->b, &low, sizeof low);
+    memcpy(out_uuid->b + sizeof low, &high, sizeof high);
     return true;
 }
 

@@ -169,6 +169,27 @@ KINDS = {
     "no value, case": ("case", "no-value", lambda m: m.without_value(m.case())),
     "no value, agent": ("agent", "no-value", lambda m: m.without_value(m.agent())),
     "value too large": ("case", "too-large", lambda m: m.case(contactEmail="x" * LARGE)),
+    "key and value too large": ("case", "too-large", lambda m: m.case(key=b"k" * (LARGE - 400))),
+    "name too long": ("case", "too-large", lambda m: m.case(lockedBy=events.user(name="é" * 512 + "x"))),
+    "email too long": ("case", "too-large", lambda m: m.case(contactEmail="x" * 2049)),
+    "email of a change too long": (
+        "case", "too-large",
+        lambda m: m.update({"CaseUpdated": {"channel": None, "customer": None, "contactPhoneNumber": None,
+                                            "contactEmail": {"value": "x" * 2049}, "caseTimestamp": 0}}),
+    ),
+    "meeting too long": ("case", "too-large", lambda m: m.case(onlineMeeting='{"a":"' + "x" * (64 << 10) + '"}')),
+    "role too long": (
+        "directory", "too-large",
+        lambda m: m.directory({"ApplicationUpserted": {"clientId": "c", "name": "n", "roles": ["a" * 1025], "enabled": True}}),
+    ),
+    "roles too many": (
+        "directory", "too-large",
+        lambda m: m.directory({"ApplicationUpserted": {"clientId": "c", "name": "n", "roles": ["a"] * 1001, "enabled": True}}),
+    ),
+    "workspaces too many": (
+        "agent", "too-large",
+        lambda m: m.agent({"AgentWorkspacesSelected": {"unitId": events.guid(), "workspaceIds": [events.guid()] * 1001}}),
+    ),
     "key too large": ("case", "too-large", lambda m: m.case(key=b"k" * LARGE)),
     "headers too large": ("agent", "too-large", lambda m: (*m.agent()[:2], [("h", b"x" * LARGE)])),
     "headers too many": ("case", "too-large", lambda m: (*m.case()[:2], [(f"h{i}", os.urandom(2000)) for i in range(600)])),
@@ -245,7 +266,9 @@ def test_headers_are_stored_in_order(bad):
 
 
 @pytest.mark.parametrize("name", ["rank NaN", "sequence 0", "statusDate in year 10000", "meeting 1", "NUL in a text",
-                                  "key of another case", "unit no guid"])  # fmt: skip
+                                  "key of another case", "unit no guid", "no key, case", "no key, directory",
+                                  "key no guid", "agent event among cases", "email too long", "value too large",
+                                  "key too large", "headers too large", "workspaces too many"])  # fmt: skip
 def test_organization_is_named_when_it_can_be_read(bad, name):
     stack, sent, maker = bad
     for where in sent[name]:

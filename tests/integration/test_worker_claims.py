@@ -16,8 +16,8 @@ def test_records_lost_behind_an_empty_partition_are_noticed(make_stack):
     wait_for(lambda: stack.progress()[stack.topics.case, 0][1], 20, "the empty partition is complete")
     stack.stop_worker(worker)
     # The mock cluster keeps some megabytes.
-    organization, padding = events.guid(), "x" * 100_000
-    stack.send(*(events.queued(organization, events.guid(), contactEmail=padding) for _ in range(100)))
+    organization, meeting = events.guid(), '{"notes":"' + "x" * 60_000 + '"}'
+    stack.send(*(events.queued(organization, events.guid(), onlineMeeting=meeting) for _ in range(150)))
     low, _ = stack.broker.ends(stack.topics)[stack.topics.case, 0]
     assert low > 0
     stack.start_worker(ready=False)

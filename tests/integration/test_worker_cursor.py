@@ -54,8 +54,9 @@ HALTING = [name for name, (reason, _) in CHANGES.items() if reason]
 
 def fill_up(stack, partition):
     """More than the mock cluster keeps of a partition (5 MB): its first records go. Returns the first offset left."""
-    role, event = events.queued(events.guid(), events.guid(), contactEmail="x" * 500_000)
-    stack.send_raw(role, [(events.key_of(role, event), stack.encode(role, event), ())] * 14, partition)
+    role, event = events.queued(events.guid(), events.guid())
+    padding = [("padding", b"x" * 500_000)]
+    stack.send_raw(role, [(events.key_of(role, event), stack.encode(role, event), padding)] * 14, partition)
     return stack.broker.ends(stack.topics)[stack.topics.case, partition][0]
 
 

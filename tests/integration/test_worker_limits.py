@@ -26,7 +26,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--memory", 64 << 20])
     worker = stack.start_worker()
     organization, first = events.guid(), events.guid()
-    meeting = '{"notes":"' + "x" * 65_000 + '"}'
+    meeting = '{"notes":"' + "x" * 60_000 + '"}'
     stack.send(events.queued(organization, first, onlineMeeting=meeting))
     stack.wait_body(first)
     stack.database.query("CREATE TABLE ids AS SELECT gen_random_uuid() AS id FROM generate_series(1, 1500)")

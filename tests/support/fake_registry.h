@@ -1,13 +1,16 @@
 /*
- * fake_registry.h: a schema registry of a few fixed answers on a free port of loopback, for tests of one thread.
- * Answers may be changed between requests.
+ * fake_registry.h: a schema registry of a few fixed answers on a free port of loopback, and one that never answers.
+ * For tests of one thread. Answers may be changed between requests.
  */
 #ifndef CASEVIEW_TESTS_FAKE_REGISTRY_H
 #define CASEVIEW_TESTS_FAKE_REGISTRY_H
 
+#include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "caseview/http.h"
 
@@ -78,6 +81,22 @@ static inline void fake_registry_start(struct fake_registry *registry)
 static inline void fake_registry_stop(struct fake_registry *registry)
 {
     http_stop(registry->server);
+}
+
+/*
+ * A registry whose connections are accepted, by the kernel, and whose requests nobody reads. Returns its socket, which
+ * the caller closes.
+ */
+static inline int silent_registry_start(char *out_url, size_t url_size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, 16) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        abort();
+    snprintf(out_url, url_size, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    return fd;
 }
 
 #endif

@@ -15,6 +15,9 @@ from . import avro_codec, case_json
 
 GUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 MAX_BYTES = 1 << 20
+MAX_TEXT = 1 << 10
+MAX_TEXTS = {"contactEmail": 2 << 10, "picture": 4 << 10, "onlineMeeting": 64 << 10}
+MAX_ITEMS = 1000
 # A key that is none at all: the contract leaves the choice of the reason open.
 NO_KEY = "bad-guid|key-mismatch|bad-text"
 ROLES = ("case", "agent", "directory")
@@ -74,6 +77,11 @@ class Parked(Exception):
         self.organization = organization
 
 
+def check_length(name, value):
+    if len(value.encode()) > MAX_TEXTS.get(name, MAX_TEXT):
+        raise Parked("too-large")
+
+
 def check_text(value):
     if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
         raise Parked("bad-text")
@@ -106,10 +114,12 @@ def check_values(name, value):
     """What the contract asks of any value, by the name of its field."""
     if isinstance(value, dict):
         for key, item in value.items():
-            check_values(key, item)
+            check_values(name if key == "value" else key, item)  # of SetText
     elif isinstance(value, list):
         for item in value:
             check_values(name, item)
+        if len(value) > MAX_ITEMS:
+            raise Parked("too-large")
     elif name in GUID_FIELDS and value is not None:
         if not GUID.fullmatch(value):
             raise Parked("bad-guid")
@@ -123,9 +133,12 @@ def check_values(name, value):
         if value < 1:
             raise Parked("bad-sequence")
     elif name == "onlineMeeting" and value is not None:
+        check_text(value)
+        check_length(name, value)
         check_meeting(value)
     elif isinstance(value, str):
         check_text(value)
+        check_length(name, value)
 
 
 def lower_guids(name, value):
@@ -174,7 +187,7 @@ class Decoder:
         key, value = record.key, record.value
         if sum(len(n) + len(v or b"") for n, v in record.headers) > MAX_BYTES:
             raise Parked("too-large")
-        if max(len(key or b""), len(value or b"")) > MAX_BYTES:
+        if len(key or b"") + len(value or b"") > MAX_BYTES:
             raise Parked("too-large")
         if key is None:
             raise Parked("missing-key")

@@ -3,12 +3,12 @@
 #include <math.h>
 
 #include "caseview/clock.h"
-#include "workers/source/avro_input.h"
-#include "workers/source/avro_skip.h"
+#include "workers/source/body_input.h"
 #include "workers/source/text.h"
+#include "workers/source/value_skip.h"
 
 struct walk {
-    struct avro_input in;
+    struct body_input in;
     char *target;
     struct avro_decoder *decoder;
     struct err *err;
@@ -61,9 +61,9 @@ static bool read_guid(struct walk *walk, const struct plan_node *node, struct uu
     const uint8_t *raw = NULL;
     struct str text = {NULL, 0};
     if (node->op == PLAN_GUID_FIXED) {
-        if (!avro_read_fixed(&walk->in, sizeof *out_id, &raw))
+        if (!input_fixed(&walk->in, sizeof *out_id, &raw))
             return false;
-    } else if (!avro_read_string(&walk->in, &text)) {
+    } else if (!input_string(&walk->in, &text)) {
         return false;
     } else if (node->op == PLAN_GUID_BYTES && text.len == sizeof *out_id) {
         raw = (const uint8_t *)text.ptr;
@@ -78,13 +78,12 @@ static bool read_guid(struct walk *walk, const struct plan_node *node, struct uu
 
 static bool walk_guid(struct walk *walk, const struct plan_node *node)
 {
-    struct uuid id;
+    struct uuid nowhere;
+    struct uuid *id = node->offset == READER_NOWHERE ? &nowhere : (struct uuid *)(walk->target + node->offset);
     bool good;
-    if (!read_guid(walk, node, &id, &good))
+    if (!read_guid(walk, node, id, &good))
         return false;
-    if (good)
-        store(walk, node, &id, sizeof id);
-    else
+    if (!good)
         fault(walk, node, PARK_BAD_GUID, "not a GUID");
     mark(walk, node);
     return true;
@@ -105,7 +104,7 @@ static bool check_text(struct walk *walk, const struct plan_node *node, struct s
 static bool walk_text(struct walk *walk, const struct plan_node *node)
 {
     struct str text;
-    if (!avro_read_string(&walk->in, &text))
+    if (!input_string(&walk->in, &text))
         return false;
     if (check_text(walk, node, text))
         store(walk, node, &text, sizeof text);
@@ -117,7 +116,7 @@ static bool walk_meeting(struct walk *walk, const struct plan_node *node)
 {
     struct str text, object;
     const char *what;
-    if (!avro_read_string(&walk->in, &text))
+    if (!input_string(&walk->in, &text))
         return false;
     if (!check_text(walk, node, text))
         return true;
@@ -131,7 +130,7 @@ static bool walk_meeting(struct walk *walk, const struct plan_node *node)
 
 static bool read_integer(struct walk *walk, const struct plan_node *node, int64_t *out_number)
 {
-    return node->is_int ? avro_read_int(&walk->in, out_number) : avro_read_long(&walk->in, out_number);
+    return node->is_int ? input_int(&walk->in, out_number) : input_long(&walk->in, out_number);
 }
 
 /* Microseconds of a time in the writer's unit; beyond all years when they do not fit. */
@@ -175,7 +174,7 @@ static bool walk_sequence(struct walk *walk, const struct plan_node *node)
 static bool walk_int(struct walk *walk, const struct plan_node *node)
 {
     int64_t number;
-    if (!avro_read_int(&walk->in, &number))
+    if (!input_int(&walk->in, &number))
         return false;
     int32_t narrow = (int32_t)number;
     store(walk, node, &narrow, sizeof narrow);
@@ -192,7 +191,7 @@ static bool walk_rank(struct walk *walk, const struct plan_node *node)
         rank = (float)number;
     } else {
         const uint8_t *bytes;
-        if (!avro_read_fixed(&walk->in, sizeof rank, &bytes))
+        if (!input_fixed(&walk->in, sizeof rank, &bytes))
             return false;
         memcpy(&rank, bytes, sizeof rank); /* little-endian, as this machine is */
     }
@@ -205,7 +204,7 @@ static bool walk_rank(struct walk *walk, const struct plan_node *node)
 static bool walk_bool(struct walk *walk, const struct plan_node *node)
 {
     bool value;
-    if (!avro_read_boolean(&walk->in, &value))
+    if (!input_boolean(&walk->in, &value))
         return false;
     store(walk, node, &value, sizeof value);
     return true;
@@ -219,9 +218,9 @@ static bool walk_item(struct walk *walk, const struct plan_node *node)
     size_t i = decoder->item_count++;
     if (decoder->items_are_texts) {
         struct str text;
-        if (!avro_read_string(&walk->in, &text))
+        if (!input_string(&walk->in, &text))
             return false;
-        if (check_text(walk, node, text) && i < AVRO_LIST_MAX)
+        if (check_text(walk, node, text) && i < LIST_ITEMS_MAX)
             decoder->texts[i] = text;
         return true;
     }
@@ -231,7 +230,7 @@ static bool walk_item(struct walk *walk, const struct plan_node *node)
         return false;
     if (!good)
         fault(walk, node, PARK_BAD_GUID, "an item is not a GUID");
-    else if (i < AVRO_LIST_MAX)
+    else if (i < LIST_ITEMS_MAX)
         decoder->ids[i] = id;
     return true;
 }
@@ -242,7 +241,7 @@ static bool walk_list(struct walk *walk, const struct plan_node *node)
     uint32_t count;
     decoder->items_are_texts = node->op == PLAN_TEXTS;
     for (;;) {
-        if (!avro_read_block(&walk->in, &count))
+        if (!input_block(&walk->in, &count))
             return false;
         if (count == 0)
             break;
@@ -250,8 +249,8 @@ static bool walk_list(struct walk *walk, const struct plan_node *node)
             if (!walk_item(walk, node->children[0]))
                 return false;
     }
-    if (decoder->item_count > AVRO_LIST_MAX && is_graver(walk, PARK_TOO_LARGE))
-        err_set(walk->err, "%s: %zu items, more than the limit of %d", node->path, decoder->item_count, AVRO_LIST_MAX);
+    if (decoder->item_count > LIST_ITEMS_MAX && is_graver(walk, PARK_TOO_LARGE))
+        err_set(walk->err, "%s: %zu items, more than the limit of %d", node->path, decoder->item_count, LIST_ITEMS_MAX);
     return true;
 }
 
@@ -271,7 +270,7 @@ static bool walk_record(struct walk *walk, const struct plan_node *node)
 static bool walk_union(struct walk *walk, const struct plan_node *node)
 {
     size_t branch;
-    if (!avro_read_index(&walk->in, node->child_count, &branch))
+    if (!input_index(&walk->in, node->child_count, &branch))
         return false;
     if (node->mismatches[branch] != NULL && is_graver(walk, PARK_WRONG_TYPE))
         err_set(walk->err, "%s", node->mismatches[branch]);
@@ -282,7 +281,7 @@ static bool walk_value(struct walk *walk, const struct plan_node *node)
 {
     switch (node->op) {
     case PLAN_SKIP:
-        return avro_skip(&walk->in, node);
+        return value_skip(&walk->in, node);
     case PLAN_GUID:
     case PLAN_GUID_BYTES:
     case PLAN_GUID_FIXED:
@@ -313,8 +312,8 @@ static bool walk_value(struct walk *walk, const struct plan_node *node)
     return false;
 }
 
-enum cv_status avro_decode(struct avro_decoder *decoder, const struct plan_node *root, struct str body, void *target,
-                           struct err *err)
+enum cv_status avro_decoder_run(struct avro_decoder *decoder, const struct plan_node *root, struct str body,
+                                void *target, struct err *err)
 {
     const uint8_t *bytes = (const uint8_t *)body.ptr;
     struct walk walk = {
@@ -323,7 +322,7 @@ enum cv_status avro_decode(struct avro_decoder *decoder, const struct plan_node 
     decoder->reason = PARK_NONE;
     decoder->item_count = 0;
     if (walk_value(&walk, root) && walk.in.next != walk.in.end)
-        avro_broken(&walk.in, "bytes are left over after the record");
+        input_broken(&walk.in, "bytes are left over after the record");
     if (walk.in.broken != NULL) {
         decoder->reason = PARK_NOT_AVRO;
         err_set(err, "%s", walk.in.broken);

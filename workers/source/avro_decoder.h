@@ -12,17 +12,17 @@
 #include "workers/source/value_plan.h"
 
 /* Items that a list of the contract may have. */
-#define AVRO_LIST_MAX 1000
+#define LIST_ITEMS_MAX 1000
 
 /* One decoding. The caller sets nothing. */
 struct avro_decoder {
     const struct reader_payload *payload; /* of the event; NULL: an unknown type */
     enum park_reason reason;              /* of the worst value */
-    size_t item_count;                    /* of the event's only list, with those beyond AVRO_LIST_MAX */
+    size_t item_count;                    /* of the event's only list, with those beyond LIST_ITEMS_MAX */
     bool items_are_texts;
     union {
-        struct uuid ids[AVRO_LIST_MAX];
-        struct str texts[AVRO_LIST_MAX];
+        struct uuid ids[LIST_ITEMS_MAX];
+        struct str texts[LIST_ITEMS_MAX];
     };
 };
 
@@ -33,8 +33,8 @@ struct avro_decoder {
  *   CV_PARK  out_reason and err: the bytes are no such value, or of several bad values the first in the order of enum
  *            park_reason
  */
-enum cv_status avro_decode(struct avro_decoder *decoder, const struct plan_node *root, struct str body, void *target,
-                           struct err *err) CV_MUST_CHECK;
+enum cv_status avro_decoder_run(struct avro_decoder *decoder, const struct plan_node *root, struct str body,
+                                void *target, struct err *err) CV_MUST_CHECK;
 /* Copies the list of what was decoded into the arena, and its place into the event. False: the arena is full. */
 bool avro_decoder_keep_list(const struct avro_decoder *decoder, struct arena *arena, struct event *event) CV_MUST_CHECK;
 

@@ -13,6 +13,7 @@ struct canon {
     struct buf *out;
     struct err *err;
     unsigned depth;
+    unsigned all_types; /* written so far, references too */
 };
 
 static bool write_type(struct canon *canon, const json_t *type, const char *space);
@@ -435,6 +436,8 @@ static bool write_type(struct canon *canon, const json_t *type, const char *spac
 {
     if (canon->depth == SCHEMA_MAX_DEPTH)
         return fail(canon, "nested too deep", NULL);
+    if (canon->all_types++ == SCHEMA_MAX_TYPES)
+        return fail(canon, "too many types", NULL);
     canon->depth++;
     bool ok;
     if (json_is_string(type))

@@ -17,6 +17,9 @@
 /* Deeper schemas are refused: every later walk is recursive. */
 #define SCHEMA_MAX_DEPTH 512
 
+/* Types and references to them in a schema: the Avro library takes about a KiB for each. */
+#define SCHEMA_MAX_TYPES 10000
+
 enum canonical_form {
     /* As the specification has it: what fingerprints are made of. */
     CANONICAL_FINGERPRINT,

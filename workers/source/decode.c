@@ -1,9 +1,9 @@
 #include "workers/source/decode.h"
 
 #include "workers/source/avro_decoder.h"
-#include "workers/source/avro_input.h"
-#include "workers/source/avro_skip.h"
+#include "workers/source/body_input.h"
 #include "workers/source/plan.h"
+#include "workers/source/value_skip.h"
 
 /* Single-object encoding: marker and fingerprint. The registry's framing: a zero byte and the id. */
 #define SINGLE_OBJECT_HEADER 10
@@ -67,10 +67,10 @@ static enum decode_outcome choose_branch(struct body *body, struct decode_result
     size_t branch = 0;
     if (body->plan->is_union) {
         const uint8_t *p = (const uint8_t *)body->bytes.ptr;
-        struct avro_input in = {.next = p, .end = p + body->bytes.len};
-        if (!avro_read_index(&in, body->plan->branch_count, &branch))
+        struct body_input in = {.next = p, .end = p + body->bytes.len};
+        if (!input_index(&in, body->plan->branch_count, &branch))
             return park(out, PARK_NOT_AVRO, in.broken, err);
-        body->bytes = (struct str){(const char *)in.next, avro_left(&in)};
+        body->bytes = (struct str){(const char *)in.next, input_left(&in)};
     }
     body->branch = &body->plan->branches[branch];
     return DECODE_EVENT;
@@ -83,23 +83,34 @@ static enum decode_outcome open_body(struct schemas *schemas, const struct recor
     return outcome == DECODE_EVENT ? choose_branch(out_body, out, err) : outcome;
 }
 
+static void set_organization(struct decode_result *out, const struct uuid *organization_id)
+{
+    out->has_organization = true;
+    out->organization_id = *organization_id;
+}
+
+static const struct uuid *event_organization(const struct event *event)
+{
+    if (event->topic == TOPIC_CASES)
+        return &event->c.organization_id;
+    return event->topic == TOPIC_AGENTS ? &event->a.organization_id : &event->d.organization_id;
+}
+
 /* For a record that is parked: the organization of a body that can be decoded, whatever is wrong with its values. */
 static void find_organization(const struct body *body, struct decode_result *out)
 {
     struct avro_decoder decoder;
     struct uuid organization_id;
-    if (body->branch->organization == NULL ||
-        avro_decode(&decoder, body->branch->organization, body->bytes, &organization_id, NULL) != CV_OK)
-        return;
-    out->has_organization = true;
-    out->organization_id = organization_id;
+    if (body->branch->organization != NULL &&
+        avro_decoder_run(&decoder, body->branch->organization, body->bytes, &organization_id, NULL) == CV_OK)
+        set_organization(out, &organization_id);
 }
 
 /* Passes over a branch that is not the topic's record. */
 static enum decode_outcome skip_body(const struct body *body, struct decode_result *out, struct err *err)
 {
     struct avro_decoder decoder;
-    if (avro_decode(&decoder, body->branch->ignored, body->bytes, NULL, err) == CV_OK)
+    if (avro_decoder_run(&decoder, body->branch->ignored, body->bytes, NULL, err) == CV_OK)
         return DECODE_SKIP;
     out->reason = decoder.reason;
     return DECODE_PARK;
@@ -144,12 +155,10 @@ static enum decode_outcome forget(struct str key, struct decode_result *out, str
     struct directory_key parsed;
     enum park_reason reason;
     const char *wrong = parse_directory_key(key, &parsed, &reason);
-    if (wrong != NULL) {
-        out->has_organization = parsed.has_organization;
-        if (parsed.has_organization)
-            out->organization_id = parsed.organization_id;
+    if (parsed.has_organization)
+        set_organization(out, &parsed.organization_id);
+    if (wrong != NULL)
         return park(out, reason, wrong, err);
-    }
     out->event.topic = TOPIC_DIRECTORY;
     out->event.d = (struct directory_event){
         .type = parsed.kind ? DIRECTORY_FORGOTTEN : DIRECTORY_UNKNOWN_TYPE,
@@ -258,7 +267,7 @@ static enum decode_outcome decode_body(const struct body *body, const struct rec
         return park(out, PARK_WRONG_TYPE, branch->incompatible, err);
     struct avro_decoder decoder;
     clear_event(&out->event, record->topic);
-    if (avro_decode(&decoder, branch->root, body->bytes, &out->event, err) != CV_OK) {
+    if (avro_decoder_run(&decoder, branch->root, body->bytes, &out->event, err) != CV_OK) {
         out->reason = decoder.reason;
         return DECODE_PARK;
     }
@@ -268,6 +277,7 @@ static enum decode_outcome decode_body(const struct body *body, const struct rec
     set_type(&out->event, decoder.payload);
     if (!avro_decoder_keep_list(&decoder, arena, &out->event))
         return park(out, PARK_TOO_LARGE, "the list of an event does not fit into the memory for it", err);
+    set_organization(out, event_organization(&out->event));
     return DECODE_EVENT;
 }
 

@@ -17,7 +17,7 @@
 
 enum decode_outcome {
     DECODE_EVENT, /* out->event is filled */
-    DECODE_PARK,  /* out->reason and err->text say why; out->organization_id where the body gave one */
+    DECODE_PARK,  /* out->reason and err->text say why */
     DECODE_WAIT, /* its schema is being asked for, or the registry cannot be reached now (err->text): hold the partition
                     and try again */
     DECODE_SKIP, /* a branch of the writer's schema that is not the topic's record: counts as an unknown type, changes
@@ -25,6 +25,8 @@ enum decode_outcome {
 };
 
 /*
+ * The organization is that of the event, and of a parked record wherever its body, or a forgotten entity's key, can be
+ * decoded so far.
  * Of a case event only the fields that its type sets are filled (contract, section 3); the others are undefined, as the
  * fold does not read them. An event of an unknown type has its ids and its sequence.
  */

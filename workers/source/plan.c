@@ -83,6 +83,23 @@ static CV_PRINTF(3, 4) struct plan_node *incompatible(struct compiler *compiler,
     return NULL;
 }
 
+/*
+ * Without this a record of no bytes could take any time to skip: of two fields that are records of two fields each, and
+ * so on. What takes no bytes is null, and a record with one other field is that field.
+ */
+static void simplify_ignored(struct plan_node *node)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < node->child_count; i++)
+        if (node->children[i]->skip != SKIP_NULL)
+            node->children[kept++] = node->children[i];
+    node->child_count = kept;
+    if (kept == 0 && node->size == 0)
+        node->skip = SKIP_NULL;
+    else if (kept == 1 && node->children[0]->complete) /* else it has itself as its field, and no value */
+        *node = *node->children[0];
+}
+
 /* What the reader does not use. */
 static struct plan_node *compile_ignored(struct compiler *compiler, avro_schema_t writer)
 {
@@ -110,6 +127,9 @@ static struct plan_node *compile_ignored(struct compiler *compiler, avro_schema_
         if (node->children[i] == NULL)
             return NULL;
     }
+    if (is_avro_record(schema) || node->skip == SKIP_FIXED)
+        simplify_ignored(node);
+    node->complete = true;
     return node;
 }
 
@@ -459,6 +479,12 @@ enum cv_status plan_compile(struct str schema_json, const json_t *externals, str
     }
     *out_plan = plan;
     return CV_OK;
+}
+
+size_t plan_bytes(const struct schema_plan *plan)
+{
+    size_t used = arena_used(plan->arena);
+    return used < ARENA_BLOCK ? ARENA_BLOCK : used;
 }
 
 void plan_free(struct schema_plan *plan)

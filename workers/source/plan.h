@@ -39,6 +39,7 @@ struct schema_plan {
  */
 enum cv_status plan_compile(struct str schema_json, const json_t *externals, struct schema_plan **out_plan,
                             struct err *err) CV_MUST_CHECK;
+size_t plan_bytes(const struct schema_plan *plan); /* of memory, about */
 void plan_free(struct schema_plan *plan);
 
 #endif

@@ -10,8 +10,8 @@
 #include "caseview/buf.h"
 #include "caseview/clock.h"
 #include "caseview/log.h"
-#include "workers/source/fingerprint.h"
 #include "workers/source/canonical.h"
+#include "workers/source/fingerprint.h"
 #include "workers/source/plan.h"
 #include "workers/source/registry.h"
 
@@ -20,6 +20,7 @@
 
 /* More writers' schemas than any platform has: with more, all are dropped and asked for again. */
 #define IDS_MAX   8192
+#define IDS_BYTES (32u << 20) /* of their plans */
 #define SLOTS     (2 * IDS_MAX)
 #define FILES_MAX 8192
 
@@ -48,6 +49,7 @@ struct schemas {
     struct registry *registry; /* NULL: none is configured */
     struct by_id slots[SLOTS];
     size_t id_count;
+    size_t id_bytes;
     struct unknown_id unknown[UNKNOWN_SLOTS];
     bool changed; /* an answer has come since the last schemas_changed() */
 };
@@ -160,6 +162,7 @@ static void forget_ids(struct schemas *schemas)
         plan_free(schemas->slots[i].plan);
     memset(schemas->slots, 0, sizeof schemas->slots);
     schemas->id_count = 0;
+    schemas->id_bytes = 0;
 }
 
 enum cv_status schemas_open_options(const struct config *config, struct schemas **out_schemas, struct err *err)
@@ -227,7 +230,8 @@ static void add_unknown(struct schemas *schemas, uint32_t id, struct err *err)
 
 static void add_id(struct schemas *schemas, uint32_t id, struct schema_plan *plan)
 {
-    if (schemas->id_count == IDS_MAX)
+    size_t bytes = plan_bytes(plan);
+    if (schemas->id_count == IDS_MAX || schemas->id_bytes + bytes > IDS_BYTES)
         forget_ids(schemas);
     struct by_id *slot = find_slot(schemas, id);
     if (slot->plan != NULL) {
@@ -236,6 +240,7 @@ static void add_id(struct schemas *schemas, uint32_t id, struct schema_plan *pla
     }
     *slot = (struct by_id){plan, id};
     schemas->id_count++;
+    schemas->id_bytes += bytes;
 }
 
 /* Compiles what the registry has answered. Here, not in its thread: the Avro library is for one thread. */

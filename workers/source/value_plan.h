@@ -53,6 +53,7 @@ struct plan_node {
     enum plan_op op;
     enum skip_op skip;
     enum plan_time time_unit;
+    bool complete;        /* a skipped value: its types within are compiled */
     bool is_int;          /* the writer's type is int, not long */
     uint32_t offset;      /* of the value in struct event; READER_NOWHERE: it is checked only */
     uint32_t flag;        /* one more than the offset of a bool to set; 0: none */

@@ -119,7 +119,7 @@ static void decode_newer(struct str body)
     struct event event = {.topic = TOPIC_AGENTS};
     struct err err = ERR_INIT;
     arena_reset(arena);
-    if (avro_decode(&decoder, newer->branches[0].root, body, &event, &err) == CV_OK &&
+    if (avro_decoder_run(&decoder, newer->branches[0].root, body, &event, &err) == CV_OK &&
         avro_decoder_keep_list(&decoder, arena, &event))
         check_event(&event);
 }

@@ -12,6 +12,7 @@
 #include "deploy/dev/encode.h"
 #include "tests/support/fake_registry.h"
 #include "tests/unit/dev/event_json.h"
+#include "workers/fold/case.h"
 #include "workers/source/decode.h"
 
 #define FOLDER CASEVIEW_SOURCE_DIR "/schemas/avro"
@@ -279,6 +280,71 @@ static void test_encode_every_payload_decodes_to_itself(void **state CV_UNUSED)
         assert_true(seen[type]);
 }
 
+/* Folds one event, decoded onto memory full of one byte, into a case that has a snapshot. */
+static void fold_onto(const struct record *snapshot, const struct record *record, int byte, struct buf *out)
+{
+    struct decode_result result;
+    struct case_state state;
+    struct err err = ERR_INIT;
+    memset(&result, byte, sizeof result);
+    if (decode_record(framings[0].schemas, snapshot, arena, &result, &err) != DECODE_EVENT)
+        fail_msg("%s", err.text);
+    case_init(&state, &result.event.c.organization_id);
+    result.event.c.sequence = 1;
+    assert_int_equal(case_apply(&state, &result.event.c), FOLD_APPLIED);
+    memset(&result, byte, sizeof result);
+    if (decode_record(framings[0].schemas, record, arena, &result, &err) != DECODE_EVENT)
+        fail_msg("%s", err.text);
+    result.event.c.sequence = 2;
+    assert_int_equal(case_apply(&state, &result.event.c), FOLD_APPLIED);
+    case_store(&state, out);
+}
+
+/* The decoder sets and clears only the fields of an event's payload: the fold must read no other. */
+static void test_decode_onto_any_memory_folds_to_the_same(void **state CV_UNUSED)
+{
+    struct buf keys[2], values[2], blobs[2];
+    size_t compared = 0;
+    struct record records[2] = {{0}};
+    for (int i = 0; i < 2; i++) {
+        buf_init(&keys[i], 1 << 10);
+        buf_init(&values[i], 1 << 16);
+        buf_init(&blobs[i], 1 << 16);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+        size_t chosen[2] = {0, i}; /* the first event is a snapshot */
+        for (int r = 0; r < 2; r++) {
+            json_t *event = make_event(chosen[r]);
+            struct err err = ERR_INIT;
+            bool null;
+            buf_reset(&keys[r]);
+            buf_reset(&values[r]);
+            assert_int_equal(
+                encoder_encode(framings[0].encoder, event, &records[r].topic, &keys[r], &values[r], &null, &err),
+                CV_OK);
+            json_decref(event);
+            records[r].key = (struct str){keys[r].data, keys[r].len};
+            records[r].value = (struct str){values[r].data, values[r].len};
+        }
+        if (records[1].topic != TOPIC_CASES)
+            continue;
+        compared++;
+        arena_reset(arena);
+        buf_reset(&blobs[0]);
+        buf_reset(&blobs[1]);
+        fold_onto(&records[0], &records[1], 0, &blobs[0]);
+        fold_onto(&records[0], &records[1], 0xa5, &blobs[1]);
+        assert_int_equal(blobs[0].len, blobs[1].len);
+        assert_memory_equal(blobs[0].data, blobs[1].data, blobs[0].len);
+    }
+    assert_in_range(compared, CASE_EVENT_TYPE_COUNT - 1, ARRAY_LEN(events));
+    for (int i = 0; i < 2; i++) {
+        buf_done(&keys[i]);
+        buf_done(&values[i]);
+        buf_done(&blobs[i]);
+    }
+}
+
 /* Every encoded event, cut at every byte: never taken, never a crash. */
 static void test_encode_cut_anywhere_parks(void **state CV_UNUSED)
 {
@@ -454,6 +520,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encode_every_payload_decodes_to_itself),
+        cmocka_unit_test(test_decode_onto_any_memory_folds_to_the_same),
         cmocka_unit_test(test_encode_cut_anywhere_parks),
         cmocka_unit_test(test_encode_keys_and_nulls),
         cmocka_unit_test(test_encode_names_the_bad_field),

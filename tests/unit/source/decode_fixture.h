@@ -115,6 +115,21 @@ static inline void fixture_close(struct fixture *fixture)
     buf_done(&fixture->value);
 }
 
+/* Opens the decoder again over a folder with this one schema, and begins a record of it. */
+static inline struct buf *fixture_write_with(struct fixture *fixture, const char *folder, const char *schema)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/writer.avsc", folder);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fputs(schema, file);
+    assert_int_equal(fclose(file), 0);
+    fixture_close(fixture);
+    fixture_open(fixture, folder, NULL);
+    put_frame(&fixture->value, fingerprint_of_file(path));
+    return &fixture->value;
+}
+
 /* Begins a record of a topic in the contract's own schema. */
 static inline struct buf *fixture_begin(struct fixture *fixture, enum topic topic)
 {

@@ -73,7 +73,7 @@ static void test_decode_key_differs_parks(void **state CV_UNUSED)
     }
     begin_agent(UNIT_CLEARED);
     assert_decoded(&fixture, TOPIC_AGENTS, ID);
-    assert_organization(&fixture, NULL);
+    assert_organization(&fixture, ORG_ID);
 }
 
 static void test_decode_directory_key_differs_parks(void **state CV_UNUSED)
@@ -135,6 +135,9 @@ static void test_decode_null_value_forgets_by_key(void **state CV_UNUSED)
     assert_int_equal(fixture.result.event.d.version, 0);
     assert_uuid(&fixture.result.event.d.organization_id, ORG_ID);
     assert_uuid(&fixture.result.event.d.entity_id, ID);
+    assert_organization(&fixture, ORG_ID);
+    assert_int_equal(fixture_decode(&fixture, TOPIC_DIRECTORY, STR("unit:" ORG_ID ":x"), STR_NULL), DECODE_PARK);
+    assert_organization(&fixture, ORG_ID);
 }
 
 struct raw_case {

@@ -25,19 +25,9 @@
 static struct fixture fixture;
 static char folder[] = "/tmp/caseview-schemas-XXXXXX";
 
-/* Opens the decoder over a folder with this one schema, and begins a record of it. */
 static struct buf *write_with(const char *schema)
 {
-    char path[sizeof folder + 16];
-    snprintf(path, sizeof path, "%s/writer.avsc", folder);
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    fputs(schema, file);
-    assert_int_equal(fclose(file), 0);
-    fixture_close(&fixture);
-    fixture_open(&fixture, folder, NULL);
-    put_frame(&fixture.value, fingerprint_of_file(path));
-    return &fixture.value;
+    return fixture_write_with(&fixture, folder, schema);
 }
 
 static int setup(void **state CV_UNUSED)
@@ -245,6 +235,39 @@ static void test_arrays_of_nothing_end(void **state CV_UNUSED)
     }
 }
 
+/* R0 has two fields of R1, which has two of R2 …: 2^50 values, of which none has a byte. */
+static void test_records_of_no_bytes_take_no_time(void **state CV_UNUSED)
+{
+    CV_CLEANUP(buf_done) struct buf schema;
+    buf_init(&schema, 1 << 20);
+    buf_puts(&schema, "{\"type\":\"record\",\"name\":\"AgentEvent\",\"fields\":[{\"name\":\"x\",\"type\":");
+    for (int i = 0; i < 50; i++)
+        buf_printf(&schema, "{\"type\":\"record\",\"name\":\"R%d\",\"fields\":[{\"name\":\"a\",\"type\":", i);
+    buf_puts(&schema, "\"null\"");
+    for (int i = 49; i >= 0; i--)
+        buf_printf(&schema, i == 49 ? "}]}" : "},{\"name\":\"b\",\"type\":\"R%d\"}]}", i + 1);
+    buf_puts(&schema, "}," FIELD("many", "{\"type\":\"array\",\"items\":\"R0\"}") "," AGENT_HEAD "," FIELD(
+                          "payload", "[" CLEARED "]") "]}");
+    struct buf *out = write_with(schema.data);
+    put_long(out, 1000000);
+    put_long(out, 0);
+    put_head(out);
+    put_long(out, 0);
+    assert_decoded(&fixture, TOPIC_AGENTS, ID);
+}
+
+/* A record in itself without a way out has no value. */
+static void test_record_within_itself_has_no_value(void **state CV_UNUSED)
+{
+    struct buf *out = write_with(TOP(
+        "AgentEvent", FIELD("x", RECORD("A", FIELD("b", RECORD("B", FIELD("a", "\"A\""))))) "," AGENT_HEAD "," FIELD(
+                          "payload", "[" CLEARED "]")));
+    put_head(out);
+    put_long(out, 0);
+    assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_NOT_AVRO);
+    assert_err_has(&fixture, "deep");
+}
+
 static void test_renamed_with_an_alias(void **state CV_UNUSED)
 {
     struct buf *out = write_with(
@@ -376,6 +399,8 @@ int main(void)
         cmocka_unit_test(test_new_payload_is_an_unknown_type),
         cmocka_unit_test(test_recursive_values_nested_too_deep_park),
         cmocka_unit_test(test_arrays_of_nothing_end),
+        cmocka_unit_test(test_records_of_no_bytes_take_no_time),
+        cmocka_unit_test(test_record_within_itself_has_no_value),
         cmocka_unit_test(test_renamed_with_an_alias),
         cmocka_unit_test(test_alias_of_a_name_that_is_there_is_nothing),
         cmocka_unit_test(test_other_namespace_is_the_same_record),

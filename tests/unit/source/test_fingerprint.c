@@ -174,6 +174,24 @@ static void test_canonical_nested_without_end_parks(void **state CV_UNUSED)
     assert_int_equal(fingerprint_of((struct str){schema.data, schema.len}, &fingerprint, &err), CV_PARK);
 }
 
+static void test_canonical_of_too_many_types_parks(void **state CV_UNUSED)
+{
+    CV_CLEANUP(buf_done) struct buf schema;
+    buf_init(&schema, 1 << 20);
+    struct err err = ERR_INIT;
+    uint64_t fingerprint;
+    for (int count = 9999; count <= 10000; count++) {
+        buf_reset(&schema);
+        buf_byte(&schema, '[');
+        for (int i = 1; i < count; i++)
+            buf_puts(&schema, "\"int\",");
+        buf_puts(&schema, "\"int\"]");
+        enum cv_status status = fingerprint_of((struct str){schema.data, schema.len}, &fingerprint, &err);
+        assert_int_equal(status, count == 9999 ? CV_OK : CV_PARK);
+    }
+    assert_non_null(strstr(err.text, "too many types"));
+}
+
 /* Producers know the schemas by these numbers: what changes one changes what is on the wire. */
 static void test_fingerprint_of_the_topics_schemas(void **state CV_UNUSED)
 {
@@ -205,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_canonical_resolves_names_in_their_namespace),
         cmocka_unit_test(test_canonical_of_no_schema_parks),
         cmocka_unit_test(test_canonical_nested_without_end_parks),
+        cmocka_unit_test(test_canonical_of_too_many_types_parks),
         cmocka_unit_test(test_fingerprint_of_the_topics_schemas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,6 +285,93 @@ static void test_by_id_without_an_answer_is_tried_again(void **state CV_UNUSED)
     reopen(registry.url);
 }
 
+/* Nobody waits for a registry that accepts and never answers: not a record, not the end. */
+static void test_by_id_of_a_silent_registry_blocks_nobody(void **state CV_UNUSED)
+{
+    char url[64];
+    int fd = silent_registry_start(url, sizeof url);
+    reopen(url);
+    int64_t start_ms = clock_mono_ms();
+    for (uint32_t i = 0; i < 1000; i++) {
+        write_cleared(600 + i % 100);
+        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), DECODE_WAIT);
+        assert_string_not_equal(fixture.err.text, "");
+        assert_false(schemas_changed(fixture.schemas));
+    }
+    assert_in_range(clock_mono_ms() - start_ms, 0, 900); /* one request takes 5 s */
+    assert_int_equal(schemas_wait(fixture.schemas, 50), CV_RETRY);
+    start_ms = clock_mono_ms();
+    reopen(registry.url);
+    assert_in_range(clock_mono_ms() - start_ms, 0, 4000);
+    close(fd);
+}
+
+static void test_changed_tells_of_each_answer_once(void **state CV_UNUSED)
+{
+    fake_registry_answer(&registry, "/apis/schemas/ids/700", 200, "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
+    reopen(registry.url);
+    assert_false(schemas_changed(fixture.schemas));
+    assert_int_equal(schemas_wait(fixture.schemas, 0), CV_OK); /* nothing is being asked */
+    int before = registry.requests;
+    for (uint32_t id = 700; id <= 701; id++) { /* known and unknown */
+        int64_t deadline_ms = clock_mono_ms() + 10000;
+        write_cleared(id);
+        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), DECODE_WAIT);
+        while (!schemas_changed(fixture.schemas) && clock_mono_ms() < deadline_ms)
+            usleep(1000);
+        assert_in_range(clock_mono_ms(), 0, deadline_ms);
+        assert_false(schemas_changed(fixture.schemas));
+        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), id == 700 ? DECODE_EVENT : DECODE_PARK);
+    }
+    assert_int_equal(registry.requests, before + 2);
+}
+
+/* A union of references is how a registry holds several types of one topic. */
+static void test_by_id_with_a_union_of_references(void **state CV_UNUSED)
+{
+    fake_registry_answer(&registry, "/apis/schemas/ids/800", 200,
+                         "{\"schema\":\"[\\\"x.Beat\\\",\\\"caseview.AgentEvent\\\"]\",\"references\":["
+                         "{\"name\":\"x.Beat\",\"subject\":\"beat\",\"version\":1},"
+                         "{\"name\":\"caseview.AgentEvent\",\"subject\":\"agent\",\"version\":1}]}");
+    fake_registry_answer(
+        &registry, "/apis/subjects/beat/versions/1", 200,
+        "{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"x.Beat\\\",\\\"fields\\\":[]}\"}");
+    fake_registry_answer(&registry, "/apis/subjects/agent/versions/1", 200,
+                         "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
+    write_cleared(800);
+    size_t head = 5;
+    memmove(fixture.value.data + head + 1, fixture.value.data + head, fixture.value.len - head);
+    fixture.value.data[head] = 2; /* branch 1 */
+    fixture.value.len++;
+    assert_answered();
+    assert_int_equal(fixture.result.event.a.type, AGENT_CURRENT_UNIT_CLEARED);
+    fixture.value.data[head] = 0;
+    fixture.value.len = head + 1;
+    assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, ID), DECODE_SKIP);
+}
+
+/* The logical types of types that a schema refers to count too. */
+static void test_by_id_with_logical_types_in_a_reference(void **state CV_UNUSED)
+{
+    fake_registry_answer(
+        &registry, "/apis/schemas/ids/801", 200,
+        "{\"schema\":\"" AGENT_SCHEMA(
+            "[\\\"caseview.AgentCurrentUnitSelected\\\"]") "\",\"references\":["
+                                                           "{\"name\":\"caseview.AgentCurrentUnitSelected\","
+                                                           "\"subject\":\"selected\",\"version\":1}]}");
+    fake_registry_answer(
+        &registry, "/apis/subjects/selected/versions/1", 200,
+        "{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"caseview.AgentCurrentUnitSelected\\\","
+        "\\\"fields\\\":["
+        "{\\\"name\\\":\\\"unitId\\\",\\\"type\\\":{\\\"type\\\":\\\"fixed\\\",\\\"name\\\":\\\"Id\\\",\\\"size\\\":16,"
+        "\\\"logicalType\\\":\\\"decimal\\\"}}]}\"}");
+    write_cleared(801);
+    buf_append(&fixture.value, "0123456789abcdef", 16);
+    assert_int_equal(decode_answered(), DECODE_PARK);
+    assert_string_equal(park_reason_name(fixture.result.reason), "wrong-type");
+    assert_err_has(&fixture, "decimal");
+}
+
 /* The folder. */
 
 static char folder[] = "/tmp/caseview-folder-XXXXXX";
@@ -365,6 +452,10 @@ int main(void)
         cmocka_unit_test(test_by_id_404_of_another_path_is_tried_again),
         cmocka_unit_test(test_by_id_404_names_no_password),
         cmocka_unit_test(test_by_id_without_an_answer_is_tried_again),
+        cmocka_unit_test(test_by_id_of_a_silent_registry_blocks_nobody),
+        cmocka_unit_test(test_changed_tells_of_each_answer_once),
+        cmocka_unit_test(test_by_id_with_a_union_of_references),
+        cmocka_unit_test(test_by_id_with_logical_types_in_a_reference),
         cmocka_unit_test(test_open_of_a_folder_with_a_bad_schema_names_it),
         cmocka_unit_test(test_fingerprints_of_two_versions_side_by_side),
     };

@@ -1,44 +1,44 @@
 /*
- * avro_input.h: bytes in Avro's binary encoding, read from front to back. Every read checks what it reads against the
+ * body_input.h: bytes in Avro's binary encoding, read from front to back. Every read checks what it reads against the
  * end of the input, so that no length or count is believed that the bytes cannot hold. Private to workers/source.
  *
  * A function that returns false has set `broken`: the bytes are no such value, and nothing more may be read.
  */
-#ifndef CASEVIEW_SOURCE_AVRO_INPUT_H
-#define CASEVIEW_SOURCE_AVRO_INPUT_H
+#ifndef CASEVIEW_SOURCE_BODY_INPUT_H
+#define CASEVIEW_SOURCE_BODY_INPUT_H
 
 #include "workers/fold/record.h"
 
 /* Values within values; only types that the reader does not use can be nested this deep. */
-#define AVRO_DEPTH_MAX 512
+#define BODY_DEPTH_MAX 512
 /* Items of all arrays and maps of a value together. Without a limit, items of no bytes could be of any number. */
-#define AVRO_ITEMS_MAX RECORD_MAX_BYTES
+#define BODY_ITEMS_MAX RECORD_MAX_BYTES
 
-struct avro_input {
+struct body_input {
     const uint8_t *next, *end;
     const char *broken; /* why the bytes are no such value; NULL: they are, so far */
     uint32_t items;     /* of all arrays and maps so far */
 };
 
-static inline bool avro_broken(struct avro_input *in, const char *why)
+static inline bool input_broken(struct body_input *in, const char *why)
 {
     in->broken = why;
     return false;
 }
 
-static inline size_t avro_left(const struct avro_input *in)
+static inline size_t input_left(const struct body_input *in)
 {
     return (size_t)(in->end - in->next);
 }
 
 /* The bits beyond the 64th of a number of ten bytes are ignored, as Avro's own libraries do. */
-static inline bool avro_read_long(struct avro_input *in, int64_t *out_number)
+static inline bool input_long(struct body_input *in, int64_t *out_number)
 {
     const uint8_t *p = in->next;
     uint64_t bits = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
         if (p == in->end)
-            return avro_broken(in, "the bytes end within a number");
+            return input_broken(in, "the bytes end within a number");
         uint8_t byte = *p++;
         bits |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
@@ -47,77 +47,77 @@ static inline bool avro_read_long(struct avro_input *in, int64_t *out_number)
             return true;
         }
     }
-    return avro_broken(in, "a number is longer than ten bytes");
+    return input_broken(in, "a number is longer than ten bytes");
 }
 
-static inline bool avro_read_int(struct avro_input *in, int64_t *out_number)
+static inline bool input_int(struct body_input *in, int64_t *out_number)
 {
-    if (!avro_read_long(in, out_number))
+    if (!input_long(in, out_number))
         return false;
     if (*out_number < INT32_MIN || *out_number > INT32_MAX)
-        return avro_broken(in, "an int is larger than 32 bits");
+        return input_broken(in, "an int is larger than 32 bits");
     return true;
 }
 
 /* size bytes that are borrowed from the input. */
-static inline bool avro_read_fixed(struct avro_input *in, size_t size, const uint8_t **out_bytes)
+static inline bool input_fixed(struct body_input *in, size_t size, const uint8_t **out_bytes)
 {
-    if (size > avro_left(in))
-        return avro_broken(in, "the bytes end within a value");
+    if (size > input_left(in))
+        return input_broken(in, "the bytes end within a value");
     *out_bytes = in->next;
     in->next += size;
     return true;
 }
 
 /* A string, or bytes: borrowed from the input. */
-static inline bool avro_read_string(struct avro_input *in, struct str *out_string)
+static inline bool input_string(struct body_input *in, struct str *out_string)
 {
     int64_t len;
-    if (!avro_read_long(in, &len))
+    if (!input_long(in, &len))
         return false;
-    if (len < 0 || (uint64_t)len > avro_left(in))
-        return avro_broken(in, "a string is longer than the bytes that are left");
+    if (len < 0 || (uint64_t)len > input_left(in))
+        return input_broken(in, "a string is longer than the bytes that are left");
     *out_string = (struct str){(const char *)in->next, (size_t)len};
     in->next += len;
     return true;
 }
 
-static inline bool avro_read_boolean(struct avro_input *in, bool *out_value)
+static inline bool input_boolean(struct body_input *in, bool *out_value)
 {
     if (in->next == in->end)
-        return avro_broken(in, "the bytes end within a value");
+        return input_broken(in, "the bytes end within a value");
     uint8_t byte = *in->next++;
     if (byte > 1)
-        return avro_broken(in, "a boolean is neither 0 nor 1");
+        return input_broken(in, "a boolean is neither 0 nor 1");
     *out_value = byte == 1;
     return true;
 }
 
 /* The number of a union's branch or of an enum's symbol, of which there are `count`. */
-static inline bool avro_read_index(struct avro_input *in, size_t count, size_t *out_index)
+static inline bool input_index(struct body_input *in, size_t count, size_t *out_index)
 {
     int64_t index;
-    if (!avro_read_long(in, &index))
+    if (!input_long(in, &index))
         return false;
     if (index < 0 || (uint64_t)index >= count)
-        return avro_broken(in, "a union's branch or an enum's symbol does not exist");
+        return input_broken(in, "a union's branch or an enum's symbol does not exist");
     *out_index = (size_t)index;
     return true;
 }
 
 /* The number of items in the next block of an array or map; 0: it ends here. */
-static inline bool avro_read_block(struct avro_input *in, uint32_t *out_count)
+static inline bool input_block(struct body_input *in, uint32_t *out_count)
 {
     int64_t count, size;
-    if (!avro_read_long(in, &count))
+    if (!input_long(in, &count))
         return false;
     if (count < 0) { /* the size of the block in bytes follows, for readers that skip */
-        if (!avro_read_long(in, &size))
+        if (!input_long(in, &size))
             return false;
         count = count == INT64_MIN ? INT64_MAX : -count;
     }
-    if (count > (int64_t)(AVRO_ITEMS_MAX - in->items))
-        return avro_broken(in, "arrays or maps have more items than a record can hold");
+    if (count > (int64_t)(BODY_ITEMS_MAX - in->items))
+        return input_broken(in, "arrays or maps have more items than a record can hold");
     in->items += (uint32_t)count;
     *out_count = (uint32_t)count;
     return true;
