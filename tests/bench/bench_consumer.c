@@ -20,7 +20,7 @@
 #define TIMEOUT_US 30000000
 
 struct progress {
-    int64_t records, bytes, first_us, last_us, cpu_first_us, heard_us;
+    int64_t records, bytes, first_us, last_us, cpu_first_us, received_us;
     int assigned, ended;
     size_t idle_bytes, peak_bytes, samples;
     double sum_bytes;
@@ -134,7 +134,7 @@ static struct consumer *open_consumer(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct consumer_event events[BATCH];
-    struct progress progress = {.heard_us = clock_mono_us()};
+    struct progress progress = {.received_us = clock_mono_us()};
 
     if (argc < 5) {
         fprintf(stderr, "usage: bench_consumer BOOTSTRAP TOPIC QUEUE_BYTES WORK_NS [PROPERTY=VALUE…]\n");
@@ -153,10 +153,10 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < n; i++)
             take(consumer, &events[i], work_ns, &progress);
         if (progress.records > before)
-            progress.heard_us = progress.last_us = clock_mono_us();
+            progress.received_us = progress.last_us = clock_mono_us();
         if (progress.records > 0 && clock_mono_us() - progress.sample_us > 10000)
             sample(&progress);
-        if (clock_mono_us() - progress.heard_us > TIMEOUT_US)
+        if (clock_mono_us() - progress.received_us > TIMEOUT_US)
             refuse("no record came for 30 s");
     }
     double seconds = (double)(progress.last_us - progress.first_us) / 1e6;
