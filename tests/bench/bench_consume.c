@@ -1,6 +1,6 @@
 /*
- * bench_consume: how fast librdkafka alone reads a topic, from its beginning to its end as of the start, with nothing
- * done per record: what a drain of a backlog is compared with.
+ * bench_consume: how fast librdkafka alone reads a topic, from its beginning to its end as of the start, without work
+ * on the records. The drain of a backlog is compared with it.
  *
  *   bench_consume BOOTSTRAP TOPIC [PROPERTY=VALUE…]
  *
@@ -48,7 +48,7 @@ static rd_kafka_t *client(int argc, char **argv)
     set(conf, "auto.offset.reset", "error");
     for (int i = 3; i < argc; i++) {
         char *equals = strchr(argv[i], '=');
-        if (!equals) {
+        if (equals == NULL) {
             fprintf(stderr, "bench_consume: not PROPERTY=VALUE: %s\n", argv[i]);
             exit(2);
         }
@@ -56,7 +56,7 @@ static rd_kafka_t *client(int argc, char **argv)
         set(conf, argv[i], equals + 1);
     }
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (!rk) {
+    if (rk == NULL) {
         fprintf(stderr, "bench_consume: %s\n", text);
         exit(2);
     }
@@ -91,16 +91,16 @@ int main(int argc, char **argv)
     rd_kafka_t *rk = client(argc, argv);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(rk);
     rd_kafka_message_t *messages[BATCH];
-    int64_t records = 0, bytes = 0, start_us = 0, last_us = 0, cpu_start_us = 0, heard_us = clock_mono_us();
+    int64_t records = 0, bytes = 0, start_us = 0, last_us = 0, cpu_start_us = 0, received_us = clock_mono_us();
     int open = assign_all(rk, argv[2]);
 
     while (open > 0) {
-        /* A batch call waits its whole time-out for a full batch, so it asks often. */
+        /* A batch call waits its whole time-out unless the batch fills, so the time-out is short. */
         ssize_t n = rd_kafka_consume_batch_queue(queue, 1, messages, BATCH);
         if (n > 0)
-            heard_us = clock_mono_us();
+            received_us = clock_mono_us();
         if (n > 0 && start_us == 0) {
-            start_us = heard_us;
+            start_us = received_us;
             cpu_start_us = clock_cpu_us();
         }
         for (ssize_t i = 0; i < n; i++) {
@@ -109,14 +109,14 @@ int main(int argc, char **argv)
             } else {
                 check(messages[i]->err, "record");
                 records++;
-                last_us = heard_us;
+                last_us = received_us;
                 bytes += (int64_t)messages[i]->len + (int64_t)messages[i]->key_len;
             }
             rd_kafka_message_destroy(messages[i]);
         }
-        if (clock_mono_us() - heard_us > TIMEOUT_MS * INT64_C(1000)) {
-            fprintf(stderr, "bench_consume: nothing came for %d s, %d partitions unfinished\n", TIMEOUT_MS / 1000,
-                    open);
+        if (clock_mono_us() - received_us > TIMEOUT_MS * INT64_C(1000)) {
+            fprintf(stderr, "bench_consume: no record came for %d s, %d partitions are not finished\n",
+                    TIMEOUT_MS / 1000, open);
             return 1;
         }
     }

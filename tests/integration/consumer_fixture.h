@@ -111,6 +111,7 @@ void fixture_create_topic(struct fixture *f, enum topic topic, int partitions)
     }
     rd_kafka_queue_t *queue = rd_kafka_queue_new(f->rk);
     rd_kafka_NewTopic_t *new_topic = rd_kafka_NewTopic_new(f->topics[topic], partitions, 1, text, sizeof text);
+    assert_int_equal(rd_kafka_NewTopic_set_config(new_topic, "max.message.bytes", "40000000"), 0);
     rd_kafka_CreateTopics(f->rk, &new_topic, 1, NULL, queue);
     admin_done(f, queue);
     rd_kafka_NewTopic_destroy(new_topic);

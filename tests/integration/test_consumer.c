@@ -461,14 +461,14 @@ static void test_headers_too_many_are_left_out_and_counted(void **state)
 /* A record larger than the queue and than one fetch is read all the same. */
 static void test_record_larger_than_the_queue_is_read(void **state)
 {
-    enum { LARGE = 5000000 };
+    enum { LARGE = 3000000 }; /* the mock cluster keeps 5 MB of a partition */
     struct fixture *f = fixture_open(1);
     char *value = calloc(1, LARGE);
     (void)state;
     assert_non_null(value);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 3; i++)
         assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
-                                           RD_KAFKA_V_VALUE(value, i % 2 ? LARGE : 10),
+                                           RD_KAFKA_V_VALUE(value, i == 1 ? LARGE : 10),
                                            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
                          0);
     free(value);
@@ -477,8 +477,8 @@ static void test_record_larger_than_the_queue_is_read(void **state)
     m->gaps = true;
     UNTIL(assigned(m) == 3, m);
     position(m, TOPIC_CASES, 0, 0);
-    UNTIL(m->seen[TOPIC_CASES][0].eof == 4, m);
-    assert_int_equal(m->seen[TOPIC_CASES][0].records, 4);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 3, m);
+    assert_int_equal(m->seen[TOPIC_CASES][0].records, 3);
     member_close(m);
     fixture_close(f);
 }

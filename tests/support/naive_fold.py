@@ -422,9 +422,15 @@ def fold(records_by_role, decoder):
 
 
 def headers_json(headers):
-    """What parked.headers holds of a record's headers."""
+    """What parked.headers holds of a record's headers: 1 MiB of them, each counted with 32 bytes of its own."""
     out = []
-    for name, value in headers:
+    left = MAX_BYTES
+    for i, (name, value) in enumerate(headers):
+        left -= len(name.encode()) + len(value or b"") + 32
+        if left < 0:
+            size = sum(len(n.encode()) + len(v or b"") for n, v in headers[i:])
+            out.append({"truncated": {"headers": len(headers) - i, "bytes": size}})
+            break
         try:
             out.append({"name": name, "value": value.decode("utf-8") if value is not None else None})
         except UnicodeDecodeError:

@@ -53,9 +53,10 @@ bool consumer_has_joined(const struct consumer *consumer);
 /*
  * Sets where the partition is read next, and starts it at the next poll. Earlier records of it that are still queued
  * are dropped. Positions set between two polls start together; that is cheaper, since under the eager protocol each
- * start makes the other partitions fetch again what they had fetched ahead. next_offset: 0 or more, or
- * CONSUMER_BEGINNING. CV_OK; CV_RETRY: not assigned (wait for its CONSUMER_ASSIGNED), or no broker told where the
- * beginning is (waits at most a second): the partition is as it was before.
+ * start makes the other partitions fetch again what they had fetched ahead.
+ *
+ * next_offset: 0 or more, or CONSUMER_BEGINNING, which is asked from the broker (waits at most a second).
+ * CV_OK; CV_RETRY: not assigned (wait for its CONSUMER_ASSIGNED), or no broker answered: the partition is as before.
  */
 enum cv_status consumer_position(struct consumer *consumer, enum topic topic, int32_t partition, int64_t next_offset,
                                  struct err *err) CV_MUST_CHECK;
@@ -65,8 +66,7 @@ void consumer_pause(struct consumer *consumer, enum topic topic, int32_t partiti
 /* First offset and end offset (last stable offset) from the broker; needs no assignment. CV_OK or CV_RETRY. */
 enum cv_status consumer_watermarks(struct consumer *consumer, enum topic topic, int32_t partition, int timeout_ms,
                                    int64_t *out_low, int64_t *out_high, struct err *err) CV_MUST_CHECK;
-/* The end offset as the broker reported it last, at most a second ago while the partition runs; -1: not reported yet.
- */
+/* The end offset as last reported by the broker, at most a second old while the partition runs; -1: none yet. */
 int64_t consumer_end_offset(struct consumer *consumer, enum topic topic, int32_t partition);
 /* Number of partitions of the topic as of the last metadata; CV_RETRY: unknown. */
 enum cv_status consumer_partition_count(struct consumer *consumer, enum topic topic, int timeout_ms, int32_t *out_count,

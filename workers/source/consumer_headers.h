@@ -8,7 +8,10 @@
 #include "caseview/buf.h"
 #include "workers/fold/record.h"
 
-/* Bytes of names, each with its end, and values; 0: no headers. Copies nothing. */
+/*
+ * Bytes of names, each with its end, and values; 0: no headers. librdkafka parses the headers at the first call of any
+ * function here, into a copy that lives as long as the record; nothing else is copied.
+ */
 size_t consumer_headers_size(const struct record *record);
 /* Key, value and headers together: above RECORD_MAX_BYTES the record is too-large (contract, section 8). */
 size_t consumer_record_size(const struct record *record);
