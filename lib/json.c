@@ -178,6 +178,12 @@ void json_put_null(struct json_writer *json, const char *key)
     buf_puts(json->out, "null");
 }
 
+void json_put_raw(struct json_writer *json, const char *key, struct str text)
+{
+    put_key(json, key);
+    buf_str(json->out, text);
+}
+
 void json_put_uuid(struct json_writer *json, const char *key, const struct uuid *uuid)
 {
     put_key(json, key);
