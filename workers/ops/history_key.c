@@ -10,7 +10,7 @@ static enum cv_status parse_id(const struct config *config, const char *option, 
     const char *text = config_text(config, option);
     if (uuid_parse(str_of(text), out_id))
         return CV_OK;
-    err_set(err, "--%s: \"%.60s\" is no GUID: it has 8-4-4-4-12 hex digits", option, text);
+    err_set(err, "--%s: \"%.60s\" is not a GUID: expected 8-4-4-4-12 hex digits", option, text);
     return CV_FATAL;
 }
 
@@ -23,7 +23,7 @@ enum cv_status history_key_init(struct history_key *key, const struct config *co
         return CV_FATAL;
     }
     if (by_case && config_is_set(config, "organization")) {
-        err_set(err, "--organization goes with --user: a case id is unique by itself");
+        err_set(err, "--organization goes with --user: a case id is unique without it");
         return CV_FATAL;
     }
     enum cv_status status = parse_id(config, by_case ? "case" : "user", &key->id, err);
@@ -94,8 +94,7 @@ static enum cv_status take(void *context, const struct history_record *found, st
     struct history_key *key = context;
     const struct record *record = found->record;
     bool foreign = !has_key(record, &key->id);
-    /* Another's event may mention the id, as an actor for instance. Only one that is parked for its key is of interest.
-     */
+    /* An event of another key may mention the id, as an actor for instance. It is kept only if its key is wrong. */
     if (foreign && (found->decoded == CV_OK || found->reason != PARK_KEY_MISMATCH))
         return CV_OK;
     if (key->topic == TOPIC_AGENTS && key->has_organization && found->decoded == CV_OK &&
@@ -124,7 +123,7 @@ static enum cv_status take(void *context, const struct history_record *found, st
     else
         entry->text = arena_str(key->arena, str_of(found->text));
     if (arena_full(key->arena)) {
-        err_set(err, "the events of this key take more than %u MiB of memory", ARENA_MAX >> 20);
+        err_set(err, "the events of this key need more than %u MiB of memory", ARENA_MAX >> 20);
         return CV_FATAL;
     }
     return CV_OK;
@@ -146,7 +145,7 @@ static int by_order(const void *a, const void *b)
     return by_place(a, b);
 }
 
-/* Partitions are laid into one another by time, but within each the offset alone counts, whatever the clocks said. */
+/* Merges the partitions by record time; within a partition the offset alone decides, whatever the times are. */
 static void sort_entries(struct history_key *key)
 {
     if (key->count == 0)
@@ -171,7 +170,7 @@ static enum cv_status find_organization(struct history_key *key, struct err *err
         if (key->has_organization && !uuid_eq(&key->organization_id, &entry->event.a.organization_id)) {
             uuid_format(&key->organization_id, text);
             uuid_format(&entry->event.a.organization_id, other);
-            err_set(err, "several organizations have an agent of that user id: add --organization %s or %s", text,
+            err_set(err, "several organizations have an agent with that user id: add --organization %s or %s", text,
                     other);
             return CV_FATAL;
         }
@@ -181,7 +180,7 @@ static enum cv_status find_organization(struct history_key *key, struct err *err
     return CV_OK;
 }
 
-/* The first organization to come with a case keeps it; of what is not folded yet, the first will. */
+/* A case belongs to the organization of its first folded event, or else of its first event. */
 static void find_owner(struct history_key *key)
 {
     const struct history_entry *first = NULL;

@@ -1,4 +1,4 @@
-/* `caseview parked retry`: what is good by now is folded like a late event, beside the running workers. */
+/* `caseview parked retry`: decodes parked events again and folds those that are good now, while workers run. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,7 +10,7 @@
 #include "workers/sink/outside.h"
 #include "workers/source/decode.h"
 
-#define SLICE         300 /* events of one partition in one transaction */
+#define SLICE         300 /* most events of one transaction, all of one partition */
 #define SHOW_EVERY_MS 1000
 
 static const struct db_statement retried_statement = {"parked_retried", sql_parked_retried};
@@ -19,7 +19,7 @@ struct retrying {
     struct operation operation;
     struct schemas *schemas;
     struct outside *outside;
-    struct parked_place place; /* behind what was tried */
+    struct parked_place place; /* after the last event that was tried */
     int64_t all, tried, folded, unknown_topics;
     int64_t started_ms, shown_ms;
     char unknown_topic[256]; /* one of them */
@@ -61,7 +61,7 @@ static enum cv_status add(struct retrying *r, const struct parked_row *row, stru
     return CV_OK;
 }
 
-/* The events of the page that are of its first one's partition make one transaction. */
+/* The events at the start of the page that are of one partition make one transaction. */
 static enum cv_status write_slice(struct retrying *r, const struct db_result *page, struct err *err)
 {
     struct batch *batch = outside_batch(r->outside);
@@ -87,7 +87,7 @@ static enum cv_status write_slice(struct retrying *r, const struct db_result *pa
     if (status == CV_OK && role != TOPIC_COUNT)
         status = outside_write(r->outside, &stale, err);
     if (status != CV_OK || stale)
-        return status; /* stale: somebody else has taken some of them: the page is read again */
+        return status; /* stale: another command took some of them: the page is read again */
     r->place = behind;
     r->tried += count;
     if (role != TOPIC_COUNT) {
@@ -107,7 +107,7 @@ static enum cv_status retry_all(struct retrying *r, struct err *err)
     while (status == CV_OK && rows > 0) {
         struct db_result *page;
         if (stop_requested()) {
-            err_set(err, "stopped; what is not tried yet stays parked");
+            err_set(err, "stopped; the events that were not tried stay parked");
             return CV_RETRY;
         }
         status = parked_page(&r->operation, &r->place, SLICE, &page, err);
@@ -142,11 +142,11 @@ static void print(const struct retrying *r)
         printf("{\"tried\":%" PRId64 ",\"folded\":%" PRId64 ",\"left\":%" PRId64 "}\n", r->tried, r->folded, left);
     else
         printf("%" PRId64 " tried, %" PRId64 " folded, %" PRId64 " left%s\n", r->tried, r->folded, left,
-               left > 0 ? ": `caseview parked list` says why" : "");
+               left > 0 ? ": `caseview parked list` shows why" : "");
     if (r->unknown_topics > 0)
         fprintf(stderr,
-                "caseview parked retry: %" PRId64 " of them are of topic \"%s\" or others that are none of case-topic, "
-                "agent-topic and directory-topic\n",
+                "caseview parked retry: %" PRId64 " of them are of topic \"%s\" or others that are not case-topic, "
+                "agent-topic or directory-topic\n",
                 r->unknown_topics, r->unknown_topic);
 }
 
@@ -167,7 +167,7 @@ static int finish(struct retrying *r, enum cv_status status, struct err *err)
     }
     if (r->tried == 0) {
         fprintf(stderr, "caseview parked retry: %s\n",
-                chosen ? "no parked event is so; `caseview parked list` lists all" : "nothing is parked");
+                chosen ? "no parked event matches; `caseview parked list` lists all" : "nothing is parked");
         return chosen ? CV_EXIT_NO : CV_EXIT_OK;
     }
     print(r);

@@ -7,6 +7,6 @@ static const struct db_statement pause_statement = {"pause", sql_pause};
 
 int pause_main(const struct config *config)
 {
-    static const struct state_change change = {"pause", &pause_statement, "stands still at", "live"};
+    static const struct state_change change = {"pause", &pause_statement, "paused at", "live"};
     return change_states(config, &change);
 }

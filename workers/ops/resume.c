@@ -71,6 +71,6 @@ int change_states(const struct config *config, const struct state_change *change
 
 int resume_main(const struct config *config)
 {
-    static const struct state_change change = {"resume", &resume_statement, "goes on at", "halted or paused"};
+    static const struct state_change change = {"resume", &resume_statement, "resumed at", "halted or paused"};
     return change_states(config, &change);
 }
