@@ -1,11 +1,13 @@
 """`caseview explain`: what the log has of a key, what each event did, and why a case is listed or not."""
 
 import json
+import threading
 
 import pytest
 
 from support import programs
 from support.events import agent_event, case_event, directory_event, guid, queued, ref, user
+from support.waiting import stays_true, wait_for
 
 
 def explain(stack, *args, **options):
@@ -230,3 +232,30 @@ def test_what_cannot_work_is_said_in_one_line(stack):
         given.update(zip(args[::2], args[1::2]))
         out = programs.caseview("explain", *[item for pair in given.items() for item in pair], check=code)
         assert words in out.stderr and len(out.stderr.strip().splitlines()) == 1, out.stderr
+
+
+@pytest.mark.parametrize("command", ["explain", "repair"])
+def test_no_snapshot_is_open_while_the_topic_is_read(stack, ids, command):
+    """A large topic takes minutes, in which PostgreSQL could clean nothing up."""
+    organization, case, *_ = ids
+    folded(stack, queued(organization, case, 1))
+    states = f"SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = 'caseview {command}'"
+    registry = ["--schema-registry", stack.registry.url] if stack.registry else []
+    out = []
+    thread = threading.Thread(
+        target=lambda: out.append(programs.caseview(
+            command, "--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--schema-dir",
+            stack.schemas.folder, *registry, "--case", case,
+        ))
+    )  # fmt: skip
+    stack.broker.freeze()
+    try:
+        thread.start()
+        wait_for(lambda: stack.database.query(states) == [("idle",)], 10, "it is connected")
+        stays_true(lambda: stack.database.query(states) == [("idle",)], 1, "it waits for the broker outside a transaction")
+    finally:
+        stack.broker.thaw()
+        thread.join()
+    assert out[0].returncode == 0, out[0].stderr
+    assert ("The row in the database agrees." in out[0].stdout) == (command == "explain")
+    assert ("nothing had to be changed" in out[0].stdout) == (command == "repair")

@@ -11,6 +11,7 @@ struct history_entry {
     int64_t offset;
     int64_t timestamp_ms; /* the record's own, -1: none */
     int64_t order_ms;     /* by which the entries of several partitions are merged */
+    int32_t bytes;        /* of key and value */
     char schema[40];      /* "fingerprint 0123456789abcdef", "id 17" or "none" */
     bool folded;          /* below the partition's cursor */
     bool foreign;         /* its key is a different one; only its body names the one asked for */
@@ -19,6 +20,11 @@ struct history_entry {
     struct event event;
     enum park_reason reason;
     struct str text;
+};
+
+struct history_position {
+    int32_t part;
+    int64_t read_to;
 };
 
 /* The key, and its events. */
@@ -30,16 +36,20 @@ struct history_key {
     struct arena *arena;
     struct history_entry *entries;
     size_t count, room;
+    struct history_position *positions; /* how far each partition was read */
+    size_t position_count;
+    bool start_gone; /* of the topic: records are missing at the start of a partition */
 };
 
 /* Takes the key from --case, --user and --organization. CV_OK or CV_FATAL (wrong usage). */
 enum cv_status history_key_init(struct history_key *key, const struct config *config, struct err *err) CV_MUST_CHECK;
 void history_key_done(struct history_key *key);
-void history_key_forget(struct history_key *key); /* drops all entries */
 
 /*
- * Reads the topic and keeps the events of the key. For an agent without an organization: finds it; if several have that
- * agent, CV_FATAL with their ids. CV_OK also when there is no event.
+ * Reads the topic and keeps the events of the key; then begins a snapshot and leaves it open, with each entry marked
+ * as the snapshot has it. No snapshot is open while the topic is read, but for what is appended at the very end.
+ * Called again, it reads only what was appended since. For an agent without an organization: finds it; if several have
+ * that agent, CV_FATAL with their ids. CV_OK also when there is no event.
  */
 enum cv_status history_key_read(struct history_key *key, struct history_reader *reader, struct err *err) CV_MUST_CHECK;
 

@@ -145,8 +145,9 @@ static void print(const struct retrying *r)
                left > 0 ? ": `caseview parked list` shows why" : "");
     if (r->unknown_topics > 0)
         fprintf(stderr,
-                "caseview parked retry: %" PRId64 " of them are of topic \"%s\" or others that are not case-topic, "
-                "agent-topic or directory-topic\n",
+                "caseview parked retry: %" PRId64
+                " of them were not decoded, since their topic, \"%s\" for instance, is "
+                "not case-topic, agent-topic or directory-topic\n",
                 r->unknown_topics, r->unknown_topic);
 }
 

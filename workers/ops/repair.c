@@ -11,7 +11,7 @@
 #include "workers/ops/operation.h"
 #include "workers/sink/outside.h"
 
-#define TRIES_MAX        20 /* the log is read again each time a worker has written the key meanwhile */
+#define TRIES_MAX        20 /* one more each time a worker has written the key meanwhile */
 #define QUERY_TIMEOUT_MS 60000
 #define TEXT_MAX         (4u << 20)
 
@@ -98,10 +98,7 @@ static enum cv_status read_and_check(struct repair *repair, struct err *err)
     if (repair->checked)
         history_check_done(&repair->check);
     repair->checked = false;
-    history_key_forget(&repair->key);
-    enum cv_status status = history_reader_snapshot(repair->reader, err);
-    if (status == CV_OK)
-        status = history_key_read(&repair->key, repair->reader, err);
+    enum cv_status status = history_key_read(&repair->key, repair->reader, err);
     if (status == CV_OK)
         status = history_fold_key(&repair->key, &repair->fold, err);
     if (status != CV_OK)
@@ -290,8 +287,6 @@ int repair_main(const struct config *config)
     enum cv_status status = history_key_init(&repair.key, config, &err);
     if (status == CV_OK)
         status = history_reader_open(config, "repair", &repair.reader, &err);
-    if (status == CV_OK)
-        repair.reader->to_end = true;
     if (status == CV_OK)
         status = outside_open(config_text(config, "database"), repair.reader->gen, repair.reader->timeout_ms,
                               &repair.outside, &err);
