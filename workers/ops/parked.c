@@ -6,6 +6,8 @@
 #include "caseview/clock.h"
 #include "caseview/json.h"
 #include "sql_worker.h"
+#include "workers/ops/parked_print.h"
+#include "workers/ops/parked_retry.h"
 #include "workers/ops/parked_rows.h"
 #include "workers/source/decode.h"
 

@@ -1,10 +1,10 @@
-/* Prints a parked event: as one JSON line from which it can be produced again, or with all details. */
+#include "workers/ops/parked_print.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"
 #include "caseview/json.h"
-#include "workers/ops/parked_rows.h"
 
 #define BYTES_PER_LINE 16
 

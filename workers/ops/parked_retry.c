@@ -1,4 +1,5 @@
-/* `caseview parked retry`: decodes parked events again and folds those that are good now, while workers run. */
+#include "workers/ops/parked_retry.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -48,12 +48,4 @@ enum cv_status parked_decode(const struct config *config, struct schemas *schema
                              struct arena *arena, struct record *out_record, struct event *out_event,
                              enum park_reason *out_reason, struct err *err) CV_MUST_CHECK;
 
-/* parked_print.c */
-void parked_print_export(const struct parked_row *row, struct buf *out);
-/* decoding: the outcome of decoding it now, one line. */
-void parked_print_show(const struct parked_row *row, const char *decoding, bool json, struct buf *out);
-
-/* parked_retry.c */
-int parked_retry(const struct config *config);
-
 #endif
