@@ -42,7 +42,7 @@ def test_pause_and_resume_leave_a_record(make_stack):
     done = run(stack, "pause", *of(stack, "case", 0), check=1)
     assert done.stdout == "" and f"no partition of topic {stack.topics.case}, partition 0 is live" in done.stderr
     done = run(stack, "resume", *of(stack, "case", 0), "--reason", "there is room again")
-    assert done.stdout == f"{stack.topics.case}/0 goes on at offset {paused['next_offset']}\n"
+    assert done.stdout == f"{stack.topics.case}/0 resumed at offset {paused['next_offset']}\n"
     stack.wait_body(there, deadline_s=4)
     done = run(stack, "resume", check=1)
     assert "no partition of any topic is halted or paused" in done.stderr
@@ -165,3 +165,50 @@ def test_a_database_that_is_away_or_empty(make_stack):
         assert programs.caseview(*command.split(), *away, check=3).stderr.count("\n") == 1
         done = run(bare, command, check=2)
         assert "run `caseview migrate`" in done.stderr and done.stderr.count("\n") == 1
+
+
+def status(stack, *args, check=0):
+    """The object of `status --json --check`, and the same as text."""
+    argv = ("--database", stack.database.conninfo, *args, "--log-format", "text", "--check")
+    report = json.loads(programs.caseview("status", *argv, "--json", check=check).stdout)
+    return report, programs.caseview("status", *argv, check=check).stdout
+
+
+def test_status_names_topics_that_do_not_exist(make_kafka_stack):
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    stack.wait_caught_up()
+    report, text = status(stack, *stack.kafka(), *stack.names())
+    assert report["healthy"] and report["kafka_problem"] is None and report["next"] == []
+    given = dict(zip(stack.names()[::2], stack.names()[1::2]))
+    given.update({"--agent-topic": "no-agents", "--directory-topic": "no-directory"})
+    report, text = status(stack, *stack.kafka(), *[item for pair in given.items() for item in pair], check=1)
+    problem = "kafka topics no-agents, no-directory: they do not exist, or this client may not describe them: check " \
+        "--agent-topic, --directory-topic and the topics' rights"  # fmt: skip
+    assert report["kafka_problem"] == problem and report["next"][0] == f"end offsets unavailable: {problem}"
+    assert text.count(f"end offsets unavailable: {problem}") == 2 and "NOT HEALTHY" in text
+
+
+def test_status_says_why_it_is_not_healthy_without_a_broker(make_stack):
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    stack.wait_caught_up()
+    report, text = status(stack, *stack.names(), check=1)
+    assert "no broker was given" in report["kafka_problem"] and report["kafka_problem"] in report["next"][0]
+    report, text = status(stack, "--kafka", "bootstrap.servers=127.0.0.1:1", *stack.names(), check=1)
+    assert "no broker answered" in report["kafka_problem"] and report["kafka_problem"] in text
+
+
+def test_status_says_which_partition_lags(make_stack):
+    """Not healthy for its lag alone: the line says so."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    stack.send(events.queued(events.guid(), events.guid()))
+    stack.wait_caught_up()
+    stack.stop_worker(worker)
+    stack.send(events.queued(events.guid(), events.guid()))
+    stack.database.query("UPDATE ctl.cursor SET last_record_at = last_record_at - 90000, complete_at = NULL")
+    report, text = status(stack, *stack.kafka(), *stack.names(), check=1)
+    (line,) = report["next"]
+    lag = f"{stack.topics.case}/0 lags by 1 records, "
+    assert line.startswith(lag) and "add workers" in line and lag in text

@@ -189,7 +189,7 @@ def test_without_the_start_of_the_log_the_stored_state_is_kept(make_kafka_stack)
     stack.broker.delete_records(stack.topics.name("case"), 0, 1)
     stack.database.query("UPDATE gen_1.active_case SET body = '{}' WHERE case_id = %s", (world.case,))
     out = repair(stack, "--case", world.case)
-    assert "the beginning of the log is gone" in out and "repaired" in out
+    assert "the start of the log is gone" in out and "repaired" in out
     assert '"unitName":"Haifa"' in stack.body(world.case) and '"rank":4' in stack.body(world.case)
     assert verify(stack)["agrees"]
     assert audit(stack)[0][2]["replaced"] is False

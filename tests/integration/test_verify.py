@@ -142,7 +142,7 @@ def test_a_difference_names_the_case_the_field_and_both_values(stack):
     stack.database.query("UPDATE gen_1.active_case SET degraded = false")
     out = verify(stack, check=1).stdout
     assert f"case {world.case}: active_case.degraded: the row says false, the log says true" in out
-    assert "1 differences: look with `caseview explain`, mend with `caseview repair`" in out
+    assert "1 differences: see `caseview explain`, fix cases and agents with `caseview repair`" in out
 
 
 def test_parked_and_skipped_events_are_left_out(stack):

@@ -177,7 +177,7 @@ def test_whatever_needs_somebody_is_seen_with_the_command_to_run(make_stack):
     wait_for(lambda: worker.metric("caseview_degraded") == 1, 10, "it is counted")
     worker.wait_log(rf"missing for longer than 1 s, among them: caseview explain --case {degraded}")
     wait_for(lambda: worker.metric("caseview_gap_alarms") == 1, 10, "the alarm is raised")
-    assert f"1 degraded, for the longest time: caseview explain --case {degraded}" in next_commands(stack)[1]
+    assert f"1 degraded, the oldest: caseview explain --case {degraded}" in next_commands(stack)[1]
     stack.send(events.case_event(organization, incomplete, 2, {"CasePositionChanged": {"rank": 1.0}}), partition=1)
     wait_for(lambda: worker.metric("caseview_incomplete") == 1, 10, "it is counted")
     assert f"1 incomplete, one of them: caseview explain --case {incomplete}" in next_commands(stack)[1]
@@ -191,7 +191,7 @@ def test_whatever_needs_somebody_is_seen_with_the_command_to_run(make_stack):
     names = f"--topic {case_topic} --partition"
     assert f"{case_topic}/2 paused (new brokers): caseview resume {names} 2" in commands
     assert (
-        f"{case_topic}/3 halted (recreated): make sure that the new topic holds what it should; then "
+        f"{case_topic}/3 halted (recreated): check that the new topic contains all events; then "
         f"caseview cursor set {names} 3 --offset 0 --force; caseview resume {names} 3"
     ) in commands
     assert report["healthy"] is False

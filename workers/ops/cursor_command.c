@@ -32,17 +32,9 @@ enum {
     COL_UPDATED
 };
 
-static void put_time(struct json_writer *json, const char *key, const struct db_result *result, int row, int column)
+static int64_t time_or_none(const struct db_result *result, int row, int column)
 {
-    char text[32];
-    if (db_is_null(result, row, column)) {
-        json_put_null(json, key);
-        return;
-    }
-    struct buf time CV_CLEANUP(buf_done);
-    buf_init(&time, sizeof text);
-    json_time(&time, db_time(result, row, column));
-    json_put_str(json, key, (struct str){time.data + 1, time.len - 2});
+    return db_is_null(result, row, column) ? INT64_MIN : db_time(result, row, column);
 }
 
 static void show_json(const struct db_result *result, int row, struct buf *out)
@@ -61,8 +53,8 @@ static void show_json(const struct db_result *result, int row, struct buf *out)
     json_put_str(&json, "state", db_str(result, row, COL_STATE));
     json_put_str(&json, "reason", db_str(result, row, COL_REASON));
     json_put_str(&json, "owner", db_str(result, row, COL_OWNER));
-    put_time(&json, "complete_at", result, row, COL_COMPLETE);
-    put_time(&json, "updated_at", result, row, COL_UPDATED);
+    json_put_time(&json, "complete_at", time_or_none(result, row, COL_COMPLETE));
+    json_put_time(&json, "updated_at", time_or_none(result, row, COL_UPDATED));
     json_close(&json);
     buf_byte(out, '\n');
 }
@@ -106,7 +98,7 @@ static enum cv_status show(struct operation *operation, int *out_count, struct e
 
 /* ---- set ---- */
 
-/* Wrong usage is told before anything is connected. */
+/* Wrong usage is reported before connecting. */
 static bool may_set(const struct config *config)
 {
     const char *topic = config_text(config, "topic");
@@ -115,9 +107,10 @@ static bool may_set(const struct config *config)
         return false;
     }
     if (!config_flag(config, "force")) {
-        fprintf(stderr,
-                "caseview cursor set: records that are jumped over are never folded, stored or counted, and directory "
-                "entities that are read again may for that time show an older state: say --force if that is meant\n");
+        fprintf(
+            stderr,
+            "caseview cursor set: skipped records are never folded, stored or counted; while a directory topic is read "
+            "again, its entities may show an older state: add --force to do it\n");
         return false;
     }
     return true;
@@ -131,37 +124,34 @@ static enum cv_status check_range(const struct config *config, const struct wate
     for (size_t i = 0; i < count; i++) {
         if (ends[i].partition != part || ends[i].end < 0)
             continue;
-        /* 0 is the beginning, wherever the log begins by now: the worker starts there. */
+        /* 0 is always allowed: the worker starts at the first retained record. */
         if (offset == 0 || (offset >= ends[i].low && offset <= ends[i].end))
             return CV_OK;
         err_set(err,
-                "offset %" PRId64 " is not in the log: %s/%" PRId64 " has %" PRId64 " to %" PRId64
-                " (0: from its beginning)",
+                "offset %" PRId64 " is not in the log: %s/%" PRId64 " has %" PRId64 " to %" PRId64 " (0: its start)",
                 offset, topic, part, ends[i].low, ends[i].end);
         return CV_FATAL;
     }
-    log_warn("cursor set: whether the log of %s/%" PRId64 " has offset %" PRId64 " is not known: no broker leads that "
-             "partition now",
-             topic, part, offset);
+    log_warn("cursor set: %s/%" PRId64 ": offset %" PRId64 " is not checked: the partition has no leader now", topic,
+             part, offset);
     return CV_OK;
 }
 
-/* Offsets outside the log are refused where a broker can be asked. */
+/* Offsets outside the log are refused, if a broker is given and answers. */
 static enum cv_status check_log(const struct config *config, struct err *err)
 {
     struct watermark *ends CV_CLEANUP(cv_free_ptr) = NULL;
     size_t count, end_count = 0;
     const char *topic = config_text(config, "topic");
     if (!broker_is_given(config)) {
-        log_warn(
-            "cursor set: no broker was named (--kafka bootstrap.servers=HOST:PORT): whether the log has that offset "
-            "is not checked");
+        log_warn("cursor set: the offset is not checked against the log: no broker was given (--kafka "
+                 "bootstrap.servers=HOST:PORT)");
         return CV_OK;
     }
     struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(config, &count);
     enum cv_status status = watermarks_read(properties, count, &topic, 1, KAFKA_TIMEOUT_MS, &ends, &end_count, err);
     if (status == CV_RETRY) {
-        log_warn("cursor set: whether the log has that offset is not checked: %s", err->text);
+        log_warn("cursor set: the offset is not checked against the log: %s", err->text);
         return CV_OK;
     }
     return status == CV_OK ? check_range(config, ends, end_count, err) : status;
@@ -188,8 +178,8 @@ static void print_set(const struct operation *operation, const struct db_result 
     printf("%.*s/%d: offset %" PRId64 ", it was %" PRId64 "\n", (int)topic.len, topic.ptr, db_int4(result, 0, 1),
            db_int8(result, 0, 3), db_int8(result, 0, 2));
     if (!str_eq(state, STR("live")))
-        printf("it is %.*s: caseview resume --topic %.*s --partition %d\n", (int)state.len, state.ptr, (int)topic.len,
-               topic.ptr, db_int4(result, 0, 1));
+        printf("the partition is %.*s: caseview resume --topic %.*s --partition %d\n", (int)state.len, state.ptr,
+               (int)topic.len, topic.ptr, db_int4(result, 0, 1));
 }
 
 static enum cv_status set(struct operation *operation, int *out_count, struct err *err)

@@ -156,10 +156,7 @@ static void judge_row(struct explain *explain)
 static enum cv_status explain_key(struct explain *explain, struct err *err)
 {
     bool is_case = explain->key.topic == TOPIC_CASES;
-    explain->reader->to_end = true;
-    enum cv_status status = history_reader_snapshot(explain->reader, err);
-    if (status == CV_OK)
-        status = history_key_read(&explain->key, explain->reader, err);
+    enum cv_status status = history_key_read(&explain->key, explain->reader, err);
     if (status == CV_OK)
         status = history_fold_key(&explain->key, &explain->fold, err);
     if (status != CV_OK)

@@ -1,6 +1,6 @@
 /*
- * explain.h: `caseview explain`: all events of a case or an agent in the log, what each did, and why the case is listed
- * or not, or which gates the agent passes. Changes nothing.
+ * explain.h: `caseview explain`: prints all events of a case or an agent in the log, the effect of each, and why the
+ * case is listed or not, or which gates the agent passes. Changes nothing.
  */
 #ifndef CASEVIEW_OPS_EXPLAIN_H
 #define CASEVIEW_OPS_EXPLAIN_H

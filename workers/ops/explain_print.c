@@ -6,7 +6,7 @@
 #include "caseview/json.h"
 #include "workers/ops/history_text.h"
 
-/* "-" when the record has no time, or none that has four digits of a year. */
+/* "-": the record has no time, or one outside the years 1 to 9999. */
 static struct str time_text(int64_t ms, char text[CLOCK_ISO_MAX])
 {
     if (ms < 0 || ms > CLOCK_MAX_US / 1000)
@@ -19,12 +19,12 @@ static const char *type_of(const struct history_entry *entry)
     return entry->usable ? event_type_name(&entry->event) : "-";
 }
 
-/* ---- for people ---- */
+/* ---- text ---- */
 
 static void print_events(const struct explanation *e, struct buf *out)
 {
     buf_printf(out, "%-27s %-22s %-29s %-26s %8s  %s\n", "record time", "partition@offset", "schema", "event", "number",
-               "what it did");
+               "effect");
     for (size_t i = 0; i < e->key->count; i++) {
         const struct history_entry *entry = &e->key->entries[i];
         char time[CLOCK_ISO_MAX], place[48], number[24] = "-";
@@ -34,7 +34,7 @@ static void print_events(const struct explanation *e, struct buf *out)
             snprintf(number, sizeof number, "#%" PRId64, event_sequence(&entry->event));
         buf_printf(out, "%-27.*s %-22s %-29s %-26s %8s  %.*s%s\n", (int)at.len, at.ptr, place, entry->schema,
                    type_of(entry), number, (int)e->fold->effects[i].len, e->fold->effects[i].ptr,
-                   entry->foreign ? " (its key is another one)" : "");
+                   entry->foreign ? " (its key is a different one)" : "");
     }
 }
 
@@ -42,7 +42,7 @@ static void print_case(const struct case_state *state, struct buf *out)
 {
     if (state->over)
         return;
-    buf_puts(out, "numbers: ");
+    buf_puts(out, "sequence: ");
     sequence_put_text(&state->sequence, out);
     buf_puts(out, "\n");
     for (enum case_group group = 0; group < GROUP_COUNT; group++) {
@@ -57,7 +57,7 @@ static void print_case(const struct case_state *state, struct buf *out)
 static void print_agent(const struct agent_state *state, struct buf *out)
 {
     char text[UUID_TEXT_LEN + 1] = "none";
-    buf_puts(out, "numbers: ");
+    buf_puts(out, "sequence: ");
     sequence_put_text(&state->sequence, out);
     if (state->has_unit)
         uuid_format(&state->unit_id, text);
@@ -91,19 +91,12 @@ static void print_text(const struct explanation *e, struct buf *out)
                    (int)d->log.len, d->log.ptr);
     }
     if (e->fold->not_yet > 0)
-        buf_printf(out, "%zu of the events are not folded yet: see `caseview status`.\n", e->fold->not_yet);
+        buf_printf(out, "%zu of the events are not folded yet: `caseview status` shows the lag.\n", e->fold->not_yet);
     if (e->check->start_gone)
-        buf_puts(out, "The beginning of the log is gone: earlier events may be missing here, and not in the row.\n");
+        buf_puts(out, "The start of the log is gone: the row may contain earlier events that are missing here.\n");
 }
 
-/* ---- for programs ---- */
-
-static void put_id(struct json_writer *json, const char *key, const struct uuid *id)
-{
-    char text[UUID_TEXT_LEN + 1];
-    uuid_format(id, text);
-    json_put_text(json, key, text);
-}
+/* ---- JSON ---- */
 
 static void put_event(struct json_writer *json, const struct explanation *e, size_t i)
 {
@@ -129,7 +122,7 @@ static void put_event(struct json_writer *json, const struct explanation *e, siz
     json_close(json);
 }
 
-static void put_raw(struct json_writer *json, const char *key, const struct buf *value)
+static void put_buf(struct json_writer *json, const char *key, const struct buf *value)
 {
     json_put_str(json, key, (struct str){value->len ? value->data : "", value->len});
 }
@@ -143,7 +136,7 @@ static void put_case(struct json_writer *json, const struct case_state *state)
     json_put_bool(json, "degraded", case_is_degraded(state));
     json_put_bool(json, "incomplete", case_is_incomplete(state));
     sequence_put_text(&state->sequence, &text);
-    put_raw(json, "numbers", &text);
+    put_buf(json, "numbers", &text);
     json_open_array(json, "groups");
     for (enum case_group group = 0; group < GROUP_COUNT; group++) {
         if (!state->group_sequence[group])
@@ -153,7 +146,7 @@ static void put_case(struct json_writer *json, const struct case_state *state)
         json_open_object(json, NULL);
         json_put_text(json, "group", group_name(group));
         json_put_int(json, "sequence", state->group_sequence[group]);
-        put_raw(json, "value", &text);
+        put_buf(json, "value", &text);
         json_close(json);
     }
     json_close(json);
@@ -165,22 +158,19 @@ static void put_agent(struct json_writer *json, const struct agent_state *state)
     buf_init(&text, 4u << 20);
     json_put_bool(json, "degraded", agent_is_degraded(state));
     sequence_put_text(&state->sequence, &text);
-    put_raw(json, "numbers", &text);
-    if (state->has_unit)
-        put_id(json, "chosen_unit", &state->unit_id);
-    else
-        json_put_null(json, "chosen_unit");
+    put_buf(json, "numbers", &text);
+    json_put_uuid(json, "chosen_unit", state->has_unit ? &state->unit_id : NULL);
     json_put_int(json, "chosen_at", state->unit_sequence);
     json_open_array(json, "units");
     for (size_t i = 0; i < state->unit_count; i++) {
         const struct agent_unit *unit = &state->units[i];
         json_open_object(json, NULL);
-        put_id(json, "unit", &unit->unit_id);
+        json_put_uuid(json, "unit", &unit->unit_id);
         json_put_int(json, "set", unit->set_sequence);
         json_put_int(json, "revoked", unit->revoked_sequence);
         json_open_array(json, "workspaces");
         for (size_t w = 0; w < unit->workspace_count; w++)
-            put_id(json, NULL, &unit->workspace_ids[w]);
+            json_put_uuid(json, NULL, &unit->workspace_ids[w]);
         json_close(json);
         json_close(json);
     }
@@ -193,11 +183,8 @@ static void print_json(const struct explanation *e, struct buf *out)
     json_begin(&json, out);
     json_open_object(&json, NULL);
     json_put_text(&json, "kind", e->key->topic == TOPIC_CASES ? "case" : "agent");
-    put_id(&json, "id", &e->key->id);
-    if (e->key->has_organization)
-        put_id(&json, "organization", &e->key->organization_id);
-    else
-        json_put_null(&json, "organization");
+    json_put_uuid(&json, "id", &e->key->id);
+    json_put_uuid(&json, "organization", e->key->has_organization ? &e->key->organization_id : NULL);
     json_open_array(&json, "events");
     for (size_t i = 0; i < e->key->count; i++)
         put_event(&json, e, i);
@@ -212,8 +199,8 @@ static void print_json(const struct explanation *e, struct buf *out)
     } else {
         json_put_null(&json, "state");
     }
-    put_raw(&json, "verdict", &e->verdict);
-    put_raw(&json, "row", &e->row);
+    put_buf(&json, "verdict", &e->verdict);
+    put_buf(&json, "row", &e->row);
     json_put_bool(&json, "row_agrees", e->row_agrees);
     json_put_int(&json, "not_folded_yet", (int64_t)e->fold->not_yet);
     json_put_bool(&json, "start_of_log_gone", e->check->start_gone);

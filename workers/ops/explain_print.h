@@ -1,5 +1,5 @@
 /*
- * explain_print.h: what `caseview explain` found, for people or as one JSON object. Private to explain.
+ * explain_print.h: prints what `caseview explain` found, as text or as one JSON object. Private to explain.
  */
 #ifndef CASEVIEW_OPS_EXPLAIN_PRINT_H
 #define CASEVIEW_OPS_EXPLAIN_PRINT_H
@@ -10,7 +10,7 @@ struct explanation {
     const struct history_key *key;
     const struct history_fold *fold;
     const char *topic;
-    struct buf verdict; /* one sentence: why it is listed, or not */
+    struct buf verdict; /* one sentence: why the case is listed or not, or which gates the agent passes */
     struct buf row;     /* one sentence: whether the row agrees */
     bool row_agrees;
     const struct history_check *check;

@@ -12,7 +12,7 @@ void history_check_init(struct history_check *check, struct history_reader *read
                         const struct history_fold *fold)
 {
     *check = (struct history_check){.reader = reader, .key = key, .fold = fold, .names = names_new(NAMES_MAX_BYTES)};
-    check->start_gone = history_reader_start_gone(reader, key->topic);
+    check->start_gone = key->start_gone;
 }
 
 void history_check_done(struct history_check *check)

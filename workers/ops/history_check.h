@@ -1,5 +1,5 @@
 /*
- * history_check.h: the rows of one case or agent beside what the log makes of it, for `explain` and `repair`.
+ * history_check.h: compares the rows of one case or agent with its folded history, for `explain` and `repair`.
  */
 #ifndef CASEVIEW_OPS_HISTORY_CHECK_H
 #define CASEVIEW_OPS_HISTORY_CHECK_H
@@ -17,7 +17,7 @@ struct history_check {
     const struct history_key *key;
     const struct history_fold *fold;
     struct names *names;
-    bool start_gone; /* of the topic: the row may know more than the log */
+    bool start_gone; /* of the topic: the row may be newer than the retained log */
     bool row_found;  /* in case_state or agent; then: */
     int32_t rev, part;
     struct str state; /* in the key's arena */

@@ -7,13 +7,13 @@
 
 #define EFFECT_MAX (64u << 10)
 
-static const char *why_no_effect(enum fold_outcome outcome)
+static const char *no_effect_text(enum fold_outcome outcome)
 {
     switch (outcome) {
     case FOLD_DUPLICATE:
-        return "duplicate: that number was folded before, no effect";
+        return "duplicate: that sequence was folded before, no effect";
     case FOLD_UNKNOWN_TYPE:
-        return "unknown type: its number counts as seen, no effect";
+        return "unknown type: its sequence counts as seen, no effect";
     case FOLD_OVER:
         return "the case was over before: no effect";
     case FOLD_KEY_MISMATCH:
@@ -26,7 +26,7 @@ static const char *why_no_effect(enum fold_outcome outcome)
 
 /* ---- cases ---- */
 
-/* Which groups the event sets where nothing was before. */
+/* The groups that the event sets in an empty state. */
 static uint32_t would_set(const struct case_event *event)
 {
     struct case_state empty;
@@ -38,8 +38,8 @@ static uint32_t would_set(const struct case_event *event)
     return groups;
 }
 
-static void tell_groups(const struct case_state *before, const struct case_state *after, const struct case_event *event,
-                        struct buf *out)
+static void put_groups(const struct case_state *before, const struct case_state *after, const struct case_event *event,
+                       struct buf *out)
 {
     uint32_t set = 0, lost = 0, wanted = would_set(event);
     for (enum case_group group = 0; group < GROUP_COUNT; group++) {
@@ -66,16 +66,16 @@ static void tell_groups(const struct case_state *before, const struct case_state
     }
 }
 
-static void tell_case(struct case_state *state, const struct case_event *event, struct buf *out)
+static void put_case(struct case_state *state, const struct case_event *event, struct buf *out)
 {
     struct case_state before = *state;
     enum fold_outcome outcome = case_apply(state, event);
     if (outcome != FOLD_APPLIED)
-        buf_puts(out, why_no_effect(outcome));
+        buf_puts(out, no_effect_text(outcome));
     else if (state->over)
         buf_puts(out, "the case is over");
     else
-        tell_groups(&before, state, event, out);
+        put_groups(&before, state, event, out);
 }
 
 /* ---- agents ---- */
@@ -88,7 +88,7 @@ static int64_t set_sequence_of(const struct agent_state *state, const struct uui
     return 0;
 }
 
-static void tell_applied(const struct agent_state *state, const struct agent_event *event, struct buf *out)
+static void put_applied(const struct agent_state *state, const struct agent_event *event, struct buf *out)
 {
     char unit[UUID_TEXT_LEN + 1];
     uuid_format(&event->unit_id, unit);
@@ -119,35 +119,36 @@ static void tell_applied(const struct agent_state *state, const struct agent_eve
         buf_printf(out, " (#%" PRId64 ")", winner);
 }
 
-static void tell_agent(struct agent_state *state, const struct agent_event *event, struct buf *out)
+static void put_agent(struct agent_state *state, const struct agent_event *event, struct buf *out)
 {
     enum fold_outcome outcome = agent_apply(state, event);
-    assert(outcome != FOLD_OVER && outcome != FOLD_KEY_MISMATCH); /* an agent is never over, and has one organization */
+    assert(outcome != FOLD_OVER &&
+           outcome != FOLD_KEY_MISMATCH); /* an agent is never over, and its key names the organization */
     if (outcome == FOLD_APPLIED)
-        tell_applied(state, event, out);
+        put_applied(state, event, out);
     else
-        buf_puts(out, why_no_effect(outcome));
+        buf_puts(out, no_effect_text(outcome));
 }
 
 /* ---- one key ---- */
 
-/* Why an entry does not count. */
-static void tell_left_out(const struct history_entry *entry, struct buf *out)
+/* Why an entry does not count for the state. */
+static void put_left_out(const struct history_entry *entry, struct buf *out)
 {
     const struct history_left_out *row = entry->left_out;
     if (row) {
-        buf_printf(out, row->skipped ? "skipped by an operator; it had been parked: %s" : "parked: %s", row->reason);
+        buf_printf(out, row->skipped ? "skipped by an operator; it was parked: %s" : "parked: %s", row->reason);
         if (!entry->usable)
             buf_printf(out, " (%.*s)", (int)entry->text.len, entry->text.ptr);
         else if (!row->skipped && strcmp(row->reason, park_reason_name(PARK_KEY_MISMATCH)) != 0)
-            buf_puts(out, "; it can be read now: `caseview parked retry`");
+            buf_puts(out, "; it can be decoded now: `caseview parked retry`");
     } else if (!entry->folded) {
         buf_puts(out, "not folded yet");
         if (!entry->usable)
             buf_printf(out, "; will be parked: %s (%.*s)", park_reason_name(entry->reason), (int)entry->text.len,
                        entry->text.ptr);
     } else {
-        buf_printf(out, "cannot be used here: %s (%.*s), but it is not parked: are these the schemas of the workers?",
+        buf_printf(out, "cannot be decoded here: %s (%.*s), but it is not parked: are these the workers' schemas?",
                    park_reason_name(entry->reason), (int)entry->text.len, entry->text.ptr);
     }
 }
@@ -161,7 +162,7 @@ static void fold_entry(const struct history_key *key, struct history_fold *fold,
         fold->left_out += entry->left_out != NULL;
         fold->not_yet += !entry->left_out && !entry->folded;
         fold->unusable += !entry->left_out && entry->folded;
-        tell_left_out(entry, out);
+        put_left_out(entry, out);
         return;
     }
     if (!fold->known && key->topic == TOPIC_CASES)
@@ -170,9 +171,9 @@ static void fold_entry(const struct history_key *key, struct history_fold *fold,
     fold->counted++;
     fold->last_part = entry->part;
     if (key->topic == TOPIC_CASES)
-        tell_case(&fold->c, &entry->event.c, out);
+        put_case(&fold->c, &entry->event.c, out);
     else
-        tell_agent(&fold->a, &entry->event.a, out);
+        put_agent(&fold->a, &entry->event.a, out);
 }
 
 enum cv_status history_fold_key(const struct history_key *key, struct history_fold *out_fold, struct err *err)
@@ -187,7 +188,7 @@ enum cv_status history_fold_key(const struct history_key *key, struct history_fo
         fold.effects[i] = arena_str(key->arena, (struct str){text.len ? text.data : "", text.len});
     }
     if (arena_full(key->arena)) {
-        err_set(err, "folding the %zu events of this key takes too much memory", key->count);
+        err_set(err, "folding the %zu events of this key needs too much memory", key->count);
         return CV_FATAL;
     }
     *out_fold = fold;

@@ -1,5 +1,5 @@
 /*
- * history_fold.h: folds the events of one key by the worker's own fold, event by event, and says of each what it did.
+ * history_fold.h: folds the events of one key with the worker's own fold, and notes the effect of each event.
  */
 #ifndef CASEVIEW_OPS_HISTORY_FOLD_H
 #define CASEVIEW_OPS_HISTORY_FOLD_H
@@ -15,10 +15,10 @@ struct history_fold {
     uint64_t parts;       /* part_bit() of the partitions of all its events */
     int32_t last_part;    /* of the last event that counted */
     size_t counted, not_yet, left_out, unusable;
-    struct str *effects; /* one an entry, in the key's arena */
+    struct str *effects; /* one per entry, in the key's arena */
 };
 
-/* CV_OK, or CV_FATAL: out of the arena. */
+/* CV_OK, or CV_FATAL: the arena is full. */
 enum cv_status history_fold_key(const struct history_key *key, struct history_fold *out_fold,
                                 struct err *err) CV_MUST_CHECK;
 

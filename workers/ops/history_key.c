@@ -3,14 +3,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define ARENA_MAX (1u << 30)
+#include "caseview/clock.h"
+
+#define ARENA_MAX     (1u << 30)
+#define ROUNDS_MAX    5
+#define SHORT_READ_MS 1000
 
 static enum cv_status parse_id(const struct config *config, const char *option, struct uuid *out_id, struct err *err)
 {
     const char *text = config_text(config, option);
     if (uuid_parse(str_of(text), out_id))
         return CV_OK;
-    err_set(err, "--%s: \"%.60s\" is no GUID: it has 8-4-4-4-12 hex digits", option, text);
+    err_set(err, "--%s: \"%.60s\" is not a GUID: expected 8-4-4-4-12 hex digits", option, text);
     return CV_FATAL;
 }
 
@@ -23,7 +27,7 @@ enum cv_status history_key_init(struct history_key *key, const struct config *co
         return CV_FATAL;
     }
     if (by_case && config_is_set(config, "organization")) {
-        err_set(err, "--organization goes with --user: a case id is unique by itself");
+        err_set(err, "--organization goes with --user: a case id is unique without it");
         return CV_FATAL;
     }
     enum cv_status status = parse_id(config, by_case ? "case" : "user", &key->id, err);
@@ -39,12 +43,7 @@ void history_key_done(struct history_key *key)
 {
     arena_free(key->arena);
     free(key->entries);
-}
-
-void history_key_forget(struct history_key *key)
-{
-    key->count = 0;
-    arena_reset(key->arena);
+    free(key->positions);
 }
 
 /* ---- which records ---- */
@@ -94,8 +93,7 @@ static enum cv_status take(void *context, const struct history_record *found, st
     struct history_key *key = context;
     const struct record *record = found->record;
     bool foreign = !has_key(record, &key->id);
-    /* Another's event may mention the id, as an actor for instance. Only one that is parked for its key is of interest.
-     */
+    /* An event of another key may mention the id, as an actor for instance. It is kept only if its key is wrong. */
     if (foreign && (found->decoded == CV_OK || found->reason != PARK_KEY_MISMATCH))
         return CV_OK;
     if (key->topic == TOPIC_AGENTS && key->has_organization && found->decoded == CV_OK &&
@@ -110,10 +108,8 @@ static enum cv_status take(void *context, const struct history_record *found, st
         .part = record->partition,
         .offset = record->offset,
         .timestamp_ms = record->timestamp_ms,
-        .order_ms = record->timestamp_ms,
-        .folded = found->folded,
+        .bytes = (int32_t)(record->key.len + record->value.len),
         .foreign = foreign,
-        .left_out = found->left_out,
         .usable = found->decoded == CV_OK,
         .reason = found->reason,
         .text = STR_NULL,
@@ -124,7 +120,7 @@ static enum cv_status take(void *context, const struct history_record *found, st
     else
         entry->text = arena_str(key->arena, str_of(found->text));
     if (arena_full(key->arena)) {
-        err_set(err, "the events of this key take more than %u MiB of memory", ARENA_MAX >> 20);
+        err_set(err, "the events of this key need more than %u MiB of memory", ARENA_MAX >> 20);
         return CV_FATAL;
     }
     return CV_OK;
@@ -146,11 +142,13 @@ static int by_order(const void *a, const void *b)
     return by_place(a, b);
 }
 
-/* Partitions are laid into one another by time, but within each the offset alone counts, whatever the clocks said. */
+/* Merges the partitions by record time; within a partition the offset alone decides, whatever the times are. */
 static void sort_entries(struct history_key *key)
 {
     if (key->count == 0)
         return;
+    for (size_t i = 0; i < key->count; i++)
+        key->entries[i].order_ms = key->entries[i].timestamp_ms;
     qsort(key->entries, key->count, sizeof *key->entries, by_place);
     for (size_t i = 1; i < key->count; i++) {
         const struct history_entry *before = &key->entries[i - 1];
@@ -171,7 +169,7 @@ static enum cv_status find_organization(struct history_key *key, struct err *err
         if (key->has_organization && !uuid_eq(&key->organization_id, &entry->event.a.organization_id)) {
             uuid_format(&key->organization_id, text);
             uuid_format(&entry->event.a.organization_id, other);
-            err_set(err, "several organizations have an agent of that user id: add --organization %s or %s", text,
+            err_set(err, "several organizations have an agent with that user id: add --organization %s or %s", text,
                     other);
             return CV_FATAL;
         }
@@ -181,7 +179,7 @@ static enum cv_status find_organization(struct history_key *key, struct err *err
     return CV_OK;
 }
 
-/* The first organization to come with a case keeps it; of what is not folded yet, the first will. */
+/* A case belongs to the organization of its first folded event, or else of its first event. */
 static void find_owner(struct history_key *key)
 {
     const struct history_entry *first = NULL;
@@ -197,10 +195,46 @@ static void find_owner(struct history_key *key)
         key->organization_id = first->event.c.organization_id;
 }
 
-enum cv_status history_key_read(struct history_key *key, struct history_reader *reader, struct err *err)
+/* ---- reading ---- */
+
+static struct history_position *find_position(const struct history_key *key, int32_t part)
+{
+    for (size_t i = 0; i < key->position_count; i++)
+        if (key->positions[i].part == part)
+            return &key->positions[i];
+    return NULL;
+}
+
+static int64_t first_offset(void *context, enum topic topic, int32_t part)
+{
+    const struct history_key *key = context;
+    const struct history_position *position = find_position(key, part);
+    assert(topic == key->topic);
+    return position != NULL ? position->read_to : 0;
+}
+
+static void move_positions(struct history_key *key, const struct history_reader *reader)
+{
+    size_t count;
+    const struct scan_partition *partitions = history_reader_partitions(reader, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct history_position *position = find_position(key, partitions[i].partition);
+        if (position == NULL) {
+            key->positions = cv_realloc(key->positions, (key->position_count + 1) * sizeof *key->positions);
+            position = &key->positions[key->position_count++];
+            *position = (struct history_position){.part = partitions[i].partition};
+        }
+        key->start_gone |= partitions[i].low > position->read_to;
+        position->read_to = partitions[i].end;
+    }
+}
+
+/* Reads what was appended since the last call. */
+static enum cv_status read_on(struct history_key *key, struct history_reader *reader, struct err *err)
 {
     const struct history_reading reading = {
         .topics = 1u << key->topic,
+        .from = first_offset,
         .wants = wants,
         .take = take,
         .context = key,
@@ -208,8 +242,63 @@ enum cv_status history_key_read(struct history_key *key, struct history_reader *
         .keep = true,
     };
     enum cv_status status = history_reader_run(reader, &reading, err);
+    if (status == CV_OK)
+        move_positions(key, reader);
+    return status;
+}
+
+/* Until reading takes so little time that a snapshot may be open meanwhile. */
+static enum cv_status read_nearly_all(struct history_key *key, struct history_reader *reader, struct err *err)
+{
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        int64_t started_ms = clock_mono_ms();
+        enum cv_status status = read_on(key, reader, err);
+        if (status != CV_OK || clock_mono_ms() - started_ms < SHORT_READ_MS)
+            return status;
+    }
+    return CV_OK;
+}
+
+static bool is_behind(const struct history_key *key, const struct history_reader *reader)
+{
+    for (size_t i = 0; i < reader->cursor_count; i++) {
+        const struct history_cursor *cursor = &reader->cursors[i];
+        const struct history_position *position = find_position(key, cursor->part);
+        if (cursor->topic == key->topic && cursor->next_offset > (position != NULL ? position->read_to : 0))
+            return true;
+    }
+    return false;
+}
+
+/* What the snapshot says of each entry. */
+static void mark_entries(struct history_key *key, const struct history_reader *reader)
+{
+    for (size_t i = 0; i < key->count; i++) {
+        struct history_entry *entry = &key->entries[i];
+        const struct history_left_out place = {
+            .topic = key->topic,
+            .part = entry->part,
+            .offset = entry->offset,
+            .record_ms = entry->timestamp_ms,
+            .bytes = entry->bytes,
+        };
+        entry->left_out = history_reader_left_out(reader, &place);
+        entry->folded = entry->offset < history_reader_next_offset(reader, key->topic, entry->part);
+    }
+}
+
+enum cv_status history_key_read(struct history_key *key, struct history_reader *reader, struct err *err)
+{
+    enum cv_status status = history_reader_end(reader, err);
+    if (status == CV_OK)
+        status = read_nearly_all(key, reader, err);
+    if (status == CV_OK)
+        status = history_reader_snapshot(reader, err);
+    if (status == CV_OK && is_behind(key, reader))
+        status = read_on(key, reader, err);
     if (status != CV_OK)
         return status;
+    mark_entries(key, reader);
     sort_entries(key);
     if (key->topic == TOPIC_AGENTS)
         return find_organization(key, err);

@@ -1,5 +1,5 @@
 /*
- * history_key.h: all that the log has of one case or one agent, in order, for `explain` and `repair`.
+ * history_key.h: all events of one case or one agent in the log, in order, for `explain` and `repair`.
  */
 #ifndef CASEVIEW_OPS_HISTORY_KEY_H
 #define CASEVIEW_OPS_HISTORY_KEY_H
@@ -10,18 +10,24 @@ struct history_entry {
     int32_t part;
     int64_t offset;
     int64_t timestamp_ms; /* the record's own, -1: none */
-    int64_t order_ms;     /* by which entries of several partitions are laid into one order */
+    int64_t order_ms;     /* by which the entries of several partitions are merged */
+    int32_t bytes;        /* of key and value */
     char schema[40];      /* "fingerprint 0123456789abcdef", "id 17" or "none" */
     bool folded;          /* below the partition's cursor */
-    bool foreign;         /* its key is another; only its body names the one asked for */
+    bool foreign;         /* its key is a different one; only its body names the one asked for */
     const struct history_left_out *left_out;
-    bool usable; /* event is filled; else reason and text say why not */
+    bool usable; /* decoded into event; false: reason and text tell why not */
     struct event event;
     enum park_reason reason;
     struct str text;
 };
 
-/* What is asked for, and what was found. */
+struct history_position {
+    int32_t part;
+    int64_t read_to;
+};
+
+/* The key, and its events. */
 struct history_key {
     enum topic topic; /* TOPIC_CASES or TOPIC_AGENTS */
     struct uuid id;   /* of the case, or the user */
@@ -30,23 +36,25 @@ struct history_key {
     struct arena *arena;
     struct history_entry *entries;
     size_t count, room;
+    struct history_position *positions; /* how far each partition was read */
+    size_t position_count;
+    bool start_gone; /* of the topic: records are missing at the start of a partition */
 };
 
-/*
- * From --case, --user and --organization. CV_OK or CV_FATAL (wrong usage).
- */
+/* Takes the key from --case, --user and --organization. CV_OK or CV_FATAL (wrong usage). */
 enum cv_status history_key_init(struct history_key *key, const struct config *config, struct err *err) CV_MUST_CHECK;
 void history_key_done(struct history_key *key);
-void history_key_forget(struct history_key *key); /* what was read, before it is read again */
 
 /*
- * Reads the topic and keeps what belongs to the key. Of an agent without an organization: finds the only one that has
- * it; several are CV_FATAL, with their ids. CV_OK also when there is nothing.
+ * Reads the topic and keeps the events of the key; then begins a snapshot and leaves it open, with each entry marked
+ * as the snapshot has it. No snapshot is open while the topic is read, but for what is appended at the very end.
+ * Called again, it reads only what was appended since. For an agent without an organization: finds it; if several have
+ * that agent, CV_FATAL with their ids. CV_OK also when there is no event.
  */
 enum cv_status history_key_read(struct history_key *key, struct history_reader *reader, struct err *err) CV_MUST_CHECK;
 
-/* An entry that counts for the state: usable, not left out, below the cursor. */
+/* True: the entry counts for the state: usable, not left out, below the cursor. */
 bool history_entry_counts(const struct history_entry *entry);
-bool history_key_is_known(const struct history_key *key); /* there is an entry of its own key */
+bool history_key_is_known(const struct history_key *key); /* there is an entry that is not foreign */
 
 #endif

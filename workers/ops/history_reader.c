@@ -205,21 +205,20 @@ bool history_reader_names_current(const struct history_reader *reader, enum topi
 }
 
 /* In a recreated topic another record may have the same offset: length and time must agree, too. */
-static const struct history_left_out *find_left_out(const struct history_reader *reader, const struct record *record)
+const struct history_left_out *history_reader_left_out(const struct history_reader *reader,
+                                                       const struct history_left_out *record)
 {
-    const struct history_left_out key = {.topic = record->topic, .part = record->partition, .offset = record->offset};
     size_t low = 0, high = reader->left_out_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_left_out(&reader->left_out[middle], &key) < 0)
+        if (compare_left_out(&reader->left_out[middle], record) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < reader->left_out_count && compare_left_out(&reader->left_out[low], &key) == 0; low++) {
+    for (; low < reader->left_out_count && compare_left_out(&reader->left_out[low], record) == 0; low++) {
         const struct history_left_out *item = &reader->left_out[low];
-        if ((size_t)item->bytes == record->key.len + record->value.len &&
-            (item->record_ms < 0 || item->record_ms == record->timestamp_ms))
+        if (item->bytes == record->bytes && (item->record_ms < 0 || item->record_ms == record->record_ms))
             return item;
     }
     return NULL;
@@ -285,9 +284,16 @@ static enum cv_status on_record(void *context, const struct record *record, stru
     struct decode_result result;
     enum decode_outcome outcome = DECODE_WAIT;
     struct err why = ERR_INIT;
+    const struct history_left_out place = {
+        .topic = record->topic,
+        .part = record->partition,
+        .offset = record->offset,
+        .record_ms = record->timestamp_ms,
+        .bytes = (int32_t)(record->key.len + record->value.len),
+    };
     struct history_record out = {
         .record = record,
-        .left_out = find_left_out(run->reader, record),
+        .left_out = history_reader_left_out(run->reader, &place),
         .folded = record->offset < history_reader_next_offset(run->reader, record->topic, record->partition),
         .event = &result.event,
     };
@@ -368,13 +374,12 @@ static enum cv_status find_partitions(struct history_reader *reader, const struc
                     reader->topics[mark->topic], mark->partition, reader->timeout_ms / 1000);
             return CV_RETRY;
         }
-        int64_t next = history_reader_next_offset(reader, (enum topic)mark->topic, mark->partition);
         list[(*out_count)++] = (struct scan_partition){
             .topic = (enum topic)mark->topic,
             .partition = mark->partition,
             .low = start_of(reading, mark),
             .end = mark->end,
-            .until = reader->to_end || next > mark->end ? mark->end : next,
+            .until = mark->end,
         };
     }
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
@@ -406,14 +411,4 @@ enum cv_status history_reader_run(struct history_reader *reader, const struct hi
 const struct scan_partition *history_reader_partitions(const struct history_reader *reader, size_t *out_count)
 {
     return consumer_scan_partitions(reader->scan, out_count);
-}
-
-bool history_reader_start_gone(const struct history_reader *reader, enum topic topic)
-{
-    size_t count;
-    const struct scan_partition *partitions = consumer_scan_partitions(reader->scan, &count);
-    for (size_t i = 0; i < count; i++)
-        if (partitions[i].topic == topic && partitions[i].low > 0)
-            return true;
-    return false;
 }

@@ -48,7 +48,6 @@ struct history_reader {
     struct history_left_out *left_out; /* read by history_reader_snapshot() only */
     size_t left_out_count;
     bool left_out_shrank; /* a record of the list before is not in it any more: it was folded meanwhile */
-    bool to_end;          /* read beyond the cursors, to the end of the log */
     int64_t progress_ms;
 };
 
@@ -56,7 +55,7 @@ struct history_reader {
 struct history_record {
     const struct record *record;             /* borrowed for the call */
     const struct history_left_out *left_out; /* NULL: it is neither parked nor skipped */
-    bool folded;                             /* its offset is below the partition's cursor */
+    bool folded;                             /* its offset is below the cursor of the last snapshot */
     enum cv_status decoded;                  /* CV_OK or CV_PARK */
     const struct event *event;               /* CV_OK */
     enum park_reason reason;                 /* CV_PARK */
@@ -89,17 +88,18 @@ enum cv_status history_reader_snapshot(struct history_reader *reader, struct err
 enum cv_status history_reader_end(struct history_reader *reader, struct err *err) CV_MUST_CHECK;
 
 /*
- * Reads the topics up to the cursors of the last snapshot, or to their ends (to_end). Prints its progress on standard
- * error once a second.
+ * Reads the topics to the ends that they have when it begins, also beyond the cursors: those records show what rows may
+ * contain besides. Prints its progress on standard error once a second.
  */
 enum cv_status history_reader_run(struct history_reader *reader, const struct history_reading *reading,
                                   struct err *err) CV_MUST_CHECK;
 
 /* After the run: the partitions as they were read. */
 const struct scan_partition *history_reader_partitions(const struct history_reader *reader, size_t *out_count);
-/* After a run from the start: some partition of the topic does not begin at offset 0 any more. */
-bool history_reader_start_gone(const struct history_reader *reader, enum topic topic);
 
+/* The entry of the record at this place, with this time and length; NULL: it is neither parked nor skipped. */
+const struct history_left_out *history_reader_left_out(const struct history_reader *reader,
+                                                       const struct history_left_out *record);
 /* -1: the partition has no cursor. */
 int64_t history_reader_next_offset(const struct history_reader *reader, enum topic topic, int32_t part);
 /* True: the rows of the partition show all names that the directory has in this snapshot. */

@@ -95,21 +95,15 @@ const char *group_name(enum case_group group)
     return group_names[group];
 }
 
-/* ---- JSON of what is known ---- */
+/* ---- JSON ---- */
 
-static void put_id(struct json_writer *json, const char *key, const struct uuid *id)
-{
-    char text[UUID_TEXT_LEN + 1];
-    uuid_format(id, text);
-    json_put_text(json, key, text);
-}
-
-static void put_time(struct json_writer *json, const char *key, int64_t us)
+/* The view's own code: a double would show digits that the view does not. */
+static void put_rank(struct json_writer *json, float rank)
 {
     struct buf text CV_CLEANUP(buf_done);
     buf_init(&text, 64);
-    json_time(&text, us);
-    json_put_str(json, key, (struct str){text.data + 1, text.len - 2}); /* without its quotes */
+    json_float32(&text, rank);
+    json_put_raw(json, "rank", (struct str){text.data, text.len});
 }
 
 static void put_ref(struct json_writer *json, const char *key, const struct ref *ref)
@@ -119,7 +113,7 @@ static void put_ref(struct json_writer *json, const char *key, const struct ref 
         return;
     }
     json_open_object(json, key);
-    put_id(json, "id", &ref->id);
+    json_put_uuid(json, "id", &ref->id);
     json_put_str(json, "name", ref->name);
     json_close(json);
 }
@@ -131,7 +125,7 @@ static void put_user(struct json_writer *json, const char *key, const struct use
         return;
     }
     json_open_object(json, key);
-    put_id(json, "userId", &user->id);
+    json_put_uuid(json, "userId", &user->id);
     json_put_str(json, "displayName", user->display_name);
     json_put_str(json, "initials", user->initials);
     json_put_str(json, "picture", user->picture);
@@ -146,8 +140,8 @@ static void put_ticket(struct json_writer *json, const struct ticket *ticket)
     }
     json_open_object(json, "ticket");
     json_put_str(json, "prefix", ticket->prefix);
-    json_put_int(json, "number", ticket->number);
     json_put_str(json, "suffix", ticket->suffix);
+    json_put_int(json, "number", ticket->number);
     json_close(json);
 }
 
@@ -158,8 +152,8 @@ static void put_customer(struct json_writer *json, const struct customer_ref *cu
         return;
     }
     json_open_object(json, "customer");
-    put_id(json, "dataTableId", &customer->data_table_id);
-    put_id(json, "recordId", &customer->record_id);
+    json_put_uuid(json, "dataTableId", &customer->data_table_id);
+    json_put_uuid(json, "recordId", &customer->record_id);
     json_put_str(json, "displayName", customer->display_name);
     json_close(json);
 }
@@ -168,7 +162,7 @@ static void put_place(struct json_writer *json, const struct case_fields *fields
 {
     put_ref(json, "unit", &fields->unit);
     json_open_object(json, "inbox");
-    put_id(json, "id", &fields->inbox.id);
+    json_put_uuid(json, "id", &fields->inbox.id);
     json_put_str(json, "name", fields->inbox.name);
     json_put_str(json, "colorCode", fields->inbox.color_code);
     json_close(json);
@@ -178,8 +172,8 @@ static void put_rest(struct json_writer *json, const struct case_fields *fields)
 {
     put_ref(json, "serviceCategory", &fields->service_category);
     put_ref(json, "serviceType", &fields->service_type);
-    put_time(json, "referenceDate", fields->reference_date);
-    put_time(json, "dateOpened", fields->date_opened);
+    json_put_time(json, "referenceDate", fields->reference_date);
+    json_put_time(json, "dateOpened", fields->date_opened);
     json_put_str(json, "entryMode", fields->entry_mode);
 }
 
@@ -188,16 +182,16 @@ static void put_fields(struct json_writer *json, const struct case_fields *field
     switch (group) {
     case GROUP_STATUS:
         json_put_str(json, "status", fields->status);
-        put_time(json, "statusDate", fields->status_date);
+        json_put_time(json, "statusDate", fields->status_date);
         return;
     case GROUP_DATE_CLOSED:
         if (fields->has_date_closed)
-            put_time(json, "dateClosed", fields->date_closed);
+            json_put_time(json, "dateClosed", fields->date_closed);
         else
             json_put_null(json, "dateClosed");
         return;
     case GROUP_RANK:
-        json_put_double(json, "rank", (double)fields->rank);
+        put_rank(json, fields->rank);
         return;
     case GROUP_TICKET:
         put_ticket(json, &fields->ticket);
@@ -228,10 +222,10 @@ static void put_fields(struct json_writer *json, const struct case_fields *field
         json_put_bool(json, "printedTicket", fields->printed_ticket);
         return;
     case GROUP_MEETING:
-        json_put_str(json, "onlineMeeting", fields->online_meeting);
+        json_put_raw(json, "onlineMeeting", fields->online_meeting.ptr ? fields->online_meeting : STR("null"));
         return;
     case GROUP_TIMESTAMP:
-        put_time(json, "caseTimestamp", fields->case_timestamp);
+        json_put_time(json, "caseTimestamp", fields->case_timestamp);
         return;
     case GROUP_REST:
         put_rest(json, fields);
@@ -273,7 +267,7 @@ void agent_unit_put(const struct agent_unit *unit, struct buf *out)
     json_put_int(&json, "revoked", unit->revoked_sequence);
     json_open_array(&json, "workspaceIds");
     for (size_t i = 0; i < unit->workspace_count; i++)
-        put_id(&json, NULL, &unit->workspace_ids[i]);
+        json_put_uuid(&json, NULL, &unit->workspace_ids[i]);
     json_close(&json);
     json_close(&json);
 }

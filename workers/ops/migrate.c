@@ -11,7 +11,7 @@
 #include "caseview/stop.h"
 #include "sql_schema.h"
 
-/* The shared migrations in order; each runs once, in a transaction with the row that remembers it. */
+/* The shared migrations in order; each runs once, in a transaction with its row in ctl.migration. */
 static const struct {
     const char *name;
     const char *sql;
@@ -89,7 +89,7 @@ static void expand_template(struct buf *out, const char *template, const char *s
     buf_puts(out, at);
 }
 
-static enum cv_status make_generation(struct db *db, struct arena *arena, int gen, struct err *err)
+static enum cv_status create_generation(struct db *db, struct arena *arena, int gen, struct err *err)
 {
     static const struct db_statement has_generation = {
         "has_generation", "SELECT EXISTS (SELECT FROM ctl.generation WHERE gen = $1::text::integer)"};
@@ -121,11 +121,11 @@ static enum cv_status make_generation(struct db *db, struct arena *arena, int ge
     if (status != CV_OK)
         err_prefix(err, "generation %d", gen);
     else
-        log_info("made generation %d, shown by the schema %s", gen, views);
+        log_info("created generation %d; its views are in schema %s", gen, views);
     return status;
 }
 
-static enum cv_status connect_patiently(const struct config *config, struct db **out_db, struct err *err)
+static enum cv_status connect_with_retries(const struct config *config, struct db **out_db, struct err *err)
 {
     int64_t deadline = clock_mono_ms() + config_int(config, "connect-timeout-s") * 1000;
     struct retry retry;
@@ -148,27 +148,29 @@ int migrate_main(const struct config *config)
 {
     struct err err = ERR_INIT;
     struct db *db = NULL;
-    enum cv_status status = connect_patiently(config, &db, &err);
+    enum cv_status status = connect_with_retries(config, &db, &err);
     if (status != CV_OK) {
         log_error("migrate: %s", err.text);
         return status == CV_RETRY ? CV_EXIT_UNREACHABLE : CV_EXIT_USAGE;
     }
     struct arena *arena = arena_new(1u << 14, 1u << 20);
-    /* Two at once would run the same migration twice: one waits for the other. */
+    /* Two migrations at the same time would run the same script twice: one waits for the other. */
     status = db_script(db, "SELECT pg_advisory_lock(hashtext('caseview migrate'))", &err);
     if (status == CV_OK)
         status = apply_shared(db, arena, &err);
     if (status == CV_OK)
-        status = make_generation(db, arena, (int)config_int(config, "generation"), &err);
+        status = create_generation(db, arena, (int)config_int(config, "generation"), &err);
     if (status == CV_OK)
         log_info("the database is ready for generation %d", (int)config_int(config, "generation"));
     else
         log_error("migrate: %s%s", err.text,
-                  strcmp(err.sqlstate, "42501") == 0 ? "; run it as the database's owner, once with CREATEROLE" : "");
+                  strcmp(err.sqlstate, "42501") == 0
+                      ? "; run it as the owner of the database, the first time with CREATEROLE"
+                      : "");
     arena_free(arena);
     db_close(db);
     if (status == CV_OK)
         return CV_EXIT_OK;
-    /* What the server refuses is for the one who configured it to mend. */
+    /* What the server refuses needs a change of configuration or rights, not another try. */
     return status == CV_RETRY && err.sqlstate[0] == '\0' ? CV_EXIT_UNREACHABLE : CV_EXIT_USAGE;
 }

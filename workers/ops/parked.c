@@ -6,6 +6,8 @@
 #include "caseview/clock.h"
 #include "caseview/json.h"
 #include "sql_worker.h"
+#include "workers/ops/parked_print.h"
+#include "workers/ops/parked_retry.h"
 #include "workers/ops/parked_rows.h"
 #include "workers/source/decode.h"
 
@@ -16,7 +18,7 @@
 static const struct db_statement list_statement = {"parked_list", sql_parked_list};
 static const struct db_statement skip_statement = {"parked_skip", sql_parked_skip};
 
-/* What a sub-command found; none of it is an answer of its own. */
+/* What a sub-command found. */
 struct found {
     int64_t count;
 };
@@ -48,10 +50,8 @@ static void put_key(struct buf *out, struct str key)
 static void list_json(const struct db_result *result, int row, struct str key, struct buf *out)
 {
     struct json_writer json;
-    char organization[UUID_TEXT_LEN + 1];
-    struct buf time CV_CLEANUP(buf_done);
-    buf_init(&time, 64);
-    json_time(&time, db_time(result, row, COL_PARKED));
+    bool known = !db_is_null(result, row, COL_ORGANIZATION);
+    struct uuid organization = known ? db_uuid(result, row, COL_ORGANIZATION) : (struct uuid){{0}};
     json_begin(&json, out);
     json_open_object(&json, NULL);
     json_put_str(&json, "topic", db_str(result, row, COL_TOPIC));
@@ -59,16 +59,10 @@ static void list_json(const struct db_result *result, int row, struct str key, s
     json_put_int(&json, "offset", db_int8(result, row, COL_OFFSET));
     json_put_str(&json, "reason", db_str(result, row, COL_REASON));
     json_put_str(&json, "text", db_str(result, row, COL_TEXT));
-    if (db_is_null(result, row, COL_ORGANIZATION)) {
-        json_put_null(&json, "organization_id");
-    } else {
-        struct uuid id = db_uuid(result, row, COL_ORGANIZATION);
-        uuid_format(&id, organization);
-        json_put_text(&json, "organization_id", organization);
-    }
+    json_put_uuid(&json, "organization_id", known ? &organization : NULL);
     json_put_str(&json, "key_text", db_is_null(result, row, COL_KEY) ? STR_NULL : key);
     json_put_int(&json, "value_bytes", db_is_null(result, row, COL_BYTES) ? 0 : db_int4(result, row, COL_BYTES));
-    json_put_str(&json, "parked_at", (struct str){time.data + 1, time.len - 2});
+    json_put_time(&json, "parked_at", db_time(result, row, COL_PARKED));
     json_close(&json);
     buf_byte(out, '\n');
 }
@@ -117,7 +111,8 @@ static enum cv_status list(struct operation *operation, struct found *found, str
     if (out.len > 0)
         fwrite(out.data, 1, out.len, stdout);
     if (!json && found->count > rows)
-        printf("%" PRId64 " in all, %d shown: --limit shows more, --topic and --partition fewer\n", found->count, rows);
+        printf("%" PRId64 " in all, %d shown: --limit shows more, --topic and --partition select\n", found->count,
+               rows);
     else if (!json && rows > 0)
         printf("%" PRId64 " in all\n", found->count);
     return CV_OK;
@@ -125,7 +120,7 @@ static enum cv_status list(struct operation *operation, struct found *found, str
 
 /* ---- show and export ---- */
 
-/* One line of what a worker would make of the event now. */
+/* Decodes the event as a worker would now; out: the outcome in one line. */
 static enum cv_status decoding_now(const struct config *config, const struct parked_row *row, char *out, size_t size,
                                    struct err *err)
 {
@@ -134,7 +129,7 @@ static enum cv_status decoding_now(const struct config *config, const struct par
     struct decode_result result;
     struct err why = ERR_INIT;
     if (parked_role(config, row->topic) == TOPIC_COUNT) {
-        snprintf(out, size, "not tried: the topic is none of case-topic, agent-topic and directory-topic");
+        snprintf(out, size, "not tried: the topic is not case-topic, agent-topic or directory-topic");
         return CV_OK;
     }
     enum cv_status status = schemas_open_options(config, &schemas, err);
@@ -246,7 +241,7 @@ static enum cv_status skip(struct operation *operation, struct found *found, str
         if (config_flag(operation->config, "json"))
             skip_json(result, row);
         else
-            printf("%.*s/%d offset %" PRId64 " (%.*s) is skipped\n", (int)topic.len, topic.ptr, db_int4(result, row, 1),
+            printf("%.*s/%d offset %" PRId64 " (%.*s) skipped\n", (int)topic.len, topic.ptr, db_int4(result, row, 1),
                    db_int8(result, row, 2), (int)reason.len, reason.ptr);
     }
     db_result_free(result);
@@ -258,7 +253,7 @@ static enum cv_status skip(struct operation *operation, struct found *found, str
 static const struct subcommand {
     const char *word, *name;
     enum cv_status (*run)(struct operation *operation, struct found *found, struct err *err);
-    const char *needs[3]; /* options without which it does nothing */
+    const char *needs[3]; /* required options */
 } subcommands[] = {
     {"list", "parked list", list, {NULL}},
     {"show", "parked show", show, {"topic", "partition", "offset"}},
@@ -287,7 +282,7 @@ static int run(const struct config *config, const struct subcommand *subcommand)
         exit_code = operation_failed(subcommand->name, status, &err);
     } else if (found.count == 0) {
         fprintf(stderr, "caseview %s: %s\n", subcommand->name,
-                chosen ? "no parked event is so; `caseview parked list` lists all" : "nothing is parked");
+                chosen ? "no parked event matches; `caseview parked list` lists all" : "nothing is parked");
     }
     operation_close(&operation);
     return exit_code;

@@ -1,6 +1,6 @@
 /*
- * parked.h: `caseview parked list|show|export|retry|skip`: the events that could not be used, one by one or all that
- * the options name.
+ * parked.h: `caseview parked list|show|export|retry|skip`: shows, exports, folds or gives up the parked events that the
+ * options select.
  */
 #ifndef CASEVIEW_OPS_PARKED_H
 #define CASEVIEW_OPS_PARKED_H

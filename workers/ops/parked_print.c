@@ -1,13 +1,12 @@
-/* How a parked event looks: one JSON line to produce it again elsewhere, or all of it for somebody who wants to see
- * why. */
+#include "workers/ops/parked_print.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"
 #include "caseview/json.h"
-#include "workers/ops/parked_rows.h"
 
-#define BYTES_A_LINE 16
+#define BYTES_PER_LINE 16
 
 static void put_base64(struct buf *out, struct str bytes)
 {
@@ -37,7 +36,7 @@ static void put_hex(struct buf *out, struct str bytes)
     }
 }
 
-/* What of the bytes can be read: each that is no printable ASCII is a dot. */
+/* Printable ASCII as it is, a dot for any other byte. */
 static void put_readable(struct buf *out, struct str bytes)
 {
     for (size_t i = 0; i < bytes.len; i++)
@@ -108,7 +107,7 @@ static void put_bytes_members(struct buf *out, const char *name, struct str byte
     json_quote(out, bytes.ptr ? (struct str){readable.data ? readable.data : "", readable.len} : STR_NULL);
 }
 
-/* ---- for people ---- */
+/* ---- text ---- */
 
 static void put_dump(struct buf *out, const char *name, struct str bytes)
 {
@@ -117,11 +116,11 @@ static void put_dump(struct buf *out, const char *name, struct str bytes)
         return;
     }
     buf_printf(out, "%s: %zu bytes\n", name, bytes.len);
-    for (size_t at = 0; at < bytes.len; at += BYTES_A_LINE) {
-        size_t count = bytes.len - at < BYTES_A_LINE ? bytes.len - at : BYTES_A_LINE;
+    for (size_t at = 0; at < bytes.len; at += BYTES_PER_LINE) {
+        size_t count = bytes.len - at < BYTES_PER_LINE ? bytes.len - at : BYTES_PER_LINE;
         struct str line = {bytes.ptr + at, count};
         buf_printf(out, "  %06zx  ", at);
-        for (size_t i = 0; i < BYTES_A_LINE; i++)
+        for (size_t i = 0; i < BYTES_PER_LINE; i++)
             if (i < count)
                 buf_printf(out, "%02x ", (unsigned char)line.ptr[i]);
             else
@@ -140,7 +139,7 @@ static void put_line_time(struct buf *out, const char *name, int64_t us)
     buf_printf(out, "%s: %s\n", name, text);
 }
 
-static void put_people(const struct parked_row *row, const char *decoding, struct buf *out)
+static void put_text(const struct parked_row *row, const char *decoding, struct buf *out)
 {
     char organization[UUID_TEXT_LEN + 1] = "unknown";
     if (row->has_organization)
@@ -161,7 +160,7 @@ static void put_people(const struct parked_row *row, const char *decoding, struc
 void parked_print_show(const struct parked_row *row, const char *decoding, bool json, struct buf *out)
 {
     if (!json) {
-        put_people(row, decoding, out);
+        put_text(row, decoding, out);
         return;
     }
     put_common(row, out);

@@ -1,4 +1,5 @@
-/* `caseview parked retry`: parked events that can be used now are folded like late events, next to the running workers. */
+#include "workers/ops/parked_retry.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,7 +11,7 @@
 #include "workers/sink/operator_write.h"
 #include "workers/source/decode.h"
 
-#define SLICE         300 /* events of one partition in one transaction */
+#define SLICE         300 /* most events of one transaction, all of one partition */
 #define SHOW_EVERY_MS 1000
 
 static const struct db_statement retried_statement = {"parked_retried", sql_parked_retried};
@@ -20,7 +21,7 @@ struct retrying {
     struct schemas *schemas;
     struct operator_write *write;
     int slice; /* events of the next transaction at most */
-    struct parked_place place; /* behind what was tried */
+    struct parked_place place; /* after the last event that was tried */
     int64_t all, tried, folded, unknown_topics;
     int64_t started_ms, shown_ms;
     char unknown_topic[256]; /* one of them */
@@ -137,7 +138,7 @@ static enum cv_status retry_all(struct retrying *r, struct err *err)
     while (status == CV_OK && rows > 0) {
         struct db_result *page;
         if (stop_requested()) {
-            err_set(err, "stopped; what is not tried yet stays parked");
+            err_set(err, "stopped; the events that were not tried stay parked");
             return CV_RETRY;
         }
         status = parked_page(&r->operation, &r->place, r->slice, &page, err);
@@ -172,11 +173,12 @@ static void print(const struct retrying *r)
         printf("{\"tried\":%" PRId64 ",\"folded\":%" PRId64 ",\"left\":%" PRId64 "}\n", r->tried, r->folded, left);
     else
         printf("%" PRId64 " tried, %" PRId64 " folded, %" PRId64 " left%s\n", r->tried, r->folded, left,
-               left > 0 ? ": `caseview parked list` says why" : "");
+               left > 0 ? ": `caseview parked list` shows why" : "");
     if (r->unknown_topics > 0)
         fprintf(stderr,
-                "caseview parked retry: %" PRId64 " of them are of topic \"%s\" or others that are none of case-topic, "
-                "agent-topic and directory-topic\n",
+                "caseview parked retry: %" PRId64
+                " of them were not decoded, since their topic, \"%s\" for instance, is "
+                "not case-topic, agent-topic or directory-topic\n",
                 r->unknown_topics, r->unknown_topic);
 }
 
@@ -197,7 +199,7 @@ static int finish(struct retrying *r, enum cv_status status, struct err *err)
     }
     if (r->tried == 0) {
         fprintf(stderr, "caseview parked retry: %s\n",
-                chosen ? "no parked event is so; `caseview parked list` lists all" : "nothing is parked");
+                chosen ? "no parked event matches; `caseview parked list` lists all" : "nothing is parked");
         return chosen ? CV_EXIT_NO : CV_EXIT_OK;
     }
     print(r);

@@ -80,7 +80,7 @@ enum topic parked_role(const struct config *config, struct str topic_name)
     return TOPIC_COUNT;
 }
 
-/* The headers are not decoded: an event that was too large and is good by all else has too many of them still. */
+/* Headers are not decoded: an event that was too large and decodes now is too large because of its headers. */
 static bool has_too_many_headers(const struct parked_row *row)
 {
     return str_eq(row->reason, STR("too-large"));

@@ -1,6 +1,5 @@
 /*
- * parked_rows.h: parked events as the commands read them: pages of whole rows, and what decoding says of one now.
- * Private to parked*.c; one thread.
+ * parked_rows.h: reads parked events in pages of whole rows, and decodes one again. Private to parked*.c; one thread.
  */
 #ifndef CASEVIEW_OPS_PARKED_ROWS_H
 #define CASEVIEW_OPS_PARKED_ROWS_H
@@ -22,24 +21,24 @@ struct parked_row {
     int64_t parked_us;
 };
 
-/* Where a page begins: behind this key. All zeros: at the beginning. */
+/* A page starts after this key. part -1: at the first row. */
 struct parked_place {
     char topic[256];
     int32_t part;
     int64_t offset;
 };
 
-/* operation_args() and $4, the offset or null. */
+/* operation_args() and $4: the offset or null. */
 void parked_args(struct operation *operation, struct db_args *args);
 enum cv_status parked_count(struct operation *operation, int64_t *out_count, struct err *err) CV_MUST_CHECK;
-/* At most `most` rows behind the place, fewer when they are large; none: there are no more. The caller frees the
+/* At most `most` rows after the place, fewer when they are large; none: there are no more. The caller frees the
  * result. */
 enum cv_status parked_page(struct operation *operation, const struct parked_place *place, int most,
                            struct db_result **out_result, struct err *err) CV_MUST_CHECK;
 void parked_row(const struct db_result *result, int row, struct parked_row *out_row); /* borrows from the result */
 void parked_place(const struct parked_row *row, struct parked_place *out_place);
 
-/* The topic's role by its name; TOPIC_COUNT: it is none of the three. */
+/* The role of the topic with this name; TOPIC_COUNT: none. */
 enum topic parked_role(const struct config *config, struct str topic_name);
 /*
  * Decodes as a worker would now, but waits up to connect-timeout-s for the registry: DECODE_WAIT means that it could
@@ -48,13 +47,5 @@ enum topic parked_role(const struct config *config, struct str topic_name);
 enum decode_outcome parked_decode(const struct config *config, struct schemas *schemas, const struct parked_row *row,
                                   struct arena *arena, struct record *out_record, struct decode_result *out,
                                   struct err *err) CV_MUST_CHECK;
-
-/* parked_print.c */
-void parked_print_export(const struct parked_row *row, struct buf *out);
-/* decoding: one line of what is said now. */
-void parked_print_show(const struct parked_row *row, const char *decoding, bool json, struct buf *out);
-
-/* parked_retry.c */
-int parked_retry(const struct config *config);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * pause.h: `caseview pause`: partitions stand still, with everything before their cursor committed, until `caseview
- * resume`. Their owner notices within a second or two; names of their rows go on being kept.
+ * pause.h: `caseview pause`: partitions are not read until `caseview resume`; everything before their cursors is
+ * committed. Their owner notices within two seconds, and still applies changes of the directory to their rows.
  */
 #ifndef CASEVIEW_OPS_PAUSE_H
 #define CASEVIEW_OPS_PAUSE_H

@@ -11,7 +11,7 @@
 #include "workers/ops/operation.h"
 #include "workers/sink/operator_write.h"
 
-#define TRIES_MAX        20 /* the log is read anew each time that a worker has written the key meanwhile */
+#define TRIES_MAX        20 /* one more each time a worker has written the key meanwhile */
 #define QUERY_TIMEOUT_MS 60000
 #define TEXT_MAX         (4u << 20)
 
@@ -25,8 +25,8 @@ struct repair {
     struct history_key key;
     struct history_fold fold;
     struct history_check check;
-    bool checked;       /* check stands */
-    bool is_done;       /* written, or nothing had to be */
+    bool checked;       /* check is initialised */
+    bool is_done;       /* written, or nothing had to be written */
     size_t event_count; /* good ones in the log */
     bool written;
 };
@@ -43,20 +43,16 @@ static int by_sequence(const void *a, const void *b)
     return (x > y) - (x < y); /* of two with one number the first in the log counts */
 }
 
-/*
- * Also what the worker will come to only later, or once more: it is a duplicate then, and a row that knows it already
- * does not lose it.
- */
+/* Includes events at or after the cursor: when the worker reads them they are duplicates, and a row that contains them
+ * already does not lose them. */
 static bool is_good(const struct repair *repair, const struct history_entry *entry)
 {
     return entry->usable && !entry->left_out &&
            history_reader_next_offset(repair->reader, repair->key.topic, entry->part) >= 0;
 }
 
-/*
- * All good events, by their numbers: folded in that order no more ranges are ever missing at once than are
- * missing in the end, so that a mark "many" goes when it can.
- */
+/* All good events, in the order of their sequence numbers. In this order no more ranges are missing at any time than at
+ * the end, so that the mark "many missing" is cleared if it can be. */
 static const struct history_entry **sorted_events(const struct repair *repair, size_t *out_count)
 {
     const struct history_key *key = &repair->key;
@@ -75,7 +71,7 @@ static const struct history_entry **sorted_events(const struct repair *repair, s
     return events;
 }
 
-/* Whether the stored state is what the events make when they are folded by their numbers. */
+/* True: the stored state equals the events folded in the order of their sequence numbers. */
 static bool state_is_right(const struct repair *repair, const struct history_entry *const *events, size_t count)
 {
     struct buf own CV_CLEANUP(buf_done);
@@ -96,16 +92,13 @@ static bool state_is_right(const struct repair *repair, const struct history_ent
     return str_eq(repair->check.state, (struct str){own.data, own.len});
 }
 
-/* One snapshot: rows, cursors, and the log below them. */
-static enum cv_status look(struct repair *repair, struct err *err)
+/* Rows and cursors of one snapshot, and the log up to these cursors. */
+static enum cv_status read_and_check(struct repair *repair, struct err *err)
 {
     if (repair->checked)
         history_check_done(&repair->check);
     repair->checked = false;
-    history_key_forget(&repair->key);
-    enum cv_status status = history_reader_snapshot(repair->reader, err);
-    if (status == CV_OK)
-        status = history_key_read(&repair->key, repair->reader, err);
+    enum cv_status status = history_key_read(&repair->key, repair->reader, err);
     if (status == CV_OK)
         status = history_fold_key(&repair->key, &repair->fold, err);
     if (status != CV_OK)
@@ -162,13 +155,6 @@ static enum cv_status delete_strays(struct repair *repair, struct err *err)
     return db_exec(operator_write_db(repair->write), &strays_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
 }
 
-static void put_id(struct json_writer *json, const char *key, const struct uuid *id)
-{
-    char text[UUID_TEXT_LEN + 1];
-    uuid_format(id, text);
-    json_put_text(json, key, text);
-}
-
 static enum cv_status write_audit(struct repair *repair, size_t events, struct err *err)
 {
     struct buf detail CV_CLEANUP(buf_done);
@@ -178,8 +164,8 @@ static enum cv_status write_audit(struct repair *repair, size_t events, struct e
     buf_init(&detail, TEXT_MAX);
     json_begin(&json, &detail);
     json_open_object(&json, NULL);
-    put_id(&json, repair->key.topic == TOPIC_CASES ? "case" : "user", &repair->key.id);
-    put_id(&json, "organization", &repair->key.organization_id);
+    json_put_uuid(&json, repair->key.topic == TOPIC_CASES ? "case" : "user", &repair->key.id);
+    json_put_uuid(&json, "organization", &repair->key.organization_id);
     json_put_int(&json, "events", (int64_t)events);
     json_put_bool(&json, "replaced", !repair->check.start_gone);
     json_open_array(&json, "fields");
@@ -197,11 +183,11 @@ static enum cv_status write_audit(struct repair *repair, size_t events, struct e
     db_arg_text(&args, (struct str){detail.data, detail.len});
     enum cv_status status = db_exec(operator_write_db(repair->write), &audit_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
     if (status != CV_OK)
-        err_prefix(err, "the row is repaired, but ctl.audit does not say so");
+        err_prefix(err, "the row is repaired, but ctl.audit has no record of it");
     return status;
 }
 
-/* A case that was over for so long that its row was deleted needs none. */
+/* A case without a row needs none when its row was deleted tombstone-days after its end. */
 static bool was_swept(const struct repair *repair)
 {
     return repair->key.topic == TOPIC_CASES && !repair->check.row_found && repair->fold.known && repair->fold.c.over &&
@@ -240,7 +226,7 @@ static enum cv_status write_once(struct repair *repair, struct err *err)
 static enum cv_status repair_key(struct repair *repair, struct err *err)
 {
     for (int tries = 0; tries < TRIES_MAX && !repair->is_done; tries++) {
-        enum cv_status status = look(repair, err);
+        enum cv_status status = read_and_check(repair, err);
         if (status == CV_OK)
             status = write_once(repair, err);
         if (status != CV_OK)
@@ -253,9 +239,9 @@ static enum cv_status repair_key(struct repair *repair, struct err *err)
     return CV_RETRY;
 }
 
-/* ---- telling ---- */
+/* ---- report ---- */
 
-static void tell(const struct repair *repair)
+static void print(const struct repair *repair)
 {
     const struct history_check *check = &repair->check;
     const char *what = repair->key.topic == TOPIC_CASES ? "case" : "agent";
@@ -263,11 +249,11 @@ static void tell(const struct repair *repair)
     uuid_format(&repair->key.id, id);
     if (repair->event_count == 0) {
         printf("%s has no folded event of %s %s%s\n", repair->reader->topics[repair->key.topic], what, id,
-               check->row_found ? "; its row stays as it is" : "");
+               check->row_found ? "; its row is unchanged" : "");
         return;
     }
     if (check->start_gone)
-        printf("the beginning of the log is gone: its events were folded upon the stored state of %s %s\n", what, id);
+        printf("the start of the log is gone: its events were folded into the stored state of %s %s\n", what, id);
     if (!repair->written) {
         printf("%s %s: nothing had to be changed\n", what, id);
         return;
@@ -278,7 +264,7 @@ static void tell(const struct repair *repair)
         printf("  %s: was %.*s, is %.*s\n", d->field, (int)d->row.len, d->row.ptr, (int)d->log.len, d->log.ptr);
     }
     if (check->difference_count == 0)
-        printf("  the numbers that were seen\n");
+        printf("  the sequence numbers that were seen\n");
 }
 
 int repair_main(const struct config *config)
@@ -289,14 +275,12 @@ int repair_main(const struct config *config)
     if (status == CV_OK)
         status = history_reader_open(config, "repair", &repair.reader, &err);
     if (status == CV_OK)
-        repair.reader->to_end = true;
-    if (status == CV_OK)
         status = operator_write_open(config_text(config, "database"), repair.reader->gen, repair.reader->timeout_ms,
-                              &repair.write, &err);
+                                     &repair.write, &err);
     if (status == CV_OK)
         status = repair_key(&repair, &err);
     if (status == CV_OK)
-        tell(&repair);
+        print(&repair);
     int exit_code = status != CV_OK          ? operation_failed("repair", status, &err)
                     : repair.event_count > 0 ? CV_EXIT_OK
                                              : CV_EXIT_NO;

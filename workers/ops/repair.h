@@ -1,6 +1,6 @@
 /*
- * repair.h: `caseview repair`: folds a case or an agent again from the log and puts the outcome in the place of its
- * rows, beside running workers.
+ * repair.h: `caseview repair`: folds a case or an agent again from the log and replaces its rows with the outcome,
+ * while workers run.
  */
 #ifndef CASEVIEW_OPS_REPAIR_H
 #define CASEVIEW_OPS_REPAIR_H

@@ -15,15 +15,6 @@
 #define OUTPUT_MAX (16u << 20)
 #define WATCH_MS   1000
 
-static void put_time(struct json_writer *json, const char *key, int64_t us)
-{
-    char text[CLOCK_ISO_MAX];
-    if (us == INT64_MIN)
-        json_put_null(json, key);
-    else
-        json_put_str(json, key, (struct str){text, clock_iso(us, text)});
-}
-
 static void put_known(struct json_writer *json, const char *key, int64_t number)
 {
     if (number < 0)
@@ -42,12 +33,14 @@ static void put_line(struct json_writer *json, struct buf *table, struct buf *li
     buf_reset(line);
 }
 
-/* What to run next: into the open array, or as lines of the table. */
+/* What to run next: items of the open array, or lines of the table. */
 static void put_next(const struct config *config, const struct status_data *data, struct json_writer *json,
                      struct buf *table)
 {
     struct buf line CV_CLEANUP(buf_done);
     buf_init(&line, OUTPUT_MAX);
+    if (status_advise_kafka(data, &line))
+        put_line(json, table, &line);
     for (size_t i = 0; i < data->partition_count; i++)
         if (status_advise_partition(config, &data->partitions[i], &line))
             put_line(json, table, &line);
@@ -89,8 +82,8 @@ static void print_json(const struct config *config, const struct status_data *da
         json_put_str(&json, "owner", partition->owner);
         json_put_int(&json, "claims", partition->claims);
         json_put_int(&json, "parked", partition->parked);
-        put_time(&json, "complete_at", partition->complete_at);
-        put_time(&json, "updated_at", partition->updated_at);
+        json_put_time(&json, "complete_at", partition->complete_at);
+        json_put_time(&json, "updated_at", partition->updated_at);
         json_close(&json);
     }
     json_close(&json);
@@ -119,7 +112,7 @@ static void print_table(const struct config *config, const struct status_data *d
                "   incomplete %" PRId64 "\n\n",
                data->listed, data->agents, data->parked, data->degraded, data->incomplete);
     if (data->kafka_problem[0] != '\0')
-        buf_printf(out, "the ends of the logs are unknown: %s\n\n", data->kafka_problem);
+        buf_printf(out, "end offsets unavailable: %s\n\n", data->kafka_problem);
     buf_printf(out, "%-20s %4s  %-9s %14s %14s %10s %9s %8s  %-24s %s\n", "topic", "part", "state", "next", "end",
                "lag", "lag s", "parked", "owner", "reason");
     for (size_t i = 0; i < data->partition_count; i++) {

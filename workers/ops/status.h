@@ -1,8 +1,8 @@
 /*
- * status.h: `caseview status`: per partition cursor and lag, and what is parked, incomplete and degraded; a table for
- * people,
- * --json for machines, --watch draws it again every second, --check exits 1 unless healthy. Asks the database and, for
- * the ends of the logs, Kafka; without an answer from Kafka the ends are unknown, and healthy is false.
+ * status.h: `caseview status`: prints cursor and lag per partition, what is parked, incomplete and degraded, and what
+ * to run next; as a table, or as one object with --json. --watch repeats it every second, --check exits 1 unless
+ * healthy. Reads the database and, for the end offsets, Kafka. Without an answer from Kafka it is not healthy, and says
+ * why.
  */
 #ifndef CASEVIEW_OPS_STATUS_H
 #define CASEVIEW_OPS_STATUS_H

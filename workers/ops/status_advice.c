@@ -2,20 +2,7 @@
 
 #include <inttypes.h>
 
-static const struct {
-    const char *reason;
-    const char *before; /* to be done before the partition is resumed */
-    bool from_start;    /* … and then it is read from its beginning */
-} halts[] = {
-    {"poison-flood", "give the workers the schema that is missing, or stop the producer", false},
-    {"retention-gap", "raise the topic's retention", true},
-    {"beyond-end", "let producers send again what the log has lost", true},
-    {"recreated", "make sure that the new topic holds what it should", true},
-    {"directory-repartitioned",
-     "publish the whole directory to a new topic with the old number of partitions, and name "
-     "it in directory-topic",
-     false},
-};
+#include "workers/sink/halt_reason.h"
 
 static void put_command(const struct config *config, struct buf *out, const char *command)
 {
@@ -25,8 +12,8 @@ static void put_command(const struct config *config, struct buf *out, const char
         buf_printf(out, " --generation %d", generation);
 }
 
-static void put_for(const struct config *config, const struct status_partition *partition, struct buf *out,
-                    const char *command)
+static void put_partition_command(const struct config *config, const struct status_partition *partition,
+                                  struct buf *out, const char *command)
 {
     put_command(config, out, command);
     buf_printf(out, " --topic %.*s --partition %d", (int)partition->topic.len, partition->topic.ptr, partition->part);
@@ -34,42 +21,68 @@ static void put_for(const struct config *config, const struct status_partition *
 
 static void advise_halted(const struct config *config, const struct status_partition *partition, struct buf *out)
 {
-    for (size_t i = 0; i < ARRAY_LEN(halts); i++) {
-        if (!str_eq(partition->reason, str_of(halts[i].reason)))
-            continue;
-        buf_printf(out, "%s; then ", halts[i].before);
-        if (halts[i].from_start) {
-            put_for(config, partition, out, "cursor set");
+    enum halt_reason reason;
+    if (halt_reason_parse(partition->reason, &reason)) {
+        buf_printf(out, "%s; then ", halt_reason_advice(reason));
+        if (halt_reason_from_start(reason)) {
+            put_partition_command(config, partition, out, "cursor set");
             buf_puts(out, " --offset 0 --force; ");
         }
-        break;
     }
-    put_for(config, partition, out, "resume");
+    put_partition_command(config, partition, out, "resume");
+}
+
+static void advise_stopped(const struct config *config, const struct status_partition *partition, bool halted,
+                           struct buf *out)
+{
+    buf_str(out, partition->state);
+    if (partition->reason.len > 0)
+        buf_printf(out, " (%.*s)", (int)partition->reason.len, partition->reason.ptr);
+    buf_puts(out, ": ");
+    if (halted)
+        advise_halted(config, partition, out);
+    else
+        put_partition_command(config, partition, out, "resume");
+}
+
+static void advise_late(const struct status_partition *partition, struct buf *out)
+{
+    buf_printf(out, "lags by %" PRId64 " records", partition->lag);
+    if (partition->lag_seconds >= 0)
+        buf_printf(out, ", %.0f s", partition->lag_seconds);
+    if (partition->owner.len > 0)
+        buf_printf(out, ": check that its worker %.*s is running, or add workers", (int)partition->owner.len,
+                   partition->owner.ptr);
+    else
+        buf_puts(out, ": check that a worker is running, or add workers");
+}
+
+bool status_advise_kafka(const struct status_data *data, struct buf *out)
+{
+    if (data->kafka_problem[0] == '\0')
+        return false;
+    buf_printf(out, "end offsets unavailable: %s", data->kafka_problem);
+    return true;
 }
 
 bool status_advise_partition(const struct config *config, const struct status_partition *partition, struct buf *out)
 {
     bool halted = str_eq(partition->state, STR("halted")), paused = str_eq(partition->state, STR("paused"));
-    if (!halted && !paused && partition->has_cursor && partition->parked == 0)
+    bool late = status_is_late(partition);
+    if (!halted && !paused && partition->has_cursor && !late && partition->parked == 0)
         return false;
     buf_printf(out, "%.*s/%d ", (int)partition->topic.len, partition->topic.ptr, partition->part);
     if (!partition->has_cursor) {
-        buf_puts(out, "has never been claimed: is a worker of this generation running? its log says what it waits for");
+        buf_puts(out, "was never claimed: start a worker of this generation; if one runs, its log says why it waits");
         return true;
     }
-    if (halted || paused) {
-        buf_str(out, partition->state);
-        if (partition->reason.len > 0)
-            buf_printf(out, " (%.*s)", (int)partition->reason.len, partition->reason.ptr);
-        buf_puts(out, ": ");
-    }
-    if (halted)
-        advise_halted(config, partition, out);
-    else if (paused)
-        put_for(config, partition, out, "resume");
+    if (halted || paused)
+        advise_stopped(config, partition, halted, out);
+    else if (late)
+        advise_late(partition, out);
     if (partition->parked > 0) {
-        buf_printf(out, "%s%" PRId64 " parked: ", halted || paused ? "; " : "", partition->parked);
-        put_for(config, partition, out, "parked list");
+        buf_printf(out, "%s%" PRId64 " parked: ", halted || paused || late ? "; " : "", partition->parked);
+        put_partition_command(config, partition, out, "parked list");
     }
     return true;
 }
@@ -78,9 +91,9 @@ bool status_advise_degraded(const struct config *config, const struct status_dat
 {
     if (data->degraded == 0 || data->degraded_option.len == 0)
         return false;
-    buf_printf(out, "%" PRId64 " degraded, for the longest time: ", data->degraded);
-    put_command(config, out, "explain ");
-    buf_str(out, data->degraded_option);
+    buf_printf(out, "%" PRId64 " degraded, the oldest: ", data->degraded);
+    put_command(config, out, "explain");
+    buf_printf(out, " %.*s", (int)data->degraded_option.len, data->degraded_option.ptr);
     return true;
 }
 
@@ -89,7 +102,7 @@ bool status_advise_incomplete(const struct config *config, const struct status_d
     if (data->incomplete == 0 || data->incomplete_option.len == 0)
         return false;
     buf_printf(out, "%" PRId64 " incomplete, one of them: ", data->incomplete);
-    put_command(config, out, "explain ");
-    buf_str(out, data->incomplete_option);
+    put_command(config, out, "explain");
+    buf_printf(out, " %.*s", (int)data->incomplete_option.len, data->incomplete_option.ptr);
     return true;
 }

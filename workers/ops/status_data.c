@@ -75,7 +75,7 @@ static enum cv_status read_cursors(struct db *db, const struct db_args *args, st
         partition->owner = arena_str(data->arena, db_str(result, row, 5));
         if (!db_is_null(result, row, 7))
             partition->lag_seconds = (double)clock_wall_us() / 1e6 - (double)db_int8(result, row, 7) / 1e3;
-        /* It stood at its end then: what has come since has not waited for longer. */
+        /* It was read to its end at complete_at: no record has waited for longer than since then. */
         double since_end = db_is_null(result, row, 8) ? INFINITY
                                                       : (double)(clock_wall_us() - db_time(result, row, 8)) / 1e6;
         if (since_end >= 0 && partition->lag_seconds > since_end)
@@ -97,17 +97,57 @@ static struct status_partition *find(struct status_data *data, const char *topic
     return NULL;
 }
 
+/* The topics that have no partition in the answer, with the options that name them. */
+static void note_missing_topics(struct status_data *data, const char *const topics[TOPIC_COUNT],
+                                const struct watermark *ends, size_t count)
+{
+    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
+    char names[560] = "", hints[80] = "";
+    size_t used = 0, hinted = 0;
+    for (size_t topic = 0; topic < TOPIC_COUNT; topic++) {
+        size_t i = 0;
+        while (i < count && ends[i].topic != topic)
+            i++;
+        if (i < count)
+            continue;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%.150s", used ? ", " : "", topics[topic]);
+        hinted += (size_t)snprintf(hints + hinted, sizeof hints - hinted, "%s--%s", hinted ? ", " : "", options[topic]);
+    }
+    if (used > 0)
+        snprintf(data->kafka_problem, sizeof data->kafka_problem,
+                 "kafka topics %s: they do not exist, or this client may not describe them: check %s and the topics' "
+                 "rights",
+                 names, hints);
+}
+
+static void note_unknown_ends(struct status_data *data, const char *const topics[TOPIC_COUNT],
+                              const struct watermark *ends, size_t count)
+{
+    const struct watermark *first = NULL;
+    size_t unknown = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ends[i].end >= 0)
+            continue;
+        first = first != NULL ? first : &ends[i];
+        unknown++;
+    }
+    if (first != NULL && data->kafka_problem[0] == '\0')
+        snprintf(data->kafka_problem, sizeof data->kafka_problem,
+                 "the leaders of %zu partitions did not answer, the first is %.150s/%d: check the brokers", unknown,
+                 topics[first->topic], first->partition);
+}
+
 static enum cv_status read_ends(const struct config *config, const struct consumer_property *properties, size_t count,
                                 struct status_data *data, struct err *err)
 {
-    const char *topics[] = {config_text(config, "case-topic"), config_text(config, "agent-topic"),
-                            config_text(config, "directory-topic")};
+    const char *topics[TOPIC_COUNT] = {config_text(config, "case-topic"), config_text(config, "agent-topic"),
+                                       config_text(config, "directory-topic")};
     struct watermark *ends;
     size_t end_count;
     enum cv_status status = watermarks_read(properties, count, topics, ARRAY_LEN(topics), KAFKA_TIMEOUT_MS, &ends,
                                             &end_count, err);
     if (status == CV_RETRY) {
-        snprintf(data->kafka_problem, sizeof data->kafka_problem, "%.250s", err->text);
+        snprintf(data->kafka_problem, sizeof data->kafka_problem, "%.500s", err->text);
         return CV_OK;
     }
     if (status != CV_OK)
@@ -119,6 +159,8 @@ static enum cv_status read_ends(const struct config *config, const struct consum
             partition = add(data, arena_str(data->arena, str_of(topic)), ends[i].partition);
         partition->end_offset = ends[i].end;
     }
+    note_missing_topics(data, topics, ends, end_count);
+    note_unknown_ends(data, topics, ends, end_count);
     free(ends);
     return CV_OK;
 }
@@ -135,7 +177,12 @@ static enum cv_status ask_kafka(const struct config *config, struct status_data 
     return read_ends(config, properties, count, data, err);
 }
 
-/* The lag while a partition has one; a cursor beyond the end is the worker's to notice. */
+bool status_is_late(const struct status_partition *partition)
+{
+    return partition->lag > 0 && (partition->lag_seconds < 0 || partition->lag_seconds > HEALTHY_LAG_S);
+}
+
+/* A cursor beyond the end counts as no lag here: the worker halts such a partition. */
 static void judge(struct status_data *data)
 {
     data->healthy = data->partition_count > 0 && data->kafka_problem[0] == '\0';
@@ -147,9 +194,8 @@ static void judge(struct status_data *data)
                                  : 0;
         if (partition->lag == 0 || (partition->lag_seconds < 0 && partition->lag_seconds != -1))
             partition->lag_seconds = 0;
-        bool prompt = partition->lag == 0 ||
-                      (partition->lag > 0 && partition->lag_seconds >= 0 && partition->lag_seconds <= HEALTHY_LAG_S);
-        if (!partition->has_cursor || !str_eq(partition->state, STR("live")) || !prompt)
+        if (!partition->has_cursor || !str_eq(partition->state, STR("live")) || partition->lag < 0 ||
+            status_is_late(partition))
             data->healthy = false;
     }
 }

@@ -1,5 +1,5 @@
 /*
- * status_data.h: what `caseview status` knows, gathered from the database and Kafka; printed by status.c.
+ * status_data.h: what `caseview status` prints, read from the database and from Kafka.
  */
 #ifndef CASEVIEW_OPS_STATUS_DATA_H
 #define CASEVIEW_OPS_STATUS_DATA_H
@@ -15,12 +15,12 @@ struct status_partition {
     int64_t next_offset;
     int64_t end_offset; /* -1: unknown */
     int64_t lag;        /* -1: unknown */
-    double
-        lag_seconds;  /* age of the last record folded while lag > 0, at most since complete_at; else 0; -1: unknown */
-    struct str state; /* live, paused, halted, or "unclaimed" */
-    struct str reason, owner;        /* reason: why it halted, or the operator's words */
-    int64_t parked;                  /* events of it */
-    int64_t claims;                  /* how often a worker has taken it */
+    /* Age of the last folded record while lag > 0, at most the time since complete_at; 0 without a lag; -1: unknown. */
+    double lag_seconds;
+    struct str state;                /* live, paused, halted, or "unclaimed" */
+    struct str reason, owner;        /* reason: of the halt, or the operator's */
+    int64_t parked;                  /* its parked events */
+    int64_t claims;                  /* number of claims so far */
     int64_t complete_at, updated_at; /* microseconds, INT64_MIN: never */
 };
 
@@ -31,16 +31,18 @@ struct status_data {
     int64_t parked, degraded, incomplete, listed, agents;
     struct status_partition *partitions;
     size_t partition_count;
-    char kafka_problem[256]; /* why ends are unknown, or "" */
-    bool healthy;            /* every partition is live, read to its end or at most a minute behind */
+    char kafka_problem[800]; /* why end offsets are unknown, or "" */
+    bool healthy;            /* all ends are known; every partition is live and not late */
 };
 
 /*
- * Reads everything anew; out_data->arena is the caller's and is reset, out_data->partitions is the caller's to free().
- * Without a broker among the kafka properties, or without its answer, the ends stay unknown. CV_OK, CV_RETRY or
- * CV_FATAL (a kafka property is wrong).
+ * Reads everything. out_data->arena is the caller's and is reset, out_data->partitions is the caller's to free(). What
+ * Kafka does not answer is a kafka_problem, not an error. CV_OK, CV_RETRY or CV_FATAL (a kafka property is wrong).
  */
 enum cv_status status_read(const struct config *config, struct db *db, struct status_data *out_data,
                            struct err *err) CV_MUST_CHECK;
+
+/* True: the lag is older than a minute, or of unknown age. */
+bool status_is_late(const struct status_partition *partition);
 
 #endif

@@ -445,7 +445,6 @@ enum cv_status verify_history_read(struct verify_history *history, struct histor
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
         for (size_t i = 0; i < history->sets[t].count; i++)
             history->sets[t].all[i]->ahead = false;
-    reader->to_end = true; /* records beyond a cursor tell which rows may know more than the history up to it */
     enum cv_status status = history_reader_run(reader, &reading, err);
     if (status == CV_OK)
         move_positions(history, reader);

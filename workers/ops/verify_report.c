@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define KEPT_MAX   10000 /* differences of the JSON object; all are counted */
-#define VALUE_MAX  400   /* bytes of a value on a line for people */
+#define KEPT_MAX   10000 /* most differences in the JSON object; all are counted */
+#define VALUE_MAX  400   /* most bytes of a value in a text line */
 #define OUTPUT_MAX (512u << 20)
 
 static const char *const unknown_names[UNKNOWN_COUNT] = {
@@ -13,11 +13,12 @@ static const char *const unknown_names[UNKNOWN_COUNT] = {
 };
 
 static const char *const unknown_texts[UNKNOWN_COUNT] = {
-    [UNKNOWN_HISTORY] = "rows know more than the log: its start is gone, or too many numbers are missing",
-    [UNKNOWN_AHEAD] = "rows know more than lies below the cursor: a partition is being read again",
-    [UNKNOWN_SWEPT] = "cases are over and their rows were deleted after tombstone-days",
-    [UNKNOWN_COMPACTED] = "directory rows have a version that compaction took from the log",
-    [UNKNOWN_NAMES] = "rows wait for new names: verify again when `caseview status` shows no lag",
+    [UNKNOWN_HISTORY] =
+        "row is newer than the retained log: its start is gone, or too many sequence numbers are missing",
+    [UNKNOWN_AHEAD] = "row contains events at or after the cursor: a partition is being read again",
+    [UNKNOWN_SWEPT] = "case is over, its row was deleted after tombstone-days",
+    [UNKNOWN_COMPACTED] = "directory row has a version that compaction removed from the log",
+    [UNKNOWN_NAMES] = "row shows older names, its partition lags: verify again when `caseview status` shows no lag",
 };
 
 void report_init(struct verify_report *report, bool as_json)
@@ -34,7 +35,7 @@ void report_done(struct verify_report *report)
     buf_done(&report->json);
 }
 
-/* No more of a value than a person reads; a character is not cut. */
+/* The start of a long value, without a cut character. */
 static struct str cut(struct str value)
 {
     if (value.ptr == NULL)
@@ -112,11 +113,12 @@ void report_print(struct verify_report *report)
     printf("\n");
     for (size_t i = 0; i < UNKNOWN_COUNT; i++)
         if (report->unknown[i] > 0)
-            printf("not known of %" PRId64 ": %s\n", report->unknown[i], unknown_texts[i]);
+            printf("unknown, %" PRId64 " times: %s\n", report->unknown[i], unknown_texts[i]);
     if (report->differences == 0)
         printf("no difference\n");
     else
-        printf("%" PRId64 " differences: look with `caseview explain`, mend with `caseview repair`; directory rows by "
-               "reading the partition again\n",
+        printf("%" PRId64
+               " differences: see `caseview explain`, fix cases and agents with `caseview repair`, directory "
+               "rows by publishing the entity with a greater version\n",
                report->differences);
 }

@@ -1,6 +1,6 @@
 /*
- * verify_report.h: what `caseview verify` finds: differences, told as they come or collected for one JSON object, and
- * what it cannot know. Private to verify.
+ * verify_report.h: what `caseview verify` finds: differences, printed at once or collected for one JSON object, and
+ * what cannot be compared. Private to verify.
  */
 #ifndef CASEVIEW_OPS_VERIFY_REPORT_H
 #define CASEVIEW_OPS_VERIFY_REPORT_H
@@ -10,11 +10,11 @@
 
 /* Why something is not compared, which is no difference. */
 enum verify_unknown {
-    UNKNOWN_HISTORY,   /* the log's start is gone, or too many numbers are missing */
-    UNKNOWN_AHEAD,     /* the partition is being read again: its rows know more than lies below its cursor */
+    UNKNOWN_HISTORY,   /* the log's start is gone, or too many sequence numbers are missing */
+    UNKNOWN_AHEAD,     /* the partition is being read again: its rows contain events at or after its cursor */
     UNKNOWN_SWEPT,     /* over for longer than tombstone-days: the row was deleted */
-    UNKNOWN_COMPACTED, /* the directory's row has a version that compaction took from the log */
-    UNKNOWN_NAMES,     /* names are still being brought up to date */
+    UNKNOWN_COMPACTED, /* the directory's row has a version that compaction removed from the log */
+    UNKNOWN_NAMES,     /* the partition has not applied all changes of the directory */
     UNKNOWN_COUNT,
 };
 
@@ -31,7 +31,7 @@ struct verify_report {
 
 void report_init(struct verify_report *report, bool as_json);
 void report_done(struct verify_report *report);
-/* key: "case 3f…"; printed at once unless as_json, in which only the first thousands are kept. */
+/* key: "case 3f…". Printed at once; with as_json the first 10,000 are kept. */
 void report_difference(struct verify_report *report, const char *key, const char *field, struct str row,
                        struct str log);
 /* The same with the signature of struct difference_sink; context is a struct verify_key_report. */
@@ -40,7 +40,7 @@ struct verify_key_report {
     const char *key;
 };
 void verify_key_difference(void *context, const char *field, struct str row, struct str log);
-/* The end: figures, what could not be known, the verdict. */
+/* Prints figures, what is unknown, and the verdict. */
 void report_print(struct verify_report *report);
 
 #endif

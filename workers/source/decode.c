@@ -89,13 +89,6 @@ static void set_organization(struct decode_result *out, const struct uuid *organ
     out->organization_id = *organization_id;
 }
 
-static const struct uuid *event_organization(const struct event *event)
-{
-    if (event->topic == TOPIC_CASES)
-        return &event->c.organization_id;
-    return event->topic == TOPIC_AGENTS ? &event->a.organization_id : &event->d.organization_id;
-}
-
 /* For a record that is parked: the organization of a body that can be decoded, whatever is wrong with its values. */
 static void find_organization(const struct body *body, struct decode_result *out)
 {

@@ -1,4 +1,4 @@
--- The claim is taken away: a batch of the owner's that is under way is refused, and it reads the cursor again.
+-- The new claim makes the database refuse the owner's batch in flight; the owner then reads the cursor again.
 WITH before AS MATERIALIZED (
     SELECT topic, part, next_offset, state
       FROM ctl.cursor

@@ -1,4 +1,4 @@
--- A halted partition keeps its halt. Whoever holds a cursor's lock commits first: what is returned is where it stands still.
+-- A halted partition stays halted. A batch that holds the cursor's lock commits first: the offset returned is final.
 WITH paused AS (
     UPDATE ctl.cursor
        SET state = 'paused', reason = $4::text, updated_at = now()

@@ -1,4 +1,4 @@
--- The records that were read and not folded. Length and time tell whether the log still has the same one there.
+-- Records that were read and not folded. Length and time tell whether the log still has the same record there.
 SELECT topic, part, "offset", false AS skipped, reason, record_timestamp,
        coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) AS bytes
   FROM parked

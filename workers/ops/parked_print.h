@@ -1,0 +1,14 @@
+/*
+ * parked_print.h: prints a parked event: as one JSON line from which it can be produced again, or with all details.
+ * Private to parked.
+ */
+#ifndef CASEVIEW_OPS_PARKED_PRINT_H
+#define CASEVIEW_OPS_PARKED_PRINT_H
+
+#include "workers/ops/parked_rows.h"
+
+void parked_print_export(const struct parked_row *row, struct buf *out);
+/* decoding: the outcome of decoding it now, one line. */
+void parked_print_show(const struct parked_row *row, const char *decoding, bool json, struct buf *out);
+
+#endif
