@@ -53,7 +53,8 @@ class Program:
     running = []
     shown = []  # logs of the test at hand
 
-    def __init__(self, name, argv, folder, environment=()):
+    def __init__(self, name, argv, folder, environment=(), cgroup=None):
+        """cgroup: a cgroup.MemoryCgroup to run in."""
         self.name = name
         self.argv = [str(a) for a in argv]
         self.log_path = pathlib.Path(folder) / f"{name}.log"
@@ -63,10 +64,15 @@ class Program:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(environment),
-                start_new_session=True, preexec_fn=end_with_parent,
+                start_new_session=True, preexec_fn=lambda: (cgroup and cgroup.join(), end_with_parent()),
             )  # fmt: skip
         Program.running.append(self)
         Program.shown.append(self.log_path)
+
+    def resident_bytes(self):
+        """(now, the most so far)"""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return tuple(int(re.search(rf"(?m)^{name}:\s+(\d+) kB$", status)[1]) << 10 for name in ("VmRSS", "VmHWM"))
 
     def log(self):
         with open(self.log_path, "rb") as file:

@@ -85,7 +85,7 @@ class Stack:
         properties = {"bootstrap.servers": self.broker.bootstrap, **properties}
         return [item for k, v in properties.items() for item in ("--kafka", f"{k}={v}")]
 
-    def start_worker(self, *extra, instance=None, ready=True, properties=(), environment=()):
+    def start_worker(self, *extra, instance=None, ready=True, properties=(), environment=(), cgroup=None):
         # The mock cluster gives a group a few seconds anyway; frozen and killed members should cost no more than they must.
         kafka = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500, **dict(properties)}
         given = {
@@ -100,7 +100,7 @@ class Stack:
         given.update(zip(chosen[::2], chosen[1::2], strict=True))
         argv = [programs.binary("caseview"), "worker", *self.kafka(**kafka), *self.names()]
         argv += [item for pair in given.items() for item in pair]
-        worker = programs.Served(f"worker-{self.number}-{next(self.worker_numbers)}", argv, self.folder, environment)
+        worker = programs.Served(f"worker-{self.number}-{next(self.worker_numbers)}", argv, self.folder, environment, cgroup)
         self.workers.append(worker)
         if ready:
             worker.wait_ready()

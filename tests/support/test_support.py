@@ -2,7 +2,10 @@
 
 import collections
 import io
+import signal
 import struct
+import subprocess
+import sys
 
 import avro.io
 import avro.schema
@@ -125,3 +128,20 @@ def test_tokens_are_signed_and_public():
     keys = Keys()
     assert keys.token("client").count(".") == 2
     assert all("d" not in key for key in keys.set()["keys"])
+
+
+def run_in(group, mebibytes):
+    """The exit code of a process that fills so much memory."""
+    code = f"x = bytearray({mebibytes} << 20); x[::4096] = b'x' * len(x[::4096])"
+    return subprocess.run([sys.executable, "-c", code], preexec_fn=group.join).returncode
+
+
+def test_memory_cgroup(make_cgroup):
+    group = make_cgroup(64 << 20)
+    assert run_in(group, 20) == 0
+    assert 20 << 20 <= group.peak() <= 64 << 20 and group.oom_kills() == 0
+    assert run_in(group, 200) == -signal.SIGKILL
+    assert group.peak() <= 64 << 20 and group.oom_kills() == 1
+    folder = group.folder
+    group.close()
+    assert not folder.exists()
