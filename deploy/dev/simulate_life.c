@@ -293,8 +293,8 @@ static const struct transition *choose(struct life *life, const struct sim_case 
 /* The status that an action's payload carries, where that is all it does about the status; else NULL. */
 static const char *const statuses[] = {
     [ACT_CHECK_IN] = "InQueue", [ACT_CALL] = "Called",         [ACT_HOLD] = "OnHold",
-    [ACT_REQUEUE] = "InQueue",  [ACT_TOUCH_ACTIVE] = "Active", /* again: nothing but the date moves, and nobody is
-                                                                  unlocked */
+    [ACT_REQUEUE] = "InQueue",  [ACT_TOUCH_ACTIVE] = "Active", /* again: nothing but the date moves, and the lock
+                                                                  remains */
     [ACT_RETURN] = "InQueue",   [ACT_REOPEN] = "InQueue",      [ACT_MEETING] = NULL, /* the last one */
 };
 

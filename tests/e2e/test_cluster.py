@@ -76,7 +76,7 @@ def test_two_of_three_are_killed_and_come_back(make_cluster_stack, cluster):
 
 
 def test_transactions_survive_their_coordinator(make_cluster_stack, cluster):
-    """Undecided records hold back what follows them, whoever leads; what was aborted was never there."""
+    """Records of an open transaction hold back those after them under any leader; aborted records are not folded."""
     stack = make_cluster_stack(partitions={"cases": 1})
     stack.start_worker(properties=QUICK)
     organization = events.guid()

@@ -54,8 +54,8 @@ def owned(stack, worker):
 
 @pytest.mark.parametrize("lock", [True, False])
 def test_the_change_feed_waits_for_commits(make_kafka_stack, tmp_path, lock):
-    """A change of names that has its number and is not yet committed when the next one wants to be: nobody may pass it
-    over. With the lock of ctl.dir_clock taken away it is, which shows that this test can see it."""
+    """A change of names has its number and is not yet committed when the next one wants to commit: no reader may skip it.
+    Without the lock of ctl.dir_clock it is skipped, which shows that the test can detect it."""
     stack = make_kafka_stack(partitions={"cases": 2, "agents": 1, "directory": 2})
     if not lock:
         stack.database.query(NO_LOCK)
@@ -82,7 +82,7 @@ def test_the_change_feed_waits_for_commits(make_kafka_stack, tmp_path, lock):
         assert '"second"' not in stack.body(case)
     else:
         stack.wait_body(case, lambda body: '"second"' in body)
-    points.wait_let_go("directory.numbered")
+    points.wait_released("directory.numbered")
     if lock:
         stack.wait_body(case, lambda body: '"first"' in body and '"second"' in body)
         stack.check()

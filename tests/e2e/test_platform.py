@@ -152,7 +152,7 @@ def test_transactions(make_kafka_stack):
     report = stack.status()
     assert {p["lag"] for p in report["partitions"]} == {0}
     assert all(p["next_offset"] > 7 for p in report["partitions"] if p["topic"] == stack.topics.case)
-    # The last record folded lies before a control record: the next claim must not take that for another log.
+    # The last folded record is followed by a control record: the next claim must not take that for another log.
     stack.stop_worker(stack.workers[0])
     stack.start_worker()
     stack.broker.send_in_transaction(records(4))
@@ -174,7 +174,7 @@ def test_topic_grows(make_kafka_stack):
 
 
 @pytest.mark.parametrize("refilled", [0, 5, 40])
-def test_topic_made_anew_halts(make_kafka_stack, refilled):
+def test_recreated_topic_halts(make_kafka_stack, refilled):
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     organization = events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(20)))

@@ -12,14 +12,14 @@ from support.stack import Stack
 from support.waiting import stays_true, wait_for
 
 UNKNOWN_IS_BELIEVED_S = 3  # an id that the registry did not know is asked for again after that
-NOBODY_KNOWS = 2_000_000_000
+UNASSIGNED_ID = 2_000_000_000
 
 
 @pytest.fixture(scope="module")
 def stack(postgres, schemas, kafka, apicurio, tmp_path_factory):
-    """One worker for all: each test has organizations of its own."""
+    """One worker for all tests: each test has organizations of its own."""
     folder = tmp_path_factory.mktemp("evolution")
-    # A group of its own: others of the same name come and go beside it.
+    # A group of its own: workers of other tests use the default name.
     group = ["--group-id", "evolution"]
     stack = Stack(postgres, kafka, schemas, folder, fresh_topics(), registry=apicurio, options=group)
     with contextlib.closing(stack):
@@ -38,7 +38,7 @@ def case_schema(stack):
 
 
 def record_in(schema, name):
-    """The definition of that record, wherever it stands."""
+    """The definition of that record anywhere in the schema."""
     if isinstance(schema, list):
         return next(filter(None, (record_in(s, name) for s in schema)), None)
     if not isinstance(schema, dict):
@@ -237,7 +237,7 @@ def test_incompatible_writer_is_parked(stack, change):
     field = {"as_double": "rank", "as_enum": "status", "without_status": "status", "renamed_without_alias": "CaseChanged"}
     assert field[change.__name__] in row[-1], "the text names what differs"
     _, value = events.queued(organization, case_id, rank=2.0)
-    send_bytes(stack, case_id, frame(stack, another(case_schema(stack), "mended"), value))
+    send_bytes(stack, case_id, frame(stack, another(case_schema(stack), "fixed"), value))
     stack.wait_body(case_id)
 
 
@@ -290,13 +290,13 @@ def test_produce_registers_what_it_writes_by(make_registry_stack, apicurio, tmp_
     assert {r.value[:1] for rs in stack.broker.read_all(stack.topics).values() for r in rs if r.value} == {b"\0"}
 
 
-@pytest.mark.parametrize("odd", ["nobody's", "zero", "beyond 31 bits", "eight bytes"])
+@pytest.mark.parametrize("odd", ["unassigned", "zero", "beyond 31 bits", "eight bytes"])
 def test_unknown_id_is_parked(stack, odd):
     """Also of the registry's own serializers, when they write ids of eight bytes: the first four are zero."""
     organization, case_id = events.guid(), events.guid()
     _, value = events.queued(organization, case_id)
     schema = stack.schemas.by_role["case"]
-    data = schema.registry_framed({"nobody's": NOBODY_KNOWS, "beyond 31 bits": 1 << 31}.get(odd, 0), value)
+    data = schema.registry_framed({"unassigned": UNASSIGNED_ID, "beyond 31 bits": 1 << 31}.get(odd, 0), value)
     if odd == "eight bytes":
         data = data[:5] + (1).to_bytes(4, "big") + data[5:]
     where = send_bytes(stack, case_id, data)

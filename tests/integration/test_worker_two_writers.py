@@ -158,7 +158,7 @@ def test_parked_events_are_retried_under_full_load(make_stack, registry, workers
     late = [change(organization, case, sequence) for sequence in (2, 3, 4, 5, 6) for case in cases]
     framed = [(events.key_of(*e), b"\0" + SCHEMA_ID.to_bytes(4, "big") + stack.encode(*e)[10:], ()) for e in late]
     stack.send_raw("case", framed)
-    wait_for(lambda: len(stack.parked()) == len(late), 40, "they are parked, since nobody knows their schema")
+    wait_for(lambda: len(stack.parked()) == len(late), 40, "they are parked, since their schema is unknown")
     registry.register(stack.schemas.by_role["case"].text, SCHEMA_ID)
     with Load(stack, organization, cases, first=7) as load:
         stalls = Stalls(stack, [0, 1])

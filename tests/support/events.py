@@ -28,7 +28,7 @@ def customer(table=None, record=None, name=None):
 
 
 def snapshot(**fields):
-    """A CaseSnapshot that is served by somebody, unless fields say otherwise."""
+    """A CaseSnapshot that an agent serves, unless fields say otherwise."""
     return {
         "ticket": None,
         "serviceCategory": ref(name="Inquiry"),

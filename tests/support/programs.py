@@ -199,7 +199,7 @@ LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)')
 
 
 def parse_metrics(page):
-    """(name, ((label, value), …)) → number; fails on whatever OpenMetrics does not allow."""
+    """(name, ((label, value), …)) → number; fails on anything that OpenMetrics does not allow."""
     lines = page.split("\n")
     assert lines[-1] == "" and lines[-2] == "# EOF", f"the page must end with # EOF: {page[-100:]!r}"
     out, types, finished, family = {}, {}, set(), None

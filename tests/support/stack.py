@@ -245,10 +245,10 @@ class Stack:
     def status(self, *args):
         return programs.status(self.database, *self.kafka(), *self.names(), *args)
 
-    # --- the judgement
+    # --- the check
 
     def expected(self):
-        """The view of the whole log; of a halted partition only what lies before its cursor."""
+        """The view of the whole log; of a halted partition only what is before its cursor."""
         records, progress = self.broker.read_all(self.topics), self.progress()
         for role in records:
             records[role] = [
@@ -290,7 +290,7 @@ class Stack:
         with contextlib.suppress(Late):
             wait_for(equal, settle_s, "rows equal the naive fold", poll_s=0.1)
             return view
-        raise AssertionError("the rows are not what the log says:\n" + "\n".join(last["lines"]))
+        raise AssertionError("the rows differ from the naive fold of the log:\n" + "\n".join(last["lines"]))
 
     # --- cursors
 

@@ -2,6 +2,7 @@
 
 import collections
 import io
+import re
 import signal
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import avro.io
 import avro.schema
 import pytest
 
+from crash import points
 from support import avro_codec, case_json, events, naive_fold, page_sample, programs, random_history
 from support.kafka import Record
 from support.tokens import Keys
@@ -145,3 +147,11 @@ def test_memory_cgroup(make_cgroup):
     folder = group.folder
     group.close()
     assert not folder.exists()
+
+
+def test_every_fail_point_is_listed():
+    """crash/points.py has each fail point of the workers, and no other."""
+    sources = [path.read_text() for path in (programs.ROOT / "workers").rglob("*.c")]
+    found = set(re.findall(r'FAIL_POINT\("([^"]+)"\)', "".join(sources)))
+    listed = points.STEPS + points.OTHER
+    assert sorted(found) == sorted(listed)
