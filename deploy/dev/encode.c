@@ -47,7 +47,7 @@ static bool parse_time(const char *text, int64_t *out_us)
 {
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (!rest)
+    if (rest == NULL)
         return false;
     int64_t fraction = 0;
     if (*rest == '.') {
@@ -299,7 +299,7 @@ static enum cv_status write_value(struct encoder *encoder, struct topic_schema *
     if (avro_value_sizeof(&topic->value, &size))
         return bad(err, avro_strerror());
     char *to = buf_reserve(out, topic->frame_len + size);
-    if (!to)
+    if (to == NULL)
         return bad(err, "the record is too big");
     memcpy(to, topic->frame, topic->frame_len);
     avro_writer_memory_set_dest(encoder->writer, to + topic->frame_len, (int64_t)size);
@@ -321,7 +321,7 @@ enum cv_status encoder_encode(struct encoder *encoder, const json_t *event, enum
     if (own_key && !json_is_string(own_key))
         return bad(err, "key: needs a text");
     const json_t *content = json_object_get(event, "value");
-    if (!content)
+    if (content == NULL)
         return bad(err, "value: is missing");
     if (json_object_size(event) != (own_key ? 3u : 2u))
         return bad(err, "an event has topic, key and value, nothing else");
@@ -347,7 +347,7 @@ enum cv_status encoder_encode(struct encoder *encoder, const json_t *event, enum
 static enum cv_status read_file(const char *path, struct buf *out, struct err *err)
 {
     FILE *file = fopen(path, "re");
-    if (!file) {
+    if (file == NULL) {
         err_set(err, "%s: %s", path, strerror(errno));
         return CV_FATAL;
     }
@@ -470,7 +470,7 @@ enum cv_status encoder_open(const struct encoder_options *options, struct encode
 
 void encoder_close(struct encoder *encoder)
 {
-    if (!encoder)
+    if (encoder == NULL)
         return;
     for (int i = 0; i < TOPIC_COUNT; i++) {
         struct topic_schema *topic = &encoder->topics[i];

@@ -41,7 +41,7 @@ struct life *life_new(struct world *world, uint32_t cases, uint32_t events_per_c
 
 void life_free(struct life *life)
 {
-    if (!life)
+    if (life == NULL)
         return;
     free(life->cases);
     free(life);
@@ -277,7 +277,7 @@ static const struct transition *choose(struct life *life, const struct sim_case 
         for (size_t i = 0; i < ARRAY_LEN(transitions); i++)
             if (transitions[i].from == c->phase && 1u + events_to_end[transitions[i].to] <= c->events_left + slack)
                 sum += transitions[i].weight;
-        if (!sum)
+        if (sum == 0)
             continue;
         uint32_t dice = random_below(&life->world->random, sum);
         for (size_t i = 0; i < ARRAY_LEN(transitions); i++) {

@@ -80,7 +80,7 @@ enum cv_status sink_drain(struct sink *sink, struct err *err)
         return fflush(sink->file) ? file_failed(err) : CV_OK;
     producer_drain(sink->producer);
     struct producer_counts counts = producer_counts(sink->producer);
-    if (!counts.failed)
+    if (counts.failed == 0)
         return CV_OK;
     err_set(err, "%llu of %llu events were not delivered: %s", (unsigned long long)counts.failed,
             (unsigned long long)counts.sent_in_all, counts.first_failure);

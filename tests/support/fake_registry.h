@@ -1,6 +1,6 @@
 /*
- * fake_registry.h: a schema registry of a few fixed answers on a free port of loopback, for tests of one thread.
- * Answers may be changed between requests.
+ * fake_registry.h: a schema registry with fixed answers on a free loopback port, for tests with one thread. Answers may
+ * be changed between requests.
  */
 #ifndef CASEVIEW_TESTS_FAKE_REGISTRY_H
 #define CASEVIEW_TESTS_FAKE_REGISTRY_H

@@ -30,7 +30,7 @@ def binary(name):
 
 
 def clean_environment(extra=()):
-    """The tests' environment without anything that configures Caseview or libpq by the side."""
+    """The tests' environment without variables that configure Caseview or libpq."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CASEVIEW_", "PG"))}
     kept.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:handle_abort=1")
     kept.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:exitcode=99")
@@ -43,12 +43,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent():
-    """In the child: it does not outlive the tests, however they end."""
+    """Runs in the child, which ends with the tests, even if they are killed."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 class Program:
-    """One running program; all logs end up in folder/<name>.log."""
+    """One running program, which logs to folder/<name>.log."""
 
     running = []
     shown = []  # logs of the test at hand
@@ -117,13 +117,13 @@ class Program:
         try:
             code = self.process.wait(deadline_s * PATIENCE)
         except subprocess.TimeoutExpired:
-            self._show_where_it_is()
+            self._abort_with_stack()
             raise AssertionError(f"{self.name} does not end; its log:\n{self.log()[-6000:]}") from None
         self._ended()
         return code
 
-    def _show_where_it_is(self):
-        """The sanitizer writes the stack of the main thread to the log."""
+    def _abort_with_stack(self):
+        """Aborts the program; the sanitizer writes the stack of the main thread to the log."""
         self.signal(signal.SIGABRT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)
@@ -236,7 +236,7 @@ def parse_metrics(page):
 
 
 def run(name, *args, environment=(), deadline_s=30, check=None, text_input=None):
-    """A program that ends by itself. check: the exit code that it must have."""
+    """Runs a program that ends by itself. check: its expected exit code."""
     argv = [str(binary(name)), *map(str, args)]
     done = subprocess.run(
         argv, capture_output=True, text=True, env=clean_environment(environment), timeout=deadline_s * PATIENCE,

@@ -1,4 +1,4 @@
-"""The tests' own tools, tried against the specifications and against python3-avro."""
+"""Tests of the tests' own tools, against the specifications and python3-avro."""
 
 import collections
 import io
