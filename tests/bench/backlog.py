@@ -16,7 +16,7 @@ MIB = 1 << 20
 OUTSIDE_MIB = 48
 DRAIN_LIMIT_S = 600
 RATE = re.compile(r"(\d+) records of (\d+) bytes in ([\d.]+) s")
-# Records done, and workers that own something: an owner is counted from its first claim on.
+# Records folded, and workers that have claimed something.
 PROGRESS = "SELECT coalesce(sum(next_offset), 0)::bigint, count(DISTINCT owner) FROM ctl.cursor"
 TABLES = ("case_state", "active_case", "agent", "directory")
 TARGETS = {

@@ -1,4 +1,4 @@
-"""Resident memory of programs that have nothing to do."""
+"""Resident memory of idle programs."""
 
 import time
 

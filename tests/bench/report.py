@@ -1,4 +1,4 @@
-"""The table that `run` prints, and what of the machine one must know to read it."""
+"""The table that `run` prints, and the facts about the machine that it needs."""
 
 import os
 import pathlib
@@ -57,7 +57,7 @@ def revision(root):
 
 
 class Quiet:
-    """How busy the processors are with other things, from two looks at /proc/stat."""
+    """How busy the processors are with other work, from two readings of /proc/stat."""
 
     def __init__(self):
         self.first = self._look()

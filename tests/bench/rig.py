@@ -1,4 +1,4 @@
-"""What the sections measure with: the built programs, a PostgreSQL, brokers, and a backlog that is made only once."""
+"""The environment of all sections: built programs, PostgreSQL, brokers, and a backlog that is produced only once."""
 
 import contextlib
 import hashlib
@@ -26,7 +26,7 @@ PROGRAMS = (
     "civetweb_constant", "http_constant",
 )  # fmt: skip
 
-# As a server that keeps its data: what the tests switch off for speed is on again.
+# Durable settings, which the tests switch off for speed.
 SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
@@ -41,7 +41,7 @@ WIDE = 128  # case partitions of one backlog
 
 
 class Broken(RuntimeError):
-    """The benchmark could not be run; the figures say nothing."""
+    """The benchmark failed, and has no valid figures."""
 
 
 def build(folder):
@@ -114,7 +114,7 @@ class Backlog:
 
 
 class Rig:
-    """Everything that is started is ended by close()."""
+    """Starts servers and programs; close() ends them all."""
 
     def __init__(self, programs_folder, cache, wanted, say):
         self.cache, self.wanted, self.say = cache, wanted, say
