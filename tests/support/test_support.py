@@ -13,7 +13,7 @@ import avro.schema
 import pytest
 
 from crash import points
-from support import avro_codec, case_json, events, naive_fold, page_sample, programs, random_history
+from support import avro_codec, case_json, cgroup, events, naive_fold, page_sample, programs, random_history
 from support.kafka import Record
 from support.tokens import Keys
 
@@ -155,3 +155,13 @@ def test_every_fail_point_is_listed():
     found = set(re.findall(r'FAIL_POINT\("([^"]+)"\)', "".join(sources)))
     listed = points.STEPS + points.OTHER
     assert sorted(found) == sorted(listed)
+
+
+@pytest.mark.parametrize("root, own, expected", [
+    ("/", "/a/b", ["a/b", "a", ""]),
+    ("/docker/x", "/docker/x/a", ["a", ""]),  # a container that sees the host's paths
+    ("/", "/not/mounted/here", [""]),
+])  # fmt: skip
+def test_cgroup_is_created_below_our_own_or_the_ones_above(tmp_path, root, own, expected):
+    (tmp_path / "a/b").mkdir(parents=True)
+    assert list(cgroup._candidates((tmp_path, root), own)) == [tmp_path / path for path in expected]
