@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from support import avro_codec, programs
+from support.cgroup import CgroupMissing, MemoryCgroup
 from support.kafka import ApacheKafka, ServerMissing, fresh_topics
 from support.postgres import Postgres
 from support.stack import Stack, mock_stack
@@ -93,6 +94,20 @@ def make_stack(postgres, schemas, tmp_path):
         yield lambda postgres=postgres, **options: open_stacks.enter_context(
             mock_stack(postgres, schemas, tmp_path, **options)
         )
+
+
+@pytest.fixture
+def make_cgroup():
+    """make_cgroup(limit_bytes): a memory cgroup, removed at the end of the test, after its processes."""
+    with contextlib.ExitStack() as groups:
+
+        def make(limit_bytes):
+            try:
+                return groups.enter_context(MemoryCgroup(limit_bytes))
+            except CgroupMissing as missing:
+                pytest.skip(str(missing))
+
+        yield make
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@
 #include "deploy/dev/file.h"
 #include "deploy/dev/parent.h"
 
+/* The options of each topic. */
 static const struct {
-    const char *topic, *partitions; /* options */
+    const char *topic, *partitions;
 } topics[] = {
     {"case-topic", "case-partitions"},
     {"agent-topic", "agent-partitions"},
@@ -19,17 +20,18 @@ static const struct {
 
 static void on_log(const rd_kafka_t *kafka CV_UNUSED, int level CV_UNUSED, const char *facility, const char *text)
 {
-    log_debug("broker: %s: %s", facility, text); /* the host instance says that it has no brokers, and it needs none */
+    /* Not a warning: the host instance complains that it has no brokers, and it needs none. */
+    log_debug("broker: %s: %s", facility, text);
 }
 
-/* The instance that the mock cluster lives in; it is no client of anything. */
+/* Opens the librdkafka instance that owns the mock cluster; it is not a client of any broker. */
 static rd_kafka_t *open_host(struct err *err)
 {
     char text[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_t *kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (!kafka) {
+    if (kafka == NULL) {
         rd_kafka_conf_destroy(conf);
         err_set(err, "broker: %s", text);
     }
@@ -53,7 +55,7 @@ static enum cv_status create_topics(rd_kafka_mock_cluster_t *cluster, const stru
 static enum cv_status announce(const char *bootstraps, const char *path, struct err *err)
 {
     if (printf("%s\n", bootstraps) < 0 || fflush(stdout)) {
-        err_set(err, "standard output cannot be written");
+        err_set(err, "cannot write to standard output");
         return CV_FATAL;
     }
     return path ? file_replace(path, bootstraps, 0644, err) : CV_OK;
@@ -62,8 +64,8 @@ static enum cv_status announce(const char *bootstraps, const char *path, struct 
 static enum cv_status serve(rd_kafka_t *host, const struct config *config, struct err *err)
 {
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 1);
-    if (!cluster) {
-        err_set(err, "broker: the mock cluster cannot be made");
+    if (cluster == NULL) {
+        err_set(err, "broker: cannot create the mock cluster");
         return CV_FATAL;
     }
     enum cv_status status = create_topics(cluster, config, err);

@@ -1,7 +1,7 @@
 /*
- * broker.h: `caseview-dev broker`: a Kafka broker for trying and testing, librdkafka's mock cluster as a process of its
- * own. It keeps everything in memory, about 5 MB a partition (the oldest records go first), and has no compaction: what
- * must be real is tried with Apache Kafka. The port is the mock's choice; bootstrap.servers is printed.
+ * broker.h: `caseview-dev broker`: an in-memory Kafka broker for trying and testing: librdkafka's mock cluster in a
+ * process of its own. Keeps about 5 MB per partition (the oldest records are dropped first) and has no compaction;
+ * tests that depend on these use Apache Kafka. The mock cluster picks the port; the program prints bootstrap.servers.
  */
 #ifndef CASEVIEW_DEV_BROKER_H
 #define CASEVIEW_DEV_BROKER_H

@@ -18,7 +18,7 @@
 struct topic_schema {
     avro_schema_t schema;
     avro_value_iface_t *class;
-    avro_value_t value; /* used again for each event */
+    avro_value_t value; /* reused for each event */
     char frame[FRAME_MAX];
     size_t frame_len;
 };
@@ -42,12 +42,12 @@ static enum cv_status bad(struct err *err, const char *what)
     return CV_PARK;
 }
 
-/* ISO 8601 in UTC with up to six digits of fraction → microseconds. */
+/* Converts ISO 8601 in UTC with up to six fraction digits to microseconds. */
 static bool parse_time(const char *text, int64_t *out_us)
 {
     struct tm tm = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (!rest)
+    if (rest == NULL)
         return false;
     int64_t fraction = 0;
     if (*rest == '.') {
@@ -81,8 +81,7 @@ static enum cv_status put_int(avro_value_t *value, const json_t *json, struct er
     return CV_OK;
 }
 
-/* JSON has no NaN and no infinity, but a test of what the worker does with them needs them: they are written as text.
- */
+/* Sets a float. NaN and infinity, which tests send to the worker and JSON cannot express, come as text. */
 static enum cv_status put_float(avro_value_t *value, const json_t *json, struct err *err)
 {
     const char *text = json_string_value(json);
@@ -166,7 +165,7 @@ static enum cv_status put_record(avro_value_t *value, const json_t *json, struct
     return CV_OK;
 }
 
-/* Which branch a value takes: of a nullable type the one that is not null, of any other union the one that is named. */
+/* Picks the branch of a value: in a nullable type the one that is not null, in another union the one that is named. */
 static enum cv_status put_union(avro_value_t *value, const json_t *json, struct err *err)
 {
     avro_schema_t schema = avro_value_get_schema(value);
@@ -229,7 +228,7 @@ static enum cv_status put(avro_value_t *value, const json_t *json, struct err *e
     }
 }
 
-/* A GUID goes into a key in lower case; other text, which only a test has, as it is. */
+/* Appends a GUID in lower case. Other text, which only tests send, is appended unchanged. */
 static void put_key_part(struct buf *key, const json_t *value, const char *field)
 {
     const json_t *member = json_object_get(value, field);
@@ -244,7 +243,7 @@ static void put_key_part(struct buf *key, const json_t *value, const char *field
     }
 }
 
-/* "ServiceTypeUpserted" → "service-type"; a removal names its kind itself. */
+/* Returns "service-type" for "ServiceTypeUpserted"; a removal carries its kind. */
 static void put_key_kind(struct buf *key, json_t *payload)
 {
     void *only = json_object_iter(payload);
@@ -300,7 +299,7 @@ static enum cv_status write_value(struct encoder *encoder, struct topic_schema *
     if (avro_value_sizeof(&topic->value, &size))
         return bad(err, avro_strerror());
     char *to = buf_reserve(out, topic->frame_len + size);
-    if (!to)
+    if (to == NULL)
         return bad(err, "the record is too big");
     memcpy(to, topic->frame, topic->frame_len);
     avro_writer_memory_set_dest(encoder->writer, to + topic->frame_len, (int64_t)size);
@@ -322,7 +321,7 @@ enum cv_status encoder_encode(struct encoder *encoder, const json_t *event, enum
     if (own_key && !json_is_string(own_key))
         return bad(err, "key: needs a text");
     const json_t *content = json_object_get(event, "value");
-    if (!content)
+    if (content == NULL)
         return bad(err, "value: is missing");
     if (json_object_size(event) != (own_key ? 3u : 2u))
         return bad(err, "an event has topic, key and value, nothing else");
@@ -348,7 +347,7 @@ enum cv_status encoder_encode(struct encoder *encoder, const json_t *event, enum
 static enum cv_status read_file(const char *path, struct buf *out, struct err *err)
 {
     FILE *file = fopen(path, "re");
-    if (!file) {
+    if (file == NULL) {
         err_set(err, "%s: %s", path, strerror(errno));
         return CV_FATAL;
     }
@@ -359,13 +358,13 @@ static enum cv_status read_file(const char *path, struct buf *out, struct err *e
     bool failed = ferror(file) || out->overflow;
     fclose(file);
     if (failed) {
-        err_set(err, "%s: cannot be read, or is above %u bytes", path, SCHEMA_MAX);
+        err_set(err, "%s: cannot be read, or is longer than %u bytes", path, SCHEMA_MAX);
         return CV_FATAL;
     }
     return CV_OK;
 }
 
-/* Registers a schema (the same one again gives the same id) and returns its id. */
+/* Registers a schema and returns its id. Registering it again gives the same id. */
 static enum cv_status register_schema(const char *registry, const char *subject, struct str schema, uint32_t *out_id,
                                       struct err *err)
 {
@@ -380,7 +379,7 @@ static enum cv_status register_schema(const char *registry, const char *subject,
     CV_CLEANUP(cv_free_ptr) char *body = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     if (url.overflow || !body) {
-        err_set(err, "subject %.100s: the registry's address is too long, or the schema no UTF-8", subject);
+        err_set(err, "subject %.100s: registry URL is too long, or the schema is not UTF-8", subject);
         return CV_FATAL;
     }
     int http;
@@ -393,7 +392,7 @@ static enum cv_status register_schema(const char *registry, const char *subject,
     if (ok)
         *out_id = (uint32_t)json_integer_value(id);
     else
-        err_set(err, "subject %.100s: the schema registry answers %d: %.200s", subject, http,
+        err_set(err, "subject %.100s: schema registry answered %d: %.200s", subject, http,
                 answer.data ? answer.data : "");
     json_decref(json);
     return ok ? CV_OK : http >= 500 ? CV_RETRY : CV_FATAL;
@@ -431,7 +430,7 @@ static enum cv_status open_topic(const struct encoder_options *options, enum top
     buf_init(&text, SCHEMA_MAX);
     buf_printf(&path, "%s/%s", options->schema_dir, topic_files[which]);
     if (path.overflow) {
-        err_set(err, "the schema folder's name is too long");
+        err_set(err, "schema folder name is too long");
         return CV_FATAL;
     }
     enum cv_status status = read_file(path.data, &text, err);
@@ -471,7 +470,7 @@ enum cv_status encoder_open(const struct encoder_options *options, struct encode
 
 void encoder_close(struct encoder *encoder)
 {
-    if (!encoder)
+    if (encoder == NULL)
         return;
     for (int i = 0; i < TOPIC_COUNT; i++) {
         struct topic_schema *topic = &encoder->topics[i];

@@ -28,7 +28,7 @@ enum cv_status file_replace(const char *path, const char *text, unsigned mode, s
     buf_printf(&name, "%s.XXXXXX", path);
     int fd = name.overflow ? -1 : mkstemp(name.data);
     if (fd < 0) {
-        err_set(err, "%s: %s", path, name.overflow ? "the name is too long" : strerror(errno));
+        err_set(err, "%s: %s", path, name.overflow ? "name is too long" : strerror(errno));
         return CV_FATAL;
     }
     bool ok = fchmod(fd, mode) == 0 && write_all(fd, text);

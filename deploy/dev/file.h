@@ -1,5 +1,5 @@
 /*
- * file.h: small files that another program waits for: they are there whole or not at all.
+ * file.h: replaces small files atomically, for programs that wait for them.
  */
 #ifndef CASEVIEW_DEV_FILE_H
 #define CASEVIEW_DEV_FILE_H
@@ -7,7 +7,7 @@
 #include "caseview/base.h"
 #include "caseview/err.h"
 
-/* Writes text beside path and renames it there. CV_OK or CV_FATAL. */
+/* Writes text to a temporary file in the same folder and renames it to path. CV_OK or CV_FATAL. */
 enum cv_status file_replace(const char *path, const char *text, unsigned mode, struct err *err) CV_MUST_CHECK;
 
 #endif

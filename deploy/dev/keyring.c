@@ -24,14 +24,14 @@ static enum cv_status library_failed(const cjose_err *failure, const char *what,
     return CV_FATAL;
 }
 
-/* The key as JSON, with what a key set says about a key. NULL on failure. */
+/* Returns the key as a JSON Web Key with kid, alg and use. NULL on failure. */
 static json_t *describe(const cjose_jwk_t *key, bool private, const char *kid, const char *algorithm)
 {
     cjose_err failure;
     char *text = cjose_jwk_to_json(key, private, &failure);
-    json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *json = text != NULL ? json_loads(text, 0, NULL) : NULL;
     cjose_get_dealloc()(text);
-    if (json) {
+    if (json != NULL) {
         json_object_set_new(json, "kid", json_string(kid));
         json_object_set_new(json, "alg", json_string(algorithm));
         json_object_set_new(json, "use", json_string("sig"));
@@ -46,7 +46,7 @@ static json_t *find(json_t *keys, const char *kid)
     json_array_foreach(keys, i, key)
     {
         const char *text = json_string_value(json_object_get(key, "kid"));
-        if (text && strcmp(text, kid) == 0)
+        if (text != NULL && strcmp(text, kid) == 0)
             return key;
     }
     return NULL;
@@ -54,19 +54,19 @@ static json_t *find(json_t *keys, const char *kid)
 
 static enum cv_status add_key(json_t *keys, const char *kid, const char *algorithm, bool *changed, struct err *err)
 {
-    if (find(keys, kid))
+    if (find(keys, kid) != NULL)
         return CV_OK;
     static const uint8_t exponent[] = {1, 0, 1};
     cjose_err failure = {0};
     cjose_jwk_t *key = strcmp(algorithm, "ES256") == 0
                            ? cjose_jwk_create_EC_random(CJOSE_JWK_EC_P_256, &failure)
                            : cjose_jwk_create_RSA_random(RSA_BITS, exponent, sizeof exponent, &failure);
-    if (!key)
-        return library_failed(&failure, "a key pair cannot be made", err);
+    if (key == NULL)
+        return library_failed(&failure, "cannot create a key pair", err);
     json_t *json = describe(key, true, kid, algorithm);
     cjose_jwk_release(key);
-    if (!json || json_array_append_new(keys, json)) {
-        err_set(err, "the key %s cannot be written as JSON", kid);
+    if (json == NULL || json_array_append_new(keys, json)) {
+        err_set(err, "cannot convert key %s to JSON", kid);
         return CV_FATAL;
     }
     *changed = true;
@@ -77,14 +77,17 @@ static enum cv_status import(const json_t *json, cjose_jwk_t **out_key, struct e
 {
     cjose_err failure = {0};
     char *text CV_CLEANUP(cv_free_ptr) = json_dumps(json, JSON_COMPACT);
-    cjose_jwk_t *key = text ? cjose_jwk_import(text, strlen(text), &failure) : NULL;
-    if (!key)
-        return library_failed(&failure, "a private key cannot be read", err);
+    cjose_jwk_t *key = text != NULL ? cjose_jwk_import(text, strlen(text), &failure) : NULL;
+    if (key == NULL)
+        return library_failed(&failure, "cannot read a private key", err);
     *out_key = key;
     return CV_OK;
 }
 
-/* The public halves: made from the keys themselves, so that no private member can slip through. */
+/*
+ * Writes the public keys. They are derived from the key objects, not by removing members, so that no private member can
+ * remain.
+ */
 static enum cv_status publish(const char *path, const json_t *keys, struct err *err)
 {
     json_t *public = json_array();
@@ -123,7 +126,7 @@ static enum cv_status save(const char *folder, json_t *keys, struct err *err)
     return publish(path, keys, err);
 }
 
-/* The array of private keys, empty when there is no file yet. */
+/* Reads the private keys; an empty array when there is no file yet. */
 static enum cv_status load(const char *folder, json_t **out_keys, struct err *err)
 {
     char path[PATH_CEILING];
@@ -137,7 +140,7 @@ static enum cv_status load(const char *folder, json_t **out_keys, struct err *er
     json_t *keys = json_incref(json_object_get(set, "keys"));
     json_decref(set);
     if (!json_is_array(keys)) {
-        err_set(err, "%s: %s", path, set ? "no key set" : failure.text);
+        err_set(err, "%s: %s", path, set != NULL ? "not a key set" : failure.text);
         json_decref(keys);
         return CV_FATAL;
     }
@@ -145,12 +148,12 @@ static enum cv_status load(const char *folder, json_t **out_keys, struct err *er
     return CV_OK;
 }
 
-/* A lock for as long as the descriptor lives: two that start at once must not each make their own keys. */
+/* Locks the folder until the descriptor is closed, so that two processes do not both create keys. */
 static enum cv_status lock_folder(const char *folder, int *out_fd, struct err *err)
 {
     char path[PATH_CEILING];
     if (strlen(folder) > sizeof path - 32) {
-        err_set(err, "--keys: the folder's name is too long");
+        err_set(err, "--keys: folder name is too long");
         return CV_FATAL;
     }
     int fd = -1;
@@ -183,8 +186,8 @@ static enum cv_status pick(const char *folder, json_t *keys, const char *algorit
         return status;
     json_t *json = find(keys, kid);
     const char *made_for = json_string_value(json_object_get(json, "alg"));
-    if (!made_for || strcmp(made_for, algorithm) != 0) {
-        err_set(err, "--kid %s: that key is for %s", kid, made_for ? made_for : "nothing");
+    if (made_for == NULL || strcmp(made_for, algorithm) != 0) {
+        err_set(err, "--kid %s: that key is for %s", kid, made_for != NULL ? made_for : "no algorithm");
         return CV_FATAL;
     }
     return import(json, out_key, err);

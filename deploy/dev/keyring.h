@@ -1,6 +1,6 @@
 /*
- * keyring.h: the key pairs of a folder, as JSON Web Keys that carry kid, alg and use. Made when missing; several
- * processes may use one folder at once.
+ * keyring.h: the key pairs in a folder, as JSON Web Keys with kid, alg and use. Creates missing ones; several processes
+ * may use one folder concurrently.
  */
 #ifndef CASEVIEW_DEV_KEYRING_H
 #define CASEVIEW_DEV_KEYRING_H
@@ -10,8 +10,9 @@
 #include "caseview/err.h"
 
 /*
- * The private key named kid, for an algorithm (RS256, PS256, ES256). A new folder gets one key for each algorithm,
- * named by it in lower case; a kid that is not there is made. CV_OK or CV_FATAL. cjose_jwk_release() it.
+ * Returns the private key named kid, for an algorithm (RS256, PS256, ES256); creates it when it is missing. A new
+ * folder gets one key for each algorithm, named as the algorithm in lower case. CV_OK or CV_FATAL. The caller releases
+ * the key with cjose_jwk_release().
  */
 enum cv_status keyring_key(const char *folder, const char *algorithm, const char *kid, cjose_jwk_t **out_key,
                            struct err *err) CV_MUST_CHECK;

@@ -1,4 +1,4 @@
-/* caseview-dev: a platform in a box, for trying and testing Caseview. Never part of the production package. */
+/* caseview-dev: a broker, producers and tokens for trying and testing Caseview. Not part of the production package. */
 #include <stdio.h>
 
 #include "caseview/config.h"
@@ -23,13 +23,13 @@ static const struct command {
     const char *usage;
 } commands[] = {
     {"broker", SCOPE_DEV_BROKER, broker_main,
-     "caseview-dev broker [OPTION…]: a Kafka broker in memory; prints its bootstrap.servers"},
+     "caseview-dev broker [OPTION…]: an in-memory Kafka broker; prints its bootstrap.servers"},
     {"produce", SCOPE_DEV_PRODUCE, produce_main,
-     "caseview-dev produce [OPTION…] FILE: events from JSON lines into Kafka (- is standard input)"},
+     "caseview-dev produce [OPTION…] FILE: produces events from JSON lines (- is standard input)"},
     {"simulate", SCOPE_DEV_SIMULATE, simulate_main,
-     "caseview-dev simulate [OPTION…]: believable organizations at work, into Kafka or as JSON lines"},
+     "caseview-dev simulate [OPTION…]: simulates organizations at work; produces their events, or writes JSON lines"},
     {"token", SCOPE_DEV_TOKEN, token_main,
-     "caseview-dev token [OPTION…]: keys, their public set, and a signed token on standard output"},
+     "caseview-dev token [OPTION…]: creates keys and their public set; prints a signed token"},
 };
 
 static int usage(FILE *out, int code)

@@ -8,6 +8,6 @@ void parent_end_with(void)
 {
     pid_t parent = getppid();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) /* it ended before we asked */
+    if (getppid() != parent) /* the parent ended before prctl() */
         raise(SIGTERM);
 }

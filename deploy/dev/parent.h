@@ -1,12 +1,12 @@
 /*
- * parent.h: a process of a test or a trial that must not outlive the one that started it.
+ * parent.h: ends a process of a test together with the process that started it.
  */
 #ifndef CASEVIEW_DEV_PARENT_H
 #define CASEVIEW_DEV_PARENT_H
 
 #include "caseview/base.h"
 
-/* From now on the end of the parent, killed or not, is a SIGTERM for this process. */
+/* Lets the kernel send this process SIGTERM when its parent ends, even by SIGKILL. */
 void parent_end_with(void);
 
 #endif

@@ -27,14 +27,14 @@ struct produce {
 static enum cv_status open_file(struct produce *produce, struct config *config, struct err *err)
 {
     const char *name = config_operand(config, 0);
-    if (!name || config_operand(config, 1)) {
+    if (name == NULL || config_operand(config, 1) != NULL) {
         err_set(err, "usage: caseview-dev produce FILE (one file, - is standard input)");
         return CV_FATAL;
     }
     bool standard = strcmp(name, "-") == 0;
     produce->file_name = standard ? "stdin" : name;
     produce->file = standard ? stdin : fopen(name, "re");
-    if (!produce->file) {
+    if (produce->file == NULL) {
         err_set(err, "%s: %s", name, strerror(errno));
         return CV_FATAL;
     }
@@ -51,17 +51,17 @@ static void progress(struct produce *produce)
     log_info("%" PRIu64 " events sent, %" PRIu64 " delivered", counts.sent_in_all, counts.delivered);
 }
 
-/* The tag of a record is its line, which is named when it cannot be delivered. */
+/* Sends one event. The tag of its record is the line number, which an error about its delivery names. */
 static enum cv_status send_line(struct produce *produce, const char *line, size_t len, struct err *err)
 {
     if (len > LINE_MAX_BYTES) {
-        err_set(err, "the line is above %u bytes", LINE_MAX_BYTES);
+        err_set(err, "line is longer than %u bytes", LINE_MAX_BYTES);
         return CV_PARK;
     }
     json_error_t where;
     json_t *json = json_loadb(line, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &where);
-    if (!json) {
-        err_set(err, "no JSON: column %d: %s", where.column, where.text);
+    if (json == NULL) {
+        err_set(err, "not JSON: column %d: %s", where.column, where.text);
         return CV_PARK;
     }
     enum cv_status status = producer_put(produce->producer, json, produce->line, err);
@@ -108,7 +108,7 @@ static enum cv_status report(const struct produce *produce)
     struct producer_counts counts = producer_counts(produce->producer);
     double seconds = (double)(clock_mono_ms() - produce->started_ms) / 1000;
     printf("%" PRIu64 " events delivered (sent: %" PRIu64 " case, %" PRIu64 " agent, %" PRIu64
-           " directory) in %.1f s, %.0f a second\n",
+           " directory) in %.1f s, %.0f events/s\n",
            counts.delivered, counts.sent[TOPIC_CASES], counts.sent[TOPIC_AGENTS], counts.sent[TOPIC_DIRECTORY], seconds,
            (double)counts.delivered / (seconds > 0.001 ? seconds : 0.001));
     fflush(stdout);

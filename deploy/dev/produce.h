@@ -1,9 +1,9 @@
 /*
- * produce.h: `caseview-dev produce FILE`: events as JSON lines (encode.h says how one looks; FILE `-` is standard
- * input) into the three topics. With schema-registry the schemas are registered first and the registry's framing is
- * used, without it Avro's single-object encoding. The producer is idempotent and waits for all replicas.
+ * produce.h: `caseview-dev produce FILE`: produces events from JSON lines (format: encode.h; FILE `-` is standard
+ * input) to the three topics. With schema-registry it registers the schemas first and uses the registry's framing,
+ * without it Avro's single-object encoding. The producer is idempotent and waits for all replicas.
  *
- * The first bad line ends it with FILE:LINE and the field; what came before has been delivered by then.
+ * Ends at the first bad line with FILE:LINE and the field; all events of the lines before it are delivered.
  */
 #ifndef CASEVIEW_DEV_PRODUCE_H
 #define CASEVIEW_DEV_PRODUCE_H

@@ -9,7 +9,7 @@
 #include "caseview/stop.h"
 #include "deploy/dev/encode.h"
 
-#define RECORD_CEILING (16u << 20) /* above what the worker takes: a test sends such records */
+#define RECORD_CEILING (16u << 20) /* larger than what the worker accepts, since tests send such records */
 
 struct producer {
     struct encoder *encoder;
@@ -25,7 +25,7 @@ const char *const producer_topic_options[TOPIC_COUNT] = {
     [TOPIC_DIRECTORY] = "directory-topic",
 };
 
-/* The message's opaque is the tag of its event. */
+/* The opaque pointer of a message carries its event's tag. */
 static void on_delivery(rd_kafka_t *kafka CV_UNUSED, const rd_kafka_message_t *message, void *opaque)
 {
     struct producer_counts *counts = &((struct producer *)opaque)->counts;
@@ -54,7 +54,7 @@ static bool set_property(rd_kafka_conf_t *conf, const char *name, const char *va
     return false;
 }
 
-/* Our defaults give way to the user's properties; what makes the producer safe does not. */
+/* The user's properties override our defaults, but not what makes the producer safe. */
 static bool set_properties(rd_kafka_conf_t *conf, const struct config *config, const char *linger_ms, struct err *err)
 {
     if (!set_property(conf, "partitioner", "murmur2_random", err) || !set_property(conf, "linger.ms", linger_ms, err))
@@ -79,7 +79,7 @@ static enum cv_status open_kafka(struct producer *producer, const struct config 
     rd_kafka_conf_set_opaque(conf, producer);
     char text[256];
     producer->kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (!producer->kafka) {
+    if (producer->kafka == NULL) {
         rd_kafka_conf_destroy(conf);
         err_set(err, "kafka: %s", text);
         return CV_FATAL;
@@ -87,7 +87,7 @@ static enum cv_status open_kafka(struct producer *producer, const struct config 
     for (int i = 0; i < TOPIC_COUNT; i++) {
         const char *name = config_text(config, producer_topic_options[i]);
         producer->topics[i] = rd_kafka_topic_new(producer->kafka, name, NULL);
-        if (!producer->topics[i]) {
+        if (producer->topics[i] == NULL) {
             err_set(err, "--%s %s: %s", producer_topic_options[i], name, rd_kafka_err2str(rd_kafka_last_error()));
             return CV_FATAL;
         }
@@ -96,24 +96,24 @@ static enum cv_status open_kafka(struct producer *producer, const struct config 
     int timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000;
     rd_kafka_resp_err_t error = rd_kafka_metadata(producer->kafka, 0, NULL, &metadata, timeout_ms);
     if (error) {
-        err_set(err, "no broker can be reached: %s", rd_kafka_err2str(error));
+        err_set(err, "cannot reach any broker: %s", rd_kafka_err2str(error));
         return CV_RETRY;
     }
     rd_kafka_metadata_destroy(metadata);
     return CV_OK;
 }
 
-/* A registry that is still starting is waited for as long as the option says. */
+/* Opens the encoder; waits connect-timeout-s for a registry that is not available yet. */
 static enum cv_status open_encoder(struct producer *producer, const struct config *config, struct err *err)
 {
     char subjects[TOPIC_COUNT][300];
     const char *folder = config_text(config, "schema-dir");
-    struct encoder_options options = {.schema_dir = folder ? folder : CASEVIEW_SCHEMA_DIR,
+    struct encoder_options options = {.schema_dir = folder != NULL ? folder : CASEVIEW_SCHEMA_DIR,
                                       .registry = config_text(config, "schema-registry")};
     for (int i = 0; i < TOPIC_COUNT; i++) {
         int len = snprintf(subjects[i], sizeof subjects[i], "%s-value", config_text(config, producer_topic_options[i]));
         if (len < 0 || (size_t)len >= sizeof subjects[i]) {
-            err_set(err, "--%s: too long for a topic's name", producer_topic_options[i]);
+            err_set(err, "--%s: longer than a topic name can be", producer_topic_options[i]);
             return CV_FATAL;
         }
         options.subjects[i] = subjects[i];
@@ -147,12 +147,12 @@ enum cv_status producer_open(struct config *config, const char *linger_ms, struc
 
 void producer_close(struct producer *producer)
 {
-    if (!producer)
+    if (producer == NULL)
         return;
     for (int i = 0; i < TOPIC_COUNT; i++)
-        if (producer->topics[i])
+        if (producer->topics[i] != NULL)
             rd_kafka_topic_destroy(producer->topics[i]);
-    if (producer->kafka)
+    if (producer->kafka != NULL)
         rd_kafka_destroy(producer->kafka);
     encoder_close(producer->encoder);
     buf_done(&producer->key);
@@ -191,7 +191,7 @@ enum cv_status producer_put(struct producer *producer, const json_t *event, uint
     enum cv_status status = encoder_encode(producer->encoder, event, &topic, &producer->key, &producer->value, &null,
                                            err);
     if (status == CV_OK && (producer->key.overflow || producer->value.overflow)) {
-        err_set(err, "the record is too big");
+        err_set(err, "record is too large");
         status = CV_PARK;
     }
     return status == CV_OK ? send_record(producer, topic, null, tag, err) : status;
@@ -205,7 +205,7 @@ void producer_poll(struct producer *producer, int timeout_ms)
 void producer_drain(struct producer *producer)
 {
     while (rd_kafka_outq_len(producer->kafka) > 0)
-        rd_kafka_flush(producer->kafka, 1000); /* flush, not poll: it does not wait for linger.ms */
+        rd_kafka_flush(producer->kafka, 1000); /* not poll: flush does not wait for linger.ms */
 }
 
 struct producer_counts producer_counts(const struct producer *producer)

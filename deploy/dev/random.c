@@ -44,7 +44,7 @@ void random_uuid(struct random *random, char out[UUID_TEXT_LEN + 1])
 {
     uint64_t words[2] = {random_next(random), random_next(random)};
     struct uuid uuid;
-    for (size_t i = 0; i < sizeof uuid.b; i++) /* byte by byte: the same on a big-endian machine */
+    for (size_t i = 0; i < sizeof uuid.b; i++) /* byte by byte, so that byte order does not matter */
         uuid.b[i] = (uint8_t)(words[i / 8] >> (8 * (i % 8)));
     uuid.b[6] = (uint8_t)((uuid.b[6] & 0x0f) | 0x40);
     uuid.b[8] = (uint8_t)((uuid.b[8] & 0x3f) | 0x80);

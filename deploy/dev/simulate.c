@@ -6,12 +6,14 @@
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "deploy/dev/parent.h"
+#include "deploy/dev/simulate_agents.h"
+#include "deploy/dev/simulate_directory.h"
 #include "deploy/dev/simulate_manifest.h"
 
 #define POLL_EVERY  256 /* events */
 #define MANIFEST_MS 1000
 
-/* How often something else than a case moves, in ten thousandths of all events. */
+/* Shares of events that are not case events, in ten thousandths. */
 #define AGENT_SHARE     80
 #define CUSTOMER_SHARE  300
 #define DIRECTORY_SHARE 60
@@ -20,13 +22,13 @@ struct simulate {
     struct sink *sink;
     struct world *world;
     struct life *life;
-    const char *manifest; /* NULL: not wanted */
+    const char *manifest; /* path, NULL: none */
     uint64_t events;      /* 0: until stopped */
     uint64_t warm_up;
     int64_t rate; /* 0: as fast as possible */
     bool cases_only;
     int64_t started_us;
-    int64_t paced_from_us; /* 0: the rate does not hold yet */
+    int64_t paced_from_us; /* 0: not paced yet */
     uint64_t paced_count;
     int64_t next_manifest_ms;
 };
@@ -37,31 +39,31 @@ static enum cv_status step(struct simulate *simulate, struct err *err)
         return life_step(simulate->life, err);
     uint32_t dice = random_below(&simulate->world->random, 10000);
     if (dice < AGENT_SHARE)
-        return world_agent_step(simulate->world, err);
+        return agents_step(simulate->world, err);
     if (dice < AGENT_SHARE + CUSTOMER_SHARE)
-        return world_customer_step(simulate->world, err);
+        return directory_customer_step(simulate->world, err);
     if (dice < AGENT_SHARE + CUSTOMER_SHARE + DIRECTORY_SHARE)
-        return world_directory_step(simulate->world, err);
+        return directory_step(simulate->world, err);
     return life_step(simulate->life, err);
 }
 
 static enum cv_status duties(struct simulate *simulate, struct err *err)
 {
     sink_poll(simulate->sink);
-    if (!simulate->manifest || clock_mono_ms() < simulate->next_manifest_ms)
+    if (simulate->manifest == NULL || clock_mono_ms() < simulate->next_manifest_ms)
         return CV_OK;
     simulate->next_manifest_ms = clock_mono_ms() + MANIFEST_MS;
     return manifest_write(simulate->manifest, simulate->world, simulate->life, err);
 }
 
-/* Sleeps until the next event is due. A machine that was away does not get all it missed at once. */
+/* Sleeps until the next event is due. After a suspension of the machine the missed events are not sent in a burst. */
 static enum cv_status pace(struct simulate *simulate, struct err *err)
 {
-    if (!simulate->rate || sink_count(simulate->sink) < simulate->warm_up)
+    if (simulate->rate == 0 || sink_count(simulate->sink) < simulate->warm_up)
         return CV_OK;
     int64_t now_us = clock_mono_us();
     int64_t due_us = simulate->paced_from_us + (int64_t)(simulate->paced_count * 1000000 / (uint64_t)simulate->rate);
-    if (!simulate->paced_from_us || now_us - due_us > 1000000) {
+    if (simulate->paced_from_us == 0 || now_us - due_us > 1000000) {
         simulate->paced_from_us = now_us;
         simulate->paced_count = 0;
         due_us = now_us;
@@ -78,9 +80,21 @@ static enum cv_status pace(struct simulate *simulate, struct err *err)
     return status;
 }
 
+/* Sends the whole directory and the first choices of all agents. */
+static enum cv_status publish(struct world *world, struct err *err)
+{
+    enum cv_status status = CV_OK;
+    for (uint32_t i = 0; i < world->organization_count && status == CV_OK; i++) {
+        status = directory_publish(world, &world->organizations[i], err);
+        if (status == CV_OK)
+            status = agents_publish(world, &world->organizations[i], err);
+    }
+    return status;
+}
+
 static enum cv_status run(struct simulate *simulate, struct err *err)
 {
-    enum cv_status status = world_open(simulate->world, err);
+    enum cv_status status = publish(simulate->world, err);
     while (status == CV_OK && !stop_requested() &&
            (!simulate->events || sink_count(simulate->sink) < simulate->events)) {
         status = pace(simulate, err);
@@ -90,10 +104,10 @@ static enum cv_status run(struct simulate *simulate, struct err *err)
             status = duties(simulate, err);
     }
     if (stop_requested())
-        status = CV_OK; /* a put that the stop cut short is no failure */
+        status = CV_OK; /* an event interrupted by the stop is not a failure */
     if (status == CV_OK)
         status = sink_drain(simulate->sink, err);
-    if (status == CV_OK && simulate->manifest)
+    if (status == CV_OK && simulate->manifest != NULL)
         status = manifest_write(simulate->manifest, simulate->world, simulate->life, err);
     return status;
 }
@@ -102,13 +116,13 @@ static void report(const struct simulate *simulate)
 {
     double seconds = (double)(clock_mono_us() - simulate->started_us) / 1e6;
     unsigned long long count = sink_count(simulate->sink);
-    log_info("%llu events in %.1f s, %.0f a second", count, seconds,
+    log_info("%llu events in %.1f s, %.0f events/s", count, seconds,
              (double)count / (seconds > 0.001 ? seconds : 0.001));
 }
 
 static enum cv_status open_all(struct simulate *simulate, struct config *config, struct err *err)
 {
-    if (config_operand(config, 0)) {
+    if (config_operand(config, 0) != NULL) {
         err_set(err, "unexpected word: %s", config_shown(config_operand(config, 0)));
         return CV_FATAL;
     }
@@ -123,9 +137,10 @@ static enum cv_status open_all(struct simulate *simulate, struct config *config,
     simulate->cases_only = events_per_case == 1;
     struct world_options options = {.seed = (uint64_t)config_int(config, "seed"),
                                     .wall_clock = strcmp(config_text(config, "clock"), "wall") == 0,
-                                    .organizations = (uint32_t)config_int(config, "organizations"),
-                                    .agents = (uint32_t)config_int(config, "agents")};
+                                    .organizations = (uint32_t)config_int(config, "organizations")};
     simulate->world = world_new(&options, simulate->sink);
+    directory_create(simulate->world, (uint32_t)config_int(config, "agents"));
+    agents_create(simulate->world);
     simulate->life = life_new(simulate->world, (uint32_t)config_int(config, "cases"), events_per_case);
     return CV_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * simulate.h: `caseview-dev simulate`: believable organizations at work, as events into Kafka or as JSON lines.
+ * simulate.h: `caseview-dev simulate`: simulates organizations at work; produces their events, or writes JSON lines.
  */
 #ifndef CASEVIEW_DEV_SIMULATE_H
 #define CASEVIEW_DEV_SIMULATE_H

@@ -1,16 +1,17 @@
-/* The agents' choices: units and workspaces, and what counts of them (contract, section 3). */
-#include "deploy/dev/simulate_directory.h"
+#include "deploy/dev/simulate_agents.h"
+
+#define PICK_TRIES 8
 
 enum choice { CHOICE_SELECT, CHOICE_CLEAR, CHOICE_WORKSPACES, CHOICE_REVOKE };
 
-const struct entity *world_current_unit(const struct agent *agent)
+const struct entity *agent_current_unit(const struct agent *agent)
 {
-    return agent->unit && !agent->unit->removed ? agent->unit : NULL;
+    return agent->unit != NULL && !agent->unit->removed ? agent->unit : NULL;
 }
 
-bool world_has_workspaces(const struct agent *agent)
+bool agent_has_workspaces(const struct agent *agent)
 {
-    if (!agent->unit)
+    if (agent->unit == NULL)
         return false;
     const struct entity *items = agent->organization->lists[ENTITY_WORKSPACE].items;
     for (uint32_t i = 0; i < WORLD_WORKSPACES; i++)
@@ -58,7 +59,7 @@ static enum cv_status choose(struct world *world, struct agent *agent, enum choi
     case CHOICE_CLEAR:
         agent->unit = NULL;
         return put(world, agent, "AgentCurrentUnitCleared", payload, err);
-    case CHOICE_WORKSPACES: /* now and then none */
+    case CHOICE_WORKSPACES: /* sometimes an empty set */
         agent->workspaces[unit->index] = random_chance(&world->random, 500)
                                              ? 0
                                              : 1 + random_below(&world->random, (1u << WORLD_WORKSPACES) - 1);
@@ -73,35 +74,49 @@ static enum cv_status choose(struct world *world, struct agent *agent, enum choi
     return put(world, agent, "AgentUnitAccessRevoked", payload, err);
 }
 
-enum cv_status world_open(struct world *world, struct err *err)
+void agents_create(struct world *world)
+{
+    for (uint32_t i = 0; i < world->organization_count; i++) {
+        struct organization *organization = &world->organizations[i];
+        const struct entity_list *users = &organization->lists[ENTITY_USER];
+        organization->agents = cv_zalloc(users->count * sizeof *organization->agents);
+        organization->agent_count = users->count;
+        for (uint32_t k = 0; k < users->count; k++) {
+            struct agent *agent = &organization->agents[k];
+            agent->organization = organization;
+            agent->user = &users->items[k];
+            agent->actor = json_object();
+            world_text(agent->actor, "kind", "User");
+            world_text(agent->actor, "userId", agent->user->id);
+        }
+    }
+}
+
+enum cv_status agents_publish(struct world *world, struct organization *organization, struct err *err)
 {
     enum cv_status status = CV_OK;
-    for (uint32_t i = 0; i < world->organization_count && status == CV_OK; i++) {
-        struct organization *organization = &world->organizations[i];
-        status = directory_open(world, organization, err);
-        for (uint32_t k = 0; k < organization->agent_count && status == CV_OK; k++) {
-            struct agent *agent = &organization->agents[k];
-            struct entity *unit = world_entity(world, organization, ENTITY_UNIT);
-            world_tick(world, 1000);
-            status = choose(world, agent, CHOICE_SELECT, unit, err);
-            if (status == CV_OK)
-                status = choose(world, agent, CHOICE_WORKSPACES, unit, err);
-        }
+    for (uint32_t i = 0; i < organization->agent_count && status == CV_OK; i++) {
+        struct agent *agent = &organization->agents[i];
+        struct entity *unit = world_entity(world, organization, ENTITY_UNIT);
+        world_tick(world, 1000);
+        status = choose(world, agent, CHOICE_SELECT, unit, err);
+        if (status == CV_OK)
+            status = choose(world, agent, CHOICE_WORKSPACES, unit, err);
     }
     return status;
 }
 
-enum cv_status world_agent_step(struct world *world, struct err *err)
+enum cv_status agents_step(struct world *world, struct err *err)
 {
     struct organization *organization = world_organization(world);
     struct agent *agent = &organization->agents[random_below(&world->random, organization->agent_count)];
     struct agent *other = &organization->agents[random_below(&world->random, organization->agent_count)];
-    if (!other->unit) /* who has none comes first: it is a working day */
+    if (other->unit == NULL) /* prefer those without a unit, so that most agents have one */
         agent = other;
     struct entity *unit = world_entity(world, organization, ENTITY_UNIT);
-    if (!agent->unit)
+    if (agent->unit == NULL)
         return choose(world, agent, CHOICE_SELECT, unit, err);
-    if (!agent->workspaces[agent->unit->index])
+    if (agent->workspaces[agent->unit->index] == 0)
         return choose(world, agent, CHOICE_WORKSPACES, agent->unit, err);
     uint32_t dice = random_below(&world->random, 100);
     if (dice < 40)
@@ -109,4 +124,15 @@ enum cv_status world_agent_step(struct world *world, struct err *err)
     if (dice < 75)
         return choose(world, agent, CHOICE_SELECT, unit, err);
     return choose(world, agent, dice < 90 ? CHOICE_CLEAR : CHOICE_REVOKE, unit, err);
+}
+
+struct agent *agents_pick(struct world *world, struct organization *organization, const struct entity *unit)
+{
+    struct agent *agent = NULL;
+    for (int i = 0; i < PICK_TRIES; i++) {
+        agent = &organization->agents[random_below(&world->random, organization->agent_count)];
+        if (agent->unit == unit && agent_has_workspaces(agent))
+            break;
+    }
+    return agent;
 }

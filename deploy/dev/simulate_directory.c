@@ -4,7 +4,7 @@
 
 static const char *const role = "Agent Impersonator";
 
-/* How cases name the entity; made anew when its texts change, since events that were put may still hold the old one. */
+/* Recreates what case events contain about the entity: events that were built before may still hold the old object. */
 static void make_ref(const struct organization *organization, struct entity *entity)
 {
     json_decref(entity->ref);
@@ -48,12 +48,23 @@ static void rename_entity(struct world *world, const struct organization *organi
     make_ref(organization, entity);
 }
 
-void directory_init_entity(struct world *world, const struct organization *organization, struct entity *entity,
-                           enum entity_kind kind, uint32_t index, struct entity *parent)
+/* The entity that the index-th one of a kind belongs to, NULL: none. */
+static struct entity *parent_of(const struct organization *organization, enum entity_kind kind, uint32_t index)
+{
+    static const uint8_t per_unit[ENTITY_APPLICATION + 1] = {[ENTITY_INBOX] = WORLD_INBOXES,
+                                                             [ENTITY_WORKSTATION] = WORLD_WORKSTATIONS,
+                                                             [ENTITY_WORKSPACE] = WORLD_WORKSPACES};
+    if (kind == ENTITY_SERVICE_TYPE)
+        return &organization->lists[ENTITY_SERVICE_CATEGORY].items[index / (WORLD_TYPES / WORLD_CATEGORIES)];
+    return per_unit[kind] ? &organization->lists[ENTITY_UNIT].items[index / per_unit[kind]] : NULL;
+}
+
+static void init_entity(struct world *world, const struct organization *organization, struct entity *entity,
+                        enum entity_kind kind, uint32_t index)
 {
     entity->kind = kind;
     entity->index = index;
-    entity->parent = parent;
+    entity->parent = parent_of(organization, kind, index);
     random_uuid(&world->random, entity->id);
     if (kind == ENTITY_APPLICATION)
         snprintf(entity->detail, sizeof entity->detail, "client-%.8s", entity->id);
@@ -64,6 +75,35 @@ void directory_init_entity(struct world *world, const struct organization *organ
         snprintf(entity->picture, 128, "https://pictures.example/public/profiles/%s", picture);
     }
     rename_entity(world, organization, entity);
+}
+
+static void init_organization(struct world *world, struct organization *organization, uint32_t users)
+{
+    const uint32_t counts[ENTITY_APPLICATION + 1] = {
+        [ENTITY_UNIT] = WORLD_UNITS,
+        [ENTITY_SERVICE_CATEGORY] = WORLD_CATEGORIES,
+        [ENTITY_SERVICE_TYPE] = WORLD_TYPES,
+        [ENTITY_INBOX] = WORLD_UNITS * WORLD_INBOXES,
+        [ENTITY_WORKSTATION] = WORLD_UNITS * WORLD_WORKSTATIONS,
+        [ENTITY_WORKSPACE] = WORLD_UNITS * WORLD_WORKSPACES,
+        [ENTITY_USER] = users,
+        [ENTITY_CUSTOMER] = WORLD_CUSTOMERS,
+        [ENTITY_APPLICATION] = WORLD_APPLICATIONS,
+    };
+    for (enum entity_kind kind = ENTITY_UNIT; kind <= ENTITY_APPLICATION; kind++) {
+        struct entity_list *list = &organization->lists[kind];
+        list->items = cv_zalloc(counts[kind] * sizeof *list->items);
+        list->count = counts[kind];
+        for (uint32_t i = 0; i < list->count; i++)
+            init_entity(world, organization, &list->items[i], kind, i);
+    }
+    organization->next_customer = WORLD_INITIAL_CUSTOMERS;
+}
+
+void directory_create(struct world *world, uint32_t users)
+{
+    for (uint32_t i = 0; i < world->organization_count; i++)
+        init_organization(world, &world->organizations[i], users);
 }
 
 static const char *upsert_type(enum entity_kind kind)
@@ -82,7 +122,7 @@ static const char *upsert_type(enum entity_kind kind)
     return types[kind];
 }
 
-/* The first application has the role itself, the second leaves it to the token, the third is switched off. */
+/* The first application has the role, the second one needs it in the token, the third one is disabled. */
 static void describe_application(json_t *payload, const struct entity *entity)
 {
     json_t *roles = json_array();
@@ -160,7 +200,7 @@ static enum cv_status put_removal(struct world *world, struct organization *orga
     return put(world, organization, entity, "EntityRemoved", payload, err);
 }
 
-/* A null value: as if the entity had never been heard of. */
+/* A null value: the view behaves as if the entity had never existed. */
 static enum cv_status put_forgotten(struct world *world, const struct organization *organization,
                                     const struct entity *entity, struct err *err)
 {
@@ -175,7 +215,7 @@ static enum cv_status put_forgotten(struct world *world, const struct organizati
     return status;
 }
 
-enum cv_status directory_open(struct world *world, struct organization *organization, struct err *err)
+enum cv_status directory_publish(struct world *world, struct organization *organization, struct err *err)
 {
     enum cv_status status = CV_OK;
     for (enum entity_kind kind = ENTITY_UNIT; kind <= ENTITY_APPLICATION; kind++) {
@@ -189,8 +229,8 @@ enum cv_status directory_open(struct world *world, struct organization *organiza
     return status;
 }
 
-/* A new customer takes the place of the one that was heard of longest ago; some are never published. */
-enum cv_status world_customer_step(struct world *world, struct err *err)
+/* Replaces the oldest customer by a new one. Case events name some customers that are published later or never. */
+enum cv_status directory_customer_step(struct world *world, struct err *err)
 {
     struct organization *organization = world_organization(world);
     struct entity *entity = &organization->lists[ENTITY_CUSTOMER].items[organization->next_customer];
@@ -203,7 +243,7 @@ enum cv_status world_customer_step(struct world *world, struct err *err)
     return put_upsert(world, organization, entity, err);
 }
 
-enum cv_status world_directory_step(struct world *world, struct err *err)
+enum cv_status directory_step(struct world *world, struct err *err)
 {
     static const enum entity_kind kinds[] = {
         ENTITY_UNIT,      ENTITY_SERVICE_CATEGORY, ENTITY_SERVICE_TYPE, ENTITY_INBOX,   ENTITY_WORKSTATION,
@@ -222,9 +262,9 @@ enum cv_status world_directory_step(struct world *world, struct err *err)
     }
     if (!organization->removed && dice < 25 && kind != ENTITY_CUSTOMER)
         return put_removal(world, organization, entity, err);
-    if (entity->removed) /* stays so until its turn to come back */
+    if (entity->removed) /* remains removed until a later step restores it */
         entity = world_entity(world, organization, ENTITY_CUSTOMER);
     if (dice < 85)
-        rename_entity(world, organization, entity); /* else it is published once more as it is */
+        rename_entity(world, organization, entity); /* else the same texts are published again */
     return put_upsert(world, organization, entity, err);
 }

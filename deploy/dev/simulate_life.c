@@ -2,13 +2,13 @@
 
 #include <stdio.h>
 
-#define LIFE_US INT64_C(2400000000) /* a case takes 40 minutes on average */
+#define LIFE_US INT64_C(2400000000) /* average duration of a case: 40 minutes */
 
 enum phase { PHASE_BOOKED, PHASE_QUEUED, PHASE_ACTIVE, PHASE_HELD, PHASE_RESOLVED, PHASE_OVER };
 
-/* Fewest events that bring a case of each phase to its ordinary end: served, resolved, closed. */
-static const uint8_t shortest_way[] = {[PHASE_BOOKED] = 4, [PHASE_QUEUED] = 3,   [PHASE_ACTIVE] = 2,
-                                       [PHASE_HELD] = 3,   [PHASE_RESOLVED] = 1, [PHASE_OVER] = 0};
+/* The fewest events from each phase to the usual end: served, resolved, closed. */
+static const uint8_t events_to_end[] = {[PHASE_BOOKED] = 4, [PHASE_QUEUED] = 3,   [PHASE_ACTIVE] = 2,
+                                        [PHASE_HELD] = 3,   [PHASE_RESOLVED] = 1, [PHASE_OVER] = 0};
 
 struct sim_case {
     struct organization *organization;
@@ -18,7 +18,7 @@ struct sim_case {
     int64_t sequence;
     int64_t status_date;
     struct entity *inbox; /* its parent is the unit */
-    struct agent *agent;  /* who serves it, NULL: nobody */
+    struct agent *agent;  /* who serves it, or NULL */
 };
 
 struct life {
@@ -41,7 +41,7 @@ struct life *life_new(struct world *world, uint32_t cases, uint32_t events_per_c
 
 void life_free(struct life *life)
 {
-    if (!life)
+    if (life == NULL)
         return;
     free(life->cases);
     free(life);
@@ -60,7 +60,7 @@ static void set_status(struct life *life, struct sim_case *c, json_t *payload, c
     world_int(payload, "statusDate", c->status_date);
 }
 
-/* Now and then as large as the platform's own ranks can be. */
+/* Sometimes as large as the largest ranks of the platform. */
 static void set_rank(struct life *life, json_t *payload)
 {
     struct random *random = &life->world->random;
@@ -121,7 +121,7 @@ static json_t *snapshot(struct life *life, struct sim_case *c)
     world_int(json, "referenceDate", world->now_us + (booked ? random_below(random, 7200) * INT64_C(1000000) : 0));
     world_int(json, "dateOpened", world->now_us);
     if (random_chance(random, 1500))
-        set_ref(json, "assignedTo", world_agent_in(world, c->organization, c->inbox->parent)->user);
+        set_ref(json, "assignedTo", agents_pick(world, c->organization, c->inbox->parent)->user);
     world_text(json, "channel", channel(random));
     set_rank(life, json);
     set_ref(json, "unit", c->inbox->parent);
@@ -143,13 +143,13 @@ static json_t *snapshot(struct life *life, struct sim_case *c)
 
 static void start_service(struct life *life, struct sim_case *c, json_t *payload)
 {
-    c->agent = world_agent_in(life->world, c->organization, c->inbox->parent);
+    c->agent = agents_pick(life->world, c->organization, c->inbox->parent);
     set_status(life, c, payload, "Active");
     set_ref(payload, "lockedBy", c->agent->user);
     set_ref(payload, "workstation", c->agent->workstation);
 }
 
-/* To any unit of the organization; served there by somebody at once, or put into the queue. */
+/* Moves the case to a random inbox of the organization: to an agent there, or into the queue. */
 static void move(struct life *life, struct sim_case *c, json_t *payload, bool served)
 {
     c->inbox = world_entity(life->world, c->organization, ENTITY_INBOX);
@@ -164,7 +164,7 @@ static void move(struct life *life, struct sim_case *c, json_t *payload, bool se
     set_rank(life, payload);
 }
 
-/* Each part at random, some set to null; at least the channel. */
+/* Updates random fields, some of them to null; the channel when no other was chosen. */
 static void update(struct life *life, const struct sim_case *c, json_t *payload)
 {
     struct random *random = &life->world->random;
@@ -241,13 +241,13 @@ static const char *const types[] = {
     [ACT_MEETING] = "CaseOnlineMeetingSet",
 };
 
-/* What may happen in each phase, how often among the others, and where it leads. */
-static const struct way {
+/* The transitions of a case: what may happen in each phase, how often, and which phase follows. */
+static const struct transition {
     enum phase from;
     uint8_t weight;
     enum action action;
     enum phase to;
-} ways[] = {
+} transitions[] = {
     {PHASE_BOOKED, 60, ACT_CHECK_IN, PHASE_QUEUED},    {PHASE_BOOKED, 10, ACT_UPDATE, PHASE_BOOKED},
     {PHASE_BOOKED, 8, ACT_ASSIGN, PHASE_BOOKED},       {PHASE_BOOKED, 5, ACT_MEETING, PHASE_BOOKED},
     {PHASE_BOOKED, 2, ACT_CANCEL, PHASE_OVER},         {PHASE_QUEUED, 35, ACT_START, PHASE_ACTIVE},
@@ -266,32 +266,35 @@ static const struct way {
     {PHASE_RESOLVED, 30, ACT_REOPEN, PHASE_QUEUED},    {PHASE_RESOLVED, 10, ACT_UPDATE, PHASE_RESOLVED},
 };
 
-/* A way that still lets the case come to its end with the events it has left; when none does, any of its phase. */
-static const struct way *choose(struct life *life, const struct sim_case *c)
+/*
+ * Picks a transition that still lets the case end with the events that it has left. When there is none, allows more
+ * events, one at a time.
+ */
+static const struct transition *choose(struct life *life, const struct sim_case *c)
 {
     for (uint32_t slack = 0;; slack++) {
         uint32_t sum = 0;
-        for (size_t i = 0; i < ARRAY_LEN(ways); i++)
-            if (ways[i].from == c->phase && 1u + shortest_way[ways[i].to] <= c->events_left + slack)
-                sum += ways[i].weight;
-        if (!sum)
+        for (size_t i = 0; i < ARRAY_LEN(transitions); i++)
+            if (transitions[i].from == c->phase && 1u + events_to_end[transitions[i].to] <= c->events_left + slack)
+                sum += transitions[i].weight;
+        if (sum == 0)
             continue;
         uint32_t dice = random_below(&life->world->random, sum);
-        for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
-            if (ways[i].from != c->phase || 1u + shortest_way[ways[i].to] > c->events_left + slack)
+        for (size_t i = 0; i < ARRAY_LEN(transitions); i++) {
+            if (transitions[i].from != c->phase || 1u + events_to_end[transitions[i].to] > c->events_left + slack)
                 continue;
-            if (dice < ways[i].weight)
-                return &ways[i];
-            dice -= ways[i].weight;
+            if (dice < transitions[i].weight)
+                return &transitions[i];
+            dice -= transitions[i].weight;
         }
     }
 }
 
-/* Actions whose payload says a status, and that do nothing about it but this. */
+/* The status that an action's payload carries, where that is all it does about the status; else NULL. */
 static const char *const statuses[] = {
     [ACT_CHECK_IN] = "InQueue", [ACT_CALL] = "Called",         [ACT_HOLD] = "OnHold",
-    [ACT_REQUEUE] = "InQueue",  [ACT_TOUCH_ACTIVE] = "Active", /* again: nothing but the date moves, and nobody is
-                                                                  unlocked */
+    [ACT_REQUEUE] = "InQueue",  [ACT_TOUCH_ACTIVE] = "Active", /* again: nothing but the date moves, and the lock
+                                                                  remains */
     [ACT_RETURN] = "InQueue",   [ACT_REOPEN] = "InQueue",      [ACT_MEETING] = NULL, /* the last one */
 };
 
@@ -339,7 +342,7 @@ static json_t *act(struct life *life, struct sim_case *c, enum action action)
         set_rank(life, payload);
         break;
     case ACT_ASSIGN:
-        set_ref(payload, "assignedTo", world_agent_in(life->world, c->organization, c->inbox->parent)->user);
+        set_ref(payload, "assignedTo", agents_pick(life->world, c->organization, c->inbox->parent)->user);
         break;
     case ACT_UPDATE:
         update(life, c, payload);
@@ -357,7 +360,7 @@ static json_t *act(struct life *life, struct sim_case *c, enum action action)
     return payload;
 }
 
-/* takes over payload, which is the case's snapshot or another payload without its caseTimestamp */
+/* Sends one event of the case. Takes ownership of payload. */
 static enum cv_status put(struct life *life, struct sim_case *c, const char *type, json_t *payload, json_t *actor,
                           struct err *err)
 {
@@ -401,12 +404,12 @@ static enum cv_status arrive(struct life *life, struct err *err)
 static enum cv_status advance(struct life *life, struct err *err)
 {
     struct sim_case *c = &life->cases[random_below(&life->world->random, life->count)];
-    const struct way *way = choose(life, c);
-    json_t *actor = c->agent ? c->agent->actor : NULL; /* who acts is who served it before */
-    json_t *payload = act(life, c, way->action);
+    const struct transition *transition = choose(life, c);
+    json_t *actor = c->agent ? c->agent->actor : NULL; /* the agent that served the case before the event */
+    json_t *payload = act(life, c, transition->action);
     world_int(payload, "caseTimestamp", life->world->now_us);
-    c->phase = way->to;
-    enum cv_status status = put(life, c, types[way->action], payload, actor, err);
+    c->phase = transition->to;
+    enum cv_status status = put(life, c, types[transition->action], payload, actor, err);
     if (c->phase == PHASE_OVER)
         *c = life->cases[--life->count];
     return status;
@@ -420,7 +423,7 @@ enum cv_status life_step(struct life *life, struct err *err)
     uint32_t target = (uint32_t)(life->target * (uint64_t)world_busy_percent(life->world) / 100);
     if (lone || life->count == 0)
         return arrive(life, err);
-    /* The fewer there are, the sooner the next one comes. */
+    /* The fewer cases there are, the more likely is a new one. */
     if (life->count < target && random_below(&life->world->random, target) >= life->count)
         return arrive(life, err);
     return advance(life, err);
@@ -430,7 +433,7 @@ void life_listed(const struct life *life, life_visit visit, void *context)
 {
     for (uint32_t i = 0; i < life->count; i++) {
         const struct sim_case *c = &life->cases[i];
-        if (c->phase == PHASE_ACTIVE && c->agent && world_current_unit(c->agent) == c->inbox->parent)
+        if (c->phase == PHASE_ACTIVE && c->agent && agent_current_unit(c->agent) == c->inbox->parent)
             visit(context, c->agent, c->id, c->status_date);
     }
 }

@@ -23,13 +23,13 @@ static void collect(void *context, const struct agent *agent, const char *case_i
     listing->items[listing->count++] = (struct listed){agent, case_id, status_date};
 }
 
-/* Agent by agent as they lie in memory, then as the view is ordered. */
 static int compare_pointers(const struct agent *a, const struct agent *b)
 {
-    uintptr_t x = (uintptr_t)a, y = (uintptr_t)b; /* of different arrays, so not comparable as pointers */
+    uintptr_t x = (uintptr_t)a, y = (uintptr_t)b; /* C does not order pointers into different arrays */
     return (x > y) - (x < y);
 }
 
+/* By agent, in any fixed order; then as the view is ordered. */
 static int compare(const void *a, const void *b)
 {
     const struct listed *x = a, *y = b;
@@ -50,7 +50,7 @@ static json_t *case_ids(const struct listing *listing, const struct agent *agent
     json_t *ids = json_array();
     const struct listed *found =
         listing->count ? bsearch(agent, listing->items, listing->count, sizeof *listing->items, compare_agent) : NULL;
-    if (!found)
+    if (found == NULL)
         return ids;
     while (found > listing->items && found[-1].agent == agent)
         found--;
@@ -79,12 +79,12 @@ static json_t *describe_agents(const struct organization *organization, const st
     json_t *array = json_array();
     for (uint32_t i = 0; i < organization->agent_count; i++) {
         const struct agent *agent = &organization->agents[i];
-        const struct entity *unit = world_current_unit(agent);
+        const struct entity *unit = agent_current_unit(agent);
         json_t *json = json_object();
         world_text(json, "userId", agent->user->id);
         world_text(json, "displayName", agent->user->name);
         world_text(json, "currentUnitId", unit ? unit->id : NULL);
-        world_set(json, "hasWorkspaces", json_boolean(unit && world_has_workspaces(agent)));
+        world_set(json, "hasWorkspaces", json_boolean(unit && agent_has_workspaces(agent)));
         world_set(json, "activeCases", case_ids(listing, agent));
         json_array_append_new(array, json);
     }
@@ -112,7 +112,7 @@ enum cv_status manifest_write(const char *path, const struct world *world, const
     char *text CV_CLEANUP(cv_free_ptr) = json_dumps(manifest, JSON_INDENT(1));
     json_decref(manifest);
     free(listing.items);
-    if (!text) {
+    if (text == NULL) {
         err_set(err, "--manifest: out of memory");
         return CV_FATAL;
     }

@@ -48,7 +48,7 @@ void name_make(struct random *random, enum entity_kind kind, uint32_t index, cha
         break;
     case ENTITY_USER:
     case ENTITY_CUSTOMER:
-        first = PICK(random, first_names); /* one after the other: C does not order a call's arguments */
+        first = PICK(random, first_names); /* two statements: C does not order the evaluation of arguments */
         snprintf(out, NAME_SIZE, "%s %s", first, PICK(random, last_names));
         break;
     case ENTITY_APPLICATION:

@@ -1,6 +1,6 @@
 /*
- * simulate_names.h: texts for what is simulated: ordinary names, and among them the letters, quotes and marks that trip
- * programs up.
+ * simulate_names.h: names for simulated entities, with letters of several alphabets, quotes and other characters that
+ * programs often handle wrongly.
  */
 #ifndef CASEVIEW_DEV_SIMULATE_NAMES_H
 #define CASEVIEW_DEV_SIMULATE_NAMES_H
@@ -10,9 +10,9 @@
 
 #define NAME_SIZE 96
 
-/* A name for the index-th entity of a kind; another one each time it is asked. */
+/* Makes a random name for the index-th entity of a kind. */
 void name_make(struct random *random, enum entity_kind kind, uint32_t index, char out[NAME_SIZE]);
-/* "JD" of "John Doe": the first letter of the first and of the last word, whatever their alphabet. */
+/* "JD" for "John Doe": the first letters of the first and the last word, in any alphabet. */
 void name_initials(const char *name, char *out, size_t size);
 const char *name_color(struct random *random);
 

@@ -16,13 +16,13 @@ enum cv_status sink_open(struct config *config, struct sink **out_sink, struct e
     struct sink *sink = cv_zalloc(sizeof *sink);
     const char *output = config_text(config, "output");
     enum cv_status status = CV_OK;
-    if (!output) {
-        /* Big requests when it is the amount that counts, at once when somebody looks at each event. */
+    if (output == NULL) {
+        /* Large requests for bulk; no delay when events are paced. */
         const char *linger_ms = config_int(config, "rate") ? "0" : "20";
         status = producer_open(config, linger_ms, &sink->producer, err);
     } else {
         sink->file = strcmp(output, "-") == 0 ? stdout : fopen(output, "we");
-        if (!sink->file) {
+        if (sink->file == NULL) {
             err_set(err, "--output %s: %s", output, strerror(errno));
             status = CV_FATAL;
         }
@@ -37,7 +37,7 @@ enum cv_status sink_open(struct config *config, struct sink **out_sink, struct e
 
 void sink_close(struct sink *sink)
 {
-    if (!sink)
+    if (sink == NULL)
         return;
     producer_close(sink->producer);
     if (sink->file && sink->file != stdout)
@@ -54,9 +54,9 @@ static enum cv_status file_failed(struct err *err)
 enum cv_status sink_put(struct sink *sink, const json_t *event, struct err *err)
 {
     sink->count++;
-    if (sink->producer) {
+    if (sink->producer != NULL) {
         enum cv_status status = producer_put(sink->producer, event, sink->count, err);
-        return status == CV_PARK ? CV_FATAL : status; /* an event of ours that is none is our own bug */
+        return status == CV_PARK ? CV_FATAL : status; /* an invalid event is a bug of the simulator */
     }
     if (json_dumpf(event, sink->file, JSON_COMPACT) || fputc('\n', sink->file) == EOF)
         return file_failed(err);
@@ -70,17 +70,17 @@ uint64_t sink_count(const struct sink *sink)
 
 void sink_poll(struct sink *sink)
 {
-    if (sink->producer)
+    if (sink->producer != NULL)
         producer_poll(sink->producer, 0);
 }
 
 enum cv_status sink_drain(struct sink *sink, struct err *err)
 {
-    if (!sink->producer)
+    if (sink->producer == NULL)
         return fflush(sink->file) ? file_failed(err) : CV_OK;
     producer_drain(sink->producer);
     struct producer_counts counts = producer_counts(sink->producer);
-    if (!counts.failed)
+    if (counts.failed == 0)
         return CV_OK;
     err_set(err, "%llu of %llu events were not delivered: %s", (unsigned long long)counts.failed,
             (unsigned long long)counts.sent_in_all, counts.first_failure);

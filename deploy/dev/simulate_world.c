@@ -3,14 +3,12 @@
 #include <stdio.h>
 
 #include "caseview/clock.h"
-#include "deploy/dev/simulate_directory.h"
 
-#define DAY_US      INT64_C(86400000000)
-#define HOUR_US     INT64_C(3600000000)
-#define START_US    INT64_C(1712815200000000) /* 2024-04-11T06:00:00Z, before the doors open */
-#define AGENT_TRIES 8
+#define DAY_US   INT64_C(86400000000)
+#define HOUR_US  INT64_C(3600000000)
+#define START_US INT64_C(1712815200000000) /* 2024-04-11T06:00:00Z, before opening hours */
 
-/* How busy each hour is, in percent of the busiest. */
+/* How busy each hour of the day is, in percent of the busiest one. */
 static const uint8_t busy_hours[24] = {3,  2,  2,  2,  3,  5,  10, 30, 70, 95, 100, 95,
                                        75, 80, 90, 85, 70, 45, 25, 15, 10, 8,  6,   4};
 
@@ -69,57 +67,6 @@ uint32_t world_busy_percent(const struct world *world)
     return world->wall_clock ? 100 : busy_hours[world->now_us % DAY_US / HOUR_US];
 }
 
-static void init_list(struct organization *organization, enum entity_kind kind, uint32_t count)
-{
-    struct entity_list *list = &organization->lists[kind];
-    list->items = cv_zalloc(count * sizeof *list->items);
-    list->count = count;
-}
-
-/* Which entity the index-th of a kind belongs to. */
-static struct entity *parent_of(const struct organization *organization, enum entity_kind kind, uint32_t index)
-{
-    static const uint8_t per_unit[ENTITY_APPLICATION + 1] = {[ENTITY_INBOX] = WORLD_INBOXES,
-                                                             [ENTITY_WORKSTATION] = WORLD_WORKSTATIONS,
-                                                             [ENTITY_WORKSPACE] = WORLD_WORKSPACES};
-    if (kind == ENTITY_SERVICE_TYPE)
-        return &organization->lists[ENTITY_SERVICE_CATEGORY].items[index / (WORLD_TYPES / WORLD_CATEGORIES)];
-    return per_unit[kind] ? &organization->lists[ENTITY_UNIT].items[index / per_unit[kind]] : NULL;
-}
-
-static void init_organization(struct world *world, struct organization *organization, uint32_t agents)
-{
-    static const uint32_t counts[ENTITY_APPLICATION + 1] = {
-        [ENTITY_UNIT] = WORLD_UNITS,
-        [ENTITY_SERVICE_CATEGORY] = WORLD_CATEGORIES,
-        [ENTITY_SERVICE_TYPE] = WORLD_TYPES,
-        [ENTITY_INBOX] = WORLD_UNITS * WORLD_INBOXES,
-        [ENTITY_WORKSTATION] = WORLD_UNITS * WORLD_WORKSTATIONS,
-        [ENTITY_WORKSPACE] = WORLD_UNITS * WORLD_WORKSPACES,
-        [ENTITY_CUSTOMER] = WORLD_CUSTOMERS,
-        [ENTITY_APPLICATION] = WORLD_APPLICATIONS,
-    };
-    random_uuid(&world->random, organization->id);
-    random_uuid(&world->random, organization->data_table_id);
-    for (enum entity_kind kind = ENTITY_UNIT; kind <= ENTITY_APPLICATION; kind++) {
-        init_list(organization, kind, kind == ENTITY_USER ? agents : counts[kind]);
-        struct entity_list *list = &organization->lists[kind];
-        for (uint32_t i = 0; i < list->count; i++)
-            directory_init_entity(world, organization, &list->items[i], kind, i, parent_of(organization, kind, i));
-    }
-    organization->next_customer = WORLD_INITIAL_CUSTOMERS;
-    organization->agent_count = agents;
-    organization->agents = cv_zalloc(agents * sizeof *organization->agents);
-    for (uint32_t i = 0; i < agents; i++) {
-        struct agent *agent = &organization->agents[i];
-        agent->organization = organization;
-        agent->user = &organization->lists[ENTITY_USER].items[i];
-        agent->actor = json_object();
-        world_text(agent->actor, "kind", "User");
-        world_text(agent->actor, "userId", agent->user->id);
-    }
-}
-
 struct world *world_new(const struct world_options *options, struct sink *sink)
 {
     struct world *world = cv_zalloc(sizeof *world);
@@ -129,8 +76,10 @@ struct world *world_new(const struct world_options *options, struct sink *sink)
     world->now_us = options->wall_clock ? clock_wall_us() : START_US;
     world->organization_count = options->organizations;
     world->organizations = cv_zalloc(options->organizations * sizeof *world->organizations);
-    for (uint32_t i = 0; i < options->organizations; i++)
-        init_organization(world, &world->organizations[i], options->agents);
+    for (uint32_t i = 0; i < options->organizations; i++) {
+        random_uuid(&world->random, world->organizations[i].id);
+        random_uuid(&world->random, world->organizations[i].data_table_id);
+    }
     return world;
 }
 
@@ -150,7 +99,7 @@ static void free_organization(struct organization *organization)
 
 void world_free(struct world *world)
 {
-    if (!world)
+    if (world == NULL)
         return;
     for (uint32_t i = 0; i < world->organization_count; i++)
         free_organization(&world->organizations[i]);
@@ -175,15 +124,4 @@ struct entity *world_of_unit(struct world *world, struct organization *organizat
     struct entity_list *list = &organization->lists[kind];
     uint32_t per_unit = list->count / WORLD_UNITS;
     return &list->items[unit->index * per_unit + random_below(&world->random, per_unit)];
-}
-
-struct agent *world_agent_in(struct world *world, struct organization *organization, const struct entity *unit)
-{
-    struct agent *agent = NULL;
-    for (int i = 0; i < AGENT_TRIES; i++) {
-        agent = &organization->agents[random_below(&world->random, organization->agent_count)];
-        if (agent->unit == unit && world_has_workspaces(agent))
-            break;
-    }
-    return agent;
 }

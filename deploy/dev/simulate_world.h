@@ -1,7 +1,8 @@
 /*
- * simulate_world.h: what is simulated apart from the cases: organizations with their directory and agents, the clock,
- * and how an event is put. The simulator obeys the contract's rules for agents and removed entities itself, so that it
- * knows what the view must show. One thread.
+ * simulate_world.h: the data that all parts of the simulator share (organizations with their entities and agents), the
+ * simulated clock, and how an event is sent. simulate_directory.h and simulate_agents.h fill and change these data,
+ * simulate_life.h adds the cases. The simulator follows the contract's rules for agents and removed entities itself, so
+ * that it knows what the view must contain. One thread.
  */
 #ifndef CASEVIEW_DEV_SIMULATE_WORLD_H
 #define CASEVIEW_DEV_SIMULATE_WORLD_H
@@ -17,7 +18,7 @@
 #define WORLD_WORKSTATIONS      5
 #define WORLD_WORKSPACES        3
 #define WORLD_APPLICATIONS      3
-#define WORLD_CUSTOMERS         256 /* an organization keeps the last so many in mind */
+#define WORLD_CUSTOMERS         256 /* an organization keeps the latest ones */
 #define WORLD_INITIAL_CUSTOMERS 16
 
 struct entity {
@@ -30,7 +31,7 @@ struct entity {
     char *picture;   /* user: NULL for some */
     int64_t version;
     bool removed;
-    json_t *ref; /* the Ref, InboxRef, UserRef or CustomerRef by which cases name it today */
+    json_t *ref; /* the Ref, InboxRef, UserRef or CustomerRef that case events contain now */
 };
 
 struct entity_list {
@@ -41,11 +42,11 @@ struct entity_list {
 struct agent {
     struct organization *organization;
     struct entity *user;
-    struct entity *workstation; /* where it sits */
+    struct entity *workstation;
     json_t *actor;
     int64_t sequence;
     struct entity *unit;              /* NULL: none */
-    uint32_t workspaces[WORLD_UNITS]; /* a bit a workspace of that unit */
+    uint32_t workspaces[WORLD_UNITS]; /* by unit: one bit for each of its workspaces */
 };
 
 struct organization {
@@ -72,40 +73,26 @@ struct world_options {
     uint64_t seed;
     bool wall_clock;
     uint32_t organizations;
-    uint32_t agents; /* of each */
 };
 
-/* sink is borrowed and must outlive the world. */
+/* Creates organizations without entities and agents. Borrows sink, which must outlive the world. */
 struct world *world_new(const struct world_options *options, struct sink *sink);
-void world_free(struct world *world);
+void world_free(struct world *world); /* entities and agents included */
 
-/* Moves the clock on by some time around mean_us; with the wall clock to the real time. */
+/* Advances the clock by a random time with mean mean_us; with wall_clock sets it to the real time. */
 void world_tick(struct world *world, int64_t mean_us);
-/* Percent of the busiest hour. */
+/* How busy the hour of the clock is, in percent of the busiest one. */
 uint32_t world_busy_percent(const struct world *world);
 
-/* Puts the whole directory and the choices of all agents. Statuses here and below are those of sink_put(). */
-enum cv_status world_open(struct world *world, struct err *err) CV_MUST_CHECK;
-/* One more event each. */
-enum cv_status world_agent_step(struct world *world, struct err *err) CV_MUST_CHECK;
-enum cv_status world_customer_step(struct world *world, struct err *err) CV_MUST_CHECK;
-enum cv_status world_directory_step(struct world *world, struct err *err) CV_MUST_CHECK;
-
-struct organization *world_organization(struct world *world); /* any one */
+struct organization *world_organization(struct world *world); /* a random one */
+/* A random entity of a kind. */
 struct entity *world_entity(struct world *world, struct organization *organization, enum entity_kind kind);
-/* Any inbox, workstation or workspace of the unit. */
+/* A random inbox, workstation or workspace of the unit. */
 struct entity *world_of_unit(struct world *world, struct organization *organization, enum entity_kind kind,
                              const struct entity *unit);
-/* One that works in the unit now, if a few tries find one, else any. */
-struct agent *world_agent_in(struct world *world, struct organization *organization, const struct entity *unit);
-
-/* The unit that counts for an agent now, NULL: none. And whether its workspaces open the gate. */
-const struct entity *world_current_unit(const struct agent *agent);
-bool world_has_workspaces(const struct agent *agent);
-
 /*
- * Puts {"topic", "value": {eventId, organizationId, <id_field>: id, <number_field>: number, occurredAt, actor,
- * payload: {<type>: payload}}}. Takes over payload; actor may be NULL.
+ * Sends {"topic", "value": {eventId, organizationId, <id_field>: id, <number_field>: number, occurredAt, actor,
+ * payload: {<type>: payload}}}. Takes ownership of payload; actor may be NULL. Statuses of sink_put().
  */
 struct world_event {
     const char *topic;
@@ -120,7 +107,7 @@ struct world_event {
 
 enum cv_status world_put(struct world *world, const struct world_event *event, struct err *err) CV_MUST_CHECK;
 
-/* Short words for building payloads. NULL text writes null; values are taken over. */
+/* Set a member of a payload. NULL text sets null; world_set() takes ownership of value. */
 void world_text(json_t *object, const char *key, const char *text);
 void world_int(json_t *object, const char *key, int64_t number);
 void world_set(json_t *object, const char *key, json_t *value);

@@ -8,7 +8,8 @@
 #include "caseview/log.h"
 #include "deploy/dev/keyring.h"
 
-/* aud is a text when there is one, as issuers write it. */
+/* Returns an option's items as an array, or a single one as text if wanted, since issuers write one audience as text.
+ */
 static json_t *list(const struct config *config, const char *option, bool single_as_text)
 {
     json_t *array = json_array();
@@ -22,7 +23,7 @@ static json_t *list(const struct config *config, const char *option, bool single
     return text;
 }
 
-/* Members of `claims` replace ours; null takes away. */
+/* Replaces claims by the members of the option; null removes a claim. */
 static enum cv_status merge(json_t *claims, const char *text, struct err *err)
 {
     json_error_t failure;
@@ -79,9 +80,9 @@ static enum cv_status sign(cjose_jwk_t *key, const char *algorithm, const char *
         jws = cjose_jws_sign(key, header, (const uint8_t *)text, strlen(text), &failure);
     enum cv_status status = jws && cjose_jws_export(jws, &token, &failure) ? CV_OK : CV_FATAL;
     if (status != CV_OK)
-        err_set(err, "the token cannot be signed: %s", failure.message ? failure.message : "failed");
+        err_set(err, "cannot sign the token: %s", failure.message != NULL ? failure.message : "failed");
     else if (puts(token) < 0 || fflush(stdout)) {
-        err_set(err, "standard output cannot be written");
+        err_set(err, "cannot write to standard output");
         status = CV_FATAL;
     }
     cjose_jws_release(jws);
@@ -96,7 +97,7 @@ static enum cv_status make_token(const struct config *config, struct err *err)
     char own_kid[16] = "";
     for (size_t i = 0; algorithm[i] && i < sizeof own_kid - 1; i++)
         own_kid[i] = (char)tolower((unsigned char)algorithm[i]);
-    if (!kid)
+    if (kid == NULL)
         kid = own_kid;
     json_t *claims;
     enum cv_status status = make_claims(config, &claims, err);

@@ -1,6 +1,6 @@
 /*
- * token.h: `caseview-dev token`: an issuer in a folder. `private.json` there holds the key pairs (readable by their
- * owner alone), `jwks.json` the public key set for caseview-api. Prints one signed token.
+ * token.h: `caseview-dev token`: a token issuer in a folder. `private.json` holds the key pairs (readable by the owner
+ * only), `jwks.json` the public key set for caseview-api. Prints one signed token.
  */
 #ifndef CASEVIEW_DEV_TOKEN_H
 #define CASEVIEW_DEV_TOKEN_H

@@ -237,7 +237,7 @@ def figures(target, connections, samples, beside):
         + (f" · {middle['batch']:.1f} requests a statement" if "batch" in middle else ""),
     )  # fmt: skip
     if beside is not None:
-        row.ratio, row.beside = row.value / statistics.median(s["rate"] for s in beside), "pgbench"
+        row.ratio, row.ratio_to = row.value / statistics.median(s["rate"] for s in beside), "pgbench"
         row.target = f"≥ {TARGETS[connections]} × pgbench" if connections in TARGETS else ""
     return row
 

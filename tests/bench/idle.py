@@ -1,8 +1,7 @@
-"""Resident memory of programs that have nothing to do."""
+"""Resident memory of idle programs."""
 
 import time
 
-import backlog
 from measure import Cpu, Row, memory_mib
 from support.kafka import fresh_topics
 
@@ -29,10 +28,7 @@ def run(rig):
     worker.stop()
     api.stop()
     database.drop()
-    if rig.after_drain_mib is None:
-        backlog.drain(rig, rig.backlogs()["ten"])
     return [
         Row("idle worker", [worker_mib], "MiB", target="< 64 MiB", cpu={"worker a second": worker_us}),
-        Row("worker right after a drain", [rig.after_drain_mib[0]], "MiB", note="of the last backlog drained"),
         Row("idle caseview-api", [api_mib], "MiB", cpu={"api a second": api_us}),
     ]

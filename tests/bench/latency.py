@@ -1,4 +1,4 @@
-"""From produced to visible over HTTP, one probe at a time, beside live traffic.
+"""From produced to visible over HTTP, one probe at a time, with live traffic.
 
 A probe is a case of an agent of its own: it is queued, then its service is started (the clock starts before this event
 is given to the producer), and the endpoint is asked until it lists the case; then the case is closed. Asking pauses
@@ -213,7 +213,7 @@ def rows_of(result):
 def notes(rig):
     return [
         rig.settings_line(),
-        f"{rig.wanted.probes} probes, one at a time, beside live traffic of {rig.wanted.rate:,} events/s of simulated "
+        f"{rig.wanted.probes} probes, one at a time, with live traffic of {rig.wanted.rate:,} events/s of simulated "
         f"organizations; the endpoint is asked over one kept connection with pauses of {ASK_EVERY_S * 1000:g} ms, which the "
         "figures contain; range: over fifths of the probes; CPU µs each: an event",
     ]
@@ -232,7 +232,7 @@ def run(rig):
     prober = Prober(rig, topics, api)
     try:
         wait_for(lambda: worker.metric("caseview_records_total") > WARM_UP + rig.wanted.rate, 60, "the traffic has begun")
-        rig.say(f"{rig.wanted.probes} probes beside {rig.wanted.rate} events/s")
+        rig.say(f"{rig.wanted.probes} probes at {rig.wanted.rate} events/s")
         for _ in range(WARM_PROBES):
             prober.probe()
         result = measured(rig, worker, prober)

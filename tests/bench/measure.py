@@ -82,8 +82,8 @@ class Row:
     what: str
     values: list
     unit: str
-    ratio: float = None  # to what `beside` names
-    beside: str = ""
+    ratio: float = None
+    ratio_to: str = ""  # what the ratio is relative to
     target: str = ""
     cpu: dict = dataclasses.field(default_factory=dict)  # process → µs a unit
     more: str = ""  # shown in the row
@@ -96,5 +96,5 @@ class Row:
     def as_json(self):
         return {
             "what": self.what, "median": self.value, "values": self.values, "unit": self.unit, "ratio": self.ratio,
-            "ratio_to": self.beside, "target": self.target, "cpu_us": self.cpu, "more": self.more, "note": self.note,
+            "ratio_to": self.ratio_to, "target": self.target, "cpu_us": self.cpu, "more": self.more, "note": self.note,
         }  # fmt: skip

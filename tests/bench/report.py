@@ -1,4 +1,4 @@
-"""The table that `run` prints, and what of the machine one must know to read it."""
+"""The table that `run` prints, and the facts about the machine that it needs."""
 
 import os
 import pathlib
@@ -8,7 +8,7 @@ import subprocess
 
 from measure import TICK_S
 
-HEAD = ("figure", "median", "range", "unit", "ratio", "target", "CPU µs each", "beside")
+HEAD = ("figure", "median", "range", "unit", "ratio", "target", "CPU µs each", "more")
 
 RIGHT = {1, 2}
 
@@ -27,7 +27,7 @@ def cells(row):
         number(row.value),
         f"{number(low)}–{number(high)}" if len(row.values) > 1 else "",
         row.unit,
-        f"{row.ratio:.3f} × {row.beside}" if row.ratio is not None else "",
+        f"{row.ratio:.3f} × {row.ratio_to}" if row.ratio is not None else "",
         row.target,
         " · ".join(f"{name} {number(us)}" for name, us in row.cpu.items()),
         row.more,
@@ -57,7 +57,7 @@ def revision(root):
 
 
 class Quiet:
-    """How busy the processors are with other things, from two looks at /proc/stat."""
+    """How busy the processors are with other work, from two readings of /proc/stat."""
 
     def __init__(self):
         self.first = self._look()

@@ -1,4 +1,4 @@
-"""What the sections measure with: the built programs, a PostgreSQL, brokers, and a backlog that is made only once."""
+"""The environment of all sections: built programs, PostgreSQL, brokers, and a backlog that is produced only once."""
 
 import contextlib
 import hashlib
@@ -26,7 +26,7 @@ PROGRAMS = (
     "civetweb_constant", "http_constant",
 )  # fmt: skip
 
-# As a server that keeps its data: what the tests switch off for speed is on again.
+# Durable settings, which the tests switch off for speed.
 SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
@@ -37,10 +37,11 @@ SETTINGS = {
     "log_min_duration_statement": -1,
 }
 PARTITIONS = {"case": 4, "agent": 2, "directory": 2}
+WIDE = 128  # case partitions of one backlog
 
 
 class Broken(RuntimeError):
-    """The benchmark could not be run; the figures say nothing."""
+    """The benchmark failed, and has no valid figures."""
 
 
 def build(folder):
@@ -80,11 +81,11 @@ def finished(*argv, environment=()):
 
 
 class Backlog:
-    """Three topics that lie ready in a broker, and what is in them."""
+    """Three topics that a broker has ready, and what is in them."""
 
-    def __init__(self, name, events, per_case, in_flight, seed, registry=False):
+    def __init__(self, name, events, per_case, in_flight, seed, registry=False, case_partitions=PARTITIONS["case"]):
         self.name, self.events, self.per_case, self.in_flight, self.seed = name, events, per_case, in_flight, seed
-        self.topics = Topics(f"{name}-cases", f"{name}-agents", f"{name}-directory", PARTITIONS)
+        self.topics = Topics(f"{name}-cases", f"{name}-agents", f"{name}-directory", {**PARTITIONS, "case": case_partitions})
         self.registry = registry  # is it framed by a schema registry's ids?
         self.ends = None  # (topic, partition) → end offset
 
@@ -97,7 +98,12 @@ class Backlog:
 
     @property
     def title(self):
-        return f"{self.per_case} event{'s' * (self.per_case > 1)} a case" + ", schemas from a registry" * self.registry
+        partitions = self.topics.partitions["case"]
+        return (
+            f"{self.per_case} event{'s' * (self.per_case > 1)} a case"
+            + f", {partitions} partitions" * (partitions != PARTITIONS["case"])
+            + ", schemas from a registry" * self.registry
+        )
 
     @property
     def total(self):
@@ -108,7 +114,7 @@ class Backlog:
 
 
 class Rig:
-    """Everything that is started is ended by close()."""
+    """Starts servers and programs; close() ends them all."""
 
     def __init__(self, programs_folder, cache, wanted, say):
         self.cache, self.wanted, self.say = cache, wanted, say
@@ -119,7 +125,6 @@ class Rig:
         self._exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._postgres = self._broker = self._scratch = self._registry = None
         self._numbers = 0
-        self.after_drain_mib = None
 
     def close(self):
         for program in list(programs.Program.running):
@@ -155,7 +160,7 @@ class Rig:
 
     @property
     def scratch(self):
-        """A broker for topics that nobody needs afterwards."""
+        """A broker for topics that are not kept."""
         if self._scratch is None:
             self._scratch = ApacheKafka(self.folder / "kafka")
             self._exits.callback(self._scratch.close)
@@ -166,6 +171,7 @@ class Rig:
         w = self.wanted
         made = [
             Backlog("ten", w.events, 10, w.in_flight, 1),
+            Backlog("wide", w.events, 10, w.in_flight, 1, case_partitions=WIDE),
             Backlog("one", w.single_events, 1, w.in_flight, 2),
             Backlog("registry", w.events, 10, w.in_flight, 1, registry=True),
         ]
@@ -181,7 +187,7 @@ class Rig:
 
     def _start_cached(self, backlogs):
         sources = [*sorted(SCHEMAS.glob("*.avsc")), *sorted((ROOT / "deploy/dev").glob("simulate*.c"))]
-        recipe = json.dumps([b.options for b in backlogs]) + "".join(path.read_text() for path in sources)
+        recipe = json.dumps([[b.options, b.topics.partitions] for b in backlogs]) + "".join(path.read_text() for path in sources)
         folder = self.cache / f"kafka-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
         done = folder / "produced"
         if not done.exists():
@@ -216,14 +222,16 @@ class Rig:
     def workers(self, count, broker, topics, database, registry=False):
         """Of one group. registry: they have their schemas from there alone."""
         group = f"bench-{self.number()}-{os.getpid()}"
-        # Those that are there first hear of the others with their next heartbeat: by default, most would be done by then.
+        # The first ones learn of the others with their next heartbeat: by default most of the work would be done before.
         more = ["--kafka", "heartbeat.interval.ms=100"] if count > 1 else []
         return [self._worker(broker, topics, database, registry, group, more) for _ in range(count)]
 
-    def worker(self, *args):
-        return self.workers(1, *args)[0]
+    def worker(self, broker, topics, database, more=(), cgroup=None):
+        """more: options. cgroup: support.cgroup.MemoryCgroup."""
+        group = f"bench-{self.number()}-{os.getpid()}"
+        return self._worker(broker, topics, database, False, group, more, cgroup)
 
-    def _worker(self, broker, topics, database, registry, group, more):
+    def _worker(self, broker, topics, database, registry, group, more, cgroup=None):
         number = self.number()
         schemas = ["--schema-registry", self._registry.url] if registry else ["--schema-dir", SCHEMAS]
         argv = [
@@ -231,7 +239,9 @@ class Rig:
             "--group-id", group, "--admin-listen", "127.0.0.1:0", "--log-format", "text",
             *more, *shlex.split(self.wanted.worker),
         ]  # fmt: skip
-        return programs.Served(f"worker-{number}", argv, self.folder)
+        if self.wanted.memory and not cgroup:  # in a cgroup its limit decides
+            argv += ["--memory", str(self.wanted.memory)]
+        return programs.Served(f"worker-{number}", argv, self.folder, cgroup=cgroup)
 
     def api(self, conninfo):
         number = self.number()

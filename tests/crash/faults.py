@@ -1,4 +1,4 @@
-"""What can go wrong, each at a named step of a worker or at any moment; every one ends with the workers recovered."""
+"""The faults, each at a named step of a worker or at a random moment; after each one the workers must recover."""
 
 import contextlib
 import dataclasses
@@ -25,8 +25,8 @@ BLOCKED_MAX_S = 2.0  # by a frozen owner, of one claim
 @dataclasses.dataclass(frozen=True)
 class Fault:
     run: typing.Callable
-    steps: tuple  # where it may be asked for, besides "random"
-    broker: str = "one"  # or "three": it hurts the brokers
+    steps: tuple  # at which it can happen, besides "random"
+    broker: str = "one"  # or "three": the fault is in a broker
     text: str = ""
 
 
@@ -34,9 +34,9 @@ class Fault:
 
 
 def both(run, action, *chosen, **options):
-    """The victim, armed, and another one; for the step "revoke" the other comes later."""
+    """Starts the victim, armed, and another worker; for the step "revoke" the other one starts later."""
     run.start_victim(run.armed(action), *chosen, **options)
-    if run.step == "revoke":  # the group may take away and give anew before there is another
+    if run.step == "revoke":  # the group may revoke and assign again before there is another worker
         wait_for(lambda: run.points.reached(run.victim.process.pid) or run.victim.is_ready(), 40, "the victim is ready")
     else:
         run.start_other()
@@ -45,7 +45,7 @@ def both(run, action, *chosen, **options):
 
 def kill(run):
     if run.step in HALT:
-        return made_anew(run)
+        return recreated(run)
     both(run, "kill")
     run.wait_moment()
     run.fault_begins()
@@ -66,7 +66,7 @@ def freeze(run):
 
 
 def thawed_late(run):
-    """Thawed after the other has claimed everything: it must not write a row, and must not have been in the way."""
+    """Thawed after the other has claimed everything: the victim must not write a row, and must not have delayed the claims."""
     run.other_points = Points(run.folder / "points-other", [("claim.before", "note", 0), ("claim.committed", "note", 0)])
     both(run, "stop")
     run.wait_moment()
@@ -86,7 +86,7 @@ def thawed_late(run):
 
 
 def longest_claim(hits, after_us):
-    """From the first attempt at a claim to its success, the worst of those that ended after that moment."""
+    """The longest time from the first attempt at a claim to its success, of the claims that ended after that moment."""
     longest, since = 0, None
     for name, _, at_us in hits:
         if name == "claim.before":
@@ -98,8 +98,8 @@ def longest_claim(hits, after_us):
 
 
 def thawed_early(run):
-    """The group has given its partitions to the other, which is about to claim them, when the victim wakes up: what it
-    then still writes is its own, and the next owner begins behind it."""
+    """The victim wakes up when the group has assigned its partitions to the other, which is about to claim them. The victim
+    may still write until the claim; the next owner begins after what it wrote."""
     points = run.other_points = Points(run.folder / "points-other", [("claim.before", "wait", 0)])
     door = Door(points)
     run.cleanup.append(door.close)
@@ -107,22 +107,22 @@ def thawed_early(run):
     run.wait_moment()
     run.fault_begins()
     freeze(run)
-    # What the other claims because it joined at about that time is not meant. The frozen one's session goes on for longer,
-    # by a heartbeat less than it lasts.
+    # Claims that the other makes because it has just joined do not count. The session of the frozen one lasts longer than
+    # this, nearly as long as its time-out.
     run.load.over.wait(0.9)
     door.is_open.clear()
     before = len(points.reached(run.other.process.pid))
     wait_for(lambda: len(points.reached(run.other.process.pid)) > before, 20, "the other is about to claim", poll_s=0.002)
     run.result["order"] = "thawed before the claim"
     run.victim.thaw()
-    wait_for(lambda: not is_stopped(run.victim.process.pid), 5, "the victim works again", poll_s=0.002)
+    wait_for(lambda: not is_stopped(run.victim.process.pid), 5, "the victim runs", poll_s=0.002)
     run.load.over.wait(run.rng.uniform(0, 0.1))
     door.is_open.set()
     run.wait_recovered()
 
 
 class Door(threading.Thread):
-    """Lets everybody through who waits before a claim, while it is open."""
+    """Releases each process that waits before a claim, while the door is open."""
 
     def __init__(self, points):
         super().__init__(daemon=True)
@@ -133,7 +133,7 @@ class Door(threading.Thread):
     def run(self):
         while not self.ended.wait(0.003):
             if self.is_open.is_set():
-                self.points.let_go("claim.before")
+                self.points.release("claim.before")
 
     def close(self):
         self.ended.set()
@@ -148,18 +148,18 @@ END_CONNECTIONS = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activi
 
 
 def end_connections(run):
-    """The administrator's way."""
+    """As an administrator does it."""
     return run.stack.database.value(END_CONNECTIONS)
 
 
 def at_step(run, hurt, *chosen, **options):
-    """The victim waits at the step while the fault happens, and is let go then."""
+    """The victim waits at the step while the fault happens, and is released afterwards."""
     both(run, "wait", *chosen, **options)
     run.wait_moment()
     run.fault_begins()
     heal = hurt()
     if run.step != "random":
-        run.points.wait_let_go(run.step)
+        run.points.wait_released(run.step)
     if heal:
         heal()
     run.wait_recovered()
@@ -170,7 +170,7 @@ def connections_ended(run):
 
 
 def database_cut(run):
-    """What the server answers is lost first, then the connection; a COMMIT may be done without anybody having heard."""
+    """First the server's answers are lost, then the connection: a COMMIT may have succeeded although its answer was lost."""
     wire = Wire([run.postgres.port])
     run.cleanup.append(wire.close)
     address = f"host=127.0.0.1 port={wire.ports[run.postgres.port]} user=postgres dbname={run.stack.database.name}"
@@ -194,7 +194,7 @@ def database_killed(run):
 
 
 def disk_full(run):
-    """The database's disk is a small one, which something else fills up."""
+    """The database is on a small disk, which another file fills."""
     both(run, "note")
     run.wait_moment()
     run.fault_begins()
@@ -210,7 +210,7 @@ def disk_full(run):
     wait_for(lambda: full() or run.load.sent >= len(run.load.items) * 2 // 3, 30, "the database notices")
     run.load.over.set()
 
-    def used_up():  # the load may have fitted into what was set aside before
+    def used_up():  # the load may have fitted into preallocated files
         with contextlib.suppress(psycopg2.Error):
             run.stack.database.query("SELECT pg_logical_emit_message(false, 'ballast', repeat('x', 1000000))")
         return full()
@@ -219,7 +219,7 @@ def disk_full(run):
     os.unlink(ballast)
 
     def is_back():
-        if run.postgres.process.poll() is not None:  # it could not even recover
+        if run.postgres.process.poll() is not None:  # its recovery failed, too
             run.postgres.process = None
             run.postgres.start()
         with contextlib.suppress(psycopg2.Error):
@@ -233,7 +233,7 @@ def disk_full(run):
 
 
 def brokers_cut(run):
-    """Between the victim and all brokers; longer than its session, or not."""
+    """Cuts the victim off from all brokers, for longer than its session or less."""
     wire = Wire(run.lane.broker.ports, rewrite=True)
     run.cleanup.append(wire.close)
     bootstrap = ",".join(f"127.0.0.1:{port}" for port in wire.ports.values())
@@ -280,7 +280,7 @@ def topics_grow(run):
 
 
 def know_partitions(broker, topic, count):
-    """The load's producer may have been made just before the topic grew."""
+    """Replaces the load's producer, which may know the old partition count."""
     broker._producer = None
     producer = broker.producer()
     wait_for(lambda: len(producer.list_topics(topic, 10).topics[topic].partitions) == count, 20, "the producer knows them")
@@ -297,7 +297,8 @@ def transactions_aborted(run):
 
 
 def trimmed(run):
-    """Retention takes what was folded, while its owner is gone: its successor cannot prove the log, and need not."""
+    """Retention deletes folded records while their partition has no owner: the next owner cannot prove that the log is the same
+    one, and need not."""
     both(run, "kill")
     run.wait_moment()
     run.lose(run.victim)
@@ -311,16 +312,16 @@ def trimmed(run):
     run.wait_recovered()
 
 
-def made_anew(run):
-    """The case topic is deleted and made anew: all its partitions halt as recreated, nothing is taken back, the others go
-    on; then the operator has it read from its beginning. The halt itself may be hurt."""
+def recreated(run):
+    """The case topic is deleted and recreated: all its partitions halt as `recreated`, no cursor moves, the other topics go
+    on. Then the operator has it read from its beginning. The fault may also happen during the halt."""
     run.start_victim()
     run.other = run.start()
     run.load.start()
     run.load.finish()
     run.judge()
     run.stop_workers()
-    run.stack.database.query("CHECKPOINT")  # what is shown now is what a crash leaves, too
+    run.stack.database.query("CHECKPOINT")  # so that a crash does not lose cursors
     topic, partitions = run.stack.topics.case, run.stack.topics.partitions["case"]
     ends = {p: run.watch.cursors[topic, p][0] for p in range(partitions)}
     run.extra_records = {**run.extra_records, "case": run.lane.broker.read_all(run.stack.topics)["case"]}
@@ -336,7 +337,7 @@ def made_anew(run):
         hurt_halting(run)
     for partition in range(partitions):
         run.stack.wait_halt("case", partition, "recreated")
-    assert {p: run.watch.cursors[topic, p][0] for p in range(partitions)} == ends, "a halted cursor stays where it is"
+    assert {p: run.watch.cursors[topic, p][0] for p in range(partitions)} == ends, "a halted cursor does not move"
     run.stack.send(events.agent_event(events.guid(), events.guid(), 1, {"AgentCurrentUnitCleared": {}}))
     kept, run.extra_records["case"] = run.extra_records["case"], []
     wait_for(lambda: not run.stack.behind(), 20, "the other topics go on")
@@ -346,7 +347,7 @@ def made_anew(run):
 
 
 def fill(run, items, ends):
-    """New cases, until each partition holds more than before."""
+    """Sends new cases until each partition is longer than before."""
     left = {p: end + 5 for p, end in ends.items()}
     for at in range(0, len(items), 200):
         where = run.stack.send_items(items[at : at + 200])
@@ -367,11 +368,11 @@ def hurt_halting(run):
     if run.fault == "database killed":
         run.watch.may_lose = True
         run.postgres.kill()
-        run.points.wait_let_go(run.step)
+        run.points.wait_released(run.step)
         run.postgres.start()
     else:
         end_connections(run)
-        run.points.wait_let_go(run.step)
+        run.points.wait_released(run.step)
 
 
 REREAD = """UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL, last_record_at = NULL, last_record_crc = NULL
@@ -379,7 +380,7 @@ REREAD = """UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL, la
 
 
 def resume(run, topic):
-    """What docs/operations.md tells the operator to do."""
+    """As docs/operations.md says."""
     run.watch.wind_back(topic)
     run.stack.database.query(REREAD, (topic,))
     programs.caseview("resume", "--database", run.stack.database.conninfo, "--topic", topic, check=0)
@@ -390,7 +391,7 @@ def resume(run, topic):
 
 
 def prepare(run):
-    """Before anything else: a database of its own, on a small disk."""
+    """Before the run: gives it a PostgreSQL on a small disk, if the fault needs one."""
     if run.fault != "disk full":
         return
     mount = run.folder / "disk"
@@ -410,15 +411,15 @@ FAULTS = {
     "kill": Fault(kill, ANYWHERE + HALT, text="kill -9"),
     "thawed after claim": Fault(thawed_late, tuple(s for s in ANYWHERE if s not in ("claim.locked", "recover"))),
     "thawed before claim": Fault(thawed_early, tuple(s for s in BATCH)),
-    "connections ended": Fault(lambda r: made_anew(r) if r.step in HALT else connections_ended(r), ANYWHERE + HALT),
+    "connections ended": Fault(lambda r: recreated(r) if r.step in HALT else connections_ended(r), ANYWHERE + HALT),
     "database cut off": Fault(database_cut, ANYWHERE),
-    "database killed": Fault(lambda r: made_anew(r) if r.step in HALT else database_killed(r), ANYWHERE + HALT),
+    "database killed": Fault(lambda r: recreated(r) if r.step in HALT else database_killed(r), ANYWHERE + HALT),
     "disk full": Fault(disk_full, ()),
     "brokers cut off": Fault(brokers_cut, ()),
     "broker killed": Fault(broker_killed, (), "three"),
     "broker frozen": Fault(broker_frozen, (), "three"),
     "topics grow": Fault(topics_grow, ()),
-    "topic made anew": Fault(made_anew, ()),
+    "topic recreated": Fault(recreated, ()),
     "log trimmed": Fault(trimmed, ()),
     "transactions aborted": Fault(transactions_aborted, ()),
 }

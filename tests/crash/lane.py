@@ -1,4 +1,4 @@
-"""What runs share: a PostgreSQL of each lane's own, and brokers. One process a lane; it takes runs until none is left."""
+"""What runs share: PostgreSQL, one for each lane, and brokers. Each lane is a process that takes runs until none is left."""
 
 import contextlib
 import pathlib
@@ -15,13 +15,13 @@ from support.waiting import PATIENCE
 from .one_run import Run
 
 RUN_LIMIT_S = 150
-SLOW_S = 12  # recovered later than this: somebody may want to know why
-# Commits that nobody waits for stay in memory for long: a kill -9 of the server then really loses some.
+SLOW_S = 12  # the logs of runs that recover later than this are kept
+# Asynchronous commits stay in memory for long: a kill -9 of the server then really loses some.
 SETTINGS = {"wal_writer_delay": "4s", "wal_writer_flush_after": "64MB"}
 
 
 class SharedKafka(ApacheKafka):
-    """A broker that somebody else runs."""
+    """A broker that another process runs."""
 
     def __init__(self, broker):
         Broker.__init__(self)
@@ -40,7 +40,7 @@ class Lane:
         self.schemas = avro_codec.Schemas(str(programs.ROOT / "schemas/avro"))
 
     def forget_topics(self, topics):
-        """Deletes them, without waiting for it."""
+        """Deletes them and does not wait for the deletion."""
         self.broker._admin().delete_topics([topics.case, topics.agent, topics.directory])
 
     def close(self):

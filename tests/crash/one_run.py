@@ -1,4 +1,4 @@
-"""One run: a fresh database and fresh topics, two workers under load, one fault at one step, and the judgement."""
+"""One run: a fresh database and fresh topics, two workers under load, one fault at one step, and the check of the result."""
 
 import contextlib
 import random
@@ -22,7 +22,7 @@ PROPERTIES = {
 }  # fmt: skip
 SLICE = 40
 
-# Beside every change of a cursor, in its transaction: a worker that is not its owner, or a step back, leaves a row.
+# Runs in the transaction of each cursor change: records a worker that is not the owner, and a step back.
 AUDIT = """
 CREATE SEQUENCE public.audited;
 CREATE TABLE public.violation (topic text, part integer, was bigint, became bigint, owner integer, writer integer);
@@ -37,20 +37,20 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER audit AFTER UPDATE ON ctl.cursor FOR EACH ROW EXECUTE FUNCTION public.audit()"""
-REFUSED = "division by zero"  # how a fence that does not hold shows in the database's log
+REFUSED = "division by zero"  # in the database's log: a batch refused by the fence or a revision
 
 
 class Load(threading.Thread):
-    """Sends in slices. The last third waits for the fault to be over, so that there is always something to do after it."""
+    """Sends in slices. The last third is sent after the fault, so that there is always work left then."""
 
     def __init__(self, stack, seed):
         super().__init__(daemon=True)
         self.stack, self.rng, self.seed, self.extra = stack, random.Random(seed), seed, 0
         self.items = History(seed, organizations=2, cases=110, versions=8).items
-        self.ends = {}  # (topic, partition) → offset behind the last record that was acknowledged
+        self.ends = {}  # (topic, partition) → offset after the last acknowledged record
         self.sent, self.error = 0, None
         self.over = threading.Event()
-        self.transactions = 0  # slices that are sent in one that is aborted, some then once more
+        self.transactions = 0  # how many slices to send in an aborted transaction; some are sent again
 
     def run(self):
         try:
@@ -60,12 +60,12 @@ class Load(threading.Thread):
                 self._send(self.items[at : at + SLICE])
                 self.sent = at + SLICE
                 self.over.wait(self.rng.uniform(0.005, 0.06)) if not self.over.is_set() else None
-        except Exception as error:  # told by finish(), in the thread that judges
+        except Exception as error:  # raised by finish(), in the main thread
             self.error = error
 
     def _send(self, items):
         records = [self.stack.record(r, k, self.stack.encode(r, v), ()) for r, k, v in items]
-        for partition in range(2):  # what can never be used, on topics that everybody has
+        for partition in range(2):  # records to park
             if self.rng.random() < 0.3:
                 records.append(self.stack.record("agent", b"bad", self.rng.randbytes(20), (), partition))
         if self.transactions > 0 and self.rng.random() < 0.7:
@@ -78,7 +78,7 @@ class Load(threading.Thread):
             self.ends[where] = max(self.ends.get(where, 0), offset + 1)
 
     def more(self):
-        """From the thread that waits for a step: a little of everything, new each time."""
+        """Sends a few new events of all kinds. Called by the thread that waits for a step."""
         self.extra += 1
         items = History(self.seed + 1000 + self.extra, organizations=1, cases=3, versions=3).items
         self.stack.send_items(items)
@@ -105,7 +105,7 @@ class Run:
         self.result = {"number": number, "fault": fault, "step": step, "seed": seed, "lost": 0, "doubled": 0}
         self.postgres, self.wire, self.points, self.cleanup = lane.postgres, None, None, []
         self.victim = self.other = self.watch = self.other_points = None
-        self.extra_records = {role: [] for role in naive_fold.ROLES}  # of topics that are there no more
+        self.extra_records = {role: [] for role in naive_fold.ROLES}  # of deleted topics
         self.began = 0.0
 
     # --- parts
@@ -120,7 +120,7 @@ class Run:
         return self.stack.start_worker(*chosen, ready=False, properties=properties, environment=environment)
 
     def lose(self, worker):
-        """It has been killed, or is about to be."""
+        """Kills the worker, if it is still running, and forgets it."""
         self.stack.workers.remove(worker)
         worker.kill()
 
@@ -136,7 +136,7 @@ class Run:
         return self.rng.randint(1, most.get(self.step, 1 if self.step in HALT else 4))
 
     def wait_moment(self):
-        """Until the step is reached, or until any moment of the load."""
+        """Waits until the step is reached, or until a random moment of the load."""
         if self.step == "random":
             self.load.wait_share(self.rng.uniform(0.1, 0.65))
             self.load.over.wait(self.rng.uniform(0, 0.05))
@@ -149,7 +149,7 @@ class Run:
         self.wait_step()
 
     def wait_step(self, deadline_s=40):
-        """When the load has gone by in too few batches, there is more until the step has had its turn."""
+        """Waits for the step. Sends more events when the load made too few batches to reach it."""
 
         def reached():
             with contextlib.suppress(Late):
@@ -177,8 +177,8 @@ class Run:
             self.target[record[0], partition] = offset + 1
 
     def wait_recovered(self, deadline_s=45):
-        """All that had been sent when the fault began, and something that is sent to every partition now, is folded, and
-        nothing belongs to a worker that is dead."""
+        """Waits until all events sent before the fault and one new event of each partition are folded, and no partition
+        belongs to a dead worker."""
         self.probe()
 
         def recovered():
@@ -225,7 +225,7 @@ class Run:
         self.lane.forget_topics(self.stack.topics)
 
     def execute(self):
-        """The result; an error is part of it."""
+        """The result, which contains the error, if any."""
         started = time.monotonic()
         try:
             faults.prepare(self)
@@ -264,23 +264,23 @@ class Run:
         return naive_fold.fold(records, naive_fold.Decoder(self.stack.schemas))
 
     def judge(self):
-        """Row for row; what is not listed shows in the numbers of degraded and incomplete ones."""
+        """Compares the views row by row, and the numbers of degraded and incomplete cases."""
         self.stack.wait_caught_up(60)
         view = self.expected()
         try:
             wait_for(lambda: not self.stack.differences(view), 10, "rows equal the independent fold", poll_s=0.1)
         except Late:
             self.count_differences(view)
-            raise AssertionError("the rows are not what the log says:\n" + "\n".join(self.stack.differences(view))) from None
+            raise AssertionError("the rows differ from the independent fold:\n" + "\n".join(self.stack.differences(view))) from None
         report = self.stack.status()
         shown = report["degraded"], report["incomplete"]
         assert shown == (view.degraded, view.incomplete), f"degraded, incomplete: {shown}, not {view.degraded, view.incomplete}"
-        assert len(view.active_cases) > 10 and view.parked, "the load must have had something to show"
+        assert len(view.active_cases) > 10 and view.parked, "the load must have produced rows of all kinds"
         self.check_audit()
         self.result["rows"] = len(view.active_cases) + len(view.agents) + len(view.applications) + len(view.parked)
 
     def check_audit(self):
-        """Exact, where Watch samples: every change of a cursor that was ever committed."""
+        """Covers every committed change of a cursor, while Watch only samples."""
         violations = self.stack.database.query("SELECT * FROM public.violation")
         assert not violations, f"(topic, partition, was, became, owner's backend, writer's): {violations[:5]}"
         self.result["cursor_changes"] = self.stack.database.value("SELECT last_value FROM public.audited")

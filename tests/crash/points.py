@@ -1,4 +1,7 @@
-"""The fail points of one worker, from outside: what it reached, and letting it go (include/caseview/failpoint.h)."""
+"""The fail points of one worker: which ones it reached, and releasing it (include/caseview/failpoint.h).
+
+A new FAIL_POINT of the worker gets its name into one of the lists here; a test compares the lists with the sources.
+"""
 
 import contextlib
 import errno
@@ -7,7 +10,7 @@ import pathlib
 
 from support.waiting import wait_for
 
-# Steps of a batch, and of ownership, in the order in which a worker comes to them.
+# Steps of a batch, and of ownership, in the order in which a worker reaches them.
 BATCH = (
     "poll.after", "decoded", "parked", "folded", "send.before", "send.flushed", "commit.before", "directory.numbered",
     "commit.unnoticed", "commit.after", "feed.read",
@@ -15,10 +18,12 @@ BATCH = (
 OWNERSHIP = ("claim.before", "claim.begun", "claim.locked", "claim.committed", "revoke", "recover")
 HALT = ("halt.before", "halt.after")
 STEPS = BATCH + OWNERSHIP + HALT
+# Reached by other programs, or while the worker shuts down: single tests use them, the crash matrix does not.
+OTHER = ("retry.slice", "outside.folded", "outside.sent", "outside.answered", "consumer.destroy")
 
 
 class Points:
-    """armed: (name, action, nth) each. Give environment to the worker."""
+    """armed: (name, action, nth) of each fail point. environment is for the worker."""
 
     def __init__(self, folder, armed):
         self.folder = pathlib.Path(folder)
@@ -36,7 +41,7 @@ class Points:
         }
 
     def reached(self, pid):
-        """(name, how often, microseconds of the monotonic clock) each, in order."""
+        """(name, count, microseconds of the monotonic clock) of each hit, in order."""
         out = []
         with contextlib.suppress(FileNotFoundError):
             for line in (self.folder / f"{pid}.reached").read_text().splitlines():
@@ -50,8 +55,8 @@ class Points:
 
         return wait_for(reached, deadline_s, f"{worker.name} reaches {name}", poll_s=0.005)[0]
 
-    def let_go(self, name):
-        """True when somebody waited there."""
+    def release(self, name):
+        """True when a process waited there."""
         try:
             os.close(os.open(self.folder / f"{name}.go", os.O_WRONLY | os.O_NONBLOCK))
             return True
@@ -60,8 +65,8 @@ class Points:
                 raise
             return False
 
-    def wait_let_go(self, name, deadline_s=10):
-        wait_for(lambda: self.let_go(name), deadline_s, f"somebody waits at {name}", poll_s=0.005)
+    def wait_released(self, name, deadline_s=10):
+        wait_for(lambda: self.release(name), deadline_s, f"a process waits at {name}", poll_s=0.005)
 
 
 def is_stopped(pid):

@@ -1,4 +1,4 @@
-"""The plan of the runs, and the matrix of what came of them."""
+"""The plan of the runs, and the matrix of their results."""
 
 import collections
 import random
@@ -9,7 +9,7 @@ from .points import STEPS
 
 
 def cells(steps, faults):
-    """Every fault at every step at which it can be asked for, and at any moment."""
+    """Each fault at each step at which it can happen, and at a random moment."""
     return [
         (fault, step)
         for fault in faults
@@ -19,8 +19,7 @@ def cells(steps, faults):
 
 
 def plan(seed, runs, steps, faults):
-    """(number, fault, step, seed of the run) each. Each fault once, then each cell once, then any
-    fault at any of its steps."""
+    """(number, fault, step, seed) of each run: each fault once, then each cell once, then random faults at random steps."""
     rng, all_cells = random.Random(seed), cells(steps, faults)
     rng.shuffle(all_cells)
     first = list({fault: (fault, step) for fault, step in all_cells}.values())
@@ -54,7 +53,7 @@ def table(results, rows, columns, key, head):
 
 
 def text(results, seed):
-    """Runs · seconds from the fault to all that had been sent by then being folded: median / max."""
+    """For each cell: runs, and seconds from the fault until all events sent before it were folded, median and maximum."""
     results = [r for r in results if r["number"] > 0]
     at_steps = [f for f, fault in FAULTS.items() if fault.steps]
     lines = [f"Seed {seed}. In each cell: runs · recovered in s, median / max.", ""]
@@ -76,7 +75,7 @@ def text(results, seed):
     if audited:
         refused = sum(r.get("refused", 0) for r in results)
         lines.append(
-            f"- {audited:,} changes of cursors were committed, each by the owner and none of them a step back;"
+            f"- {audited:,} cursor changes were committed, all by the owner and none of them a step back;"
             f" {refused} batches were refused by the fence or a revision"
         )
     if blocked:
@@ -86,6 +85,6 @@ def text(results, seed):
         )
     if taken_back:
         lines.append(
-            f"- {len(taken_back)} crashes of the database took back commits, {sum(taken_back):,} records in all, and they were folded again"
+            f"- {len(taken_back)} crashes of the database lost commits of {sum(taken_back):,} records, which were folded again"
         )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Cursors, sampled all the time: none may ever step back, but by what the database itself lost in a crash."""
+"""Samples the cursors continuously: none may step back, except for commits that the database lost in a crash."""
 
 import contextlib
 import threading
@@ -13,12 +13,12 @@ class Watch(threading.Thread):
     def __init__(self, postgres, database):
         super().__init__(daemon=True)
         self.postgres, self.database = postgres, database
-        self.may_lose = False  # the server is being killed: what was not on its disk is gone
+        self.may_lose = False  # the server is being killed and may lose commits
         self.wound_back = set()  # topics
         self.samples, self.lost_by_database = 0, 0
         self.steps_back, self.error = [], None
         self.cursors = {}  # (topic, partition) → (offset, owner, state, monotonic seconds)
-        self._last, self._before = {}, {}  # _before: what a crash may have taken back
+        self._last, self._before = {}, {}  # _before: the cursors before a crash
         self._ended = threading.Event()
         self.start()
 
@@ -28,13 +28,13 @@ class Watch(threading.Thread):
                 try:
                     with contextlib.closing(self.postgres.connect(self.database)) as connection:
                         self._sample(connection.cursor())
-                except psycopg2.Error:  # a server that goes away shows as any of them
+                except psycopg2.Error:  # any of them may be raised when the server goes away
                     if not self.may_lose:
                         raise
                     if self._last:
                         self._before, self._last = self._last, {}
                     self._ended.wait(0.02)
-        except Exception as error:  # told by check(), in the thread that judges
+        except Exception as error:  # raised by check(), in the main thread
             self.error = error
 
     def _sample(self, cursor):
@@ -53,7 +53,7 @@ class Watch(threading.Thread):
             self.samples += 1
 
     def wind_back(self, topic):
-        """An operator sets this topic's cursors back on purpose; what workers do to them is audited all the same."""
+        """Allows steps back of this topic's cursors, which an operator makes. The audit of the workers' changes goes on."""
         self.wound_back.add(topic)
 
     def check(self):

@@ -1,4 +1,4 @@
-"""A cable between a worker and a server, that can be pulled and put in again."""
+"""A proxy between a worker and a server, whose connections can be cut."""
 
 import contextlib
 import selectors
@@ -10,8 +10,8 @@ CHUNK = 65536
 
 
 class Rewrite:
-    """Kafka tells its clients where brokers are; they must come through the wire. Whole answers only (four bytes of length
-    in front), so that no address is torn; of the same length, so that nothing else changes."""
+    """Replaces the brokers' addresses in Kafka's answers, so that clients connect through the proxy. Works on whole answers
+    (after their four bytes of length), so that no address is split; the new addresses have the same length."""
 
     def __init__(self, ports):
         host = b"127.0.0.1"
@@ -31,8 +31,8 @@ class Rewrite:
 
 
 class Wire:
-    """One port of our own for each of the server's. cut(): answers are lost from now on, then both ends are closed, and
-    nobody gets through until heal(). `mute_s` is how long the other side believes that all is well."""
+    """Listens on one port for each port of the server. cut(): drops the server's answers for `mute_s`, then closes all
+    connections and refuses new ones until heal()."""
 
     def __init__(self, ports, rewrite=False):
         self.listeners = {port: socket.create_server(("127.0.0.1", 0)) for port in ports}

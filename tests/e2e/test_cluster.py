@@ -16,7 +16,7 @@ QUICK = {"reconnect.backoff.max.ms": 500, "topic.metadata.refresh.interval.ms": 
 
 @pytest.fixture
 def make_cluster_stack(postgres, schemas, cluster, tmp_path):
-    """As make_kafka_stack, on three brokers, whole at the start."""
+    """As make_kafka_stack, on three brokers, which are all up and in sync at the start."""
     with contextlib.ExitStack() as open_stacks:
 
         def make(partitions=None, **options):
@@ -30,7 +30,7 @@ def make_cluster_stack(postgres, schemas, cluster, tmp_path):
 
 @pytest.mark.parametrize("how", ["stop_broker", "kill_broker", "freeze_broker"])
 def test_leader_goes_away(make_cluster_stack, cluster, how):
-    """Another broker leads, nothing is lost, no cursor steps back, and none of it halts."""
+    """Another broker becomes leader: nothing is lost, no cursor steps back, no partition halts."""
     stack = make_cluster_stack()
     watch = stack.watch_cursors()
     items = History(301, cases=200).items
@@ -55,7 +55,7 @@ def test_leader_goes_away(make_cluster_stack, cluster, how):
 
 
 def test_two_of_three_are_killed_and_come_back(make_cluster_stack, cluster):
-    """Nothing can be acknowledged by one: the worker waits, with all that was committed in the view, and goes on alone."""
+    """One broker cannot acknowledge records: the worker waits, the view keeps all commits, and work resumes without an operator."""
     stack = make_cluster_stack()
     watch = stack.watch_cursors()
     items = History(302, cases=150).items
@@ -76,7 +76,7 @@ def test_two_of_three_are_killed_and_come_back(make_cluster_stack, cluster):
 
 
 def test_transactions_survive_their_coordinator(make_cluster_stack, cluster):
-    """Undecided records hold back what follows them, whoever leads; what was aborted was never there."""
+    """Records of an open transaction hold back those after them under any leader; aborted records are not folded."""
     stack = make_cluster_stack(partitions={"cases": 1})
     stack.start_worker(properties=QUICK)
     organization = events.guid()
@@ -124,8 +124,8 @@ def test_retention_passes_the_cursor(make_cluster_stack, cluster):
 
 
 def test_without_two_brokers_nothing_is_acknowledged(make_cluster_stack, cluster):
-    """What the guarantees stand on: with acks=all one broker alone acknowledges nothing, and what was acknowledged by two
-    is there after the third leads."""
+    """A precondition of the guarantees: with acks=all one broker alone acknowledges nothing, and records acknowledged by two
+    are still there when the third one leads."""
     stack = make_cluster_stack(partitions={"cases": 1})
     organization, topic = events.guid(), stack.topics.case
     cluster.kill_broker(2)

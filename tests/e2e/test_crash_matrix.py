@@ -1,4 +1,4 @@
-"""Workers hurt at exact steps: a short form of tests/crash/run, and what has to wait for what."""
+"""Faults at exact steps of workers: a short form of tests/crash/run, and tests of single orders of events."""
 
 import os
 import re
@@ -17,7 +17,7 @@ RUNS = "8"  # some ten seconds each
 
 
 def test_short_form():
-    """Some runs of another plan each time; seed and matrix are shown when it fails."""
+    """Some runs of a random plan; a failure shows its seed and matrix."""
     done = subprocess.run(
         [sys.executable, ROOT / "tests/crash/run", "--runs", RUNS, "--lanes", "1"],
         capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=140 * PATIENCE,
@@ -27,7 +27,7 @@ def test_short_form():
     assert runs == int(RUNS) and failed == 0, done.stdout
 
 
-# The clock of the directory without its lock: a number is taken at once, and who takes the next does not wait.
+# Replaces ctl.dir_clock by a sequence, whose numbers are taken without waiting for a commit.
 NO_LOCK = """
 ALTER TABLE ctl.dir_clock RENAME TO dir_clock_kept;
 CREATE SEQUENCE ctl.numbers;
@@ -54,8 +54,8 @@ def owned(stack, worker):
 
 @pytest.mark.parametrize("lock", [True, False])
 def test_the_change_feed_waits_for_commits(make_kafka_stack, tmp_path, lock):
-    """A change of names that has its number and is not yet committed when the next one wants to be: nobody may pass it
-    over. With the lock of ctl.dir_clock taken away it is, which shows that this test can see it."""
+    """A change of names has its number and is not yet committed when the next one wants to commit: no reader may skip it.
+    Without the lock of ctl.dir_clock it is skipped, which shows that the test can detect it."""
     stack = make_kafka_stack(partitions={"cases": 2, "agents": 1, "directory": 2})
     if not lock:
         stack.database.query(NO_LOCK)
@@ -82,7 +82,7 @@ def test_the_change_feed_waits_for_commits(make_kafka_stack, tmp_path, lock):
         assert '"second"' not in stack.body(case)
     else:
         stack.wait_body(case, lambda body: '"second"' in body)
-    points.wait_let_go("directory.numbered")
+    points.wait_released("directory.numbered")
     if lock:
         stack.wait_body(case, lambda body: '"first"' in body and '"second"' in body)
         stack.check()
@@ -92,7 +92,7 @@ def test_the_change_feed_waits_for_commits(make_kafka_stack, tmp_path, lock):
 
 
 def test_what_is_shipped_has_no_fail_points():
-    """Built as for a package, of these very sources; the tests' own program shows what would be found."""
+    """A build of the same sources as for a package has no fail points; the test program shows that they would be found."""
     folder = ROOT / "build/release-check"
     configure = ["cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", "-DCASEVIEW_TESTS=OFF"]
     for command in (configure, ["cmake", "--build", folder, "--target", "caseview", "-j", str(os.cpu_count())]):
@@ -106,8 +106,8 @@ def test_what_is_shipped_has_no_fail_points():
 
 
 def test_an_end_that_is_before_the_cursor_for_a_moment(make_stack):
-    """As a broker tells it that was frozen and still believes to lead: the partition waits, and goes on when the log
-    reaches the cursor. (One that stays so halts: test_worker_cursor.py.)"""
+    """As reported by a frozen broker that still takes itself for the leader: the partition waits, and continues when the log
+    reaches the cursor. (If the log stays short the partition halts: test_worker_cursor.py.)"""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     organization, late = events.guid(), events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(5)))

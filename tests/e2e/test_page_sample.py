@@ -1,4 +1,4 @@
-"""The page's sample, from the platform's events over Apache Kafka to the bytes of the answer."""
+"""The sample of the endpoint's page, from events in Apache Kafka to the bytes of the answer."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_page_sample_byte_for_byte(make_kafka_stack, request, framing):
 
 
 def test_produce_names_the_bad_line(make_kafka_stack, tmp_path):
-    """What the tests stand on must not lose an event without a word."""
+    """The tests' own tools must not lose an event silently."""
     stack = make_kafka_stack()
     lines = page_sample.EVENTS.read_text().splitlines()
     lines[2] = lines[2].replace('"version":3', '"version":"three"')

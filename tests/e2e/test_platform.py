@@ -1,4 +1,4 @@
-"""A platform at work on Apache Kafka: simulated organizations, names and gates seen over HTTP, and Kafka's own ways."""
+"""The platform on Apache Kafka: simulated organizations, names and gates over HTTP, transactions, growth and compaction."""
 
 import json
 import random
@@ -13,7 +13,7 @@ from support.waiting import stays_true, wait_for
 
 @pytest.mark.parametrize(("workers", "framing"), [(1, "registry"), (2, "single-object")])
 def test_simulated_organizations(make_kafka_stack, request, tmp_path, workers, framing):
-    """Thousands of events of believable organizations: rows as the naive fold, answers as the simulator's own books."""
+    """Thousands of simulated events: rows equal the naive fold, answers equal the simulator's manifest."""
     stack = make_kafka_stack(registry=request.getfixturevalue("registry") if framing == "registry" else None)
     watch = stack.watch_cursors()
     seed = random.SystemRandom().randrange(10**6)
@@ -46,7 +46,7 @@ def test_simulated_organizations(make_kafka_stack, request, tmp_path, workers, f
 
 
 class Desk:
-    """One agent of one organization, who may call and serves cases."""
+    """One agent of an organization that serves cases, and an application that may call."""
 
     def __init__(self, stack, keys, cases):
         self.stack, self.organization, self.user = stack, events.guid(), events.guid()
@@ -135,7 +135,7 @@ def test_broker_restarts_and_is_away_at_the_start(make_kafka_stack, kafka):
 
 
 def test_transactions(make_kafka_stack):
-    """Control records leave no lag; what was aborted was never there."""
+    """Control records leave no lag; aborted records are not folded."""
     stack = make_kafka_stack()
     stack.start_worker()
     organization = events.guid()
@@ -152,7 +152,7 @@ def test_transactions(make_kafka_stack):
     report = stack.status()
     assert {p["lag"] for p in report["partitions"]} == {0}
     assert all(p["next_offset"] > 7 for p in report["partitions"] if p["topic"] == stack.topics.case)
-    # The last record folded lies before a control record: the next claim must not take that for another log.
+    # The last folded record is followed by a control record: the next claim must not take that for another log.
     stack.stop_worker(stack.workers[0])
     stack.start_worker()
     stack.broker.send_in_transaction(records(4))
@@ -160,7 +160,7 @@ def test_transactions(make_kafka_stack):
 
 
 def test_topic_grows(make_kafka_stack):
-    """New partitions are read from their beginning; keys that moved to them stay right."""
+    """New partitions are read from their beginning; the rows of keys that moved to them are right."""
     stack = make_kafka_stack(partitions={"cases": 2})
     history = History(202, cases=300)
     stack.start_worker(properties={"topic.metadata.refresh.interval.ms": 500})
@@ -174,7 +174,7 @@ def test_topic_grows(make_kafka_stack):
 
 
 @pytest.mark.parametrize("refilled", [0, 5, 40])
-def test_topic_made_anew_halts(make_kafka_stack, refilled):
+def test_recreated_topic_halts(make_kafka_stack, refilled):
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     organization = events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(20)))
@@ -205,7 +205,7 @@ def test_directory_topic_that_grew_halts(make_kafka_stack):
 
 
 def test_compacted_directory(make_kafka_stack, kafka):
-    """A topic made by deploy/kafka, compacting hard: gaps in its offsets, and the last record folded may be gone."""
+    """A topic with aggressive compaction: its offsets have gaps, and the last folded record may be deleted."""
     stack = make_kafka_stack()
     name = f"{stack.topics.directory}-compact"
     kafka.topic_by_script(

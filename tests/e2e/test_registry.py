@@ -1,4 +1,4 @@
-"""Schemas that a real registry holds: how they may change, what its ids are, and what happens while it is away."""
+"""Schemas from a real registry: schema evolution, ids, and an unavailable registry."""
 
 import contextlib
 import copy
@@ -12,14 +12,14 @@ from support.stack import Stack
 from support.waiting import stays_true, wait_for
 
 UNKNOWN_IS_BELIEVED_S = 3  # an id that the registry did not know is asked for again after that
-NOBODY_KNOWS = 2_000_000_000
+UNASSIGNED_ID = 2_000_000_000
 
 
 @pytest.fixture(scope="module")
 def stack(postgres, schemas, kafka, apicurio, tmp_path_factory):
-    """One worker for all: each test has organizations of its own."""
+    """One worker for all tests: each test has organizations of its own."""
     folder = tmp_path_factory.mktemp("evolution")
-    # A group of its own: others of the same name come and go beside it.
+    # A group of its own: workers of other tests use the default name.
     group = ["--group-id", "evolution"]
     stack = Stack(postgres, kafka, schemas, folder, fresh_topics(), registry=apicurio, options=group)
     with contextlib.closing(stack):
@@ -38,7 +38,7 @@ def case_schema(stack):
 
 
 def record_in(schema, name):
-    """The definition of that record, wherever it stands."""
+    """The definition of that record anywhere in the schema."""
     if isinstance(schema, list):
         return next(filter(None, (record_in(s, name) for s in schema)), None)
     if not isinstance(schema, dict):
@@ -59,18 +59,18 @@ def without(schema, record, *names):
 
 
 def another(schema, mark):
-    """The same but for a comment: a schema of its own to the registry."""
+    """The same schema with another comment, which the registry takes for another schema."""
     return {**schema, "doc": f"{schema.get('doc', '')} {mark}"}
 
 
 def frame(stack, schema, value, references=()):
-    """Registered as the topic's next version, and the value in its framing."""
+    """Registers the schema as the topic's next version, and returns the value in its framing."""
     schema_id = stack.registry.register(f"{stack.topics.case}-value", json.dumps(schema), references)
     return avro_codec.Schema(schema).registry_framed(schema_id, value)
 
 
 def expected_row(stack, event, organization):
-    """The case's row when the same event comes by the schema that the reader has."""
+    """The case's row when the same event comes in the reader's own schema."""
     role, value = event
     record = Record(stack.topics.case, 0, 0, 0, events.key_of(role, value), stack.schemas.encode(role, value), ())
     view = naive_fold.fold({"case": [record], "agent": [], "directory": []}, naive_fold.Decoder(stack.schemas))
@@ -78,7 +78,7 @@ def expected_row(stack, event, organization):
 
 
 def send_bytes(stack, case_id, data, partition=None):
-    """The one record's place in the topic."""
+    """The place of the sent record in the topic."""
     ((partition, offset),) = stack.send_raw("case", [(case_id.encode(), data, ())], partition)
     return stack.topics.case, partition, offset
 
@@ -122,7 +122,7 @@ def promote(schema):
 
 
 def narrow(schema):
-    """A field that may be null for the reader is never so for this writer."""
+    """A nullable field of the reader is not nullable for this writer."""
     field_in(schema, "Ref", "name").update(type="string", default="")
     locked = field_in(schema, "CaseSnapshot", "lockedBy")
     locked.update(type="UserRef")
@@ -131,7 +131,7 @@ def narrow(schema):
 
 
 def rename(schema):
-    """Records, fields and a branch, each with its old name as its alias; the aliases of the writer count."""
+    """Renamed records, fields and a branch, with the old names as aliases in the writer's schema."""
     field_in(schema, "CaseSnapshot", "rank").update(name="priority", aliases=["rank"])
     field_in(schema, "CaseEvent", "sequence").update(name="number", aliases=["sequence"])
     record_in(schema, "CaseQueued").update(name="CaseEntered", aliases=["CaseQueued"])
@@ -173,7 +173,7 @@ def test_writer_that_differs_gives_the_same_row(stack, change, write):
 
 
 def test_new_event_type_counts_as_seen(stack):
-    """A branch that this version does not know: counted, without effect, and no hole in the numbers."""
+    """A branch that this version does not know: counted, without effect, and its sequence is not missing."""
     organization, case_id, before = events.guid(), events.guid(), stack.metric("caseview_unknown_types_total")
     schema = case_schema(stack)
     fields = [{"name": "planets", "type": {"type": "array", "items": "string"}}]
@@ -193,7 +193,7 @@ def test_new_event_type_counts_as_seen(stack):
 
 
 def test_other_names_without_aliases(stack):
-    """A field that may be null is as if it were not there, a type of payload is an unknown one: no name, no match."""
+    """Names that do not match: a nullable field counts as absent, a payload as an unknown type."""
     organization, case_id, before = events.guid(), events.guid(), stack.metric("caseview_unknown_types_total")
     schema = case_schema(stack)
     field_in(schema, "CaseSnapshot", "contactEmail")["name"] = "email"
@@ -237,7 +237,7 @@ def test_incompatible_writer_is_parked(stack, change):
     field = {"as_double": "rank", "as_enum": "status", "without_status": "status", "renamed_without_alias": "CaseChanged"}
     assert field[change.__name__] in row[-1], "the text names what differs"
     _, value = events.queued(organization, case_id, rank=2.0)
-    send_bytes(stack, case_id, frame(stack, another(case_schema(stack), "mended"), value))
+    send_bytes(stack, case_id, frame(stack, another(case_schema(stack), "fixed"), value))
     stack.wait_body(case_id)
 
 
@@ -245,14 +245,14 @@ def test_incompatible_writer_is_parked(stack, change):
 
 
 def test_schema_in_pieces(stack):
-    """A type that is a subject of its own, which the schema refers to; and one that that refers to in turn."""
+    """A type in a subject of its own, which the schema references, and which references another one."""
     organization, case_id, mark = events.guid(), events.guid(), events.guid()[:8]
     event = events.queued(organization, case_id, unit=events.ref(name="Far away"))
     whole = case_schema(stack)
     ref = copy.deepcopy(record_in(whole, "Ref"))
     snapshot = json.loads(json.dumps(record_in(whole, "CaseSnapshot")).replace(json.dumps(ref), '"caseview.Ref"'))
     outer = json.loads(json.dumps(whole).replace(json.dumps(record_in(whole, "CaseSnapshot")), '"caseview.CaseSnapshot"'))
-    # Types that the snapshot defines are known to the rest through it.
+    # The other records refer to types that the snapshot defines.
     subjects = {"Ref": f"ref-{mark}", "CaseSnapshot": f"snapshot {mark}/ä"}
     register = stack.registry.register
     register(subjects["Ref"], json.dumps({**ref, "namespace": "caseview"}))
@@ -268,7 +268,7 @@ def test_schema_in_pieces(stack):
 
 
 def test_same_schema_under_two_subjects(stack):
-    """One id for both, while the registry's own number of each version differs: ids are of contents."""
+    """Both have one id, although the registry's version numbers differ: ids belong to contents."""
     organization, mark = events.guid(), events.guid()[:8]
     text = json.dumps(another(case_schema(stack), mark))
     ids = {stack.registry.register(f"{name}-{mark}", text) for name in ("one", "other")}
@@ -280,7 +280,7 @@ def test_same_schema_under_two_subjects(stack):
 
 
 def test_produce_registers_what_it_writes_by(make_registry_stack, apicurio, tmp_path):
-    """caseview-dev through the registry, and the whole log against the naive fold."""
+    """caseview-dev produces through the registry; the views equal the naive fold."""
     stack = make_registry_stack()
     stack.start_worker()
     stack.dev("simulate", "--events", 3000, "--seed", 7, deadline_s=60)
@@ -290,30 +290,30 @@ def test_produce_registers_what_it_writes_by(make_registry_stack, apicurio, tmp_
     assert {r.value[:1] for rs in stack.broker.read_all(stack.topics).values() for r in rs if r.value} == {b"\0"}
 
 
-@pytest.mark.parametrize("odd", ["nobody's", "zero", "beyond 31 bits", "eight bytes"])
+@pytest.mark.parametrize("odd", ["unassigned", "zero", "beyond 31 bits", "eight bytes"])
 def test_unknown_id_is_parked(stack, odd):
-    """Also of the registry's own serializers, when they write ids of eight bytes: the first four are zero."""
+    """Includes ids of eight bytes by the registry's own serializers, whose first four bytes are zero."""
     organization, case_id = events.guid(), events.guid()
     _, value = events.queued(organization, case_id)
     schema = stack.schemas.by_role["case"]
-    data = schema.registry_framed({"nobody's": NOBODY_KNOWS, "beyond 31 bits": 1 << 31}.get(odd, 0), value)
+    data = schema.registry_framed({"unassigned": UNASSIGNED_ID, "beyond 31 bits": 1 << 31}.get(odd, 0), value)
     if odd == "eight bytes":
         data = data[:5] + (1).to_bytes(4, "big") + data[5:]
     where = send_bytes(stack, case_id, data)
     assert wait_for(lambda: stack.parked().get(where), 20, "it is parked")[0] == "unknown-schema"
 
 
-# --- a registry that is away
+# --- a registry that is unavailable
 
 
 def held(worker):
-    """Its partitions that wait for a schema."""
+    """The worker's partitions that wait for a schema."""
     return worker.metric("caseview_partitions", state="held")
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed", "frozen"])
 def test_registry_away(make_registry_stack, apicurio, how):
-    """What needs a new schema waits, schemas that are known go on, nothing is parked, and work goes on by itself."""
+    """Records with a new schema wait, those with known ones flow, nothing is parked, and work resumes by itself."""
     stack = make_registry_stack(partitions={"cases": 2})
     worker = stack.start_worker()
     organization = events.guid()
@@ -362,7 +362,7 @@ def test_registry_away_at_the_start(make_registry_stack, apicurio):
 
 @pytest.mark.parametrize("path", ["", "/apis/ccompat", "/apis/registry/v2", "/apis/ccompat/v7/subjects"])
 def test_wrong_path_waits(make_registry_stack, apicurio, path):
-    """What is no path of the registry's is answered 404 as well, by each part of the registry in words of its own."""
+    """The registry answers 404 to unknown paths as well, with different texts."""
     stack = make_registry_stack(partitions={"cases": 1})
     wrong = apicurio.url.replace("/apis/ccompat/v7", path)
     worker = stack.start_worker("--schema-registry", wrong)
@@ -379,7 +379,7 @@ def test_wrong_path_waits(make_registry_stack, apicurio, path):
 
 
 def test_schema_that_is_registered_later(make_registry_stack, apicurio):
-    """Until then its records are parked; what comes afterwards is folded, without a restart, and a retry heals the rest."""
+    """Until then its records are parked; later ones are folded without a restart, and a retry folds the parked ones."""
     stack = make_registry_stack()
     stack.start_worker()
     organization, subject = events.guid(), f"{stack.topics.case}-value"

@@ -259,4 +259,4 @@ def test_simulate_without_broker_says_so(schemas):
         "caseview-dev", "simulate", "--kafka", "bootstrap.servers=127.0.0.1:1", "--schema-dir", schemas.folder,
         "--connect-timeout-s", 1, check=3,
     )  # fmt: skip
-    assert "no broker can be reached" in done.stderr
+    assert "cannot reach any broker" in done.stderr

@@ -262,7 +262,7 @@ def test_a_worker_that_stands_still_is_not_live(make_stack, tmp_path):
     assert worker.get("/live").status_code == 200
     wait_for(lambda: worker.get("/live").status_code == 503, 20, "the probe fails")
     assert re.fullmatch(r"the loop has been stuck for \d+ s, longer than max\.poll\.interval\.ms\n", worker.get("/live").text)
-    assert points.let_go("decoded")
+    assert points.release("decoded")
     stack.check()
     assert worker.get("/live").text == "live\n"
 

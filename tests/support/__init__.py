@@ -1,1 +1,1 @@
-"""What the black-box tests stand on. Nothing here shares code with Caseview: what is checked is written a second time."""
+"""Tools of the black-box tests. They share no code with Caseview: what they check is implemented a second time."""

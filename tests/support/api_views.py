@@ -1,4 +1,4 @@
-"""The five views as plain tables, filled by hand, and an API in front of them: what the workers put there is tested elsewhere."""
+"""The five views as tables that the test fills, and an API that reads them. No worker runs here."""
 
 import base64
 import contextlib

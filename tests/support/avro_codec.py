@@ -1,4 +1,4 @@
-"""Avro, written a second time: schemas, both framings, and a small schema registry that can misbehave.
+"""An independent Avro codec: schemas, both framings, and a small schema registry that can misbehave.
 
 Values are plain Python: records are dicts, a union of records is {"BranchName": {...}}, a nullable field is its value or
 None (left out: its default, else None). Texts may hold surrogate escapes ("\\udcff"), which become the raw byte: that is

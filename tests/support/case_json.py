@@ -1,4 +1,4 @@
-"""The Case object, written a second time from the contract, section 2: numbers, times, escapes and the order of keys."""
+"""An independent implementation of the Case object (contract, section 2): numbers, times, escapes and key order."""
 
 import datetime
 import fractions

@@ -1,6 +1,6 @@
 /*
- * database.h: what integration tests need of a real PostgreSQL. CASEVIEW_TEST_DATABASE names it; empty means the PG…
- * variables, as pg_virtualenv sets them. To be included after cmocka.h.
+ * database.h: connections of integration tests to a real PostgreSQL. CASEVIEW_TEST_DATABASE names it; empty means
+ * libpq's PG… variables, as pg_virtualenv sets them. Include it after cmocka.h.
  */
 #ifndef CASEVIEW_TESTS_SUPPORT_DATABASE_H
 #define CASEVIEW_TESTS_SUPPORT_DATABASE_H

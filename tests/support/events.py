@@ -1,4 +1,4 @@
-"""Events as plain values, with everything that does not matter to a test filled in."""
+"""Makes events as plain values; fields that a test does not name get defaults."""
 
 import itertools
 import uuid
@@ -28,7 +28,7 @@ def customer(table=None, record=None, name=None):
 
 
 def snapshot(**fields):
-    """A CaseSnapshot that is served by somebody, unless fields say otherwise."""
+    """A CaseSnapshot that an agent serves, unless fields say otherwise."""
     return {
         "ticket": None,
         "serviceCategory": ref(name="Inquiry"),
@@ -57,7 +57,7 @@ def snapshot(**fields):
 
 
 def timed(payload):
-    """Fills the times that nearly every payload has."""
+    """Adds the times that most payloads have."""
     ((kind, fields),) = payload.items()
     if kind not in ("CaseQueued", "AppointmentBooked"):
         fields = {"caseTimestamp": NOW + 1000 + next(ticks), "statusDate": NOW + 5, "dateClosed": NOW + 6, **fields}

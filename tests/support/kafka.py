@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One record of the log, as the independent reader got it."""
+    """One record of the log, as read by the independent reader."""
 
     topic: str
     partition: int
@@ -46,7 +46,7 @@ class Topics:
         return getattr(self, role)
 
     def renamed(self, partitions, **names):
-        """Other topics for some roles, of that many partitions each."""
+        """A copy with other topics for some roles, with that many partitions each."""
         return dataclasses.replace(self, **names, partitions={**self.partitions, **dict.fromkeys(names, partitions)})
 
 
@@ -57,7 +57,7 @@ def fresh_topics(cases=4, agents=2, directory=2):
 
 
 def free_ports(count):
-    """Different ones, below those that the kernel gives to clients: a broker that is down must find its port free again."""
+    """Distinct ports below the kernel's ephemeral range, so that a stopped broker finds its port free again."""
     found = []
     for port in random.sample(range(30_000, 32_000), 2000):
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -69,7 +69,7 @@ def free_ports(count):
 
 
 class Broker:
-    """What both brokers have: bootstrap servers, and the tests' own producer and reader."""
+    """Base of all brokers: bootstrap servers, and the tests' own producer and reader."""
 
     bootstrap = None
     client_properties = {}
@@ -193,7 +193,7 @@ def partition_of(key, partitions):
 
 
 class MockBroker(Broker):
-    """librdkafka's mock cluster in `caseview-dev broker`: quick to start, and it can be frozen. Its log dies with it."""
+    """librdkafka's mock cluster in `caseview-dev broker`: starts quickly and can be frozen. Its log is only in memory."""
 
     def __init__(self, folder, topics):
         super().__init__()
@@ -210,17 +210,17 @@ class MockBroker(Broker):
             self.program.check_running()
             return file.exists() and file.read_text().strip()
 
-        self.bootstrap = wait_for(ready, 20, "the mock broker tells its address")
+        self.bootstrap = wait_for(ready, 20, "the mock broker writes its address")
 
     def create_topics(self, topics):
-        """The program was told; other names come into being when a producer asks for them."""
+        """The program has created these; other topics are created when a producer asks for them."""
 
     def create_topic(self, name, partitions=4, compact=False):
         found = self.producer().list_topics(name, timeout=20 * PATIENCE).topics[name]
         assert len(found.partitions) == partitions, f"the mock cluster makes topics of {len(found.partitions)} partitions"
 
     def freeze(self):
-        """As if the network were gone: connections stay, nothing answers."""
+        """As if the network were down: connections remain, nothing answers."""
         self.program.freeze()
 
     def thaw(self):
@@ -232,11 +232,11 @@ class MockBroker(Broker):
 
 
 class ServerMissing(RuntimeError):
-    """A script of deploy/ could not do what it was asked: it says in one line why, and a failed test shows only that."""
+    """A script of deploy/ failed; a failed test shows only its line with the reason."""
 
 
 def deploy(script, *args):
-    """What it prints."""
+    """Runs a script of deploy/ and returns its output."""
     done = subprocess.run(
         [ROOT / "deploy" / script, *map(str, args)], capture_output=True, text=True, timeout=300 * PATIENCE,
         stdin=subprocess.DEVNULL,
@@ -247,7 +247,7 @@ def deploy(script, *args):
 
 
 class ApacheKafka(Broker):
-    """Apache Kafka, run by deploy/kafka. Its data stay over stop() and start()."""
+    """Apache Kafka, run by deploy/kafka. Its data survives stop() and start()."""
 
     brokers = 1
 
@@ -302,7 +302,7 @@ class ApacheKafka(Broker):
         wait_for(lambda: self._partitions(name) == partitions, 20, f"topic {name} has grown")
 
     def delete_records(self, name, partition, offset):
-        """The log of the partition begins at this offset from now on, as after its retention."""
+        """Deletes the records below this offset, as retention does."""
         deploy("kafka", "trim", self.folder, self.ports[0], name, partition, offset)
 
     def _partitions(self, name):
@@ -311,8 +311,8 @@ class ApacheKafka(Broker):
         return sum(p.leader >= 0 for p in found.partitions.values()) if found else 0
 
     def open_transaction(self, records):
-        """records as for send(), delivered but undecided. The producer that is returned commits or aborts it; let go, it
-        times out after some seconds."""
+        """Sends records (as for send()) in a transaction that stays open. The returned producer commits or aborts it; without
+        either it times out after some seconds."""
         producer = confluent_kafka.Producer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -330,7 +330,7 @@ class ApacheKafka(Broker):
         return producer
 
     def send_in_transaction(self, records, commit=True):
-        """records as for send(); their control record takes an offset, too."""
+        """Sends records (as for send()) in a transaction, whose control record takes an offset, too."""
         producer = self.open_transaction(records)
         if commit:
             producer.commit_transaction(20 * PATIENCE)
@@ -339,11 +339,11 @@ class ApacheKafka(Broker):
 
 
 class KafkaCluster(ApacheKafka):
-    """Three brokers, numbered 1 to 3: each record three times, acknowledged when two have it, no unclean election. Two of
-    them must be up for anything to go on; with one the topics can neither be written nor have a leader elected."""
+    """Three brokers, numbered 1 to 3: three replicas, acknowledged when two have the record, no unclean election. With two
+    brokers up everything works; with one, topics cannot be written and no leader can be elected."""
 
     brokers = 3
-    # One that is frozen is not waited for longer than the others wait.
+    # Clients do not wait for a frozen broker longer than the other brokers do.
     client_properties = {"socket.timeout.ms": 4000, "topic.metadata.refresh.interval.ms": 1000}
     producer_properties = {**client_properties, "request.timeout.ms": 3000}
 
@@ -352,13 +352,13 @@ class KafkaCluster(ApacheKafka):
         self.wait_whole()
 
     def close(self):
-        """Their data are not wanted any more: no waiting for an orderly end."""
+        """Kills the brokers: their data is not needed any more."""
         self._producer = self._admin_client = None
         for number in range(1, self.brokers + 1):
             self.kill_broker(number)
 
     def stop_broker(self, number):
-        """SIGTERM: it hands its partitions over first."""
+        """SIGTERM: it transfers its partitions first."""
         deploy("kafka", "broker", self.folder, number, "stop")
 
     def kill_broker(self, number):
@@ -366,13 +366,13 @@ class KafkaCluster(ApacheKafka):
         deploy("kafka", "broker", self.folder, number, "kill")
 
     def start_broker(self, number, whole=True):
-        """whole: waits until every partition is in sync on all three again; only when the other two are up."""
+        """whole: waits until each partition is in sync on all three again; needs the other two up."""
         deploy("kafka", "broker", self.folder, number, "start")
         if whole:
             self.wait_whole()
 
     def freeze_broker(self, number):
-        """As if its network were gone: connections stay, nothing answers; the others notice after 3 s."""
+        """As if its network were down: connections remain, nothing answers; the others notice after 3 s."""
         os.kill(self.process_of(number), signal.SIGSTOP)
 
     def thaw_broker(self, number):
@@ -395,7 +395,7 @@ class KafkaCluster(ApacheKafka):
         return wait_for(leader, deadline_s, f"{topic}/{partition} has another leader than {other_than}").pop()
 
     def not_in_sync(self):
-        """(topic, partition) → brokers that have it all, for those where one lacks something."""
+        """(topic, partition) → in-sync replicas, of the partitions where not all brokers are in sync."""
         return {
             (name, number): sorted(partition.isrs)
             for name, topic in self.metadata().topics.items()
@@ -404,7 +404,7 @@ class KafkaCluster(ApacheKafka):
         }
 
     def wait_whole(self, deadline_s=60):
-        """All three are there, and each has every record."""
+        """Waits until all three are up and in sync."""
 
         def whole():
             with contextlib.suppress(confluent_kafka.KafkaException):

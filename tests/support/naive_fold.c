@@ -111,7 +111,7 @@ static void replay_case_event(struct naive_case *result, const struct case_event
     if (event->type == CASE_QUEUED || event->type == CASE_APPOINTMENT_BOOKED) {
         result->fields = event->fields;
         result->has_snapshot = true;
-        result->degraded = false; /* what lies below a snapshot does not matter */
+        result->degraded = false; /* numbers below a snapshot do not matter */
         return;
     }
     replay_service(&result->fields, event);

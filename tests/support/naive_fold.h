@@ -1,7 +1,6 @@
 /*
- * naive_fold.h: a second fold, for the tests: takes all events of a key that ever arrived, in any order and with
- * doubles, sorts them by number, drops the doubles and replays them one after the other. Slow and plain on purpose, and
- * written from the contract alone: it shares no code with workers/fold/.
+ * naive_fold.h: an independent fold for the tests: sorts all events of a key by number, drops duplicates and replays
+ * them. Deliberately slow and simple, written from the contract alone: it shares no code with workers/fold/.
  */
 #ifndef CASEVIEW_TESTS_NAIVE_FOLD_H
 #define CASEVIEW_TESTS_NAIVE_FOLD_H

@@ -1,4 +1,4 @@
-"""The whole log folded once more, deliberately naively: collect each case's events, sort by number, replay.
+"""An independent, deliberately naive fold of the whole log: collect each case's events, sort by number, replay.
 
 Written from the contract, sections 2 to 4, and nothing else. Good events are replayed in order, so there is no need of
 groups, caches or names that change: the final directory is applied at the end.

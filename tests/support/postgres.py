@@ -19,7 +19,7 @@ from .waiting import wait_for
 
 
 class PostgresMissing(RuntimeError):
-    """No server programs on this machine."""
+    """The server programs are not installed."""
 
 
 def find_bin():
@@ -107,21 +107,21 @@ class Postgres:
         return False
 
     def stop(self, how=signal.SIGINT):
-        """SIGINT: fast; SIGQUIT: at once, as after a crash."""
+        """SIGINT: fast shutdown; SIGQUIT: immediate shutdown, as after a crash."""
         if self.process:
             self.process.send_signal(how)
             self.process.wait(30)
             self.process = None
 
     def kill(self):
-        """kill -9 of every process of the server: what was not yet written to its log is gone."""
+        """kill -9 of each process of the server: WAL that is not written yet is lost."""
         pids = process_tree(self.process.pid)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(30)
         self.process = None
-        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, "the killed server is gone")
+        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, "the killed server has ended")
 
     def close(self):
         self.stop(signal.SIGQUIT)
@@ -160,7 +160,7 @@ class Database:
         return self.postgres.conninfo(self.name)
 
     def query(self, sql, args=()):
-        """Over a kept connection, made again when the server was away."""
+        """Rows of one statement over a cached connection, which is reopened after a failure."""
         for attempt in (1, 2):
             try:
                 if self._connection is None:

@@ -30,7 +30,7 @@ def binary(name):
 
 
 def clean_environment(extra=()):
-    """The tests' environment without anything that configures Caseview or libpq by the side."""
+    """The tests' environment without variables that configure Caseview or libpq."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CASEVIEW_", "PG"))}
     kept.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:handle_abort=1")
     kept.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:exitcode=99")
@@ -43,17 +43,18 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent():
-    """In the child: it does not outlive the tests, however they end."""
+    """Runs in the child, which ends with the tests, even if they are killed."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 class Program:
-    """One running program; all logs end up in folder/<name>.log."""
+    """One running program, which logs to folder/<name>.log."""
 
     running = []
     shown = []  # logs of the test at hand
 
-    def __init__(self, name, argv, folder, environment=()):
+    def __init__(self, name, argv, folder, environment=(), cgroup=None):
+        """cgroup: a cgroup.MemoryCgroup to run in."""
         self.name = name
         self.argv = [str(a) for a in argv]
         self.log_path = pathlib.Path(folder) / f"{name}.log"
@@ -63,10 +64,15 @@ class Program:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(environment),
-                start_new_session=True, preexec_fn=end_with_parent,
+                start_new_session=True, preexec_fn=lambda: (cgroup and cgroup.join(), end_with_parent()),
             )  # fmt: skip
         Program.running.append(self)
         Program.shown.append(self.log_path)
+
+    def resident_bytes(self):
+        """(now, the most so far)"""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return tuple(int(re.search(rf"(?m)^{name}:\s+(\d+) kB$", status)[1]) << 10 for name in ("VmRSS", "VmHWM"))
 
     def log(self):
         with open(self.log_path, "rb") as file:
@@ -111,13 +117,13 @@ class Program:
         try:
             code = self.process.wait(deadline_s * PATIENCE)
         except subprocess.TimeoutExpired:
-            self._show_where_it_is()
+            self._abort_with_stack()
             raise AssertionError(f"{self.name} does not end; its log:\n{self.log()[-6000:]}") from None
         self._ended()
         return code
 
-    def _show_where_it_is(self):
-        """The sanitizer writes the stack of the main thread to the log."""
+    def _abort_with_stack(self):
+        """Aborts the program; the sanitizer writes the stack of the main thread to the log."""
         self.signal(signal.SIGABRT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)
@@ -193,7 +199,7 @@ LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)')
 
 
 def parse_metrics(page):
-    """(name, ((label, value), …)) → number; fails on whatever OpenMetrics does not allow."""
+    """(name, ((label, value), …)) → number; fails on anything that OpenMetrics does not allow."""
     lines = page.split("\n")
     assert lines[-1] == "" and lines[-2] == "# EOF", f"the page must end with # EOF: {page[-100:]!r}"
     out, types, finished, family = {}, {}, set(), None
@@ -230,7 +236,7 @@ def parse_metrics(page):
 
 
 def run(name, *args, environment=(), deadline_s=30, check=None, text_input=None):
-    """A program that ends by itself. check: the exit code that it must have."""
+    """Runs a program that ends by itself. check: its expected exit code."""
     argv = [str(binary(name)), *map(str, args)]
     done = subprocess.run(
         argv, capture_output=True, text=True, env=clean_environment(environment), timeout=deadline_s * PATIENCE,

@@ -1,5 +1,5 @@
 /*
- * random.h: repeatable chance for property tests: the seed is printed, and CASEVIEW_TEST_SEED gives it again.
+ * random.h: repeatable random numbers for property tests: prints the seed, takes it from CASEVIEW_TEST_SEED if set.
  */
 #ifndef CASEVIEW_TESTS_RANDOM_H
 #define CASEVIEW_TESTS_RANDOM_H

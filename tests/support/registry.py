@@ -1,4 +1,4 @@
-"""A real schema registry (Apicurio, run by deploy/registry), and an independent look at what it holds."""
+"""A real schema registry (Apicurio, run by deploy/registry), and an independent client of it."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""One Caseview under test: a database of its own, topics of its own, and the workers that fold them."""
+"""One Caseview under test, with its own database and topics, and the workers that fold them."""
 
 import contextlib
 import itertools
@@ -29,7 +29,7 @@ HALT = "SELECT state, reason, next_offset FROM ctl.cursor WHERE topic = %s AND p
 
 
 def told_apart(one, other):
-    """Two rows; of two bodies that are JSON objects only the members that differ."""
+    """The two rows; where both have a JSON body, only the members that differ."""
     if one is None or other is None or len(one) != len(other):
         return one, other
     cut = [], []
@@ -90,8 +90,8 @@ class Stack:
         properties = {"bootstrap.servers": self.broker.bootstrap, **properties}
         return [item for k, v in properties.items() for item in ("--kafka", f"{k}={v}")]
 
-    def start_worker(self, *extra, instance=None, ready=True, properties=(), environment=()):
-        # The mock cluster gives a group a few seconds anyway; frozen and killed members should cost no more than they must.
+    def start_worker(self, *extra, instance=None, ready=True, properties=(), environment=(), cgroup=None):
+        # Short, so that tests with frozen and killed members do not wait long.
         kafka = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500, **dict(properties)}
         given = {
             "--database": self.database.conninfo, "--schema-dir": self.schemas.folder, "--admin-listen": "127.0.0.1:0",
@@ -105,7 +105,7 @@ class Stack:
         given.update(zip(chosen[::2], chosen[1::2], strict=True))
         argv = [programs.binary("caseview"), "worker", *self.kafka(**kafka), *self.names()]
         argv += [item for pair in given.items() for item in pair]
-        worker = programs.Served(f"worker-{self.number}-{next(self.worker_numbers)}", argv, self.folder, environment)
+        worker = programs.Served(f"worker-{self.number}-{next(self.worker_numbers)}", argv, self.folder, environment, cgroup)
         self.workers.append(worker)
         if ready:
             worker.wait_ready()
@@ -138,7 +138,7 @@ class Stack:
         worker.kill()
 
     def close(self):
-        """Drains what still runs: exit 0 and no sanitizer report, or the test fails."""
+        """Stops what still runs; fails unless all exit with 0 and without a sanitizer report."""
         failures = []
         if self.watch:
             self.watch.stop()
@@ -177,7 +177,7 @@ class Stack:
             for role, key, value in items
         ])  # fmt: skip
 
-    # --- what the database shows
+    # --- the state of the database
 
     def progress(self):
         rows = self.database.query(PROGRESS)
@@ -198,7 +198,7 @@ class Stack:
         return row
 
     def behind(self):
-        """The partitions whose cursor is not at the end; those that are known to have halted do not count."""
+        """The partitions whose cursor is not at the end, without those that are known to have halted."""
         progress, out = self.progress(), {}
         for where, (_, end) in self.broker.ends(self.topics).items():
             offset, complete, state = progress.get(where, (None, None, None))
@@ -250,10 +250,10 @@ class Stack:
     def status(self, *args):
         return programs.status(self.database, *self.kafka(), *self.names(), *args)
 
-    # --- the judgement
+    # --- the check
 
     def expected(self):
-        """The view of the whole log; of a halted partition only what lies before its cursor."""
+        """The view of the whole log; of a halted partition only what is before its cursor."""
         records, progress = self.broker.read_all(self.topics), self.progress()
         for role in records:
             records[role] = [
@@ -270,7 +270,7 @@ class Stack:
         return lines + difference("parked", *self.parked_pair(view))
 
     def parked_pair(self, view):
-        """Expected and found parked rows; the expected reason may name alternatives, as `a|b`."""
+        """(expected, found) parked rows. The expected reason may have alternatives: `a|b`."""
         found = {
             where: (row[0], row[2] and bytes(row[2]), row[3] and bytes(row[3]), row[4] or [], row[5])
             for where, row in self.parked().items()
@@ -284,7 +284,7 @@ class Stack:
         return expected, found
 
     def check(self, deadline_s=60, settle_s=10):
-        """Everything is read, and the rows are what the naive fold makes of the log. Names may need a moment more."""
+        """Waits until everything is read and the rows equal the naive fold of the log. Names may arrive a moment later."""
         self.wait_caught_up(deadline_s)
         view, last = self.expected(), {}
 
@@ -295,7 +295,7 @@ class Stack:
         with contextlib.suppress(Late):
             wait_for(equal, settle_s, "rows equal the naive fold", poll_s=0.1)
             return view
-        raise AssertionError("the rows are not what the log says:\n" + "\n".join(last["lines"]))
+        raise AssertionError("the rows differ from the naive fold of the log:\n" + "\n".join(last["lines"]))
 
     # --- cursors
 
@@ -305,7 +305,7 @@ class Stack:
 
 
 class CursorWatch(threading.Thread):
-    """Samples the cursors all the time: none may ever step back."""
+    """Samples the cursors continuously: none may step back."""
 
     def __init__(self, stack):
         super().__init__(daemon=True)
@@ -346,7 +346,7 @@ class CursorWatch(threading.Thread):
 
 @contextlib.contextmanager
 def mock_stack(postgres, schemas, folder, partitions=None, migrate=True, **options):
-    """A migrated database and a mock broker of its own; workers are started by the test."""
+    """A stack with a migrated database and its own mock broker; the test starts workers."""
     topics = fresh_topics(**(partitions or {}))
     broker = MockBroker(folder, topics)
     try:

@@ -1,14 +1,19 @@
-"""The tests' own tools, tried against the specifications and against python3-avro."""
+"""Tests of the tests' own tools, against the specifications and python3-avro."""
 
 import collections
 import io
+import re
+import signal
 import struct
+import subprocess
+import sys
 
 import avro.io
 import avro.schema
 import pytest
 
-from support import avro_codec, case_json, events, naive_fold, page_sample, programs, random_history
+from crash import points
+from support import avro_codec, case_json, cgroup, events, naive_fold, page_sample, programs, random_history
 from support.kafka import Record
 from support.tokens import Keys
 
@@ -125,3 +130,38 @@ def test_tokens_are_signed_and_public():
     keys = Keys()
     assert keys.token("client").count(".") == 2
     assert all("d" not in key for key in keys.set()["keys"])
+
+
+def run_in(group, mebibytes):
+    """The exit code of a process that fills so much memory."""
+    code = f"x = bytearray({mebibytes} << 20); x[::4096] = b'x' * len(x[::4096])"
+    return subprocess.run([sys.executable, "-c", code], preexec_fn=group.join).returncode
+
+
+def test_memory_cgroup(make_cgroup):
+    group = make_cgroup(64 << 20)
+    assert run_in(group, 20) == 0
+    assert 20 << 20 <= group.peak() <= 64 << 20 and group.oom_kills() == 0
+    assert run_in(group, 200) == -signal.SIGKILL
+    assert group.peak() <= 64 << 20 and group.oom_kills() == 1
+    folder = group.folder
+    group.close()
+    assert not folder.exists()
+
+
+def test_every_fail_point_is_listed():
+    """crash/points.py has each fail point of the workers, and no other."""
+    sources = [path.read_text() for path in (programs.ROOT / "workers").rglob("*.c")]
+    found = set(re.findall(r'FAIL_POINT\("([^"]+)"\)', "".join(sources)))
+    listed = points.STEPS + points.OTHER
+    assert sorted(found) == sorted(listed)
+
+
+@pytest.mark.parametrize("root, own, expected", [
+    ("/", "/a/b", ["a/b", "a", ""]),
+    ("/docker/x", "/docker/x/a", ["a", ""]),  # a container that sees the host's paths
+    ("/", "/not/mounted/here", [""]),
+])  # fmt: skip
+def test_cgroup_is_created_below_our_own_or_the_ones_above(tmp_path, root, own, expected):
+    (tmp_path / "a/b").mkdir(parents=True)
+    assert list(cgroup._candidates((tmp_path, root), own)) == [tmp_path / path for path in expected]

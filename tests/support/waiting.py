@@ -5,7 +5,7 @@ import os
 import threading
 import time
 
-# Deadlines are for slow machines; a condition that holds is seen within milliseconds.
+# Deadlines are for slow machines; a condition that holds is noticed within milliseconds.
 PATIENCE = float(os.environ.get("CASEVIEW_TEST_PATIENCE", "1"))
 POLL_S = 0.02
 
@@ -15,7 +15,7 @@ class Late(AssertionError):
 
 
 def wait_for(condition, deadline_s, what, poll_s=POLL_S):
-    """The first true answer of condition(); an answer that is False, None or empty is asked again."""
+    """Polls condition() until its answer is true, and returns that answer."""
     end = time.monotonic() + deadline_s * PATIENCE
     while True:
         answer = condition()
@@ -27,7 +27,7 @@ def wait_for(condition, deadline_s, what, poll_s=POLL_S):
 
 
 def stays_true(condition, span_s, what, poll_s=POLL_S):
-    """The condition holds all the time; for what must not happen."""
+    """Checks that the condition holds during the whole span; for events that must not happen."""
     end = time.monotonic() + span_s
     while time.monotonic() < end:
         assert condition(), f"{what}: no longer so"
@@ -36,7 +36,7 @@ def stays_true(condition, span_s, what, poll_s=POLL_S):
 
 @contextlib.contextmanager
 def all_the_time(act):
-    """In a thread, act() again and again while this lasts, to its very end."""
+    """Calls act() repeatedly in a thread until the end of the with block."""
     ended = threading.Event()
     done = 0
 

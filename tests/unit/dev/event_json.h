@@ -125,7 +125,7 @@ static inline json_t *case_field(const struct case_fields *f, const char *name)
     "channel rank unit inbox caseTimestamp workstation customer onlineMeeting printedTicket contactPhoneNumber "    \
     "contactEmail entryMode"
 
-/* The contract's table of payloads once more. */
+/* The contract's table of payloads, independent of the encoder's. */
 static const struct {
     const char *name;
     const char *fields;
@@ -205,7 +205,7 @@ static inline json_t *entity_payload_json(const struct directory_event *event)
                             "enabled", f->enabled);
     static const struct {
         const char *name;
-        const char *fields; /* pairs: the event's own name, ours */
+        const char *fields; /* pairs: name in the event, name in the JSON */
     } kinds[] = {
         [ENTITY_UNIT] = {"UnitUpserted", "name name"},
         [ENTITY_SERVICE_CATEGORY] = {"ServiceCategoryUpserted", "name name"},

@@ -1,4 +1,4 @@
-/* What encode writes, decode reads: every payload of every topic, in both framings. */
+/* Encoded events decode to the same values: each payload of each topic, in both framings. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static struct {
 static struct fake_registry registry;
 static struct arena *arena;
 
-/* {"schema": "…"} as the registry answers it. Never freed: the registry borrows it. */
+/* The registry's answer {"schema": "…"}. Never freed: the registry borrows it. */
 static char *schema_answer(const char *path)
 {
     json_error_t where;
@@ -86,7 +86,7 @@ static int teardown(void **state CV_UNUSED)
     return 0;
 }
 
-/* Single quotes stand for double ones. */
+/* Replaces single quotes by double ones. */
 static json_t *parse(const char *quoted)
 {
     char *text = strdup(quoted);
@@ -216,7 +216,7 @@ static json_t *make_event(size_t i)
     return event;
 }
 
-/* Members that a decoded event does not keep. */
+/* Removes members that a decoded event does not have. */
 static json_t *kept_part(const json_t *event)
 {
     json_t *value = json_deep_copy(json_object_get(event, "value"));
@@ -345,7 +345,7 @@ static void test_decode_onto_any_memory_folds_to_the_same(void **state CV_UNUSED
     }
 }
 
-/* Every encoded event, cut at every byte: never taken, never a crash. */
+/* Each encoded event, cut at each byte, is refused without a crash. */
 static void test_encode_cut_anywhere_parks(void **state CV_UNUSED)
 {
     for (size_t i = 0; i < ARRAY_LEN(events); i++) {
@@ -458,7 +458,7 @@ static void test_encode_names_the_bad_field(void **state CV_UNUSED)
     }
 }
 
-/* Times in text and in microseconds are one; so that tests can write what no event should have, so are NaN and NUL. */
+/* Times as text equal times in microseconds. Tests can also write NaN and NUL, which no event should have. */
 static void test_encode_times_and_odd_values(void **state CV_UNUSED)
 {
     static const struct {
@@ -511,7 +511,7 @@ static void test_open_without_its_schemas_or_registry_fails(void **state CV_UNUS
     options.schema_dir = FOLDER;
     options.registry = "http://127.0.0.1:1";
     assert_int_equal(encoder_open(&options, &encoder, &err), CV_RETRY);
-    options.registry = registry.url; /* knows no such subject */
+    options.registry = registry.url; /* has no such subject */
     assert_int_equal(encoder_open(&options, &encoder, &err), CV_FATAL);
     assert_non_null(strstr(err.text, "404"));
 }
