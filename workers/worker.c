@@ -11,6 +11,7 @@
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
+#include "workers/batch_outcome.h"
 #include "workers/housekeeping.h"
 #include "workers/intake.h"
 #include "workers/open_batch.h"
@@ -18,7 +19,7 @@
 #include "workers/report_partitions.h"
 
 #define PROMPT_AGE_US  2000    /* caught up: what is at hand is written at once, or at most this late */
-#define BEHIND_AGE_US  1000000 /* behind: a batch may grow for so long */
+#define BEHIND_AGE_US  2000000 /* behind: a batch may grow for so long */
 #define BEHIND_RECORDS 2000
 #define DRAIN_MS       20000
 #define CONNECT_S      60
@@ -29,7 +30,7 @@
  */
 #define CACHE_SHARE(memory)      ((memory) / 2)  /* states and names, dirty ones included */
 #define BATCH_SHARE(memory)      ((memory) / 5)  /* … of these, what one batch may change, and parked records */
-#define KAFKA_SHARE(memory)      ((memory) / 16) /* records fetched ahead */
+#define KAFKA_SHARE(memory)      ((memory) / 32) /* records fetched ahead; librdkafka needs about four times that */
 #define IDLE_CACHE(memory)       ((memory) / 8 < (24u << 20) ? (memory) / 8 : (24u << 20))
 
 struct worker {
@@ -45,23 +46,18 @@ struct worker {
     struct writer *writer;
     struct folder *folder;
     struct pipeline *pipeline;
-    struct feed *feed;
-    struct arena *arena; /* arguments of the feed's queries */
 
     struct partitions partitions;
     struct claims claims;
     struct intake intake;
     struct operator_control control;
+    struct directory_names names;
+    struct batch_outcome outcome;
     struct housekeeping housekeeping;
     struct metrics *metrics;
     struct worker_metrics m;
 
-    int64_t dir_no_unsaved; /* the cursors may show this, with the next batch or a second later */
-    int64_t dir_no_saved_ms;
-    struct folder_key rerendered; /* the last key that the feed gave, to skip it if PostgreSQL refuses its row */
-    bool no_failure;          /* the recovery that comes has a reason that is already reported, or none to report */
-    struct retry conflict;    /* how long to wait after conflicts, so that two writers get past each other */
-    struct log_limit conflicts, sent_again;
+    bool quiet; /* the recovery that comes is no failure: it needs neither a log line nor a delay */
     _Atomic bool connected;          /* to the database; read by the admin port's thread */
     _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
 };
@@ -79,10 +75,10 @@ static void recover(struct worker *worker, const struct err *err)
     FAIL_POINT("recover");
     pipeline_drop(worker->pipeline);
     partitions_release_all(&worker->partitions);
-    worker->dir_no_unsaved = 0;
-    if (worker->no_failure) {
+    directory_names_drop(&worker->names);
+    if (worker->quiet) {
         log_debug("starting again from the cursors: %s", err->text);
-        worker->no_failure = false;
+        worker->quiet = false;
         return;
     }
     retry_failed(&claims->reconnect);
@@ -94,215 +90,17 @@ static void recover(struct worker *worker, const struct err *err)
     worker->connected = claims->connected = false;
 }
 
-/* What comes next is no failure of the database: the connection is kept, nothing more is logged. */
-static enum cv_status recover_quietly(struct worker *worker)
-{
-    worker->no_failure = true;
-    return CV_RETRY;
-}
-
-/* ---- what became of a batch ---- */
-
-static void count_rows(const struct worker_metrics *m, const struct batch *batch)
-{
-    int64_t active = (int64_t)batch->foreign_count;
-    for (size_t i = 0; i < batch->case_count; i++)
-        active += batch->case_rows[i].was_listed || (batch->case_rows[i].flags & CASE_LISTED) != 0;
-    metric_add(m->applied, batch->counts.applied);
-    metric_add(m->duplicates, batch->counts.duplicates);
-    metric_add(m->unknown_types, batch->counts.unknown_types);
-    metric_add(m->over, batch->counts.over);
-    metric_add(m->rerendered, batch->counts.rerendered);
-    metric_add(m->batches, 1);
-    metric_add(m->case_rows, (int64_t)batch->case_count);
-    metric_add(m->active_rows, active);
-    metric_add(m->agent_rows, (int64_t)batch->agent_count);
-    metric_add(m->directory_rows, (int64_t)(batch->entity_count + batch->version_count));
-    metric_add(m->parked_rows, (int64_t)batch->parked_count);
-}
-
-static void move_cursor(struct worker *worker, const struct batch_cursor *moved)
-{
-    struct partition *partition = partitions_find(&worker->partitions, moved->topic, moved->part);
-    int64_t back_to;
-    if (partition == NULL || partition->state == PARTITION_UNCLAIMED)
-        return; /* given up while the batch was in flight */
-    partition->cursor.next_offset = moved->new_offset;
-    if (moved->has_last) {
-        partition->cursor.has_last = true;
-        partition->cursor.last_offset = moved->last_offset;
-        partition->cursor.last_at = moved->last_at;
-        partition->cursor.last_crc = moved->last_crc;
-    }
-    if (moved->dir_no > partition->cursor.dir_no)
-        partition->cursor.dir_no = moved->dir_no;
-    if (moved->new_offset > partition->refused.offset)
-        partition->refused.offset = -1;
-    if (poison_flood_add(&partition->flood, clock_mono_ms(), moved->records, moved->parked, moved->first_parked,
-                         &back_to) &&
-        (partition->state == PARTITION_LIVE || partition->state == PARTITION_HELD))
-        partitions_halt(&worker->partitions, partition, "poison-flood", back_to,
-                        "more than 1,000 and more than half of its records were parked within a minute");
-}
-
-static void count_parked(struct worker *worker, const struct batch_parked *parked)
-{
-    metric_add(worker->m.parked[parked->reason], 1);
-    struct partition *partition = partitions_find(&worker->partitions, parked->topic, parked->part);
-    if (partition == NULL)
-        return;
-    log_limit_add(&partition->parked, 1);
-    partition->parked_reason = park_reason_name(parked->reason);
-    partition->parked_offset = parked->offset;
-}
-
-static void observe_latency(const struct worker *worker, const struct batch *batch)
-{
-    metric_observe_us(worker->m.commit_seconds, clock_mono_us() - pipeline_sent_at_us(worker->pipeline));
-    if (batch->oldest_record_ms == INT64_MAX)
-        return;
-    int64_t us = clock_wall_us() - batch->oldest_record_ms * 1000;
-    metric_observe_us(worker->m.visible_seconds, us > 0 ? us : 0);
-}
-
-static void committed(struct worker *worker)
-{
-    const struct batch *batch = pipeline_written(worker->pipeline);
-    count_rows(&worker->m, batch);
-    observe_latency(worker, batch);
-    for (size_t i = 0; i < batch->cursor_count; i++)
-        move_cursor(worker, &batch->cursors[i]);
-    for (size_t i = 0; i < batch->parked_count; i++)
-        count_parked(worker, &batch->parked[i]);
-    if (batch->record_count > 0) { /* what only moves cursors says nothing of rows that are refused */
-        retry_reset(&worker->claims.reconnect);
-        retry_reset(&worker->conflict);
-    }
-    pipeline_release(worker->pipeline);
-    FAIL_POINT("commit.after");
-}
-
-/* The refused batch held one record: it is parked when it is read again. */
-static void note_refused_record(struct worker *worker, const struct batch *batch, const struct err *err)
-{
-    for (size_t i = 0; i < batch->cursor_count; i++) {
-        const struct batch_cursor *cursor = &batch->cursors[i];
-        struct partition *partition = partitions_find(&worker->partitions, cursor->topic, cursor->part);
-        if (cursor->records == 0 || partition == NULL)
-            continue;
-        struct refused_record *refused = &partition->refused;
-        refused->times = refused->offset == cursor->last_offset ? refused->times + 1 : 1;
-        refused->offset = cursor->last_offset;
-        snprintf(refused->text, sizeof refused->text, "%s", err->text);
-        log_warn("partition %.*s/%d: the database refuses what the record at offset %" PRId64 " leads to; parking it: "
-                 "%s",
-                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, refused->offset, err->text);
-        return;
-    }
-}
-
-static size_t items_of(const struct batch *batch)
-{
-    return batch->record_count + (size_t)batch->counts.rerendered;
-}
-
-/* Smaller and smaller batches find the record that the database refuses. */
-static enum cv_status after_refusal(struct worker *worker, struct err *err)
-{
-    const struct batch *batch = pipeline_written(worker->pipeline);
-    size_t items = items_of(batch);
-    if (items > 0 && batch_limit_refused(pipeline_limit(worker->pipeline), items)) {
-        if (batch->record_count > 0) {
-            note_refused_record(worker, batch, err);
-        } else {
-            log_error("database: it refuses a row that was rendered again because the directory changed; the row stays "
-                      "as it is: %s",
-                      err->text);
-            feed_skip(worker->feed, &worker->rerendered);
-        }
-    }
-    err_prefix(err, "a row was refused");
-    return items > 0 ? recover_quietly(worker) : CV_RETRY; /* the search goes on without delay */
-}
-
-static enum cv_status after_conflict(struct worker *worker, struct err *err)
-{
-    const struct batch *batch = pipeline_written(worker->pipeline);
-    metric_add(worker->m.refolds, 1);
-    log_limit_add(&worker->conflicts, 1);
-    int64_t times = log_limit_due(&worker->conflicts);
-    if (times > 0)
-        log_info("%" PRId64 " batches were refused because another writer had changed a row (%s); this is normal while "
-                 "partitions move, or while `parked retry` or `repair` runs; if it continues, `caseview status` shows "
-                 "the owners",
-                 times, err->text);
-    if (batch_limit_conflict(pipeline_limit(worker->pipeline), items_of(batch)))
-        return after_refusal(worker, err);
-    worker->claims.not_before_ms = clock_mono_ms() + retry_failed(&worker->conflict);
-    return recover_quietly(worker);
-}
-
-static enum cv_status after_fence(struct worker *worker, struct err *err)
-{
-    struct err look_err = ERR_INIT;
-    operator_control_look_now(&worker->control);
-    /* An operator's pause is no failure; a rival of another group has to be named. */
-    if (operator_control_look(&worker->control, &look_err) != CV_OK) {
-        *err = look_err;
-        return worker->control.stopped ? recover_quietly(worker) : CV_RETRY;
-    }
-    metric_add(worker->m.fenced, 1);
-    if (worker->control.rival[0] != '\0')
-        err_set(err,
-                "the fence refused a batch: %s, a worker of another consumer group (group-id): two groups on generation "
-                "%d take each other's claims without end; stop one, or give it another generation",
-                worker->control.rival, worker->gen);
-    else
-        err_set(err, "the fence refused a batch: another worker has claimed one of our partitions; `caseview status` "
-                     "shows the owners");
-    return CV_RETRY;
-}
-
-static void log_sent_again(struct worker *worker, const struct err *err)
-{
-    log_limit_add(&worker->sent_again, 1);
-    int64_t times = log_limit_due(&worker->sent_again);
-    if (times > 0)
-        log_info("%" PRId64 " batches were sent again (%s); if this continues, find who holds locks: SELECT pid, "
-                 "usename, state, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
-                 times, err->text);
-}
-
-/* CV_OK, or CV_RETRY: recover. */
 static enum cv_status settle(struct worker *worker, struct err *err)
 {
-    switch (pipeline_poll(worker->pipeline, err)) {
-    case WRITER_IDLE:
-    case WRITER_BUSY:
-        return CV_OK;
-    case WRITER_COMMITTED:
-        committed(worker);
-        return CV_OK;
-    case WRITER_AGAIN:
-        metric_add(worker->m.retries, 1);
-        log_sent_again(worker, err);
-        return CV_OK;
-    case WRITER_CONFLICT:
-        return after_conflict(worker, err);
-    case WRITER_FENCED:
-        return after_fence(worker, err);
-    case WRITER_REFUSED:
-        return after_refusal(worker, err);
-    case WRITER_LOST:
-        return CV_RETRY;
-    }
-    return CV_OK;
+    enum cv_status status = batch_outcome_settle(&worker->outcome, err);
+    worker->quiet = status == CV_RETRY && worker->outcome.quiet;
+    return status;
 }
 
 /* ---- the next batch ---- */
 
-/* What an idle partition's cursor has to say: read to its end, names up to a number. Once a second at most. */
-static void add_idle_cursors(struct worker *worker)
+/* An idle partition's cursor says that it was read to its end; once a second at most. */
+static void add_complete_cursors(struct worker *worker)
 {
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < worker->partitions.count; i++) {
@@ -314,14 +112,6 @@ static void add_idle_cursors(struct worker *worker)
         partition->complete_pending = false;
         partition->completed_ms = now;
     }
-    bool alone = batch_is_empty(pipeline_open(worker->pipeline));
-    if (worker->dir_no_unsaved == 0 || (alone && now < worker->dir_no_saved_ms + 1000))
-        return;
-    worker->dir_no_saved_ms = now;
-    for (size_t i = 0; i < worker->partitions.count; i++)
-        if (partition_shows_names(worker->partitions.all[i]))
-            open_batch_cursor(worker->pipeline, worker->partitions.all[i])->dir_no = worker->dir_no_unsaved;
-    worker->dir_no_unsaved = 0;
 }
 
 static bool all_read(const struct worker *worker)
@@ -357,99 +147,12 @@ static void submit(struct worker *worker)
 {
     if (pipeline_is_busy(worker->pipeline) || !writer_is_connected(worker->writer))
         return;
-    add_idle_cursors(worker);
+    add_complete_cursors(worker);
+    directory_names_add_cursors(&worker->names);
     if (!is_due(worker))
         return;
     worker->intake.flooded = false;
     pipeline_submit(worker->pipeline);
-}
-
-/* ---- names from the directory ---- */
-
-static void restart_feed(struct worker *worker)
-{
-    int64_t dir_no = INT64_MAX;
-    const struct partitions *partitions = &worker->partitions;
-    int32_t *parts = cv_alloc((2 * partitions->count + 1) * sizeof *parts);
-    int32_t *agents = parts + partitions->count;
-    size_t case_count = 0, agent_count = 0;
-    for (size_t i = 0; i < partitions->count; i++) {
-        const struct partition *partition = partitions->all[i];
-        if (partition->topic == TOPIC_DIRECTORY || partition->state == PARTITION_UNCLAIMED)
-            continue; /* its claim makes the feed start again */
-        if (partition->topic == TOPIC_CASES)
-            parts[case_count++] = partition->part;
-        else
-            agents[agent_count++] = partition->part;
-        if (partition->cursor.dir_no < dir_no)
-            dir_no = partition->cursor.dir_no;
-    }
-    names_clear(folder_names(worker->folder));
-    feed_restart(worker->feed, case_count + agent_count > 0 ? dir_no : 0, parts, case_count, agents, agent_count);
-    worker->dir_no_unsaved = 0;
-    worker->partitions.changed = false;
-    cv_free_ptr(&parts);
-}
-
-/*
- * Not while one of the partitions is about to halt: the feed would give rows of that one, too, and none may be written
- * without its claim.
- */
-static bool may_follow_directory(const struct worker *worker)
-{
-    for (size_t i = 0; i < worker->partitions.count; i++)
-        if (worker->partitions.all[i]->state == PARTITION_HALTING &&
-            worker->partitions.all[i]->topic != TOPIC_DIRECTORY)
-            return false;
-    return writer_is_connected(worker->writer);
-}
-
-/* While a refused row is searched, a batch holds records or rows without an event, not both. */
-static size_t rows_wanted(const struct worker *worker)
-{
-    const struct batch *batch = pipeline_open(worker->pipeline);
-    bool searching = pipeline_limit(worker->pipeline)->items != BATCH_LIMIT_NONE;
-    if (batch->counts.rerendered > 0 || is_full(worker) || (searching && batch->record_count > 0))
-        return 0;
-    return pipeline_room(worker->pipeline);
-}
-
-static enum cv_status follow_directory(struct worker *worker, struct err *err)
-{
-    const struct folder_key *keys;
-    size_t count;
-    int64_t dir_no;
-    if (!may_follow_directory(worker))
-        return CV_OK;
-    /* A batch in flight still shows the old names: with it committed, the feed starts from the cursors. */
-    if (worker->partitions.changed) {
-        if (pipeline_is_busy(worker->pipeline))
-            return CV_OK;
-        restart_feed(worker);
-    }
-    arena_reset(worker->arena);
-    const struct feed_context context = {
-        .db = writer_loader(worker->writer),
-        .names = folder_names(worker->folder),
-        .arena = worker->arena,
-        .closed = pipeline_closed(worker->pipeline),
-        .committed = pipeline_committed(worker->pipeline),
-        .most = rows_wanted(worker),
-    };
-    enum cv_status status = feed_step(worker->feed, &context, &keys, &count, &dir_no, err);
-    if (status != CV_OK)
-        return status;
-    if (dir_no > 0)
-        worker->dir_no_unsaved = dir_no;
-    if (count == 0)
-        return CV_OK;
-    worker->rerendered = keys[count - 1];
-    /* The rows are written under the claims of all their partitions. */
-    for (size_t i = 0; i < worker->partitions.count; i++)
-        if (partition_shows_names(worker->partitions.all[i]))
-            (void)open_batch_cursor(worker->pipeline, worker->partitions.all[i]);
-    return folder_rerender(worker->folder, writer_loader(worker->writer), pipeline_open(worker->pipeline), keys, count,
-                           err);
 }
 
 /* ---- partitions ---- */
@@ -503,7 +206,7 @@ static void before_revoke(void *context, const struct consumer_partition_id *rev
     bool written = !lost && writer_is_connected(worker->writer) && flush(worker, clock_mono_ms() + budget_ms);
     if (!written && !(batch_is_empty(pipeline_open(worker->pipeline)) && !pipeline_is_busy(worker->pipeline))) {
         err_set(&err, "partitions were revoked before their last records were written");
-        worker->no_failure = true;
+        worker->quiet = true;
         recover(worker, &err);
     }
     pipeline_drop(worker->pipeline); /* states of partitions that may come back changed */
@@ -526,9 +229,9 @@ static int wait_ms(const struct worker *worker)
     if (worker->intake.more)
         return 0;
     int wait = 100;
-    int feed = feed_wait_ms(worker->feed);
-    if (feed >= 0 && feed < wait && may_follow_directory(worker))
-        wait = feed;
+    int names = directory_names_wait_ms(&worker->names);
+    if (names >= 0 && names < wait)
+        wait = names;
     if (!batch_is_empty(pipeline_open(worker->pipeline)) && !pipeline_is_busy(worker->pipeline) && wait > 1)
         wait = 1;
     return wait;
@@ -552,7 +255,8 @@ static void wait_for_work(struct worker *worker)
 static enum cv_status look_at_cursors(struct worker *worker, struct err *err)
 {
     enum cv_status status = operator_control_look(&worker->control, err);
-    return status == CV_RETRY && worker->control.stopped ? recover_quietly(worker) : status;
+    worker->quiet = status == CV_RETRY && worker->control.stopped;
+    return status;
 }
 
 /*
@@ -575,7 +279,7 @@ static enum cv_status turn(struct worker *worker, bool take, struct err *err)
         status = claims_advance(&worker->claims, err);
     worker->connected = worker->claims.connected;
     if (status == CV_OK)
-        status = follow_directory(worker, err);
+        status = directory_names_follow(&worker->names, err);
     if (status == CV_OK)
         submit(worker);
     if (status == CV_OK)
@@ -669,6 +373,15 @@ static void join_duties(struct worker *worker)
     worker->claims.writer = worker->writer;
     worker->claims.m = &worker->m;
     worker->control.claims = &worker->claims;
+    directory_names_init(&worker->names, worker->gen);
+    worker->names.partitions = &worker->partitions;
+    worker->names.pipeline = worker->pipeline;
+    worker->names.folder = worker->folder;
+    worker->names.writer = worker->writer;
+    batch_outcome_init(&worker->outcome, worker->gen);
+    worker->outcome.claims = &worker->claims;
+    worker->outcome.control = &worker->control;
+    worker->outcome.names = &worker->names;
     intake_init(&worker->intake);
     worker->intake.partitions = &worker->partitions;
     worker->intake.pipeline = worker->pipeline;
@@ -679,7 +392,7 @@ static void join_duties(struct worker *worker)
     worker->housekeeping = (struct housekeeping){
         .claims = &worker->claims,
         .folder = worker->folder,
-        .feed = worker->feed,
+        .feed = worker->names.feed,
         .tombstone_days = (int)config_int(config, "tombstone-days"),
         .gap_alarm_s = (int)config_int(config, "gap-alarm-s"),
         .cache_bytes = CACHE_SHARE(worker->memory),
@@ -708,9 +421,6 @@ static void init(struct worker *worker, const struct config *config)
                                 (int)(timeout_s < CONNECT_S ? timeout_s : CONNECT_S) * 1000);
     worker->folder = folder_new(CACHE_SHARE(worker->memory));
     worker->pipeline = pipeline_new(worker->folder, worker->writer, BATCH_SHARE(worker->memory));
-    worker->feed = feed_new(worker->gen);
-    worker->arena = arena_new(1u << 16, 64u << 20);
-    retry_init(&worker->conflict, 20, 1000);
     join_duties(worker);
 }
 
@@ -721,8 +431,7 @@ static void done(struct worker *worker)
     pipeline_free(worker->pipeline);
     writer_free(worker->writer);
     folder_free(worker->folder);
-    feed_free(worker->feed);
-    arena_free(worker->arena);
+    directory_names_done(&worker->names);
     intake_done(&worker->intake);
     claims_done(&worker->claims);
     partitions_done(&worker->partitions);

@@ -1,0 +1,129 @@
+#include "workers/directory_names.h"
+
+#include "caseview/clock.h"
+#include "workers/open_batch.h"
+
+void directory_names_init(struct directory_names *names, int32_t gen)
+{
+    *names = (struct directory_names){.feed = feed_new(gen), .arena = arena_new(1u << 16, 64u << 20)};
+}
+
+void directory_names_done(struct directory_names *names)
+{
+    feed_free(names->feed);
+    arena_free(names->arena);
+}
+
+static void restart(struct directory_names *names)
+{
+    int64_t dir_no = INT64_MAX;
+    const struct partitions *partitions = names->partitions;
+    int32_t *parts = cv_alloc((2 * partitions->count + 1) * sizeof *parts);
+    int32_t *agents = parts + partitions->count;
+    size_t case_count = 0, agent_count = 0;
+    for (size_t i = 0; i < partitions->count; i++) {
+        const struct partition *partition = partitions->all[i];
+        if (partition->topic == TOPIC_DIRECTORY || partition->state == PARTITION_UNCLAIMED)
+            continue; /* its claim makes the feed start again */
+        if (partition->topic == TOPIC_CASES)
+            parts[case_count++] = partition->part;
+        else
+            agents[agent_count++] = partition->part;
+        if (partition->cursor.dir_no < dir_no)
+            dir_no = partition->cursor.dir_no;
+    }
+    names_clear(folder_names(names->folder));
+    feed_restart(names->feed, case_count + agent_count > 0 ? dir_no : 0, parts, case_count, agents, agent_count);
+    names->unsaved = 0;
+    names->partitions->changed = false;
+    cv_free_ptr(&parts);
+}
+
+/*
+ * Not while one of the partitions is about to halt: the feed would give rows of that one, too, and none may be written
+ * without its claim.
+ */
+static bool may_follow(const struct directory_names *names)
+{
+    for (size_t i = 0; i < names->partitions->count; i++)
+        if (names->partitions->all[i]->state == PARTITION_HALTING &&
+            names->partitions->all[i]->topic != TOPIC_DIRECTORY)
+            return false;
+    return writer_is_connected(names->writer);
+}
+
+/* While a refused row is searched, a batch holds records or rows without an event, not both. */
+static size_t rows_wanted(const struct directory_names *names)
+{
+    const struct batch *batch = pipeline_open(names->pipeline);
+    bool searching = pipeline_limit(names->pipeline)->items != BATCH_LIMIT_NONE;
+    if (batch->counts.rerendered > 0 || pipeline_is_full(names->pipeline) || (searching && batch->record_count > 0))
+        return 0;
+    return pipeline_room(names->pipeline);
+}
+
+enum cv_status directory_names_follow(struct directory_names *names, struct err *err)
+{
+    const struct folder_key *keys;
+    size_t count;
+    int64_t dir_no;
+    if (!may_follow(names))
+        return CV_OK;
+    /* A batch in flight still shows the old names: with it committed, the feed starts from the cursors. */
+    if (names->partitions->changed) {
+        if (pipeline_is_busy(names->pipeline))
+            return CV_OK;
+        restart(names);
+    }
+    arena_reset(names->arena);
+    const struct feed_context context = {
+        .db = writer_loader(names->writer),
+        .names = folder_names(names->folder),
+        .arena = names->arena,
+        .closed = pipeline_closed(names->pipeline),
+        .committed = pipeline_committed(names->pipeline),
+        .most = rows_wanted(names),
+    };
+    enum cv_status status = feed_step(names->feed, &context, &keys, &count, &dir_no, err);
+    if (status != CV_OK)
+        return status;
+    if (dir_no > 0)
+        names->unsaved = dir_no;
+    if (count == 0)
+        return CV_OK;
+    names->row = keys[count - 1];
+    /* The rows are written under the claims of all their partitions. */
+    for (size_t i = 0; i < names->partitions->count; i++)
+        if (partition_shows_names(names->partitions->all[i]))
+            (void)open_batch_cursor(names->pipeline, names->partitions->all[i]);
+    return folder_rerender(names->folder, writer_loader(names->writer), pipeline_open(names->pipeline), keys, count,
+                           err);
+}
+
+void directory_names_add_cursors(struct directory_names *names)
+{
+    int64_t now = clock_mono_ms();
+    bool alone = batch_is_empty(pipeline_open(names->pipeline));
+    if (names->unsaved == 0 || (alone && now < names->saved_ms + 1000))
+        return;
+    names->saved_ms = now;
+    for (size_t i = 0; i < names->partitions->count; i++)
+        if (partition_shows_names(names->partitions->all[i]))
+            open_batch_cursor(names->pipeline, names->partitions->all[i])->dir_no = names->unsaved;
+    names->unsaved = 0;
+}
+
+void directory_names_drop(struct directory_names *names)
+{
+    names->unsaved = 0;
+}
+
+void directory_names_skip_row(struct directory_names *names)
+{
+    feed_skip(names->feed, &names->row);
+}
+
+int directory_names_wait_ms(const struct directory_names *names)
+{
+    return may_follow(names) ? feed_wait_ms(names->feed) : -1;
+}

@@ -1,0 +1,39 @@
+/*
+ * directory_names.h: keeps the names that the worker's rows show up to date with the directory: follows the change feed
+ * (sink/feed.h), has the rows that name a changed entity made again, and adds to the cursors up to which change their
+ * rows are. One thread.
+ */
+#ifndef CASEVIEW_WORKERS_DIRECTORY_NAMES_H
+#define CASEVIEW_WORKERS_DIRECTORY_NAMES_H
+
+#include "workers/partitions.h"
+#include "workers/sink/feed.h"
+#include "workers/sink/pipeline.h"
+
+struct directory_names {
+    struct feed *feed;
+    struct partitions *partitions; /* borrowed, as are the next three */
+    struct pipeline *pipeline;
+    struct folder *folder;
+    struct writer *writer;
+    struct arena *arena;   /* arguments of queries */
+    int64_t unsaved;       /* the cursors may say this number, with the next batch or a second later; 0: nothing new */
+    int64_t saved_ms;      /* clock_mono_ms() of the last time */
+    struct folder_key row; /* the last row that was made again */
+};
+
+void directory_names_init(struct directory_names *names, int32_t gen);
+void directory_names_done(struct directory_names *names);
+
+/* One step. CV_OK, or CV_RETRY: the database could not be asked. */
+enum cv_status directory_names_follow(struct directory_names *names, struct err *err) CV_MUST_CHECK;
+/* Adds the number to the cursors of the open batch, if it holds something, or a second has passed. */
+void directory_names_add_cursors(struct directory_names *names);
+/* What was not written is forgotten; the feed starts from the cursors. */
+void directory_names_drop(struct directory_names *names);
+/* PostgreSQL refuses the row that was made again last, alone in its batch: it stays as it is. */
+void directory_names_skip_row(struct directory_names *names);
+/* Milliseconds until there is something to do; -1: not by itself. */
+int directory_names_wait_ms(const struct directory_names *names);
+
+#endif
