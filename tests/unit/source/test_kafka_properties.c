@@ -137,13 +137,13 @@ static void test_new_queue_bytes_set_fitting_sizes(void **state CV_UNUSED)
         struct consumer_property property;
         int queue_kbytes, fetch_bytes;
     } cases[] = {
-        {0, {NULL, NULL}, 8192, 4 << 20},
-        {1, {NULL, NULL}, 1024, 2 << 20},
-        {4u << 20, {NULL, NULL}, 4096, 2 << 20},
-        {16u << 20, {NULL, NULL}, 16384, 8 << 20},
+        {0, {NULL, NULL}, 8192, 2 << 20},
+        {1, {NULL, NULL}, 1024, 1 << 20},
+        {4u << 20, {NULL, NULL}, 4096, 1 << 20},
+        {16u << 20, {NULL, NULL}, 16384, 4 << 20},
         {64u << 20, {NULL, NULL}, 65536, 8 << 20},
         {SIZE_MAX, {NULL, NULL}, 2097151, 8 << 20},
-        {16u << 20, {"queued.max.messages.kbytes", "500"}, 500, 8 << 20},
+        {16u << 20, {"queued.max.messages.kbytes", "500"}, 500, 4 << 20},
         {16u << 20, {"fetch.max.bytes", "3000000"}, 16384, 3000000},
         {4u << 20, {"message.max.bytes", "20000000"}, 4096, 20000000},
     };
