@@ -209,17 +209,39 @@ static void close_agents(struct batch *batch)
     batch->changed_agents = 0;
 }
 
+static int compare_ids(const struct entity_row *x, const struct entity_row *y)
+{
+    int by_kind = (x->kind > y->kind) - (x->kind < y->kind);
+    return by_kind != 0 ? by_kind : uuid_cmp(&x->entity_id, &y->entity_id);
+}
+
 /* A former owner's row comes first: an application has one owner at a time (unique index). */
 static int compare_entities(const void *a, const void *b)
 {
     const struct entity_row *x = a, *y = b;
-    int by_kind = (x->kind > y->kind) - (x->kind < y->kind);
-    if (by_kind != 0)
-        return by_kind;
-    int by_entity = uuid_cmp(&x->entity_id, &y->entity_id);
-    if (by_entity != 0)
-        return by_entity;
-    return (x->status > y->status) - (x->status < y->status);
+    int by_ids = compare_ids(x, y);
+    return by_ids != 0 ? by_ids : (x->status > y->status) - (x->status < y->status);
+}
+
+/* Of rows with the same key, the one that shows the owner's application comes first. */
+static int compare_owners(const void *a, const void *b)
+{
+    const struct entity_row *x = a, *y = b;
+    int by_ids = compare_ids(x, y);
+    int by_owner = by_ids != 0 ? by_ids : uuid_cmp(&x->organization_id, &y->organization_id);
+    return by_owner != 0 ? by_owner : (y->status > x->status) - (y->status < x->status);
+}
+
+/* A former owner that took its application back needs no row to blank: no statement may have two rows of one key. */
+static size_t drop_doubles(struct entity_row *rows, size_t count)
+{
+    size_t kept = 0;
+    qsort(rows, count, sizeof *rows, compare_owners);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || compare_ids(&rows[kept - 1], &rows[i]) != 0 ||
+            !uuid_eq(&rows[kept - 1].organization_id, &rows[i].organization_id))
+            rows[kept++] = rows[i];
+    return kept;
 }
 
 static struct entity_row *add_row(struct entity_row *rows, size_t *count)
@@ -249,6 +271,8 @@ static void close_entities(struct batch *batch)
                                         : add_row(batch->version_rows, &batch->version_count));
         entity->dirty = entity->visible = false;
     }
+    if (batch->left_count > 0)
+        batch->entity_count = drop_doubles(batch->entity_rows, batch->entity_count);
     if (batch->entity_count > 0)
         qsort(batch->entity_rows, batch->entity_count, sizeof *batch->entity_rows, compare_entities);
     for (size_t i = 0; i < batch->entity_count; i++)

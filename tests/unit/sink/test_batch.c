@@ -348,6 +348,47 @@ static void test_close_application_forgotten_in_an_earlier_batch_needs_no_row(vo
     assert_non_null(application_row(batch, 10));
 }
 
+/* An application that changes hands twice within a batch: every owner has one row, which says how things ended. */
+static void test_close_application_comes_back_one_row_for_each_owner(void **unused CV_UNUSED)
+{
+    change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 1, 2, 7);
+    (void)sink_submit(&sink);
+    for (int64_t round = 0; round < 3; round++) {
+        change(DIRECTORY_FORGOTTEN, ENTITY_APPLICATION, 1, 2, 0);
+        change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 10, 2, 1);
+        change(DIRECTORY_FORGOTTEN, ENTITY_APPLICATION, 10, 2, 0);
+        change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 1, 2, 8 + round);
+    }
+    change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 10, 4, 1); /* another one, not concerned */
+    sink_commit(&sink);
+    const struct batch *batch = sink_submit(&sink);
+    assert_int_equal(batch->entity_count, 3);
+    struct uuid application = sample_uuid(2);
+    assert_true(uuid_eq(&batch->entity_rows[0].entity_id, &application));
+    assert_true(uuid_eq(&batch->entity_rows[1].entity_id, &application));
+    assert_int_equal(batch->entity_rows[0].status, ENTITY_FORGOTTEN);
+    const struct entity_row *owner = application_row(batch, 1);
+    assert_ptr_equal(owner, &batch->entity_rows[1]);
+    assert_int_equal(owner->status, ENTITY_KNOWN);
+    assert_int_equal(owner->version, 10);
+    for (int64_t i = 0; i < 3; i++)
+        assert_int_equal(batch->entity_rows[i].nth, 2 - i);
+}
+
+static void test_close_application_nobodys_in_the_end_one_row_for_each_owner(void **unused CV_UNUSED)
+{
+    change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 1, 2, 7);
+    change(DIRECTORY_FORGOTTEN, ENTITY_APPLICATION, 1, 2, 0);
+    change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 10, 2, 1);
+    change(DIRECTORY_FORGOTTEN, ENTITY_APPLICATION, 10, 2, 0);
+    change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 1, 2, 1);
+    change(DIRECTORY_FORGOTTEN, ENTITY_APPLICATION, 1, 2, 0);
+    const struct batch *batch = sink_submit(&sink);
+    assert_int_equal(batch->entity_count, 2);
+    assert_int_equal(application_row(batch, 1)->status, ENTITY_FORGOTTEN);
+    assert_int_equal(application_row(batch, 10)->status, ENTITY_FORGOTTEN);
+}
+
 /* ---- parked records and cursors ---- */
 
 static void test_park_record_copied(void **unused CV_UNUSED)
@@ -508,6 +549,8 @@ int main(void)
         TEST(test_reset_open_batch_forgets_entities),
         TEST(test_close_application_former_owner_blanked_first),
         TEST(test_close_application_forgotten_in_an_earlier_batch_needs_no_row),
+        TEST(test_close_application_comes_back_one_row_for_each_owner),
+        TEST(test_close_application_nobodys_in_the_end_one_row_for_each_owner),
         TEST(test_park_record_copied),
         TEST(test_park_nulls_stay_null),
         TEST(test_park_time_beyond_the_calendar_not_kept),
