@@ -69,37 +69,48 @@ size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 
 /* ---- filling ---- */
 
+/* An item counts for the most that it took while it is in the batch. */
+static void count_bytes(struct batch *batch, bool dirty, unsigned *counted, size_t bytes)
+{
+    size_t before = dirty ? *counted : 0;
+    if (bytes <= before)
+        return;
+    batch->bytes += bytes - before;
+    *counted = (unsigned)bytes;
+}
+
 void batch_add_case(struct batch *batch, struct state *state, bool listed)
 {
+    count_bytes(batch, state->dirty, &state->counted,
+                state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
     if (state->dirty)
         return;
     state->dirty = true;
     cache_pin(&state->entry);
     batch->cases = make_room(batch->cases, batch->changed_cases, &batch->case_room, sizeof(struct state *));
     batch->cases[batch->changed_cases++] = state;
-    batch->bytes += state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0);
 }
 
 void batch_add_agent(struct batch *batch, struct state *state)
 {
+    count_bytes(batch, state->dirty, &state->counted, state->entry.bytes);
     if (state->dirty)
         return;
     state->dirty = true;
     cache_pin(&state->entry);
     batch->agents = make_room(batch->agents, batch->changed_agents, &batch->agent_room, sizeof(struct state *));
     batch->agents[batch->changed_agents++] = state;
-    batch->bytes += state->entry.bytes;
 }
 
 void batch_add_entity(struct batch *batch, struct entity *entity)
 {
+    count_bytes(batch, entity->dirty, &entity->counted, entity->entry.bytes);
     if (entity->dirty)
         return;
     entity->dirty = true;
     cache_pin(&entity->entry);
     batch->entities = make_room(batch->entities, batch->changed_entities, &batch->entity_room, sizeof(struct entity *));
     batch->entities[batch->changed_entities++] = entity;
-    batch->bytes += entity->entry.bytes;
 }
 
 void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id)

@@ -108,7 +108,10 @@ struct batch_cursor *batch_find_cursor(struct batch *batch, enum topic topic, in
 /* Its index, which stays valid until the batch is reset or closed. */
 size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor);
 
-/* Pins the state and makes it part of the batch, unless it is already. listed: its row will be rendered. */
+/*
+ * Pins the state and makes it part of the batch, unless it is already; counts its bytes as they are now. listed: its row
+ * will be rendered.
+ */
 void batch_add_case(struct batch *batch, struct state *state, bool listed);
 void batch_add_agent(struct batch *batch, struct state *state);
 void batch_add_entity(struct batch *batch, struct entity *entity);

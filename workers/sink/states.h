@@ -27,6 +27,7 @@ struct state {
     int16_t flags;            /* cases: of case_state */
     int32_t rev;              /* of the row once every closed batch is committed; 0: there is none */
     int32_t part;             /* partition of the last event, or of the row */
+    unsigned counted;         /* bytes that the open batch counts for it */
     struct blob *blob;        /* NULL: no row and no event */
 };
 

@@ -185,6 +185,55 @@ static void test_add_case_counts_listed_rows_twice(void **unused CV_UNUSED)
     assert_true(sink.open->bytes >= one + sink_case(&sink, 3)->entry.bytes + sink_case(&sink, 3)->blob->len);
 }
 
+/* The open batch may wait long for the written one: what its states grow to is what it takes. */
+static void test_add_case_growing_state_counts_what_it_grew_to(void **unused CV_UNUSED)
+{
+    static char text[200000];
+    memset(text, 'x', sizeof text);
+    fold(2, CASE_POSITION_CHANGED, 1, 1);
+    assert_true(sink.open->bytes < 10000);
+    struct case_event event = sample_event(CASE_UPDATED, 2, 1);
+    event.given = GROUP_BIT(GROUP_EMAIL);
+    event.fields.contact_email = (struct str){text, sizeof text};
+    struct state *state = sink_case(&sink, 2);
+    assert_int_equal(case_fold(sink.caches.cases, state, CASE_PART, &event, &sink.scratch, sink.open).outcome,
+                     FOLD_APPLIED);
+    assert_true(sink.open->bytes >= sizeof text);
+    fold(2, CASE_QUEUED, 3, 0); /* listed, with short texts again: what was counted stays */
+    assert_true(sink.open->bytes >= sizeof text);
+    fold(2, CASE_MOVED, 4, 0);
+    (void)sink_submit(&sink);
+    assert_int_equal(sink.open->bytes, 0);
+    sink_commit(&sink);
+    fold(2, CASE_POSITION_CHANGED, 5, 0);
+    assert_in_range(sink.open->bytes, state->entry.bytes, 10000); /* counted from the start again */
+}
+
+static void test_add_agent_and_entity_growing_counts_what_they_grew_to(void **unused CV_UNUSED)
+{
+    static struct uuid workspaces[1000];
+    for (unsigned i = 0; i < ARRAY_LEN(workspaces); i++)
+        workspaces[i] = sample_uuid(i);
+    assert_int_equal(sink_fold_agent(&sink, 3, AGENT_CURRENT_UNIT_SELECTED, 1).outcome, FOLD_APPLIED);
+    const struct agent_event event = {.type = AGENT_WORKSPACES_SELECTED, .organization_id = sample_uuid(1),
+                                      .user_id = sample_uuid(3), .sequence = 2, .unit_id = sample_uuid(300),
+                                      .workspace_ids = workspaces, .workspace_count = ARRAY_LEN(workspaces)};
+    assert_int_equal(agent_fold(sink.caches.agents, sink_agent(&sink, 1, 3), AGENT_PART, &event, &sink.scratch,
+                                sink.open).outcome,
+                     FOLD_APPLIED);
+    assert_true(sink.open->bytes >= sizeof workspaces);
+    batch_reset(sink.open, &sink.caches);
+
+    static char text[100000];
+    memset(text, 'x', sizeof text);
+    struct directory_event small = sink_directory_event(DIRECTORY_UPSERTED, ENTITY_UNIT, 1, 2, 1), large = small;
+    large.version = 2;
+    large.fields.name = (struct str){text, sizeof text};
+    assert_int_equal(sink_fold_entity(&sink, &small).outcome, FOLD_APPLIED);
+    assert_int_equal(sink_fold_entity(&sink, &large).outcome, FOLD_APPLIED);
+    assert_true(sink.open->bytes >= sizeof text);
+}
+
 static void test_add_foreign_kept_until_reset(void **unused CV_UNUSED)
 {
     struct uuid organization = sample_uuid(1), case_id = sample_uuid(2);
@@ -541,6 +590,8 @@ int main(void)
         TEST(test_reset_open_batch_unpins_and_unmarks),
         TEST(test_reset_after_clear_of_detached_rows),
         TEST(test_add_case_counts_listed_rows_twice),
+        TEST(test_add_case_growing_state_counts_what_it_grew_to),
+        TEST(test_add_agent_and_entity_growing_counts_what_they_grew_to),
         TEST(test_add_foreign_kept_until_reset),
         TEST(test_close_agents_rows_in_key_order),
         TEST(test_close_entities_in_key_order_numbered_from_the_end),
