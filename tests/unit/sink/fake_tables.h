@@ -42,8 +42,7 @@ static struct {
 
 static inline size_t fake_keys(const struct db_args *args, int argument, size_t item)
 {
-    return args->lengths[argument] <= FAKE_HEADER ? 0
-                                                  : ((size_t)args->lengths[argument] - FAKE_HEADER) / (4 + item);
+    return args->lengths[argument] <= FAKE_HEADER ? 0 : ((size_t)args->lengths[argument] - FAKE_HEADER) / (4 + item);
 }
 
 static inline struct uuid fake_uuid(const struct db_args *args, int argument, size_t i)

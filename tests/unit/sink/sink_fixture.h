@@ -139,13 +139,13 @@ static inline struct fold_result sink_fold_entity(struct sink *sink, const struc
     return entity_fold(sink->caches.entities, entity, event, sink->open);
 }
 
-#define assert_str_equal(a, b)                                                                                         \
-    do {                                                                                                               \
-        struct str left = (a), right = (b);                                                                            \
-        assert_int_equal(left.ptr == NULL, right.ptr == NULL);                                                         \
-        assert_int_equal(left.len, right.len);                                                                         \
-        if (left.len > 0)                                                                                              \
-            assert_memory_equal(left.ptr, right.ptr, left.len);                                                        \
+#define assert_str_equal(a, b)                                  \
+    do {                                                        \
+        struct str left = (a), right = (b);                     \
+        assert_int_equal(left.ptr == NULL, right.ptr == NULL);  \
+        assert_int_equal(left.len, right.len);                  \
+        if (left.len > 0)                                       \
+            assert_memory_equal(left.ptr, right.ptr, left.len); \
     } while (0)
 
 #endif

@@ -78,8 +78,10 @@ static void test_fold_same_user_of_two_organizations_two_states(void **unused CV
 static void test_fold_too_large_state_refused(void **unused CV_UNUSED)
 {
     static struct uuid workspaces[1000];
-    struct agent_event event = {.type = AGENT_WORKSPACES_SELECTED, .organization_id = sample_uuid(1),
-                                .user_id = sample_uuid(3), .workspace_ids = workspaces,
+    struct agent_event event = {.type = AGENT_WORKSPACES_SELECTED,
+                                .organization_id = sample_uuid(1),
+                                .user_id = sample_uuid(3),
+                                .workspace_ids = workspaces,
                                 .workspace_count = ARRAY_LEN(workspaces)};
     struct state *state = sink_agent(&sink, 1, 3);
     struct fold_result result;

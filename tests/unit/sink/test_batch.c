@@ -80,7 +80,7 @@ static void test_close_case_revisions_and_was_listed(void **unused CV_UNUSED)
         bool was_listed;
     } steps[] = {
         {CASE_POSITION_CHANGED, 0, CASE_INCOMPLETE, false},
-        {CASE_QUEUED, 0, CASE_LISTED, false},           /* variant 0 is Active and locked */
+        {CASE_QUEUED, 0, CASE_LISTED, false}, /* variant 0 is Active and locked */
         {CASE_POSITION_CHANGED, 1, CASE_LISTED, true},
         {CASE_RETURNED_TO_QUEUE, 1, 0, true},
         {CASE_POSITION_CHANGED, 2, 0, false},
@@ -215,12 +215,16 @@ static void test_add_agent_and_entity_growing_counts_what_they_grew_to(void **un
     for (unsigned i = 0; i < ARRAY_LEN(workspaces); i++)
         workspaces[i] = sample_uuid(i);
     assert_int_equal(sink_fold_agent(&sink, 3, AGENT_CURRENT_UNIT_SELECTED, 1).outcome, FOLD_APPLIED);
-    const struct agent_event event = {.type = AGENT_WORKSPACES_SELECTED, .organization_id = sample_uuid(1),
-                                      .user_id = sample_uuid(3), .sequence = 2, .unit_id = sample_uuid(300),
-                                      .workspace_ids = workspaces, .workspace_count = ARRAY_LEN(workspaces)};
-    assert_int_equal(agent_fold(sink.caches.agents, sink_agent(&sink, 1, 3), AGENT_PART, &event, &sink.scratch,
-                                sink.open).outcome,
-                     FOLD_APPLIED);
+    const struct agent_event event = {.type = AGENT_WORKSPACES_SELECTED,
+                                      .organization_id = sample_uuid(1),
+                                      .user_id = sample_uuid(3),
+                                      .sequence = 2,
+                                      .unit_id = sample_uuid(300),
+                                      .workspace_ids = workspaces,
+                                      .workspace_count = ARRAY_LEN(workspaces)};
+    assert_int_equal(
+        agent_fold(sink.caches.agents, sink_agent(&sink, 1, 3), AGENT_PART, &event, &sink.scratch, sink.open).outcome,
+        FOLD_APPLIED);
     assert_true(sink.open->bytes >= sizeof workspaces);
     batch_reset(sink.open, &sink.caches);
 
@@ -490,9 +494,12 @@ static void test_park_time_beyond_the_calendar_not_kept(void **unused CV_UNUSED)
     static const struct {
         int64_t ms, us;
     } times[] = {
-        {INT64_MIN, INT64_MIN},         {-1, INT64_MIN},
-        {0, 0},                         {CLOCK_MAX_US / 1000, CLOCK_MAX_US / 1000 * 1000},
-        {CLOCK_MAX_US / 1000 + 1, INT64_MIN}, {INT64_MAX, INT64_MIN},
+        {INT64_MIN, INT64_MIN},
+        {-1, INT64_MIN},
+        {0, 0},
+        {CLOCK_MAX_US / 1000, CLOCK_MAX_US / 1000 * 1000},
+        {CLOCK_MAX_US / 1000 + 1, INT64_MIN},
+        {INT64_MAX, INT64_MIN},
     };
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
         const struct record record = {.timestamp_ms = times[i].ms};
@@ -567,8 +574,9 @@ static void test_reset_closed_batch_is_as_new(void **unused CV_UNUSED)
 static void test_record_crc_tells_records_apart(void **unused CV_UNUSED)
 {
     static const struct record records[] = {
-        {.key = {"k", 1}, .value = {"v", 1}}, {.key = {"k", 1}, .value = {"w", 1}}, {.key = {"j", 1}, .value = {"v", 1}},
-        {.key = {"k", 1}, .value = {"", 0}},  {.key = {"k", 1}, .value = {NULL, 0}}, {.key = {"kv", 2}, .value = {"", 0}},
+        {.key = {"k", 1}, .value = {"v", 1}},  {.key = {"k", 1}, .value = {"w", 1}},
+        {.key = {"j", 1}, .value = {"v", 1}},  {.key = {"k", 1}, .value = {"", 0}},
+        {.key = {"k", 1}, .value = {NULL, 0}}, {.key = {"kv", 2}, .value = {"", 0}},
     };
     for (size_t i = 0; i < ARRAY_LEN(records); i++) {
         assert_int_equal(batch_record_crc(&records[i]), batch_record_crc(&records[i]));

@@ -137,7 +137,8 @@ static struct case_event long_event(int64_t sequence, uint32_t given, size_t len
 {
     struct case_event event = sample_event(CASE_UPDATED, sequence, 1);
     event.given = given;
-    event.fields.channel = event.fields.contact_email = event.fields.contact_phone_number = (struct str){long_text, len};
+    event.fields.channel = event.fields.contact_email = event.fields.contact_phone_number = (struct str){long_text,
+                                                                                                         len};
     return event;
 }
 

@@ -55,8 +55,14 @@ static void test_set_copies_every_text(void **unused CV_UNUSED)
         .status = ENTITY_KNOWN,
         .organization_id = sample_uuid(1),
         .version = 9,
-        .fields = {.name = str_of(name), .detail = str_of(detail), .picture = str_of(picture), .roles = roles,
-                   .role_count = 2, .enabled = true, .has_parent = true, .parent_id = sample_uuid(7)},
+        .fields = {.name = str_of(name),
+                   .detail = str_of(detail),
+                   .picture = str_of(picture),
+                   .roles = roles,
+                   .role_count = 2,
+                   .enabled = true,
+                   .has_parent = true,
+                   .parent_id = sample_uuid(7)},
     };
     struct entity *entity = get(ENTITY_APPLICATION, 1, 2);
     size_t before = cache_bytes(entities);
@@ -81,7 +87,8 @@ static void test_set_from_its_own_texts(void **unused CV_UNUSED)
 {
     const struct str roles[] = {STR("a"), STR("b"), STR("c")};
     const struct directory_state first = {
-        .status = ENTITY_KNOWN, .version = 1,
+        .status = ENTITY_KNOWN,
+        .version = 1,
         .fields = {.name = STR("name"), .detail = STR("detail"), .roles = roles, .role_count = 3}};
     struct entity *entity = get(ENTITY_APPLICATION, 1, 2);
     entity_set(entities, entity, &first);
@@ -117,8 +124,11 @@ static struct entity_row row_of(const struct entity *entity)
 static void test_make_row_columns(void **unused CV_UNUSED)
 {
     const struct directory_state state = {
-        .status = ENTITY_KNOWN, .organization_id = sample_uuid(1), .version = 3,
-        .fields = {.name = STR("Reception"), .detail = STR("#03a9f4"), .has_parent = true, .parent_id = sample_uuid(7)}};
+        .status = ENTITY_KNOWN,
+        .organization_id = sample_uuid(1),
+        .version = 3,
+        .fields = {
+            .name = STR("Reception"), .detail = STR("#03a9f4"), .has_parent = true, .parent_id = sample_uuid(7)}};
     struct entity *entity = get(ENTITY_INBOX, 1, 2);
     struct uuid organization = sample_uuid(1), entity_id = sample_uuid(2), parent = sample_uuid(7);
     entity_set(entities, entity, &state);
@@ -144,7 +154,8 @@ static void test_make_row_roles_as_json(void **unused CV_UNUSED)
     struct directory_state state = {.status = ENTITY_KNOWN, .version = 1, .fields = {.roles = roles, .role_count = 4}};
     struct entity *entity = get(ENTITY_APPLICATION, 1, 2);
     entity_set(entities, entity, &state);
-    assert_str_equal(row_of(entity).roles, STR("[\"Agent Impersonator\",\"with \\\"quotes\\\" \\\\ \\n\",\"תפקיד\",\"\"]"));
+    assert_str_equal(row_of(entity).roles,
+                     STR("[\"Agent Impersonator\",\"with \\\"quotes\\\" \\\\ \\n\",\"תפקיד\",\"\"]"));
     state.fields.role_count = 0;
     entity_set(entities, entity, &state);
     assert_str_equal(row_of(entity).roles, STR("[]"));

@@ -1,7 +1,7 @@
 /*
  * Random histories of units and applications of three organizations over batches, against a model of the table
- * directory: no statement has two rows of one key, an application never has two owners, and after every commit the table
- * says what a fold from scratch says.
+ * directory: no statement has two rows of one key, an application never has two owners, and after every commit the
+ * table says what a fold from scratch says.
  */
 #include "tests/support/random.h"
 #include "tests/unit/sink/sink_fixture.h"
@@ -24,10 +24,10 @@ struct table {
 
 static const enum entity_kind kinds[2] = {ENTITY_UNIT, ENTITY_APPLICATION};
 static struct sink sink;
-static struct table table;                                            /* committed */
-static struct directory_state now[2][ORGANIZATIONS][IDS];             /* units: all events, committed or not */
-static struct directory_state closed[2][ORGANIZATIONS][IDS];          /* … as of the last closing */
-static struct directory_state committed[2][ORGANIZATIONS][IDS];       /* … as of the last commit */
+static struct table table;                                      /* committed */
+static struct directory_state now[2][ORGANIZATIONS][IDS];       /* units: all events, committed or not */
+static struct directory_state closed[2][ORGANIZATIONS][IDS];    /* … as of the last closing */
+static struct directory_state committed[2][ORGANIZATIONS][IDS]; /* … as of the last commit */
 static bool writing;
 
 static unsigned organization_number(size_t organization)

@@ -42,8 +42,11 @@ static struct event case_event(unsigned number, enum case_event_type type, int64
 static struct event agent_event(unsigned user, enum agent_event_type type, int64_t sequence)
 {
     return (struct event){.topic = TOPIC_AGENTS,
-                          .a = {.type = type, .organization_id = sample_uuid(1), .user_id = sample_uuid(user),
-                                .sequence = sequence, .unit_id = sample_uuid(300)}};
+                          .a = {.type = type,
+                                .organization_id = sample_uuid(1),
+                                .user_id = sample_uuid(user),
+                                .sequence = sequence,
+                                .unit_id = sample_uuid(300)}};
 }
 
 static struct event directory_event(enum directory_event_type type, enum entity_kind kind, unsigned organization,
@@ -76,10 +79,8 @@ static void store_case(unsigned number, int32_t rev, enum case_event_type type, 
     case_init(&state, &event.c.organization_id);
     (void)case_apply(&state, &event.c);
     case_store(&state, &stored);
-    fake.cases[fake.case_count++] = (struct fake_row){.key = {sample_uuid(number)},
-                                                      .rev = rev,
-                                                      .flags = case_row_flags(&state),
-                                                      .state = {stored.data, stored.len}};
+    fake.cases[fake.case_count++] = (struct fake_row){
+        .key = {sample_uuid(number)}, .rev = rev, .flags = case_row_flags(&state), .state = {stored.data, stored.len}};
 }
 
 static struct state *find_case(unsigned number)
@@ -225,9 +226,11 @@ static void test_load_agent_row_is_folded_on(void **unused CV_UNUSED)
 
 static void test_load_entity_not_changed_is_not_kept(void **unused CV_UNUSED)
 {
-    fake.entities[fake.entity_count++] = (struct fake_entity){.kind = ENTITY_UNIT, .status = ENTITY_KNOWN,
+    fake.entities[fake.entity_count++] = (struct fake_entity){.kind = ENTITY_UNIT,
+                                                              .status = ENTITY_KNOWN,
                                                               .organization_id = sample_uuid(1),
-                                                              .entity_id = sample_uuid(2), .version = 5,
+                                                              .entity_id = sample_uuid(2),
+                                                              .version = 5,
                                                               .name = STR("name")};
     add(directory_event(DIRECTORY_UPSERTED, ENTITY_UNIT, 1, 2, 5));
     load();
@@ -246,10 +249,13 @@ static void test_load_entity_not_changed_is_not_kept(void **unused CV_UNUSED)
 static void test_load_application_known_by_its_owner(void **unused CV_UNUSED)
 {
     size_t count;
-    fake.entities[fake.entity_count++] = (struct fake_entity){.kind = ENTITY_APPLICATION, .status = ENTITY_KNOWN,
+    fake.entities[fake.entity_count++] = (struct fake_entity){.kind = ENTITY_APPLICATION,
+                                                              .status = ENTITY_KNOWN,
                                                               .organization_id = sample_uuid(1),
-                                                              .entity_id = sample_uuid(2), .version = 5,
-                                                              .name = STR("name"), .roles = STR("[\"a\",\"b\"]")};
+                                                              .entity_id = sample_uuid(2),
+                                                              .version = 5,
+                                                              .name = STR("name"),
+                                                              .roles = STR("[\"a\",\"b\"]")};
     add(directory_event(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 10, 2, 99));
     add(directory_event(DIRECTORY_REMOVED, ENTITY_APPLICATION, 1, 2, 6));
     load();
@@ -321,8 +327,10 @@ static void test_rerender_listed_cases_only(void **unused CV_UNUSED)
     store_case(3, 5, CASE_POSITION_CHANGED, 1); /* incomplete */
     store_case(4, 5, CASE_CLOSED, 1);
     const struct folder_key keys[] = {
-        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(2)}, {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(3)},
-        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(4)}, {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(5)},
+        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(2)},
+        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(3)},
+        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(4)},
+        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(5)},
     };
     rerender(keys, ARRAY_LEN(keys));
     assert_int_equal(fake.queries, 1);
