@@ -186,8 +186,14 @@ static void test_refused_search_given_up_after_twice_the_records(void **state CV
     }
     batch_limit_committed(&limit, 500);
     assert_int_equal(limit.items, 1000);
-    batch_limit_committed(&limit, 1000);
+    batch_limit_committed(&limit, 1); /* no search any more: every commit lets batches grow */
     assert_int_equal(limit.items, 2000);
+    assert_false(batch_limit_refused(&limit, 600)); /* a new search, of its own length */
+    batch_limit_committed(&limit, 300);
+    batch_limit_committed(&limit, 300);
+    assert_int_equal(limit.items, 300);
+    batch_limit_committed(&limit, 600);
+    assert_int_equal(limit.items, 600);
 }
 
 static void test_refused_without_search_of_one_item(void **state CV_UNUSED)
