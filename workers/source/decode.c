@@ -96,7 +96,7 @@ static const struct uuid *event_organization(const struct event *event)
     return event->topic == TOPIC_AGENTS ? &event->a.organization_id : &event->d.organization_id;
 }
 
-/* For a record that is parked: the organization of a body that can be decoded, whatever is wrong with its values. */
+/* For a record that is parked: the organization of a body that can be decoded, even when other values are bad. */
 static void find_organization(const struct body *body, struct decode_result *out)
 {
     struct avro_decoder decoder;
