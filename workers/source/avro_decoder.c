@@ -16,7 +16,7 @@ struct walk {
 
 static bool walk_value(struct walk *walk, const struct plan_node *node);
 
-/* A bad value. The walk goes on: bytes that are no Avro at all, and graver faults, count first. */
+/* True: this is the worst value so far. The walk goes on, since broken bytes and graver faults take precedence. */
 static bool is_graver(struct walk *walk, enum park_reason reason)
 {
     struct avro_decoder *decoder = walk->decoder;

@@ -1,7 +1,7 @@
 /*
  * registry.h: a Confluent-compatible schema registry over HTTP: id → schema text, with the types that it refers to.
- * A thread asks, so that a registry which does not answer holds up nobody but the records that wait for it. It begins
- * with the first question. Private to workers/source.
+ * A thread sends the requests, so that a registry that does not answer delays only the records that need it. The
+ * thread is started by the first question. Private to workers/source.
  *
  * An id is asked for until the registry answers: the thread backs off (0.1 to 5 s) while it cannot be reached, and says
  * so in the log. All functions but registry_new() and registry_free() are for one thread, the asking one.

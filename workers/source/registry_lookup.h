@@ -8,7 +8,7 @@
 #include "workers/source/registry.h"
 
 /*
- * Fills schema, externals, found and err of the answer, which the caller releases whatever the status.
+ * Fills schema, externals, found and err of the answer, which the caller releases with any status.
  *   CV_OK
  *   CV_PARK   the registry says that there is no such id (404 with an error code of its own), or what it has there is
  *             not an Avro schema

@@ -35,7 +35,7 @@ static void test_valid_of_good_texts(void **state CV_UNUSED)
         assert_true(valid(good[i], strlen(good[i])));
 }
 
-static void test_valid_of_bad_texts_wherever_they_stand(void **state CV_UNUSED)
+static void test_valid_of_bad_texts_at_any_place(void **state CV_UNUSED)
 {
     static const struct str bad[] = {
         STR("\0"),
@@ -235,7 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_valid_of_good_texts),
-        cmocka_unit_test(test_valid_of_bad_texts_wherever_they_stand),
+        cmocka_unit_test(test_valid_of_bad_texts_at_any_place),
         cmocka_unit_test(test_valid_of_every_short_text),
         cmocka_unit_test(test_json_object_good),
         cmocka_unit_test(test_json_object_is_trimmed_to_its_braces),
