@@ -237,18 +237,6 @@ const struct config_property *config_pairs(const struct config *config, const ch
     return slot->properties;
 }
 
-bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
-                 const char **out_value)
-{
-    size_t count;
-    const struct config_property *properties = config_pairs(config, name, &count);
-    if (i >= count)
-        return false;
-    *out_property = properties[i].name;
-    *out_value = properties[i].value;
-    return true;
-}
-
 const char *config_operand(const struct config *config, size_t i)
 {
     return i < config->operand_count ? config->operands[i] : NULL;

@@ -95,7 +95,8 @@ void partitions_hold(struct partitions *partitions, struct partition *partition,
 {
     consumer_pause(partitions->consumer, partition->topic, partition->part);
     int wait_ms = retry_failed(&partition->retry);
-    if (retry_worth_logging(&partition->retry))
+    /* A schema that is met for the first time is being asked for: that is normal. */
+    if (retry_worth_logging(&partition->retry) && partition->retry.attempts > 2)
         log_warn("partition %.*s/%d: waiting at offset %" PRId64 ": %s", (int)partition->topic_name.len,
                  partition->topic_name.ptr, partition->part, partition->position, err->text);
     partition->try_at_ms = clock_mono_ms() + wait_ms;

@@ -10,6 +10,7 @@
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
+#include "caseview/process.h"
 #include "caseview/stop.h"
 #include "workers/batch_outcome.h"
 #include "workers/housekeeping.h"
@@ -330,14 +331,12 @@ static enum cv_status run(struct worker *worker, struct err *err)
 
 static enum cv_status open_consumer(struct worker *worker, struct err *err)
 {
-    struct consumer_property *properties = NULL;
-    size_t count = 0;
-    const char *name, *value;
-    while (config_pair(worker->config, "kafka", count, &name, &value)) {
-        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
-        properties[count++] = (struct consumer_property){name, value};
-    }
+    size_t count;
     const char *const *topics = worker->partitions.topic_names;
+    enum cv_status status = consumer_topics_check(topics, err);
+    if (status != CV_OK)
+        return status;
+    const struct config_property *properties = config_pairs(worker->config, "kafka", &count);
     struct consumer_options options = {
         .properties = properties,
         .property_count = count,
@@ -347,22 +346,21 @@ static enum cv_status open_consumer(struct worker *worker, struct err *err)
         .client_id = "caseview",
         .queue_bytes = KAFKA_SHARE(worker->memory),
     };
-    enum cv_status status = consumer_open(&options, before_revoke, worker, &worker->consumer, err);
+    status = consumer_open(&options, before_revoke, worker, &worker->consumer, err);
     worker->partitions.consumer = worker->consumer;
-    free(properties);
     return status;
 }
 
 static void name_groups(struct worker *worker)
 {
-    char host[64] = "?";
-    gethostname(host, sizeof host - 1);
+    char process[128];
+    process_name(process, sizeof process);
     snprintf(worker->default_group_id, sizeof worker->default_group_id, "caseview-g%d", worker->gen);
     const char *configured = config_text(worker->config, "group-id");
     worker->group_id = configured != NULL ? configured : worker->default_group_id;
     bool is_default = strcmp(worker->group_id, worker->default_group_id) == 0;
-    snprintf(worker->owner, sizeof worker->owner, "%s%s%s:%d", is_default ? "" : worker->group_id,
-             is_default ? "" : "@", host, (int)getpid());
+    snprintf(worker->owner, sizeof worker->owner, "%s%s%s", is_default ? "" : worker->group_id, is_default ? "" : "@",
+             process);
 }
 
 /* Gives each duty what it works with. */

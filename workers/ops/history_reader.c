@@ -394,7 +394,7 @@ enum cv_status history_reader_run(struct history_reader *reader, const struct hi
     size_t property_count, count;
     consumer_scan_close(reader->scan);
     reader->scan = NULL;
-    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(reader->config, &property_count);
+    const struct config_property *properties = config_pairs(reader->config, "kafka", &property_count);
     struct consumer_options options = {
         .properties = properties, .property_count = property_count, .client_id = reader->command};
     memcpy(options.topics, reader->topics, sizeof options.topics);

@@ -1,3 +1,4 @@
+#include "caseview/utf8.h"
 #include "workers/source/avro_decoder.h"
 
 #include <math.h>
@@ -92,7 +93,7 @@ static bool walk_guid(struct walk *walk, const struct plan_node *node)
 /* True: the text is good. */
 static bool check_text(struct walk *walk, const struct plan_node *node, struct str text)
 {
-    if (!text_valid(text))
+    if (!utf8_valid_no_nul(text))
         fault(walk, node, PARK_BAD_TEXT, "not valid UTF-8, or with U+0000");
     else if (text.len > node->max)
         too_large(walk, node, text.len);

@@ -1,37 +1,5 @@
 #include "workers/source/text.h"
 
-#define ONES  UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
-bool text_valid(struct str text)
-{
-    const uint8_t *p = (const uint8_t *)text.ptr;
-    const uint8_t *end = p + text.len;
-    while (p < end) {
-        uint64_t word;
-        while ((size_t)(end - p) >= sizeof word) {
-            memcpy(&word, p, sizeof word);
-            /* Neither a byte above 7F nor one that is 00 (exact while no byte is above 7F). */
-            if ((word | (word - ONES)) & HIGHS)
-                break;
-            p += sizeof word;
-        }
-        if (p == end)
-            break;
-        if (*p == 0)
-            return false;
-        if (*p < 0x80) {
-            p++;
-            continue;
-        }
-        size_t length = cv_utf8_length((const char *)p, (size_t)(end - p));
-        if (length == 0)
-            return false;
-        p += length;
-    }
-    return true;
-}
-
 /*
  * A validator of its own, because the JSON library at hand builds values and so refuses numbers that fit none of its
  * types. It keeps one bit a level instead of recursing.
