@@ -141,6 +141,12 @@ void json_put_text(struct json_writer *json, const char *key, const char *text)
     json_put_str(json, key, str_of(text));
 }
 
+void json_put_raw(struct json_writer *json, const char *key, struct str text)
+{
+    put_key(json, key);
+    buf_str(json->out, text);
+}
+
 void json_put_int(struct json_writer *json, const char *key, int64_t number)
 {
     put_key(json, key);
@@ -176,12 +182,6 @@ void json_put_null(struct json_writer *json, const char *key)
 {
     put_key(json, key);
     buf_puts(json->out, "null");
-}
-
-void json_put_raw(struct json_writer *json, const char *key, struct str text)
-{
-    put_key(json, key);
-    buf_str(json->out, text);
 }
 
 void json_put_uuid(struct json_writer *json, const char *key, const struct uuid *uuid)

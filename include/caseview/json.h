@@ -36,13 +36,13 @@ void json_open_array(struct json_writer *json, const char *key);
 void json_close(struct json_writer *json); /* closes the innermost object or array */
 void json_put_str(struct json_writer *json, const char *key, struct str text);
 void json_put_text(struct json_writer *json, const char *key, const char *text); /* NULL writes null */
+void json_put_raw(struct json_writer *json, const char *key, struct str text);   /* text is JSON already */
 void json_put_int(struct json_writer *json, const char *key, int64_t number);
 void json_put_double(struct json_writer *json, const char *key, double number); /* NaN and infinities write null */
 void json_put_bool(struct json_writer *json, const char *key, bool value);
 void json_put_null(struct json_writer *json, const char *key);
-void json_put_raw(struct json_writer *json, const char *key, struct str text); /* text is JSON already */
 void json_put_uuid(struct json_writer *json, const char *key, const struct uuid *uuid); /* NULL writes null */
-/* As clock_iso(); INT64_MIN (db_time() of -infinity, or "none") and INT64_MAX write null. */
+/* A time as clock_iso() writes it; INT64_MIN and INT64_MAX (infinity in db_time(), or none) write null. */
 void json_put_time(struct json_writer *json, const char *key, int64_t us);
 
 #endif
