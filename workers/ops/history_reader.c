@@ -271,7 +271,7 @@ static enum cv_status on_record(void *context, const struct record *record, stru
 {
     struct run *run = context;
     const struct history_reading *reading = run->reading;
-    if (reading->wants && !reading->wants(reading->context, record))
+    if (reading->wants != NULL && !reading->wants(reading->context, record))
         return CV_OK;
     struct event event;
     struct err why = ERR_INIT;
