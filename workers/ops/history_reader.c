@@ -241,7 +241,7 @@ struct run {
     const struct history_reading *reading;
 };
 
-/* Retries while the registry is unreachable, as workers do, but only for connect-timeout-s. */
+/* A registry that is away is waited for, as workers do, but not for ever. */
 static enum cv_status decode(struct run *run, const struct record *record, struct event *event,
                              enum park_reason *reason, struct err *err)
 {

@@ -139,11 +139,11 @@ static enum cv_status decoding_now(const struct config *config, const struct par
     struct arena *arena = arena_new(1u << 16, 2 * DECODE_ARENA_MAX);
     status = parked_decode(config, schemas, row, arena, &record, &event, &reason, &why);
     if (status == CV_OK)
-        snprintf(out, size, "good: fold it with `caseview parked retry`");
+        snprintf(out, size, "good: `caseview parked retry` folds it");
     else if (status == CV_PARK)
         snprintf(out, size, "%s: %s", park_reason_name(reason), why.text);
     else
-        snprintf(out, size, "unknown: %s", why.text);
+        snprintf(out, size, "not known: %s", why.text);
     arena_free(arena);
     schemas_close(schemas);
     return CV_OK;

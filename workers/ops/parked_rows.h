@@ -42,7 +42,7 @@ void parked_place(const struct parked_row *row, struct parked_place *out_place);
 enum topic parked_role(const struct config *config, struct str topic_name);
 /*
  * Decodes as a worker would now: CV_OK, CV_PARK with reason and text in err, or CV_RETRY: the registry could not be
- * reached within connect-timeout-s. The event's memory is the arena.
+ * reached for connect-timeout-s. The event lies in the arena.
  */
 enum cv_status parked_decode(const struct config *config, struct schemas *schemas, const struct parked_row *row,
                              struct arena *arena, struct record *out_record, struct event *out_event,
