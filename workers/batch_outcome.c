@@ -52,9 +52,10 @@ static void move_cursor(struct batch_outcome *outcome, const struct batch_cursor
         partition->refused.offset = -1;
     if (poison_flood_add(&partition->flood, clock_mono_ms(), moved->records, moved->parked, moved->first_parked,
                          &back_to) &&
-        (partition->state == PARTITION_LIVE || partition->state == PARTITION_HELD))
-        partitions_halt(outcome->claims->partitions, partition, "poison-flood", back_to,
-                        "more than 1,000 and more than half of its records were parked within a minute");
+        (partition->state == PARTITION_LIVE || partition->state == PARTITION_HELD)) {
+        partition->halt_back_to = back_to;
+        partitions_halt(outcome->claims->partitions, partition, HALT_POISON_FLOOD, NULL);
+    }
 }
 
 static void count_parked(struct batch_outcome *outcome, const struct batch_parked *parked)

@@ -85,7 +85,7 @@ static void park_refused(struct intake *intake, struct partition *partition, con
 {
     struct refused_record *refused = &partition->refused;
     if (refused->times > 2) {
-        partitions_halt(intake->partitions, partition, "refused-by-database", -1, refused->text);
+        partitions_halt(intake->partitions, partition, HALT_REFUSED_BY_DATABASE, refused->text);
         return;
     }
     if (refused->times == 1) {

@@ -12,6 +12,7 @@
 #include "caseview/log_limit.h"
 #include "workers/poison_flood.h"
 #include "workers/sink/cursor.h"
+#include "workers/sink/halt_reason.h"
 
 enum partition_state {
     PARTITION_UNCLAIMED, /* assigned by the group, not yet claimed in the database */
@@ -46,8 +47,8 @@ struct partition {
     int64_t last_record_ms; /* timestamp of the last record taken, -1: none */
     int64_t committed_to_kafka;
     int64_t beyond_end_ms; /* clock_mono_ms() since when the log seems to end before the position, 0: it does not */
-    const char *halt_reason; /* HALTING */
-    int64_t halt_back_to;    /* HALTING: offset to go back to, -1: none */
+    enum halt_reason halt_reason; /* HALTING */
+    int64_t halt_back_to;         /* HALTING: offset that the cursor goes back to, -1: none */
     struct poison_flood flood;
     struct refused_record refused;
     /* Index of its entry in the open batch, valid while batch_number is that batch's. */

@@ -68,7 +68,7 @@ void partitions_release(struct partitions *partitions, struct partition *partiti
         partitions->changed = true;
     partition_set_state(partition, PARTITION_UNCLAIMED);
     partition->at_end = partition->complete_pending = false;
-    partition->halt_reason = NULL;
+    partition->halt_back_to = -1;
     partition->try_at_ms = 0;
 }
 
@@ -103,15 +103,15 @@ void partitions_hold(struct partitions *partitions, struct partition *partition,
     partition_set_state(partition, PARTITION_HELD);
 }
 
-void partitions_halt(struct partitions *partitions, struct partition *partition, const char *reason, int64_t back_to,
+void partitions_halt(struct partitions *partitions, struct partition *partition, enum halt_reason reason,
                      const char *detail)
 {
     consumer_pause(partitions->consumer, partition->topic, partition->part);
     partition->halt_reason = reason;
-    partition->halt_back_to = back_to;
     partition_set_state(partition, PARTITION_HALTING);
     log_error("partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume --topic %.*s --partition %d",
-              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, reason, detail,
+              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, halt_reason_name(reason),
+              detail != NULL ? detail : halt_reason_detail(reason),
               (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
 }
 

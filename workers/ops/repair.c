@@ -31,7 +31,7 @@ struct repair {
     bool written;
 };
 
-/* ---- what the log says ---- */
+/* ---- the log ---- */
 
 static int by_sequence(const void *a, const void *b)
 {
@@ -47,7 +47,7 @@ static int by_sequence(const void *a, const void *b)
  * already does not lose them. */
 static bool is_good(const struct repair *repair, const struct history_entry *entry)
 {
-    return entry->usable && !entry->left_out &&
+    return entry->usable && entry->left_out == NULL &&
            history_reader_next_offset(repair->reader, repair->key.topic, entry->part) >= 0;
 }
 
