@@ -17,7 +17,7 @@ typedef void (*admin_probe)(void *context, char *out_reason, size_t size);
 struct admin_options {
     const char *listen; /* HOST:PORT; port 0 takes a free one */
     struct metrics *metrics;
-    admin_probe live;  /* NULL: as long as the process runs */
+    admin_probe live; /* NULL: as long as the process runs */
     admin_probe ready;
     void *context; /* of both probes */
 };
