@@ -34,7 +34,7 @@ struct api {
     struct admin *admin;
     struct key_source *keys;
     struct tokens *tokens;
-    struct reader *reader;
+    struct lookup *lookup;
     struct active_cases *endpoint;
     struct http_server *server;
 };
@@ -70,7 +70,7 @@ static void ready(void *context, char *out_reason, size_t size)
     }
     key_source_reason(api->keys, out_reason, size);
     if (!out_reason[0])
-        reader_reason(api->reader, out_reason, size);
+        lookup_reason(api->lookup, out_reason, size);
 }
 
 static void make_parts(struct api *api)
@@ -80,17 +80,17 @@ static void make_parts(struct api *api)
     api->connections = metrics_gauge(api->metrics, "caseview_api_connections", NULL, "Client connections open now");
     api->keys = key_source_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
     api->tokens = tokens_new(api->metrics);
-    struct reader_options options = {
+    struct lookup_options options = {
         .database = config_text(config, "database"),
         .connect_timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000,
         .max_waiting = (int)config_int(config, "max-waiting"),
         .callers = (int)config_int(config, "threads"),
         .metrics = api->metrics,
     };
-    api->reader = reader_new(&options);
+    api->lookup = lookup_new(&options);
     struct auth_options auth = {
         .issuers = api->issuers, .audiences = api->audiences, .keys = api->keys, .tokens = api->tokens};
-    api->endpoint = active_cases_new(&auth, api->reader, api->metrics);
+    api->endpoint = active_cases_new(&auth, api->lookup, api->metrics);
 }
 
 static enum cv_status start_server(struct api *api, struct err *err)
@@ -141,7 +141,7 @@ static int serve(struct api *api)
     bool busy = false;
     while (!stop_wait(LOOK_EVERY_MS)) {
         look_at_connections(api, &busy);
-        if (reader_is_hopeless(api->reader, &err)) {
+        if (lookup_is_fatal(api->lookup, &err)) {
             log_error("%s", err.text);
             return CV_EXIT_USAGE;
         }
@@ -155,7 +155,7 @@ static void take_down(struct api *api)
     http_stop(api->server);
     admin_stop(api->admin);
     active_cases_free(api->endpoint);
-    reader_free(api->reader);
+    lookup_free(api->lookup);
     key_source_free(api->keys);
     tokens_free(api->tokens);
     metrics_free(api->metrics);

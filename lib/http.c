@@ -26,6 +26,8 @@ enum {
     HEADER_TIMEOUT_MS = 5000,     /* for a whole header block, and for a stalled read or write */
     KEEP_ALIVE_TIMEOUT_MS = 1000, /* an idle client holds a thread no longer */
     BODY_TIMEOUT_MS = 5000,
+    LARGE_PART = 256 * 1024,
+    LARGE_TIMEOUT_MS = 60000, /* for all of a large body */
     DRAIN_ON_STOP_MS = 10000,
     QUIET_ON_STOP_MS = 50,
     LISTENERS_MAX = 16,
@@ -117,6 +119,19 @@ static void refresh_date(struct worker *worker)
         worker->date_s = now_s;
 }
 
+/* In parts, so that a client that reads slowly is given up after a time whatever it reads. False: not all was sent. */
+static bool send_large(struct mg_connection *connection, struct str text)
+{
+    int64_t deadline = clock_mono_ms() + LARGE_TIMEOUT_MS;
+    for (size_t sent = 0; sent < text.len;) {
+        size_t part = text.len - sent < LARGE_PART ? text.len - sent : LARGE_PART;
+        if (clock_mono_ms() > deadline || mg_write(connection, text.ptr + sent, part) != (int)part)
+            return false;
+        sent += part;
+    }
+    return true;
+}
+
 /* Header and body go out in one write: the copy of the body costs less than a second system call. */
 static void send_answer(struct mg_connection *connection, struct worker *worker, struct http_response *response,
                         bool keep_alive)
@@ -141,7 +156,7 @@ static void send_answer(struct mg_connection *connection, struct worker *worker,
     }
     if (has_body) {
         buf_str(out, STR("Content-Length: "));
-        put_number(out, response->body.len);
+        put_number(out, response->large.ptr != NULL ? response->large.len : response->body.len);
         buf_str(out, STR("\r\n"));
     }
     buf_append(out, response->headers.data, response->headers.len);
@@ -150,10 +165,13 @@ static void send_answer(struct mg_connection *connection, struct worker *worker,
     else if (strcmp(worker->head.version, "1.0") == 0)
         buf_str(out, STR("Connection: keep-alive\r\n"));
     buf_str(out, STR("\r\n"));
-    if (has_body && !is_head)
+    bool is_large = has_body && !is_head && response->large.ptr != NULL;
+    if (has_body && !is_head && !is_large)
         buf_append(out, response->body.data, response->body.len);
 
     bool sent = mg_write(connection, out->data, out->len) == (int)out->len;
+    if (sent && is_large)
+        sent = send_large(connection, response->large);
     if (!keep_alive || !sent)
         mg_disable_connection_keep_alive(connection);
 }
@@ -180,6 +198,7 @@ static void answer(struct mg_connection *connection, struct http_server *server,
                   (int)(request->path.len < 512 ? request->path.len : 512), request->path.ptr ? request->path.ptr : "");
         response.status = 500;
         response.content_type = NULL;
+        response.large = STR_NULL;
         buf_reset(&response.headers);
         buf_reset(&response.body);
     }
@@ -187,6 +206,8 @@ static void answer(struct mg_connection *connection, struct http_server *server,
                 server->options.threads * SLOTS_BUSY_PERCENT;
     bool keep = may_keep && !response.close && !busy && !atomic_load_explicit(&server->stopping, memory_order_relaxed);
     send_answer(connection, worker, &response, keep);
+    if (response.release != NULL)
+        response.release(response.owner);
     give_back_large(&response.body);
     give_back_large(&worker->out);
     worker->headers = response.headers;

@@ -8,5 +8,5 @@ set enable_seqscan = off;
 set jit = off;
 set max_parallel_workers_per_gather = 0;
 set default_transaction_read_only = on;
--- The API gives up then, too (api/reader.c), and no statement that nobody waits for goes on.
+-- The API gives up then, too (api/lookup_stream.c), and no statement that nobody waits for goes on.
 set statement_timeout = '2s';

@@ -35,6 +35,9 @@ struct http_response {
     const char *content_type; /* NULL: no Content-Type field */
     struct buf headers;       /* further fields, each "Name: value\r\n" */
     struct buf body;
+    struct str large;             /* ptr != NULL: sent instead of body without a copy; borrowed until release() */
+    void (*release)(void *owner); /* called once when large is no longer needed; NULL: never */
+    void *owner;
     bool close; /* answer `Connection: close` */
 };
 
