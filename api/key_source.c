@@ -267,12 +267,13 @@ static bool ask_for_reading(struct key_source *keys)
     return true;
 }
 
-static enum key_search search(struct key_source *keys, const char *kid, const struct key **out_key,
+/* Caller holds the mutex. */
+static enum key_search search(struct key_source *keys, const char *kid, const char *alg, const struct key **out_key,
                               struct key_set **out_set)
 {
     if (!keys->set)
         return KEY_NO_SET;
-    enum key_search found = key_set_find(keys->set, kid, out_key);
+    enum key_search found = key_set_find(keys->set, kid, alg, out_key);
     if (found == KEY_FOUND) {
         key_set_hold(keys->set);
         *out_set = keys->set;
@@ -280,18 +281,18 @@ static enum key_search search(struct key_source *keys, const char *kid, const st
     return found;
 }
 
-enum key_search key_source_find(struct key_source *keys, const char *kid, const struct key **out_key,
+enum key_search key_source_find(struct key_source *keys, const char *kid, const char *alg, const struct key **out_key,
                                 struct key_set **out_set)
 {
     pthread_mutex_lock(&keys->mutex);
-    enum key_search found = search(keys, kid, out_key, out_set);
+    enum key_search found = search(keys, kid, alg, out_key, out_set);
     if (found == KEY_UNKNOWN && ask_for_reading(keys)) {
         int64_t deadline = clock_mono_ms() + WAIT_FOR_REREAD_MS;
         keys->waiters++;
         while ((keys->wanted || keys->reading_on_request) && !keys->stopping && clock_mono_ms() < deadline)
             wait_until(&keys->done, &keys->mutex, deadline);
         keys->waiters--;
-        found = search(keys, kid, out_key, out_set);
+        found = search(keys, kid, alg, out_key, out_set);
     }
     pthread_mutex_unlock(&keys->mutex);
     return found;

@@ -29,7 +29,7 @@ void key_source_reason(struct key_source *keys, char *out, size_t size);
  * again after the set was read anew; the call waits for that, at most 3 s, and not at all when the last such reading
  * was less than 5 s ago or many calls are waiting already.
  */
-enum key_search key_source_find(struct key_source *keys, const char *kid, const struct key **out_key,
+enum key_search key_source_find(struct key_source *keys, const char *kid, const char *alg, const struct key **out_key,
                                 struct key_set **out_set);
 
 #endif

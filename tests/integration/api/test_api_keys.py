@@ -31,6 +31,8 @@ def test_keys_that_do_not_fit_are_refused(own):
         "ps": ({"alg": "PS256"}, 401),
         "ops": ({"key_ops": ["encrypt"]}, 401),
         "alg-number": ({"alg": 7}, 401),
+        "ops-empty": ({"key_ops": []}, 200),
+        "nulls": ({"use": None, "alg": None, "key_ops": None, "x5c": None, "d": None}, 200),
     }
     made_keys = {kid: public(kid, **changes) for kid, (changes, _) in cases.items()}
     shown = [p for _, p in made_keys.values()]
@@ -41,6 +43,11 @@ def test_keys_that_do_not_fit_are_refused(own):
         made_keys["twice"] = public(twice)
         shown.append(made_keys["twice"][1])
     cases["twice"] = ({}, 401)
+    # one kid for encryption and for signatures, as some providers publish it
+    shown.append(public("both", use="enc")[1])
+    made_keys["both"] = public("both", use="sig")
+    shown.append(made_keys["both"][1])
+    cases["both"] = ({}, 200)
     short = jwk.JWK.generate(kty="RSA", size=1024)
     made_keys["short"], cases["short"] = (short, None), ({}, 401)
     shown.append({**short.export_public(as_dict=True), "kid": "short"})
