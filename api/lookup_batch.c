@@ -1,14 +1,18 @@
 #include "lookup_batch.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "role.h"
 
 enum {
     ARENA_BLOCK = 32 * 1024,
-    LIST_ROWS_MAX = 64, /* these two are in api/sql/active_cases.sql, which sends one more row of a longer list */
-    LIST_BYTES_MAX = 128 * 1024,
+    LIST_ROWS_MAX = 32, /* api/sql/active_cases.sql sends one more row of a longer list */
 };
 
 static struct batch *batch_new(size_t capacity)
@@ -22,12 +26,6 @@ static struct batch *batch_new(size_t capacity)
         batch->slot_count *= 2;
     batch->slots = cv_zalloc(batch->slot_count * sizeof batch->slots[0]);
     atomic_init(&batch->references, 1);
-    pthread_mutex_init(&batch->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&batch->end, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     return batch;
 }
 
@@ -37,8 +35,6 @@ void batch_free(struct batch *batch)
         return;
     db_result_free(batch->result);
     arena_free(batch->arena);
-    pthread_cond_destroy(&batch->end);
-    pthread_mutex_destroy(&batch->mutex);
     free(batch->slots);
     free(batch);
 }
@@ -51,7 +47,7 @@ static void batch_reset(struct batch *batch)
     batch->sent_again = false;
     batch->has_args = false;
     batch->needs_roles = false;
-    batch->ended = false;
+    atomic_store_explicit(&batch->ended, 0, memory_order_relaxed);
     memset(batch->slots, 0, batch->slot_count * sizeof batch->slots[0]);
     arena_reset(batch->arena);
     atomic_store_explicit(&batch->references, 1, memory_order_relaxed);
@@ -144,26 +140,24 @@ void batch_end(struct batch *batch, struct db_result *result, const char *why)
 {
     batch->result = result;
     batch->why = why;
-    pthread_mutex_lock(&batch->mutex);
-    batch->ended = true;
-    pthread_cond_broadcast(&batch->end);
-    pthread_mutex_unlock(&batch->mutex);
+    atomic_store_explicit(&batch->ended, 1, memory_order_release);
+    syscall(SYS_futex, &batch->ended, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 bool batch_wait(struct batch *batch, int64_t deadline_us)
 {
     struct timespec until = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
-    int late = 0;
-    pthread_mutex_lock(&batch->mutex);
-    while (!batch->ended && late == 0)
-        late = pthread_cond_timedwait(&batch->end, &batch->mutex, &until);
-    bool ended = batch->ended;
-    pthread_mutex_unlock(&batch->mutex);
-    return ended;
+    while (atomic_load_explicit(&batch->ended, memory_order_acquire) == 0) {
+        long result = syscall(SYS_futex, &batch->ended, FUTEX_WAIT_BITSET_PRIVATE, 0, &until, NULL,
+                              FUTEX_BITSET_MATCH_ANY);
+        if (result == -1 && errno == ETIMEDOUT)
+            return atomic_load_explicit(&batch->ended, memory_order_acquire) != 0;
+    }
+    return true;
 }
 
 /* Columns of api/sql/active_cases.sql. */
-enum { COLUMN_N, COLUMN_ACCEPTED, COLUMN_ROLES, COLUMN_HAS_UNIT, COLUMN_HAS_WORKSPACES, COLUMN_BYTES, COLUMN_BODY };
+enum { COLUMN_N, COLUMN_ACCEPTED, COLUMN_ROLES, COLUMN_HAS_UNIT, COLUMN_HAS_WORKSPACES, COLUMN_LISTED, COLUMN_BODY };
 
 static bool is_true(const struct db_result *result, int row, int column)
 {
@@ -191,13 +185,11 @@ static enum batch_reading put_cases(const struct db_result *result, int row, int
     int count = 0;
     buf_byte(out, '[');
     for (; row < rows && db_int8(result, row, COLUMN_N) == n; row++) {
-        if (db_is_null(result, row, COLUMN_BYTES))
+        if (!db_bool(result, row, COLUMN_LISTED))
             break; /* the one row of an agent without a case */
-        if (++count > LIST_ROWS_MAX || db_int8(result, row, COLUMN_BYTES) > LIST_BYTES_MAX)
-            return BATCH_TOO_LONG;
         struct str body = db_str(result, row, COLUMN_BODY);
-        if (body.ptr == NULL)
-            return BATCH_FULL;
+        if (body.ptr == NULL || ++count > LIST_ROWS_MAX)
+            return BATCH_TOO_LONG;
         if (count > 1)
             buf_byte(out, ',');
         buf_str(out, body);

@@ -2,7 +2,8 @@
  * lookup_batch.h: the questions of one statement, and the wait for its answer.
  *
  * A batch is filled under its owner's lock, is sent, ends once, and is read-only for its waiters from then on. Equal
- * questions share one item. One condition variable per batch wakes all waiters.
+ * questions share one item. It ends by one futex word: one system call wakes all waiters, which then take no lock
+ * (docs/decisions/0011).
  */
 #ifndef CASEVIEW_API_LOOKUP_BATCH_H
 #define CASEVIEW_API_LOOKUP_BATCH_H
@@ -25,13 +26,11 @@ struct item {
 };
 
 struct batch {
-    struct batch *next_free; /* the pool's */
-    atomic_int references;   /* one per waiter, one of the owner until the end */
-    int64_t sent_us;         /* owner's, of the last time it was sent */
-    bool sent_again;         /* owner's */
-    pthread_mutex_t mutex;   /* guards ended */
-    pthread_cond_t end;
-    bool ended;
+    struct batch *next_free;  /* the pool's */
+    atomic_int references;    /* one per waiter, one of the owner until the end */
+    int64_t sent_us;          /* owner's, of the last time it was sent */
+    bool sent_again;          /* owner's */
+    atomic_uint ended;        /* the futex */
     struct db_result *result; /* set before the end; NULL: failed */
     const char *why;          /* of a failure, one sentence for the API's client; static text */
     struct arena *arena;
@@ -48,13 +47,12 @@ struct batch {
 enum batch_reading {
     BATCH_FOUND,    /* findings; when they allow it, the JSON array */
     BATCH_TOO_LONG, /* the list is too long for a shared statement */
-    BATCH_FULL,     /* the list did not fit this statement next to the others: ask again */
     BATCH_NO_ROW,   /* the result lacks this question */
 };
 
 /* Keeps a few batches for their next use, with their memory. Any thread. */
 struct batch_pool {
-    size_t capacity; /* questions per batch */
+    size_t capacity; /* distinct questions per batch */
     int kept_max;
     pthread_mutex_t mutex; /* guards the next two */
     struct batch *free;

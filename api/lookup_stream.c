@@ -19,7 +19,7 @@ enum {
     STATEMENT_TIMEOUT_MS = 2000, /* detects a frozen database … */
     RECONNECT_TIMEOUT_MS = 1000, /* … and leaves time for one reconnect while the callers still wait */
     ASK_TIMEOUT_MS = 5000,
-    ATTEMPTS = 4,         /* of a question whose list did not fit its statement */
+    BATCH_MAX = 256,      /* questions of one statement: with 128 KiB each its answer has at most 32 MiB */
     PING_EVERY_MS = 2000, /* while there are no questions */
     PING_TIMEOUT_MS = 1000,
     RECONNECT_EVERY_MS = 100, /* at most, while each new connection breaks soon */
@@ -91,7 +91,8 @@ static struct batch *take_forming(struct lookup_stream *stream)
 static struct batch *take_if_worth_it(struct lookup_stream *stream)
 {
     size_t count = stream->forming->count;
-    if (!stream->connected || stream->in_flight >= DEPTH || count == 0 || count < stream->asked)
+    if (!stream->connected || stream->in_flight >= DEPTH || count == 0 ||
+        (count < stream->asked && count < stream->forming->capacity))
         return NULL;
     metric_add(stream->batches, 1);
     metric_add(stream->questions, (int64_t)count);
@@ -174,36 +175,23 @@ static struct batch *join(struct lookup_stream *stream, const struct question *q
     return batch;
 }
 
-/* Asks in one statement. The deadline is clock_mono_us(). */
-static enum batch_reading ask_once(struct lookup_stream *stream, const struct question *question, int64_t deadline_us,
-                                   struct lookup_stream_answer *out_answer)
-{
-    enum batch_reading reading = BATCH_NO_ROW;
-    size_t index = 0;
-    struct batch *batch = join(stream, question, &index, &out_answer->why);
-    if (batch == NULL)
-        return reading;
-    if (!batch_wait(batch, deadline_us)) {
-        out_answer->why = "The database did not answer in time.";
-    } else if (batch->result == NULL) {
-        out_answer->why = batch->why;
-    } else {
-        out_answer->why = "The database's answer is incomplete.";
-        reading = batch_read(batch, index, &out_answer->findings, out_answer->body);
-    }
-    batch_pool_release(&stream->pool, batch);
-    return reading;
-}
-
 enum stream_outcome lookup_stream_ask(struct lookup_stream *stream, const struct question *question,
                                       struct lookup_stream_answer *out_answer)
 {
-    int64_t deadline_us = clock_mono_us() + ASK_TIMEOUT_MS * 1000;
-    enum batch_reading reading = BATCH_FULL;
+    enum batch_reading reading = BATCH_NO_ROW;
+    size_t index = 0;
     atomic_fetch_add_explicit(&stream->waiting, 1, memory_order_relaxed);
-    for (int attempt = 0; attempt < ATTEMPTS && reading == BATCH_FULL; attempt++) {
-        buf_reset(out_answer->body);
-        reading = ask_once(stream, question, deadline_us, out_answer);
+    struct batch *batch = join(stream, question, &index, &out_answer->why);
+    if (batch != NULL) {
+        if (!batch_wait(batch, clock_mono_us() + ASK_TIMEOUT_MS * 1000)) {
+            out_answer->why = "The database did not answer in time.";
+        } else if (batch->result == NULL) {
+            out_answer->why = batch->why;
+        } else {
+            out_answer->why = "The database's answer is incomplete.";
+            reading = batch_read(batch, index, &out_answer->findings, out_answer->body);
+        }
+        batch_pool_release(&stream->pool, batch);
     }
     atomic_fetch_sub_explicit(&stream->waiting, 1, memory_order_relaxed);
     switch (reading) {
@@ -211,9 +199,6 @@ enum stream_outcome lookup_stream_ask(struct lookup_stream *stream, const struct
         return STREAM_FOUND;
     case BATCH_TOO_LONG:
         return STREAM_TOO_LONG;
-    case BATCH_FULL:
-        out_answer->why = "Too many cases are being read.";
-        break;
     case BATCH_NO_ROW:
         break;
     }
@@ -526,7 +511,7 @@ struct lookup_stream *lookup_stream_new(const struct lookup_stream_options *opti
     make_metrics(stream, options->metrics);
     pthread_mutex_init(&stream->mutex, NULL);
     pthread_mutex_init(&stream->connection_mutex, NULL);
-    batch_pool_init(&stream->pool, (size_t)options->callers, 2 * DEPTH);
+    batch_pool_init(&stream->pool, options->callers < BATCH_MAX ? (size_t)options->callers : BATCH_MAX, 2 * DEPTH);
     stream->forming = batch_pool_get(&stream->pool);
     snprintf(stream->why.text, sizeof stream->why.text, "not connected yet");
     retry_init(&stream->retry, RETRY_BASE_MS, RETRY_MAX_MS);
