@@ -12,6 +12,7 @@
 #include "caseview/fetch.h"
 #include "caseview/http.h"
 #include "caseview/log.h"
+#include "caseview/process.h"
 #include "caseview/stop.h"
 #include "request_id.h"
 
@@ -196,6 +197,7 @@ static void schedule_as_batch(void)
 
 int main(int argc, char **argv)
 {
+    process_start();
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("caseview-api " CASEVIEW_VERSION);
         return CV_EXIT_OK;
@@ -221,7 +223,11 @@ int main(int argc, char **argv)
     stop_init();
     fetch_global_init();
     request_id_init();
-    int code = run(&api);
+    int code = CV_EXIT_USAGE;
+    if (fetch_use_ca_file(config_text(api.config, "ca-file"), &err) != CV_OK)
+        log_error("ca-file: %s", err.text);
+    else
+        code = run(&api);
     config_free(api.config);
     return code;
 }

@@ -48,8 +48,8 @@ static void handle(void *context, const struct http_request *request, struct htt
         put_probe(admin, admin->options.ready, "ready", response);
     } else {
         response->status = 200;
-        response->content_type = METRICS_CONTENT_TYPE;
-        metrics_render(admin->options.metrics, &response->body);
+        response->content_type = metrics_content_type(METRICS_OPENMETRICS);
+        metrics_write(admin->options.metrics, METRICS_OPENMETRICS, &response->body);
     }
 }
 

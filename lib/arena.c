@@ -5,7 +5,7 @@
 
 #define ALIGNMENT 16
 
-/* The newest block comes first; allocations only ever come out of it. */
+/* Allocations come out of the newest block only. */
 struct block {
     struct block *older;
     size_t size; /* of data */
@@ -15,10 +15,11 @@ struct block {
 
 struct arena {
     struct block *newest;
-    struct block *spare; /* of block_size each, empty: what the round before the last reset had needed */
+    struct block *spare; /* of block_size each, empty: used before the last reset and not yet again */
     size_t block_size;
     size_t max;
-    size_t total; /* bytes of all blocks' data */
+    size_t total; /* bytes of the blocks from `newest` on */
+    size_t spare_total;
     size_t used;
     bool full;
 };
@@ -39,7 +40,7 @@ static void free_block(struct block *block)
 
 static void free_blocks(struct block *block)
 {
-    while (block) {
+    while (block != NULL) {
         struct block *older = block->older;
         free_block(block);
         block = older;
@@ -48,27 +49,34 @@ static void free_blocks(struct block *block)
 
 void arena_free(struct arena *arena)
 {
-    if (!arena)
+    if (arena == NULL)
         return;
     free_blocks(arena->newest);
     free_blocks(arena->spare);
     free(arena);
 }
 
-/*
- * Blocks of the usual size that this round needed are kept for the next one: fresh memory costs a page fault every
- * 4 KiB. Those that it did not need go back, so that one large batch does not hold its memory for ever.
- */
-void arena_reset(struct arena *arena)
+void arena_trim(struct arena *arena)
 {
     free_blocks(arena->spare);
     arena->spare = NULL;
-    for (struct block *block = arena->newest; block;) {
+    arena->spare_total = 0;
+}
+
+/*
+ * Blocks of block_size that were used since the last reset are kept: fresh memory costs a page fault every 4 KiB. The
+ * others are freed, so that one large batch does not hold its memory forever.
+ */
+void arena_reset(struct arena *arena)
+{
+    arena_trim(arena);
+    for (struct block *block = arena->newest; block != NULL;) {
         struct block *older = block->older;
         if (block->size == arena->block_size) {
             block->used = 0;
             block->older = arena->spare;
             arena->spare = block;
+            arena->spare_total += block->size;
             ASAN_POISON_MEMORY_REGION(block->data, block->size);
         } else {
             free_block(block);
@@ -81,6 +89,11 @@ void arena_reset(struct arena *arena)
     arena->full = false;
 }
 
+size_t arena_held(const struct arena *arena)
+{
+    return arena->total + arena->spare_total;
+}
+
 size_t arena_used(const struct arena *arena)
 {
     return arena->used;
@@ -91,6 +104,8 @@ bool arena_full(const struct arena *arena)
     return arena->full;
 }
 
+/* Takes a spare block, or allocates one. The ceiling counts spare blocks too: they are freed when it would be passed.
+ */
 static bool add_block(struct arena *arena, size_t need)
 {
     size_t left = arena->max - arena->total;
@@ -100,10 +115,14 @@ static bool add_block(struct arena *arena, size_t need)
     if (size < need)
         return false;
     struct block *block = size == arena->block_size ? arena->spare : NULL;
-    if (block)
+    if (block != NULL) {
         arena->spare = block->older;
-    else
+        arena->spare_total -= size;
+    } else {
+        if (arena->spare_total > left - size)
+            arena_trim(arena);
         block = cv_alloc(sizeof *block + size);
+    }
     block->size = size;
     block->used = 0;
     block->older = arena->newest;
@@ -121,9 +140,9 @@ void *arena_alloc(struct arena *arena, size_t size)
     }
     size_t need = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (need == 0)
-        need = ALIGNMENT; /* every allocation has an address of its own */
+        need = ALIGNMENT; /* two allocations never have the same address */
     struct block *block = arena->newest;
-    if (!block || block->size - block->used < need) {
+    if (block == NULL || block->size - block->used < need) {
         if (!add_block(arena, need)) {
             arena->full = true;
             return NULL;
@@ -140,17 +159,17 @@ void *arena_alloc(struct arena *arena, size_t size)
 void *arena_zalloc(struct arena *arena, size_t size)
 {
     void *ptr = arena_alloc(arena, size);
-    if (ptr)
+    if (ptr != NULL)
         memset(ptr, 0, size);
     return ptr;
 }
 
 struct str arena_str(struct arena *arena, struct str text)
 {
-    if (!text.ptr)
+    if (text.ptr == NULL)
         return STR_NULL;
     char *copy = arena_alloc(arena, text.len + 1);
-    if (!copy)
+    if (copy == NULL)
         return STR_NULL;
     if (text.len)
         memcpy(copy, text.ptr, text.len);

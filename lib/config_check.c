@@ -1,4 +1,4 @@
-/* Whether a value is one that its option takes. Texts and URLs are never quoted: they may hold a password. */
+/* Checks whether a value is one that its option takes. Texts and URLs are never quoted: they may contain a password. */
 #include "config_internal.h"
 
 #include <ctype.h>
@@ -8,11 +8,11 @@
 
 static struct str trim(struct str text)
 {
-    while (text.len && isblank((unsigned char)text.ptr[0])) {
+    while (text.len > 0 && isblank((unsigned char)text.ptr[0])) {
         text.ptr++;
         text.len--;
     }
-    while (text.len && isblank((unsigned char)text.ptr[text.len - 1]))
+    while (text.len > 0 && isblank((unsigned char)text.ptr[text.len - 1]))
         text.len--;
     return text;
 }
@@ -23,23 +23,23 @@ struct str option_item(const char *list, size_t i)
         const char *comma = strchrnul(p, ',');
         if (i-- == 0)
             return trim((struct str){p, (size_t)(comma - p)});
-        if (!*comma)
+        if (*comma == '\0')
             return STR_NULL;
         p = comma + 1;
     }
 }
 
-/* Digits with an optional minus, nothing else: no blanks, no plus, no hexadecimal, as strtoll() would take. */
+/* Digits with an optional minus and nothing else: strtoll() would take blanks, a plus and hexadecimal digits, too. */
 static bool parse_int(const char *text, int64_t *out)
 {
     bool minus = *text == '-';
     const char *p = text + minus;
     int64_t value = 0;
-    if (!*p)
+    if (*p == '\0')
         return false;
-    for (; *p; p++) {
+    for (; *p != '\0'; p++) {
         if (*p < '0' || *p > '9' || __builtin_mul_overflow(value, 10, &value) ||
-            __builtin_sub_overflow(value, *p - '0', &value)) /* downwards: the negative side is the longer one */
+            __builtin_sub_overflow(value, *p - '0', &value)) /* downwards: there is one more negative number */
             return false;
     }
     if (!minus && __builtin_sub_overflow(0, value, &value))
@@ -65,8 +65,8 @@ void option_range(const struct option_def *option, struct buf *out)
 {
     switch (option->type) {
     case OPTION_INT:
-        buf_printf(out, "%lld–%lld%s%s", (long long)option->min, (long long)option->max, option->unit ? " " : "",
-                   option->unit ? option->unit : "");
+        buf_printf(out, "%lld–%lld%s%s", (long long)option->min, (long long)option->max,
+                   option->unit != NULL ? " " : "", option->unit != NULL ? option->unit : "");
         break;
     case OPTION_CHOICE:
         buf_puts(out, option->choices);
@@ -111,7 +111,7 @@ static enum cv_status check_int(const struct option_def *option, const char *ori
 bool config_is_word(const char *words, const char *value)
 {
     size_t len = strlen(value);
-    for (const char *p = words; *p;) {
+    for (const char *p = words; *p != '\0';) {
         size_t n = strcspn(p, " ");
         if (n == len && memcmp(p, value, n) == 0)
             return len > 0;
@@ -121,7 +121,7 @@ bool config_is_word(const char *words, const char *value)
     return false;
 }
 
-/* HOST:PORT or [V6]:PORT. A name is not looked up here, only its letters are. */
+/* True for HOST:PORT and [V6]:PORT. A host name is not resolved here, only its characters are checked. */
 static bool is_listen(struct str text)
 {
     char copy[300];
@@ -130,7 +130,7 @@ static bool is_listen(struct str text)
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     char *colon = strrchr(copy, ':');
-    if (!colon || colon == copy)
+    if (colon == NULL || colon == copy)
         return false;
     *colon = '\0';
     int64_t port;
@@ -141,31 +141,89 @@ static bool is_listen(struct str text)
         if (len < 4 || copy[len - 1] != ']')
             return false;
         copy[len - 1] = '\0';
-        return strspn(copy + 1, "0123456789abcdefABCDEF:.") == len - 2 && strchr(copy + 1, ':');
+        return strspn(copy + 1, "0123456789abcdefABCDEF:.") == len - 2 && strchr(copy + 1, ':') != NULL;
     }
-    for (const char *p = copy; *p; p++)
-        if (!isalnum((unsigned char)*p) && !strchr(".-_", *p))
+    for (const char *p = copy; *p != '\0'; p++)
+        if (!isalnum((unsigned char)*p) && strchr(".-_", *p) == NULL)
             return false;
     return true;
 }
 
-static bool is_url(const char *value)
+static size_t scheme_len(const char *url)
 {
-    size_t scheme = strncmp(value, "http://", 7) == 0 ? 7 : strncmp(value, "https://", 8) == 0 ? 8 : 0;
-    if (!scheme || !value[scheme] || value[scheme] == '/')
-        return false;
-    for (const char *p = value; *p; p++)
-        if ((unsigned char)*p <= ' ' || *p == 0x7f)
-            return false;
-    return true;
+    return strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
 }
 
-/* Items must not be empty: a comma too many is a mistake, not a wish. */
+/* True for a host, with or without its port: `name`, `name:1`, `[V6]:1`. */
+static bool is_host(const char *text, size_t len)
+{
+    char copy[300];
+    if (len == 0 || len >= sizeof copy)
+        return false;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    bool has_port = copy[0] == '[' ? copy[len - 1] != ']' : strchr(copy, ':') != NULL;
+    char with_port[sizeof copy + 2];
+    snprintf(with_port, sizeof with_port, "%s%s", copy, has_port ? "" : ":1");
+    return is_listen(str_of(with_port));
+}
+
+/*
+ * What is wrong with a URL, NULL: nothing. It must be read in one way only, so that user and password are known and
+ * can be hidden: `http://user:pass/word@host` has the host `user` by the letter and another one by intention.
+ */
+static const char *url_fault(const char *url, bool is_base)
+{
+    size_t scheme = scheme_len(url);
+    if (scheme == 0)
+        return "it must begin with http:// or https://";
+    for (const char *p = url; *p != '\0'; p++) {
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return "it contains a blank or a control character";
+        if (*p == '%' && (!isxdigit((unsigned char)p[1]) || !isxdigit((unsigned char)p[2])))
+            return "a % must be followed by two hexadecimal digits (a % itself is written as %25)";
+    }
+    const char *authority = url + scheme, *rest = authority + strcspn(authority, "/?#");
+    if (strchr(rest, '@') != NULL)
+        return "an @ must not follow the host: it is written as %40, and a / ? # in user or password as %2F %3F %23";
+    const char *userinfo_end = memrchr(authority, '@', (size_t)(rest - authority));
+    const char *host = userinfo_end != NULL ? userinfo_end + 1 : authority;
+    if (!is_host(host, (size_t)(rest - host)))
+        return "its host or port is not valid (a / ? # in user or password is written as %2F %3F %23)";
+    if (is_base && strpbrk(rest, "?#") != NULL)
+        return "a base URL has neither query nor fragment";
+    return NULL;
+}
+
+static enum cv_status check_url(const char *origin, const char *value, bool is_base, struct err *err)
+{
+    const char *fault = url_fault(value, is_base);
+    if (fault == NULL)
+        return CV_OK;
+    err_set(err, "%s: is not a valid URL: %s", origin, fault);
+    return CV_FATAL;
+}
+
+/* A file's name that looks like a URL without its scheme is refused: errors show file names, but never a password. */
+static enum cv_status check_url_or_file(const char *origin, const char *value, struct err *err)
+{
+    if (strstr(value, "://") != NULL)
+        return check_url(origin, value, false, err);
+    const char *colon = strchr(value, ':');
+    bool like_url = strncmp(value, "http:", 5) == 0 || strncmp(value, "https:", 6) == 0 ||
+                    (colon != NULL && strchr(colon, '@') != NULL);
+    if (value[0] != '\0' && !like_url)
+        return CV_OK;
+    err_set(err, "%s: must be a file or a URL that begins with http:// or https://", origin);
+    return CV_FATAL;
+}
+
+/* An empty item is an error: most likely a comma too many. */
 static enum cv_status check_list(const struct option_def *option, const char *origin, const char *value,
                                  struct err *err)
 {
     struct str item;
-    for (size_t i = 0; (item = option_item(value, i)).ptr; i++) {
+    for (size_t i = 0; (item = option_item(value, i)).ptr != NULL; i++) {
         if (item.len == 0) {
             err_set(err, "%s: an item of the list is empty", origin);
             return CV_FATAL;
@@ -217,15 +275,15 @@ enum cv_status option_check(const struct option_def *option, const char *origin,
         }
         return option->list ? check_list(option, origin, value, err) : CV_OK;
     case OPTION_PAIR:
-        return value[0] && value[0] != '=' && strchr(value, '=') ? CV_OK : refuse(origin, "PROPERTY=VALUE", err);
+        return value[0] != '\0' && value[0] != '=' && strchr(value, '=') != NULL
+                   ? CV_OK
+                   : refuse(origin, "PROPERTY=VALUE", err);
     case OPTION_URL:
-        return is_url(value) ? CV_OK : refuse(origin, "a URL that begins with http:// or https://", err);
+        return check_url(origin, value, true, err);
     case OPTION_URL_OR_FILE:
-        if (!value[0] || (strstr(value, "://") && !is_url(value)))
-            return refuse(origin, "a file or a URL that begins with http:// or https://", err);
-        return CV_OK;
-    case OPTION_FOLDER: /* whether it can be read is asked when it is used */
-        return value[0] ? CV_OK : refuse(origin, "a folder", err);
+        return check_url_or_file(origin, value, err);
+    case OPTION_FOLDER: /* that it can be read is checked only where it is used */
+        return value[0] != '\0' ? CV_OK : refuse(origin, "a folder", err);
     }
     return refuse(origin, "of a known type", err);
 }

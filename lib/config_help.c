@@ -60,10 +60,14 @@ static void put_option(FILE *out, const struct option_def *option)
     }
     if (option->required)
         fputs(" (required)", out);
-    else if (option->fallback && option->fallback[0])
+    else if (option->fallback && option->fallback[0] && !option->compute)
         fprintf(out, " (default %s)", option->fallback);
     fputc('\n', out);
-    put_wrapped(out, option->help);
+    buf_reset(&text);
+    buf_puts(&text, option->help);
+    if (option->compute)
+        buf_printf(&text, "; by default %s", option->fallback);
+    put_wrapped(out, text.data);
 }
 
 void config_help(FILE *out, const struct option_def *const *tables, unsigned scope, const char *usage)
@@ -126,7 +130,7 @@ static void put_row(FILE *out, const struct option_def *option)
     if (option->required)
         fputs("required", out);
     else if (option->fallback && option->fallback[0])
-        fprintf(out, "`%s`", option->fallback);
+        fprintf(out, option->compute ? "%s" : "`%s`", option->fallback);
     else
         fputs("–", out);
     fputs(" | ", out);

@@ -7,20 +7,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <strings.h>
-
-/* Ours unless the conninfo says otherwise: a peer that vanished is noticed in about 20 s, not in hours. */
-static const struct {
-    const char *keyword;
-    const char *value;
-} defaults[] = {
-    {"keepalives_idle", "10"},
-    {"keepalives_interval", "5"},
-    {"keepalives_count", "3"},
-    {"tcp_user_timeout", "15000"},
-};
-
-enum { KEYWORDS_MAX = 96 }; /* libpq 15 knows 43 */
 
 enum cv_status db_lose(struct db *db, const char *doing, struct err *err)
 {
@@ -28,23 +14,24 @@ enum cv_status db_lose(struct db *db, const char *doing, struct err *err)
     db->pipeline = PIPELINE_NONE;
     db->wants_write = false;
     db->failed = -1;
-    const char *text = db->err.text[0] ? db->err.text : PQerrorMessage(db->conn);
-    err_set(err, "%s: the database connection is lost: %s", doing, text[0] ? text : "closed by the other side");
+    char *text CV_CLEANUP(cv_free_ptr) = db_hide(db, db->err.text[0] != '\0' ? db->err.text : PQerrorMessage(db->conn));
+    err_set(err, "%s: database connection lost: %s", doing, text[0] != '\0' ? text : "closed by the server");
     return CV_RETRY;
 }
 
 /*
- * Only the primary text: DETAIL of a refused row shows its content, and that belongs into no log. A FATAL of the server
- * ends the connection, so that its code would only mislead.
+ * Only the primary message: DETAIL shows the content of a refused row, which belongs in no log. A FATAL of the server
+ * ends the connection, so its SQLSTATE would mislead the caller.
  */
-bool db_refusal(const PGresult *rows, const char *statement, struct err *err)
+bool db_refusal(const struct db *db, const PGresult *rows, const char *statement, struct err *err)
 {
-    const char *text = PQresultErrorField(rows, PG_DIAG_MESSAGE_PRIMARY);
+    const char *message = PQresultErrorField(rows, PG_DIAG_MESSAGE_PRIMARY);
     const char *code = PQresultErrorField(rows, PG_DIAG_SQLSTATE);
     const char *severity = PQresultErrorField(rows, PG_DIAG_SEVERITY_NONLOCALIZED);
-    if (!text || !code || !severity) { /* libpq's own: the connection broke */
-        const char *message = PQresultErrorMessage(rows);
-        err_set(err, "%s", message[0] ? message : "no answer");
+    bool from_server = message != NULL && code != NULL && severity != NULL;
+    char *text CV_CLEANUP(cv_free_ptr) = db_hide(db, from_server ? message : PQresultErrorMessage(rows));
+    if (!from_server) { /* libpq's own: the connection broke */
+        err_set(err, "%s", text[0] != '\0' ? text : "no answer");
         return true;
     }
     bool ended = strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0;
@@ -71,62 +58,11 @@ bool db_wait(const struct db *db, bool writable, int64_t deadline_ms)
     return true;
 }
 
-static void on_notice(void *context CV_UNUSED, const char *message)
+static void on_notice(void *context, const char *message)
 {
-    log_debug("database: %s", message);
-}
-
-static bool given(const PQconninfoOption *options, const char *keyword)
-{
-    for (const PQconninfoOption *option = options; option->keyword; option++)
-        if (option->val && strcmp(option->keyword, keyword) == 0)
-            return true;
-    return false;
-}
-
-/* libpq quotes the piece that it could not read, which may be a part of a password. */
-static PQconninfoOption *parse_conninfo(const char *conninfo, struct err *err)
-{
-    char *message = NULL;
-    PQconninfoOption *options = PQconninfoParse(conninfo ? conninfo : "", &message);
-    if (!options) {
-        bool secret = !message || strcasestr(conninfo, "pass") || strchr(conninfo, '@') || strchr(conninfo, '\'');
-        err_set(err, "database: no valid connection string or URI%s%s",
-                secret ? " (an unknown keyword, or a value that needs quotes or percent escapes)" : ": ",
-                secret ? "" : message);
-    }
-    PQfreemem(message);
-    return options;
-}
-
-/* Starts a connection with the caller's options, ours where those say nothing. */
-static PGconn *start(const PQconninfoOption *options, const char *application_name)
-{
-    const char *keywords[KEYWORDS_MAX + 1];
-    const char *values[KEYWORDS_MAX + 1];
-    size_t n = 0;
-    for (const PQconninfoOption *option = options; option->keyword; option++) {
-        if (!option->val || strcmp(option->keyword, "client_encoding") == 0)
-            continue;
-        assert(n < KEYWORDS_MAX - ARRAY_LEN(defaults) - 2);
-        keywords[n] = option->keyword;
-        values[n++] = option->val;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(defaults); i++) {
-        if (given(options, defaults[i].keyword))
-            continue;
-        keywords[n] = defaults[i].keyword;
-        values[n++] = defaults[i].value;
-    }
-    if (!given(options, "fallback_application_name")) {
-        keywords[n] = "fallback_application_name";
-        values[n++] = application_name;
-    }
-    keywords[n] = "client_encoding";
-    values[n++] = "UTF8";
-    keywords[n] = NULL;
-    values[n] = NULL;
-    return PQconnectStartParams(keywords, values, 0);
+    const struct db *db = context;
+    char *text CV_CLEANUP(cv_free_ptr) = db_hide(db, message);
+    log_debug("database: %s", text);
 }
 
 /* libpq goes through all hosts and their addresses by itself; the socket may be another one after each step. */
@@ -136,8 +72,8 @@ static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, stru
     while (PQstatus(db->conn) != CONNECTION_BAD && step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED) {
         int64_t left = deadline_ms - clock_mono_ms();
         if (left <= 0) {
-            const char *text = PQerrorMessage(db->conn);
-            err_set(err, "database: no connection in time%s%s", text[0] ? ": " : "", text);
+            char *text CV_CLEANUP(cv_free_ptr) = db_hide(db, PQerrorMessage(db->conn));
+            err_set(err, "database: not connected within the time-out%s%s", text[0] != '\0' ? ": " : "", text);
             return CV_RETRY;
         }
         if (stop_requested()) {
@@ -153,11 +89,11 @@ static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, stru
     }
     if (PQstatus(db->conn) == CONNECTION_OK)
         return CV_OK;
-    const char *text = PQerrorMessage(db->conn);
-    err_set(err, "database: %s", text[0] ? text : "no connection");
-    /* These are libpq's words for options that contradict themselves, before any host was asked. */
-    bool hopeless = strncmp(text, "invalid ", 8) == 0 || strncmp(text, "could not match ", 16) == 0;
-    return hopeless ? CV_FATAL : CV_RETRY;
+    char *text CV_CLEANUP(cv_free_ptr) = db_hide(db, PQerrorMessage(db->conn));
+    err_set(err, "database: %s", text[0] != '\0' ? text : "not connected");
+    /* How libpq words a connection string that contradicts itself; no host was tried then. */
+    bool contradicts = strncmp(text, "invalid ", 8) == 0 || strncmp(text, "could not match ", 16) == 0;
+    return contradicts ? CV_FATAL : CV_RETRY;
 }
 
 /* Sends a script and reads all of its answers; the first refusal counts. */
@@ -185,7 +121,7 @@ static enum cv_status run_script(struct db *db, const char *sql, int64_t deadlin
         bool ended = status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
         if (status == PGRES_FATAL_ERROR && !refused) {
             refused = true;
-            ended = db_refusal(rows, "script", &db->err);
+            ended = db_refusal(db, rows, "script", &db->err);
         }
         PQclear(rows);
         if (ended || db_is_lost(db))
@@ -201,34 +137,41 @@ enum cv_status db_script(struct db *db, const char *sql, struct err *err)
     return run_script(db, sql, 0, err);
 }
 
+/* Names and texts are UTF-8: another encoding would refuse some of them, in the middle of the work. */
+static enum cv_status check_encoding(const struct db *db, struct err *err)
+{
+    const char *encoding = PQparameterStatus(db->conn, "server_encoding");
+    if (encoding == NULL || strcmp(encoding, "UTF8") == 0)
+        return CV_OK;
+    err_set(err,
+            "database: its encoding is %s, but Caseview needs UTF8 (createdb --encoding=UTF8 --template=template0)",
+            encoding);
+    return CV_FATAL;
+}
+
 static enum cv_status connect_and_set_up(struct db *db, const char *setup, int timeout_ms, struct err *err)
 {
     int64_t deadline_ms = clock_mono_ms() + timeout_ms;
-    PQsetNoticeProcessor(db->conn, on_notice, NULL);
+    PQsetNoticeProcessor(db->conn, on_notice, db);
     enum cv_status status = finish_connecting(db, deadline_ms, err);
     if (status != CV_OK)
         return status;
     if (PQsetnonblocking(db->conn, 1) != 0)
         return db_lose(db, "database", err);
+    status = check_encoding(db, err);
+    if (status != CV_OK)
+        return status;
     return setup ? run_script(db, setup, deadline_ms, err) : CV_OK;
 }
 
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err)
 {
-    PQconninfoOption *options = parse_conninfo(conninfo, err);
-    if (!options)
-        return CV_FATAL;
     struct db *db = cv_zalloc(sizeof *db);
     db->failed = -1;
-    db->conn = start(options, application_name);
-    PQconninfoFree(options);
-    if (!db->conn) {
-        err_set(err, "database: out of memory");
-        db_close(db);
-        return CV_RETRY;
-    }
-    enum cv_status status = connect_and_set_up(db, setup, timeout_ms, err);
+    enum cv_status status = db_start(db, conninfo, application_name, err);
+    if (status == CV_OK)
+        status = connect_and_set_up(db, setup, timeout_ms, err);
     if (status != CV_OK) {
         db_close(db);
         return status;
@@ -239,16 +182,54 @@ enum cv_status db_open(const char *conninfo, const char *application_name, const
 
 void db_close(struct db *db)
 {
-    if (!db)
+    if (db == NULL)
         return;
     db_pipeline_done(db);
     PQfinish(db->conn);
+    db_hidden_done(db);
     free(db);
 }
 
 bool db_is_lost(const struct db *db)
 {
     return db->lost || PQstatus(db->conn) == CONNECTION_BAD;
+}
+
+/* The start of its postmaster tells a server from a copy of it: both have the same system identifier. */
+static enum cv_status read_server(struct db *db, int timeout_ms, char *out, size_t size, bool *out_recovery,
+                                  struct err *err)
+{
+    static const struct db_statement statement = {
+        "server_identity", "SELECT pg_catalog.format('%s %s', (SELECT system_identifier FROM pg_control_system()), "
+                           "pg_postmaster_start_time()), pg_is_in_recovery()"};
+    struct db_result *result = NULL;
+    enum cv_status status = db_exec(db, &statement, NULL, timeout_ms, &result, err);
+    if (status != CV_OK)
+        return status;
+    struct str identity = db_str(result, 0, 0);
+    snprintf(out, size, "%.*s", (int)identity.len, identity.ptr);
+    *out_recovery = db_bool(result, 0, 1);
+    db_result_free(result);
+    return CV_OK;
+}
+
+enum cv_status db_same_server(struct db *a, struct db *b, int timeout_ms, struct err *err)
+{
+    char identity_a[128], identity_b[128];
+    bool recovery_a, recovery_b;
+    enum cv_status status = read_server(a, timeout_ms, identity_a, sizeof identity_a, &recovery_a, err);
+    if (status == CV_OK)
+        status = read_server(b, timeout_ms, identity_b, sizeof identity_b, &recovery_b, err);
+    if (status != CV_OK)
+        return status;
+    if (recovery_a || recovery_b) {
+        err_set(err, "database: the server is in recovery (a standby), it cannot be written");
+        return CV_RETRY;
+    }
+    if (strcmp(identity_a, identity_b) == 0)
+        return CV_OK;
+    err_set(err, "database: two connections reached different servers; connecting again");
+    return CV_RETRY;
 }
 
 int db_socket(const struct db *db)
@@ -292,7 +273,7 @@ enum cv_status db_exec(struct db *db, const struct db_statement *statement, cons
                        struct db_result **out_result, struct err *err)
 {
     if (args && args->failed) { /* before anything is sent: the connection stays as it is */
-        err_set(err, "%s: its arguments do not fit into the memory set aside for them", statement->name);
+        err_set(err, "%s: the arguments do not fit in their memory", statement->name);
         return CV_FATAL;
     }
     int64_t deadline_ms = timeout_ms ? clock_mono_ms() + timeout_ms : 0;

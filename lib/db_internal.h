@@ -44,14 +44,16 @@ struct db_result {
 };
 
 enum pipeline_state {
-    PIPELINE_NONE, /* no pipeline; results of the last one may still be borrowed */
-    PIPELINE_OPEN, /* between begin and end */
-    PIPELINE_BUSY, /* sent, answers are awaited */
+    PIPELINE_NONE,   /* no pipeline; results of the last one may still be borrowed */
+    PIPELINE_OPEN,   /* between begin and end */
+    PIPELINE_BUSY,   /* sent, answers are awaited */
     PIPELINE_STREAM, /* statements go out and answers come in all the time, until the connection is closed */
 };
 
 struct db {
     PGconn *conn;
+    char **hidden; /* values of the connection string that no message shows */
+    size_t hidden_count;
     bool lost;
     struct prepared *prepared;
     int prepared_count, prepared_cap;
@@ -69,10 +71,20 @@ struct db {
     struct err err; /* of that statement */
 };
 
+/*
+ * Starts connecting: checks the connection string, adds defaults, sets db->conn and db->hidden.
+ * CV_OK, CV_FATAL: refused, err says why and shows nothing of it; CV_RETRY: no memory.
+ */
+enum cv_status db_start(struct db *db, const char *conninfo, const char *application_name,
+                        struct err *err) CV_MUST_CHECK;
+void db_hidden_done(struct db *db);
+/* A copy of a message of libpq or the server, with values of the connection string replaced by ***. */
+char *db_hide(const struct db *db, const char *text);
+
 /* Fills err from the connection's message and marks it as lost. Always CV_RETRY. */
 enum cv_status db_lose(struct db *db, const char *doing, struct err *err);
 /* Fills err from a refused statement; true when the server has ended the connection with it. */
-bool db_refusal(const PGresult *rows, const char *statement, struct err *err);
+bool db_refusal(const struct db *db, const PGresult *rows, const char *statement, struct err *err);
 /* Waits for the socket until the deadline (clock_mono_ms, 0: for ever); false when that has come. */
 bool db_wait(const struct db *db, bool writable, int64_t deadline_ms);
 /* Frees the results and the lists of what was sent and what waits. */

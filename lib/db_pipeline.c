@@ -160,7 +160,7 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
     assert(db->pipeline == PIPELINE_OPEN);
     assert(db->result_count < DB_PIPELINE_MAX);
     if (args && args->failed) {
-        err_set(err, "%s: its arguments do not fit into the memory set aside for them", statement->name);
+        err_set(err, "%s: the arguments do not fit in their memory", statement->name);
         return CV_FATAL;
     }
     if (db_is_lost(db))
@@ -236,7 +236,7 @@ static void take_failure(struct db *db, const struct sent *sent, PGresult *rows)
     bool reached = PQresultStatus(rows) != PGRES_PIPELINE_ABORTED;
     if (reached && db->failed < 0) {
         db->failed = sent->query;
-        if (db_refusal(rows, prepared->name, &db->err))
+        if (db_refusal(db, rows, prepared->name, &db->err))
             db->lost = true;
     }
     note_prepared(prepared, sent->kind, reached ? db->err.sqlstate : "");

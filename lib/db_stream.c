@@ -25,7 +25,7 @@ enum cv_status db_stream_send(struct db *db, const struct db_statement *statemen
 {
     assert(db->pipeline == PIPELINE_NONE || db->pipeline == PIPELINE_STREAM);
     if (args->failed) { /* before anything is sent: the connection stays as it is */
-        err_set(err, "%s: its arguments do not fit into the memory set aside for them", statement->name);
+        err_set(err, "%s: the arguments do not fit in their memory", statement->name);
         return CV_FATAL;
     }
     if (db->pipeline == PIPELINE_NONE && begin(db, statement->name, err) != CV_OK)

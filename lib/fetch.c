@@ -2,35 +2,35 @@
 
 #include <curl/curl.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "authorities.h"
 
 void fetch_global_init(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* The userinfo of a URL lies between `://` and the last `@` before the path. False: there is none. */
-static bool find_userinfo(const char *url, size_t *out_begin, size_t *out_end)
+enum cv_status fetch_use_ca_file(const char *path, struct err *err)
 {
-    const char *scheme_end = strstr(url, "://");
-    const char *authority = scheme_end ? scheme_end + 3 : url;
-    size_t len = strcspn(authority, "/?#");
-    for (size_t i = len; i > 0; i--)
-        if (authority[i - 1] == '@') {
-            *out_begin = (size_t)(authority - url);
-            *out_end = *out_begin + i;
-            return true;
-        }
-    return false;
+    return path != NULL ? authorities_use(path, err) : CV_OK;
 }
 
+/*
+ * Shown is what follows the last @ and precedes a query or fragment, so that nothing is shown of a password with a /.
+ * When ? or # precede an @, that may be a password or a query: only the scheme is shown.
+ */
 void fetch_redact(const char *url, char *out, size_t out_size)
 {
-    size_t begin, end;
-    if (find_userinfo(url, &begin, &end))
-        snprintf(out, out_size, "%.*s%s", (int)begin, url, url + end);
+    const char *end = url + strcspn(url, "?#"), *scheme_end = strstr(url, "://"), *at = strrchr(url, '@');
+    const char *rest = scheme_end != NULL && scheme_end < end ? scheme_end + 3 : url;
+    int scheme_len = (int)(rest - url);
+    if (memchr(url, '@', (size_t)scheme_len) != NULL)
+        scheme_len = 0;
+    if (at != NULL && at > end)
+        snprintf(out, out_size, "%.*s…", scheme_len, url);
     else
-        snprintf(out, out_size, "%s", url);
+        snprintf(out, out_size, "%.*s%.*s", scheme_len, url, (int)(end - (at != NULL ? at + 1 : rest)),
+                 at != NULL ? at + 1 : rest);
 }
 
 static size_t on_data(char *data, size_t size, size_t count, void *context)
@@ -55,6 +55,17 @@ static bool set_common(CURL *curl, const char *url, int timeout_ms, struct buf *
     return ok;
 }
 
+/* Where there is a ca-file, the authorities are given as one text: libcurl takes one file only. */
+static bool set_authorities(CURL *curl)
+{
+    struct buf pem CV_CLEANUP(buf_done);
+    buf_init(&pem, 2 * AUTHORITIES_MAX_BYTES + 1);
+    if (!authorities_read(curl_version_info(CURLVERSION_NOW)->cainfo, &pem))
+        return true;
+    struct curl_blob blob = {.data = pem.data, .len = pem.len, .flags = CURL_BLOB_COPY};
+    return !pem.overflow && curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;
+}
+
 static enum cv_status perform(CURL *curl, const char *url, const char *error_text, int *out_status,
                               struct buf *out_body, struct err *err)
 {
@@ -68,13 +79,12 @@ static enum cv_status perform(CURL *curl, const char *url, const char *error_tex
     }
     char shown[512];
     fetch_redact(url, shown, sizeof shown);
-    size_t begin, end;
-    /* curl's own words may repeat a part of the URL, so they are not used when there is a password in it. */
-    bool secret = find_userinfo(url, &begin, &end);
+    /* curl's own text may repeat a part of the URL, so it is not used where that has a secret. */
+    bool secret = strpbrk(url, "@?#") != NULL;
     if (out_body->overflow)
         err_set(err, "%s: the answer is longer than %zu bytes", shown, out_body->max);
     else
-        err_set(err, "%s: %s", shown, !secret && error_text[0] ? error_text : curl_easy_strerror(code));
+        err_set(err, "%s: %s", shown, !secret && error_text[0] != '\0' ? error_text : curl_easy_strerror(code));
     return CV_RETRY;
 }
 
@@ -85,11 +95,11 @@ static enum cv_status request(const char *url, const char *content_type, const s
     char header[256];
     struct curl_slist *headers = NULL;
     CURL *curl = curl_easy_init();
-    bool ok = curl && set_common(curl, url, timeout_ms, out_body, error_text);
-    if (ok && post) {
+    bool ok = curl != NULL && set_common(curl, url, timeout_ms, out_body, error_text) && set_authorities(curl);
+    if (ok && post != NULL) {
         snprintf(header, sizeof header, "Content-Type: %s", content_type);
         headers = curl_slist_append(NULL, header);
-        ok = headers && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+        ok = headers != NULL && curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
              curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->len) == CURLE_OK &&
              curl_easy_setopt(curl, CURLOPT_POSTFIELDS, post->ptr) == CURLE_OK;
     }

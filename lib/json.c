@@ -177,3 +177,18 @@ void json_put_null(struct json_writer *json, const char *key)
     put_key(json, key);
     buf_puts(json->out, "null");
 }
+
+void json_put_uuid(struct json_writer *json, const char *key, const struct uuid *uuid)
+{
+    put_key(json, key);
+    json_uuid(json->out, uuid);
+}
+
+void json_put_time(struct json_writer *json, const char *key, int64_t us)
+{
+    put_key(json, key);
+    if (us == INT64_MIN || us == INT64_MAX)
+        buf_puts(json->out, "null");
+    else
+        json_time(json->out, us);
+}

@@ -1,17 +1,20 @@
 #include "caseview/metrics.h"
 
 #include "caseview/clock.h"
+#include "caseview/file.h"
+#include "caseview/memory.h"
 
 #include <dirent.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 enum kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM };
 
-/* Upper bounds of the buckets; the texts are OpenMetrics' canonical numbers. */
+/* Upper bounds of the buckets; the texts are canonical numbers of OpenMetrics, and valid in the text format. */
 static const struct {
     int64_t us;
     const char *text;
@@ -48,19 +51,14 @@ struct metrics {
     int64_t start_us;
 };
 
-/* When the process began: its start is in clock ticks since the boot (field 22), behind a name that may hold anything.
- */
+/* Start of the process, from proc(5): field 22, in clock ticks since boot, after a name that may contain anything. */
 static int64_t process_start_us(void)
 {
-    char text[1024];
+    struct buf text CV_CLEANUP(buf_done);
+    buf_init(&text, 4096);
     unsigned long long ticks = 0;
-    FILE *file = fopen("/proc/self/stat", "re");
-    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    if (file)
-        fclose(file);
-    text[n] = '\0';
-    const char *rest = strrchr(text, ')');
-    if (!rest ||
+    const char *rest = file_read("/proc/self/stat", &text, NULL) == CV_OK ? strrchr(text.data, ')') : NULL;
+    if (rest == NULL ||
         sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
         return clock_wall_us();
     struct timespec boot;
@@ -218,7 +216,7 @@ double metric_value(const struct metric *metric)
     return 0;
 }
 
-/* OpenMetrics wants a point in any locale and its own words for what is not finite. */
+/* Both formats want a decimal point in any locale, and these words for what is not finite. */
 static void put_number(struct buf *out, double value)
 {
     if (isnan(value)) {
@@ -247,19 +245,31 @@ static void put_seconds(struct buf *out, int64_t us)
     buf_printf(out, "%lld.%06lld", (long long)(us / 1000000), (long long)(us % 1000000));
 }
 
-static void put_head(struct buf *out, const char *name, size_t len, const char *type, const char *help)
+/* Help texts are escaped: OpenMetrics escapes quotation marks too. */
+static void put_help(struct buf *out, enum metrics_format format, const char *help)
 {
-    buf_printf(out, "# TYPE %.*s %s\n# HELP %.*s ", (int)len, name, type, (int)len, name);
-    for (const char *p = help; *p; p++) {
+    for (const char *p = help; *p != '\0'; p++) {
         if (*p == '\n') {
             buf_puts(out, "\\n");
             continue;
         }
-        if (*p == '\\' || *p == '"')
+        if (*p == '\\' || (*p == '"' && format == METRICS_OPENMETRICS))
             buf_byte(out, '\\');
         buf_byte(out, *p);
     }
     buf_byte(out, '\n');
+}
+
+/* name: of the series. The family of a counter is named without its _total in OpenMetrics, and with it in text. */
+static void put_head(struct buf *out, enum metrics_format format, const char *name, enum kind kind, const char *help)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram"};
+    int len = (int)strlen(name);
+    if (kind == KIND_COUNTER && format == METRICS_OPENMETRICS)
+        len -= (int)strlen("_total");
+    buf_printf(out, "# HELP %.*s ", len, name);
+    put_help(out, format, help);
+    buf_printf(out, "# TYPE %.*s %s\n", len, name, types[kind]);
 }
 
 static void put_series(struct buf *out, const struct metric *metric, const char *suffix, const char *extra_label)
@@ -308,33 +318,18 @@ static void put_metric(struct buf *out, const struct metric *metric)
 }
 
 /* A family whose series are all hidden has no head either. */
-static void put_family(struct buf *out, const struct family *family)
+static void put_family(struct buf *out, enum metrics_format format, const struct family *family)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
-    size_t len = strlen(family->name);
-    if (family->kind == KIND_COUNTER)
-        len -= 6; /* the family is named without _total */
     bool head = false;
-    for (struct metric *metric = atomic_load_explicit(&family->first, memory_order_acquire); metric;
+    for (struct metric *metric = atomic_load_explicit(&family->first, memory_order_acquire); metric != NULL;
          metric = atomic_load_explicit(&metric->next, memory_order_acquire)) {
         if (atomic_load(&metric->hidden))
             continue;
         if (!head)
-            put_head(out, family->name, len, types[family->kind], family->help);
+            put_head(out, format, family->name, family->kind, family->help);
         head = true;
         put_metric(out, metric);
     }
-}
-
-static long long resident_bytes(void)
-{
-    long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%*d %lld", &pages) != 1)
-        pages = 0;
-    if (file)
-        fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
 }
 
 static int open_descriptors(void)
@@ -349,31 +344,101 @@ static int open_descriptors(void)
     return count;
 }
 
-static void put_process(struct buf *out, const struct metrics *metrics)
+static void put_process(struct buf *out, enum metrics_format format, const struct metrics *metrics)
 {
-    static const char cpu[] = "process_cpu_seconds";
+    static const char cpu[] = "process_cpu_seconds_total";
     static const char memory[] = "process_resident_memory_bytes";
     static const char start[] = "process_start_time_seconds";
     static const char fds[] = "process_open_fds";
-    put_head(out, cpu, sizeof cpu - 1, "counter", "CPU time of the process, user and system.");
-    buf_printf(out, "%s_total ", cpu);
+    put_head(out, format, cpu, KIND_COUNTER, "CPU time of the process, user and system.");
+    buf_printf(out, "%s ", cpu);
     put_seconds(out, clock_cpu_us());
     buf_byte(out, '\n');
-    put_head(out, memory, sizeof memory - 1, "gauge", "Memory of the process that is in RAM.");
-    buf_printf(out, "%s %lld\n", memory, resident_bytes());
-    put_head(out, start, sizeof start - 1, "gauge", "Start of the process, in seconds since 1970.");
+    put_head(out, format, memory, KIND_GAUGE, "Resident memory of the process.");
+    buf_printf(out, "%s %zu\n", memory, memory_resident());
+    put_head(out, format, start, KIND_GAUGE, "Start time of the process, in seconds since 1970.");
     buf_printf(out, "%s ", start);
     put_seconds(out, metrics->start_us);
     buf_byte(out, '\n');
-    put_head(out, fds, sizeof fds - 1, "gauge", "Open file descriptors.");
+    put_head(out, format, fds, KIND_GAUGE, "Open file descriptors.");
     buf_printf(out, "%s %d\n", fds, open_descriptors());
 }
 
-void metrics_render(struct metrics *metrics, struct buf *out)
+void metrics_write(struct metrics *metrics, enum metrics_format format, struct buf *out)
 {
-    for (struct family *family = atomic_load_explicit(&metrics->first, memory_order_acquire); family;
+    for (struct family *family = atomic_load_explicit(&metrics->first, memory_order_acquire); family != NULL;
          family = atomic_load_explicit(&family->next, memory_order_acquire))
-        put_family(out, family);
-    put_process(out, metrics);
-    buf_puts(out, "# EOF\n");
+        put_family(out, format, family);
+    put_process(out, format, metrics);
+    if (format == METRICS_OPENMETRICS)
+        buf_puts(out, "# EOF\n");
+}
+
+const char *metrics_content_type(enum metrics_format format)
+{
+    switch (format) {
+    case METRICS_TEXT:
+        return "text/plain; version=0.0.4; charset=utf-8";
+    case METRICS_OPENMETRICS:
+        break;
+    }
+    return "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
+static struct str trim(struct str text)
+{
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
+        text = (struct str){text.ptr + 1, text.len - 1};
+    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
+/* Cuts the text up to the next `end` off *rest, without it. */
+static struct str cut(struct str *rest, char end)
+{
+    const char *found = memchr(rest->ptr, end, rest->len);
+    struct str part = {rest->ptr, found != NULL ? (size_t)(found - rest->ptr) : rest->len};
+    size_t used = part.len + (found != NULL);
+    *rest = (struct str){rest->ptr + used, rest->len - used};
+    return trim(part);
+}
+
+static bool is(struct str text, const char *word)
+{
+    return text.len == strlen(word) && strncasecmp(text.ptr, word, text.len) == 0;
+}
+
+/* q=0, q=0.000: not wanted. */
+static bool is_zero(struct str number)
+{
+    size_t i = 0;
+    while (i < number.len && (number.ptr[i] == '0' || number.ptr[i] == '.'))
+        i++;
+    return number.len > 0 && number.ptr[0] == '0' && i == number.len;
+}
+
+/* One media range of Accept: `application/openmetrics-text; version=1.0.0; q=0.5`. */
+static bool accepts_openmetrics(struct str range)
+{
+    if (!is(cut(&range, ';'), "application/openmetrics-text"))
+        return false;
+    while (range.len > 0) {
+        struct str value = cut(&range, ';'), name = cut(&value, '=');
+        value = trim(value);
+        if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
+            value = (struct str){value.ptr + 1, value.len - 2};
+        if ((is(name, "version") && !is(value, "1.0.0") && !is(value, "0.0.1")) || (is(name, "q") && is_zero(value)))
+            return false;
+    }
+    return true;
+}
+
+enum metrics_format metrics_format_of(const char *accept)
+{
+    struct str rest = str_of(accept != NULL ? accept : "");
+    while (rest.len > 0)
+        if (accepts_openmetrics(cut(&rest, ',')))
+            return METRICS_OPENMETRICS;
+    return METRICS_TEXT;
 }

@@ -1,4 +1,5 @@
 #include "caseview/config.h"
+#include "caseview/memory.h"
 
 /* What all commands of caseview that meet Kafka share is SCOPE_CASEVIEW: one file then serves them all. */
 const struct option_def caseview_options[] = {
@@ -48,6 +49,12 @@ const struct option_def caseview_options[] = {
      .scope = SCOPE_CASEVIEW,
      .help = "Base URL of a schema registry that speaks Confluent's API, with its path: all that comes before "
              "/schemas/ids/; while the path is wrong records wait; user:password in it is used and never logged"},
+    {.name = "ca-file",
+     .type = OPTION_TEXT,
+     .scope = SCOPE_CASEVIEW | SCOPE_API | SCOPE_DEV_PRODUCE | SCOPE_DEV_SIMULATE,
+     .min = 1,
+     .help = "PEM file of certificate authorities that schema-registry and jwks may use, in addition to the system's; "
+             "changes take effect without a restart"},
     {.name = "generation",
      .type = OPTION_INT,
      .scope = SCOPE_CASEVIEW,
@@ -82,29 +89,16 @@ const struct option_def caseview_options[] = {
      .max = 36500,
      .unit = "days",
      .help = "How long it is remembered that a case is over; at least the retention of the case topic"},
-    {.name = "batch-bytes",
+    {.name = "memory",
      .type = OPTION_INT,
      .scope = SCOPE_WORKER,
-     .fallback = "67108864",
-     .min = 65536,
-     .max = 268435456,
+     .fallback = "half of the cgroup's memory limit but at least 96 MiB, 256 MiB without a limit",
+     .compute = memory_default_budget,
+     .min = 67108864,
+     .max = INT64_C(68719476736),
      .unit = "bytes",
-     .help = "Most bytes of events in one transaction"},
-    {.name = "batch-events",
-     .type = OPTION_INT,
-     .scope = SCOPE_WORKER,
-     .fallback = "200000",
-     .min = 1,
-     .max = 1000000,
-     .help = "Most events in one transaction"},
-    {.name = "cache-bytes",
-     .type = OPTION_INT,
-     .scope = SCOPE_WORKER,
-     .fallback = "67108864",
-     .min = 1048576,
-     .max = INT64_C(17179869184),
-     .unit = "bytes",
-     .help = "Memory for the state of cases that may change again soon"},
+     .help = "Memory for cached states, the batches being folded and written, and the Kafka client's queue, all "
+             "together; the process needs up to 48 MiB more"},
 
     {.name = "json",
      .type = OPTION_FLAG,
@@ -244,4 +238,11 @@ const struct option_def caseview_options[] = {
      .choices = "text json",
      .help = "Form of a log line; by default text on a terminal, else json"},
     {.name = NULL},
+};
+
+const struct option_replaced caseview_replaced_options[] = {
+    {"batch-bytes", "memory"},
+    {"batch-events", "memory"},
+    {"cache-bytes", "memory"},
+    {NULL, NULL},
 };

@@ -11,16 +11,22 @@
 
 /* Process-wide like the signals themselves; the handler touches only these. */
 static atomic_bool requested;
+static atomic_uint reloads; /* SIGHUPs so far */
 static int event_fd = -1;
 
-/* What it was before. */
+/* Returns whether a stop was requested before. */
 static bool request(void)
 {
     bool before = atomic_exchange(&requested, true);
     uint64_t one = 1;
-    ssize_t ignored = write(event_fd, &one, sizeof one); /* cannot fail: the counter is far from its end */
+    ssize_t ignored = write(event_fd, &one, sizeof one); /* cannot fail: the counter is far from its maximum */
     (void)ignored;
     return before;
+}
+
+static void on_reload(int signal CV_UNUSED)
+{
+    atomic_fetch_add_explicit(&reloads, 1, memory_order_relaxed);
 }
 
 static void on_signal(int signal)
@@ -33,14 +39,16 @@ static void on_signal(int signal)
 
 void stop_init(void)
 {
-    static_assert(ATOMIC_BOOL_LOCK_FREE == 2, "the signal handler needs a lock-free flag");
+    static_assert(ATOMIC_BOOL_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "signal handlers need lock-free flags");
     event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert(event_fd >= 0); /* the first descriptors of a process are there */
+    assert(event_fd >= 0); /* a process has descriptors left when it starts */
 
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    action.sa_handler = on_reload;
+    sigaction(SIGHUP, &action, NULL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
     sigaction(SIGPIPE, &ignore, NULL);
@@ -56,6 +64,14 @@ bool stop_requested(void)
     return atomic_load_explicit(&requested, memory_order_relaxed);
 }
 
+bool stop_reload_requested(unsigned *seen)
+{
+    unsigned now = atomic_load_explicit(&reloads, memory_order_relaxed);
+    bool changed = now != *seen;
+    *seen = now;
+    return changed;
+}
+
 int stop_fd(void)
 {
     return event_fd;
@@ -69,7 +85,7 @@ bool stop_wait(int timeout_ms)
         if (left <= 0)
             break;
         struct pollfd fd = {.fd = event_fd, .events = POLLIN};
-        poll(&fd, 1, (int)left); /* whatever ends it, the loop looks at flag and clock */
+        poll(&fd, 1, (int)left); /* the loop looks at flag and clock, whatever has ended it */
     }
     return stop_requested();
 }

@@ -1,5 +1,5 @@
 /*
- * caseview: the projection worker and its operators' commands.
+ * caseview: the projection worker and the operators' commands.
  */
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,8 @@
 #include "caseview/config.h"
 #include "caseview/fetch.h"
 #include "caseview/log.h"
+#include "caseview/output.h"
+#include "caseview/process.h"
 #include "caseview/stop.h"
 #include "workers/ops/cursor_command.h"
 #include "workers/ops/explain.h"
@@ -25,26 +27,25 @@ static const struct command {
     const char *name;
     unsigned scope;
     int (*run)(const struct config *config);
-    const char *words; /* what may follow the name, one of them; NULL: nothing */
+    const char *words; /* one of these must follow the name; NULL: nothing may */
     const char *help;
 } commands[] = {
-    {"worker", SCOPE_WORKER, worker_main, NULL, "fold events from Kafka into the view, until SIGTERM"},
+    {"worker", SCOPE_WORKER, worker_main, NULL, "fold events from Kafka into the view until SIGTERM"},
     {"migrate", SCOPE_MIGRATE, migrate_main, NULL,
-     "bring the database to this version's schema; changes nothing the second time"},
+     "create or upgrade the database schema; running it again changes nothing"},
     {"status", SCOPE_STATUS, status_main, NULL,
-     "show how far each partition is, what is parked, incomplete and degraded"},
-    {"pause", SCOPE_PAUSE, pause_main, NULL,
-     "let partitions stand still, with everything before their cursor committed"},
+     "show cursor, lag and state of each partition, and what is parked, incomplete or degraded"},
+    {"pause", SCOPE_PAUSE, pause_main, NULL, "stop processing partitions; everything before their cursor is committed"},
     {"resume", SCOPE_RESUME, resume_main, NULL,
-     "let paused partitions go on, and halted ones after their cause was mended"},
+     "continue paused partitions, and halted ones once their cause is fixed"},
     {"parked", SCOPE_PARKED, parked_main, "list show export retry skip",
-     "the events that could not be used: see them, fold what is good by now, or give them up"},
-    {"cursor", SCOPE_CURSOR, cursor_main, "show set", "where partitions are read next; set one to another offset"},
+     "list, show or export parked events, retry them, or skip them for good"},
+    {"cursor", SCOPE_CURSOR, cursor_main, "show set", "show the next offset of each partition, or set one"},
     {"explain", SCOPE_EXPLAIN, explain_main, NULL,
-     "show every event of a case or an agent, what each did, and why it is listed or not"},
+     "show every event of a case or an agent, its effect, and why the case is listed or not"},
     {"verify", SCOPE_VERIFY, verify_main, NULL,
-     "fold the log again in memory and compare it with the rows; exit 1 when they differ"},
-    {"repair", SCOPE_REPAIR, repair_main, NULL, "fold a case or an agent again from the log and put its rows right"},
+     "fold the log in memory and compare the result with the stored rows; exit 1 if they differ"},
+    {"repair", SCOPE_REPAIR, repair_main, NULL, "fold a case or an agent from the log and replace its stored rows"},
 };
 
 static const struct option_def *const tables[] = {caseview_options, NULL};
@@ -61,18 +62,25 @@ static void usage(FILE *out)
             "`caseview --version`, `caseview --markdown` (the page of all options).\n");
 }
 
+/* The word as an error shows it. One with other characters may be a piece of a connection string: it is not shown. */
+static const char *shown(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    return strspn(word, plain) == strlen(word) ? word : "(not shown)";
+}
+
 /* A command with words takes exactly one of them, any other none. */
 static bool check_words(const struct command *command, const struct config *config)
 {
     const char *given = config_operand(config, 0);
     const char *extra = command->words ? config_operand(config, 1) : given;
     if (extra) {
-        fprintf(stderr, "caseview %s: takes no operand: \"%s\"\n", command->name, extra);
+        fprintf(stderr, "caseview %s: unexpected word: %s\n", command->name, shown(extra));
         return false;
     }
     if (!command->words || (given && config_is_word(command->words, given)))
         return true;
-    fprintf(stderr, "caseview %s: what to do: one of %s\n", command->name, command->words);
+    fprintf(stderr, "caseview %s: one of these words must follow: %s\n", command->name, command->words);
     return false;
 }
 
@@ -96,13 +104,17 @@ static int run_command(const struct command *command, int argc, char **argv)
         log_init_options("caseview", config_text(config, "log-level"), config_text(config, "log-format"));
         stop_init();
         fetch_global_init();
-        exit_code = command->run(config);
+        exit_code = CV_EXIT_USAGE;
+        if (fetch_use_ca_file(config_text(config, "ca-file"), &err) != CV_OK)
+            log_error("ca-file: %s", err.text);
+        else
+            exit_code = command->run(config);
     }
     config_free(config);
     return exit_code;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
@@ -116,9 +128,15 @@ int main(int argc, char **argv)
         config_markdown(stdout, tables);
         return CV_EXIT_OK;
     }
-    bool wants_help = strcmp(word, "--help") == 0 || strcmp(word, "help") == 0;
+    bool wants_help = strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
     if (!wants_help && word[0] != '\0')
-        fprintf(stderr, "caseview: no such command: \"%s\"\n\n", word);
+        fprintf(stderr, "caseview: no such command: %s\n\n", shown(word));
     usage(wants_help ? stdout : stderr);
     return wants_help ? CV_EXIT_OK : CV_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    process_start();
+    return output_finish("caseview", run(argc, argv));
 }

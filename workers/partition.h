@@ -10,10 +10,10 @@
 #ifndef CASEVIEW_WORKER_PARTITION_H
 #define CASEVIEW_WORKER_PARTITION_H
 
+#include "caseview/log_limit.h"
 #include "caseview/metrics.h"
 #include "caseview/retry.h"
 #include "workers/fold/record.h"
-#include "workers/notice.h"
 #include "workers/sink/cursor.h"
 
 enum partition_state {
@@ -57,7 +57,7 @@ struct partition {
     const char *halt_reason; /* HALTING: why */
     int64_t halt_back_to;    /* HALTING: offset to go back to, -1: stay */
     struct flood_second flood[FLOOD_SECONDS];
-    struct notice parked;
+    struct log_limit parked;
     const char *parked_reason; /* of the last one */
     int64_t parked_offset;
     int64_t caught_up_ms; /* clock_mono_ms() when it last had no lag, 0: not yet */

@@ -214,8 +214,8 @@ static enum cv_status fold_again(struct worker *worker, struct err *err)
 static enum cv_status refold(struct worker *worker, struct err *err)
 {
     metric_add(worker->m.refolds, 1);
-    notice_add(&worker->refolded, 1);
-    int64_t times = notice_due(&worker->refolded);
+    log_limit_add(&worker->refolded, 1);
+    int64_t times = log_limit_due(&worker->refolded);
     if (times > 0)
         log_info("%" PRId64 " batches were folded again since a row of theirs had been written by somebody else (%s): "
                  "some are normal while partitions move or events are folded again; if it goes on, `caseview status` "
@@ -268,8 +268,8 @@ void worker_committed(struct worker *worker)
 
 static void log_sent_again(struct worker *worker, const struct err *err)
 {
-    notice_add(&worker->sent_again, 1);
-    int64_t times = notice_due(&worker->sent_again);
+    log_limit_add(&worker->sent_again, 1);
+    int64_t times = log_limit_due(&worker->sent_again);
     if (times > 0)
         log_info("%" PRId64 " batches were sent again (%s); if it goes on, look who locks: SELECT pid, usename, state, "
                  "query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
@@ -468,12 +468,12 @@ static void init(struct worker *worker, const struct config *config)
     worker->topics[TOPIC_CASES] = config_text(config, "case-topic");
     worker->topics[TOPIC_AGENTS] = config_text(config, "agent-topic");
     worker->topics[TOPIC_DIRECTORY] = config_text(config, "directory-topic");
-    worker->batch_bytes = (size_t)config_int(config, "batch-bytes");
-    worker->most_events = worker->batch_events = (size_t)config_int(config, "batch-events");
+    worker->batch_bytes = 64u << 20;
+    worker->most_events = worker->batch_events = 200000;
     worker->tombstone_days = (int)config_int(config, "tombstone-days");
     worker->gap_alarm_s = (int)config_int(config, "gap-alarm-s");
     /* Of the memory for what is cached, cases take the most. */
-    size_t cache_bytes = (size_t)config_int(config, "cache-bytes");
+    size_t cache_bytes = 64u << 20;
     worker->cases = cases_new(cache_bytes / 8 * 6);
     worker->agents = agents_new(cache_bytes / 8);
     worker->names = names_new(cache_bytes / 8);

@@ -68,7 +68,7 @@ struct worker {
 
     int64_t next_tick_ms, next_counts_ms, next_sweep_ms, next_look_ms;
     int64_t alarms;
-    struct notice refolded, sent_again, gaps;
+    struct log_limit refolded, sent_again, gaps;
     struct metrics *metrics;
     struct worker_metrics m;
     int exit_code;          /* after CV_FATAL */

@@ -115,7 +115,7 @@ void worker_count_commit(struct worker *worker, const struct batch *batch)
         struct partition *partition = worker_partition(worker, parked->topic, parked->part);
         if (partition == NULL)
             continue;
-        notice_add(&partition->parked, 1);
+        log_limit_add(&partition->parked, 1);
         partition->parked_reason = park_reason_name(parked->reason);
         partition->parked_offset = parked->offset;
         if (i >= batch->parked_decoded) /* the others were counted when they were taken */
@@ -141,7 +141,7 @@ void worker_count_commit(struct worker *worker, const struct batch *batch)
 
 static void log_parked(struct partition *partition)
 {
-    int64_t count = notice_due(&partition->parked);
+    int64_t count = log_limit_due(&partition->parked);
     if (count > 0)
         log_warn("partition %.*s/%d: %" PRId64 " events parked, the last at offset %" PRId64
                  " (%s): caseview parked list --topic %.*s --partition %d",
@@ -240,9 +240,9 @@ static enum cv_status show_counts(struct worker *worker, struct err *err)
     metric_set(worker->m.incomplete, (double)db_int8(result, 0, 1));
     metric_set(worker->m.gap_alarms, (double)alarms);
     if (alarms > worker->alarms)
-        notice_add(&worker->gaps, alarms - worker->alarms);
+        log_limit_add(&worker->gaps, alarms - worker->alarms);
     worker->alarms = alarms;
-    if (notice_due(&worker->gaps) > 0)
+    if (log_limit_due(&worker->gaps) > 0)
         log_warn("%" PRId64 " cases and agents have had an event missing for longer than %d s, among them: caseview "
                  "explain %.*s",
                  alarms, worker->gap_alarm_s, (int)db_str(result, 0, 3).len, db_str(result, 0, 3).ptr);

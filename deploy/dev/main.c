@@ -4,6 +4,7 @@
 #include "caseview/config.h"
 #include "caseview/fetch.h"
 #include "caseview/log.h"
+#include "caseview/process.h"
 #include "caseview/stop.h"
 #include "deploy/dev/broker.h"
 #include "deploy/dev/options.h"
@@ -57,7 +58,13 @@ static int run(const struct command *command, int argc, char **argv)
         log_init_options("caseview-dev", config_text(config, "log-level"), config_text(config, "log-format"));
         stop_init();
         fetch_global_init();
-        code = command->run(config);
+        bool fetches = (command->scope & (SCOPE_DEV_PRODUCE | SCOPE_DEV_SIMULATE)) != 0;
+        if (fetch_use_ca_file(fetches ? config_text(config, "ca-file") : NULL, &err) != CV_OK) {
+            log_error("ca-file: %s", err.text);
+            code = CV_EXIT_USAGE;
+        } else {
+            code = command->run(config);
+        }
     }
     config_free(config);
     return code;
@@ -65,6 +72,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    process_start();
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--version") == 0) {
         puts("caseview-dev " CASEVIEW_VERSION);

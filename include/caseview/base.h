@@ -6,9 +6,9 @@
 
 #undef NDEBUG /* an assert names a bug of ours and stays on in every build */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +18,10 @@
 #define CV_UNUSED           __attribute__((unused))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* A partition as every log line and error names it: log_warn(PARTITION_FMT ": …", PARTITION_ARG(name, number)). */
+#define PARTITION_FMT               "%s/%" PRId32
+#define PARTITION_ARG(name, number) (name), (int32_t)(number)
 
 /* What the caller must do next. Outputs of a function are written only on CV_OK. */
 enum cv_status {
@@ -35,6 +39,7 @@ enum cv_exit {
     CV_EXIT_USAGE = 2,       /* wrong usage or configuration */
     CV_EXIT_UNREACHABLE = 3, /* a service could not be reached in the time given */
     CV_EXIT_BUG = 70,
+    CV_EXIT_OUTPUT = 74, /* the output could not be written */
 };
 
 /* A borrowed run of bytes, not terminated. ptr == NULL is SQL's and JSON's null; an empty text has ptr != NULL. */
@@ -43,7 +48,7 @@ struct str {
     size_t len;
 };
 
-#define STR_NULL ((struct str){NULL, 0})
+#define STR_NULL     ((struct str){NULL, 0})
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 
 static inline struct str str_of(const char *text)

@@ -58,10 +58,11 @@ struct option_def {
     const char *name; /* lower case with dashes; NULL ends a table */
     enum option_type type;
     unsigned scope;
-    const char *fallback; /* default as text; NULL: not set */
-    int64_t min, max;     /* OPTION_INT: the range; OPTION_TEXT: min */
-    const char *choices;  /* OPTION_CHOICE; the error for another value repeats the help */
-    bool list;            /* comma-separated */
+    const char *fallback;     /* default as text; NULL: not set */
+    int64_t (*compute)(void); /* OPTION_INT: gives the default at the start; fallback says it in words */
+    int64_t min, max;         /* OPTION_INT: the range; OPTION_TEXT: min */
+    const char *choices;      /* OPTION_CHOICE; the error for another value repeats the help */
+    bool list;                /* comma-separated */
     bool required;
     const char *unit; /* "s", "bytes", … or NULL */
     const char *help; /* one sentence without its full stop */
@@ -69,6 +70,19 @@ struct option_def {
 
 /* The options of caseview and caseview-api (contract, section 6): lib/options.c. */
 extern const struct option_def caseview_options[];
+
+/* Options of earlier versions: the error that refuses one names the option that replaced it. `name` NULL ends it. */
+struct option_replaced {
+    const char *name;
+    const char *by;
+};
+extern const struct option_replaced caseview_replaced_options[];
+
+/* One property of an OPTION_PAIR. */
+struct config_property {
+    const char *name;
+    const char *value;
+};
 
 struct config;
 
@@ -92,7 +106,9 @@ bool config_flag(const struct config *config, const char *name);
 bool config_is_set(const struct config *config, const char *name); /* given by the user, not by default */
 /* Item i of a list option, blanks trimmed, NULL past the end. */
 const char *config_item(const struct config *config, const char *name, size_t i);
-/* Pair i of an OPTION_PAIR, already merged (first match wins for each property); false past the end. */
+/* All properties of an OPTION_PAIR, merged (first match wins for each property). Borrowed until config_free(). */
+const struct config_property *config_pairs(const struct config *config, const char *name, size_t *out_count);
+/* Property i of them; false past the end. */
 bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
                  const char **out_value);
 const char *config_operand(const struct config *config, size_t i); /* NULL past the end */

@@ -17,6 +17,9 @@
 struct db;
 struct db_result; /* rows of one statement, valid until db_result_free() */
 
+/* Setup of a connection that works on generation %d: the statements name its tables without a schema. */
+#define DB_SEARCH_PATH_FMT "SET search_path = gen_%d, pg_catalog"
+
 /* One statement: sql is a whole .sql file; name is unique within the program. */
 struct db_statement {
     const char *name;
@@ -45,12 +48,20 @@ enum db_type {
 
 /*
  * conninfo: libpq's keywords or URI, NULL or "" for the PG… variables. setup: SQL run at once after connecting (SET …),
- * or NULL. Waits at most timeout_ms; connecting ends early when a stop is asked for. A password never appears in err.
+ * or NULL. Waits at most timeout_ms; connecting ends early when a stop is requested.
+ * With several hosts and no target_session_attrs, read-write is asked for.
+ * CV_FATAL: a connection string that is not valid or can be read in two ways, or a database whose encoding is not UTF8.
+ * No err of a connection ever shows a value of conninfo but hosts and ports.
  */
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err) CV_MUST_CHECK;
 void db_close(struct db *db); /* NULL is fine; cancels nothing: the server sees the socket close */
 bool db_is_lost(const struct db *db);
+/*
+ * Checks that two connections reach the same primary: with several hosts each connection may end at another one.
+ * CV_OK; CV_RETRY: another server or a standby (close both, connect again), or a statement failed as in db_exec().
+ */
+enum cv_status db_same_server(struct db *a, struct db *b, int timeout_ms, struct err *err) CV_MUST_CHECK;
 int db_socket(const struct db *db);       /* for poll(2) */
 bool db_wants_write(const struct db *db); /* poll for writing, too: not all of a pipeline or a stream is sent */
 int db_backend_pid(const struct db *db);
@@ -70,7 +81,7 @@ void db_arg_null(struct db_args *args, unsigned type_oid);
 void db_arg_int4(struct db_args *args, int32_t value);
 void db_arg_int8(struct db_args *args, int64_t value);
 void db_arg_bool(struct db_args *args, bool value);
-void db_arg_text(struct db_args *args, struct str value);  /* null stays null */
+void db_arg_text(struct db_args *args, struct str value); /* null stays null */
 void db_arg_bytea(struct db_args *args, struct str value);
 void db_arg_uuid(struct db_args *args, const struct uuid *value); /* NULL: null */
 void db_arg_time(struct db_args *args, int64_t us); /* timestamptz from microseconds since 1970; INT64_MIN: null */
@@ -92,7 +103,8 @@ void db_arg_text_array(struct db_args *args, const struct str *base, size_t stri
 void db_arg_bytea_array(struct db_args *args, const struct str *base, size_t stride, size_t n);
 
 /*
- * Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not wanted.
+ * Runs one prepared statement and waits, at most timeout_ms (0: for ever); args NULL: none. out_result NULL: not
+ * wanted.
  */
 enum cv_status db_exec(struct db *db, const struct db_statement *statement, const struct db_args *args, int timeout_ms,
                        struct db_result **out_result, struct err *err) CV_MUST_CHECK;

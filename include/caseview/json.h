@@ -40,5 +40,8 @@ void json_put_int(struct json_writer *json, const char *key, int64_t number);
 void json_put_double(struct json_writer *json, const char *key, double number); /* NaN and infinities write null */
 void json_put_bool(struct json_writer *json, const char *key, bool value);
 void json_put_null(struct json_writer *json, const char *key);
+void json_put_uuid(struct json_writer *json, const char *key, const struct uuid *uuid); /* NULL writes null */
+/* As clock_iso(); INT64_MIN (db_time() of -infinity, or "none") and INT64_MAX write null. */
+void json_put_time(struct json_writer *json, const char *key, int64_t us);
 
 #endif

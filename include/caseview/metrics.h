@@ -1,6 +1,6 @@
 /*
- * metrics.h: counters, gauges and histograms, rendered as OpenMetrics text. Handles are made at the start by one
- * thread and live as long as the process; changing and rendering them is lock-free from any thread.
+ * metrics.h: counters, gauges and histograms, and the page that Prometheus reads. Handles are created at the start by
+ * one thread and live as long as the process; updating and writing them is lock-free from any thread.
  */
 #ifndef CASEVIEW_METRICS_H
 #define CASEVIEW_METRICS_H
@@ -22,7 +22,7 @@ struct metric *metrics_counter(struct metrics *metrics, const char *name, const 
 struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *labels, const char *help);
 /* Seconds, buckets from 100 µs to 10 s. */
 struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *labels, const char *help);
-/* Takes a series out of the page (a partition that is no longer ours); metrics_gauge() brings it back. */
+/* Removes a series from the page (a partition that was revoked); metrics_gauge() of the same labels shows it again. */
 void metrics_hide(struct metric *metric);
 
 void metric_add(struct metric *metric, int64_t n);
@@ -30,9 +30,14 @@ void metric_set(struct metric *metric, double value);
 void metric_observe_us(struct metric *metric, int64_t us);
 double metric_value(const struct metric *metric);
 
-/* The page: families together, `# EOF` last. process_* series are added by itself. */
-void metrics_render(struct metrics *metrics, struct buf *out);
+/* The two formats of the page: Prometheus' text format 0.0.4 and OpenMetrics 1.0. */
+enum metrics_format { METRICS_TEXT, METRICS_OPENMETRICS };
 
-#define METRICS_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+/* OpenMetrics when the value of the Accept header names it with a version of ours and not with q=0, otherwise text.
+ * NULL: there is no such header. */
+enum metrics_format metrics_format_of(const char *accept);
+const char *metrics_content_type(enum metrics_format format);
+/* Appends the page: each family once, with its series; the process_* series last. */
+void metrics_write(struct metrics *metrics, enum metrics_format format, struct buf *out);
 
 #endif

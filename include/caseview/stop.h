@@ -1,6 +1,7 @@
 /*
- * stop.h: the two-step stop. The first SIGTERM or SIGINT asks the program to drain; the second ends it at once with
- * exit code 128 + signal. SIGPIPE is ignored. One per process; call stop_init() before any thread starts.
+ * stop.h: signals. The first SIGTERM or SIGINT requests a stop: the program drains. The second one ends it at once with
+ * exit code 128 + signal. SIGHUP asks to re-read files that may have changed. SIGPIPE is ignored: writing to a closed
+ * pipe fails with EPIPE. One per process; call stop_init() before any thread starts.
  */
 #ifndef CASEVIEW_STOP_H
 #define CASEVIEW_STOP_H
@@ -8,11 +9,16 @@
 #include "caseview/base.h"
 
 void stop_init(void);
-/* What the first signal does, for a program that gives up: the next signal counts as the second. */
+/* Requests a stop as the first signal does, for a program that gives up: the next signal then counts as the second. */
 void stop_request(void);
 bool stop_requested(void); /* any thread */
-int stop_fd(void);         /* becomes readable at the first signal and stays so: for poll(2) */
-/* Sleeps at most timeout_ms, less when a stop is asked for; true when it was. */
+int stop_fd(void);         /* readable from the first signal on: for poll(2) */
+/* Sleeps for timeout_ms, or until a stop is requested; true: it is. SIGHUP does not end the sleep. */
 bool stop_wait(int timeout_ms);
+/*
+ * True once after each SIGHUP, for each caller that looks: *seen is the caller's own, 0 at first. Any thread. SIGHUP
+ * wakes no thread: look at least once a second.
+ */
+bool stop_reload_requested(unsigned *seen);
 
 #endif

@@ -17,25 +17,6 @@ static const char *conninfo;
 
 /* ---- opening ---- */
 
-static void test_open_unreadable_conninfo_hides_passwords(void **state CV_UNUSED)
-{
-    static const char *const texts[] = {
-        "password=hush1 hush2",
-        "password=a hush2=3 hush3",
-        "postgresql://u:hush1@[::1:5432/x",
-        "postgresql://u:hush1%zz@localhost/x",
-        "password='hush1",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        struct err err = ERR_INIT;
-        struct db *db = NULL;
-        assert_int_equal(db_open(texts[i], "test_db", NULL, 1000, &db, &err), CV_FATAL);
-        assert_null(db);
-        assert_null(strstr(err.text, "hush"));
-        assert_non_null(strstr(err.text, "connection string"));
-    }
-}
-
 static void test_open_contradictory_options_is_fatal(void **state CV_UNUSED)
 {
     struct err err = ERR_INIT;
@@ -43,8 +24,108 @@ static void test_open_contradictory_options_is_fatal(void **state CV_UNUSED)
     assert_int_equal(db_open("sslmode=perhaps", "test_db", NULL, 1000, &db, &err), CV_FATAL);
     assert_non_null(strstr(err.text, "sslmode"));
     assert_int_equal(db_open("host=a,b hostaddr=127.0.0.1", "test_db", NULL, 1000, &db, &err), CV_FATAL);
-    assert_int_equal(db_open("no_such_option=1", "test_db", NULL, 1000, &db, &err), CV_FATAL);
-    assert_non_null(strstr(err.text, "no_such_option"));
+}
+
+/* Opens with the PG… variables and more words, which come first. */
+static enum cv_status open_with(const char *words, struct db **out_db, struct err *err)
+{
+    if (conninfo[0] != '\0')
+        fail_msg("this test needs the PG… variables and an empty CASEVIEW_TEST_DATABASE");
+    return db_open(words, "test_db", NULL, TIMEOUT_MS, out_db, err);
+}
+
+/* The server quotes users and databases; what the connection string names is hidden, what the server adds is not. */
+static void test_open_refused_by_the_server_hides_the_values(void **state CV_UNUSED)
+{
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    assert_int_equal(open_with("dbname=hush", &db, &err), CV_RETRY);
+    assert_null(strstr(err.text, "hush"));
+    assert_non_null(strstr(err.text, "database \"***\" does not exist"));
+    assert_int_equal(open_with("user=hush", &db, &err), CV_RETRY);
+    assert_null(strstr(err.text, "hush"));
+    assert_non_null(strstr(err.text, "role \"***\" does not exist"));
+    assert_int_equal(open_with("options='-c hush.a=1 -c nonsense=hush'", &db, &err), CV_RETRY);
+    assert_null(strstr(err.text, "hush"));
+    assert_int_equal(open_with("application_name=hush", &db, &err), CV_OK);
+    assert_int_equal(
+        db_script(db, "DO $$BEGIN RAISE 'seen: %, %', current_setting('application_name'), 'hushed'; END$$", &err),
+        CV_RETRY);
+    assert_non_null(strstr(err.text, "seen: ***, hushed"));
+    db_close(db);
+}
+
+static void test_open_database_not_utf8_is_fatal(void **state CV_UNUSED)
+{
+    struct db *admin = open_db(), *db = NULL;
+    struct err err = ERR_INIT;
+    run(admin, "DROP DATABASE IF EXISTS test_db_win1252");
+    run(admin, "CREATE DATABASE test_db_win1252 ENCODING 'WIN1252' LOCALE 'C' TEMPLATE template0");
+    assert_int_equal(open_with("dbname=test_db_win1252", &db, &err), CV_FATAL);
+    assert_null(db);
+    assert_non_null(strstr(err.text, "its encoding is WIN1252, but Caseview needs UTF8"));
+    run(admin, "DROP DATABASE test_db_win1252");
+    db_close(admin);
+}
+
+static bool asks_for_the_primary(const char *words)
+{
+    struct err err = ERR_INIT;
+    struct db *db = NULL;
+    enum cv_status status = open_with(words, &db, &err);
+    db_close(db);
+    if (status != CV_OK && strstr(err.text, "session is read-only") == NULL)
+        fail_msg("%s: %s", words, err.text);
+    return status != CV_OK;
+}
+
+/* A role whose sessions are read-only stands for a standby. */
+static void test_open_of_several_hosts_wants_the_primary(void **state CV_UNUSED)
+{
+    const char *host = getenv("PGHOST"), *port = getenv("PGPORT");
+    char several[300], words[400];
+    struct db *admin = open_db();
+    run(admin, "DROP ROLE IF EXISTS test_db_reader; CREATE ROLE test_db_reader LOGIN SUPERUSER;"
+               "ALTER ROLE test_db_reader SET default_transaction_read_only = on");
+    snprintf(several, sizeof several, "user=test_db_reader host=%s,%s port=%s,%s", host, host, port, port);
+    assert_true(asks_for_the_primary(several));
+    assert_false(asks_for_the_primary("user=test_db_reader"));
+    snprintf(words, sizeof words, "%s target_session_attrs=any", several);
+    assert_false(asks_for_the_primary(words));
+    setenv("PGTARGETSESSIONATTRS", "any", 1);
+    assert_false(asks_for_the_primary(several));
+    unsetenv("PGTARGETSESSIONATTRS");
+    snprintf(words, sizeof words, "%s,%s", host, host);
+    char *saved CV_CLEANUP(cv_free_ptr) = cv_strdup(host);
+    setenv("PGHOST", words, 1);
+    assert_true(asks_for_the_primary("user=test_db_reader"));
+    setenv("PGHOST", saved, 1);
+    run(admin, "DROP ROLE test_db_reader");
+    db_close(admin);
+}
+
+static void test_same_server_of_two_connections(void **state CV_UNUSED)
+{
+    struct db *first = open_db(), *second = open_db();
+    struct err err = ERR_INIT;
+    assert_ok(db_same_server(first, second, TIMEOUT_MS, &err), &err);
+    /* A schema in front of pg_catalog shows one of the connections another server's answers. */
+    run(second, "DROP SCHEMA IF EXISTS test_db_fake CASCADE; CREATE SCHEMA test_db_fake;"
+                "CREATE FUNCTION test_db_fake.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql AS "
+                "$$SELECT now()$$;"
+                "SET search_path = test_db_fake, pg_catalog");
+    assert_int_equal(db_same_server(first, second, TIMEOUT_MS, &err), CV_RETRY);
+    assert_non_null(strstr(err.text, "different servers"));
+    db_close(second);
+    second = open_db();
+    run(second, "DROP FUNCTION test_db_fake.pg_postmaster_start_time;"
+                "CREATE FUNCTION test_db_fake.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true';"
+                "SET search_path = test_db_fake, pg_catalog");
+    assert_int_equal(db_same_server(first, second, TIMEOUT_MS, &err), CV_RETRY);
+    assert_non_null(strstr(err.text, "standby"));
+    run(first, "DROP SCHEMA test_db_fake CASCADE");
+    db_close(second);
+    db_close(first);
 }
 
 /* A listening socket of ours; nobody ever answers on it. */
@@ -412,8 +493,11 @@ int main(void)
     if (!conninfo)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open_unreadable_conninfo_hides_passwords),
         cmocka_unit_test(test_open_contradictory_options_is_fatal),
+        cmocka_unit_test(test_open_refused_by_the_server_hides_the_values),
+        cmocka_unit_test(test_open_database_not_utf8_is_fatal),
+        cmocka_unit_test(test_open_of_several_hosts_wants_the_primary),
+        cmocka_unit_test(test_same_server_of_two_connections),
         cmocka_unit_test(test_open_deaf_server_ends_at_the_deadline),
         cmocka_unit_test(test_open_refused_port_is_retry),
         cmocka_unit_test(test_open_first_host_dead_takes_the_second),

@@ -7,6 +7,7 @@
 #include "caseview/clock.h"
 #include "caseview/json.h"
 #include "caseview/log.h"
+#include "caseview/output.h"
 #include "caseview/stop.h"
 #include "workers/ops/status_advice.h"
 #include "workers/ops/status_data.h"
@@ -155,8 +156,7 @@ static enum cv_status show(const struct config *config, struct db *db, struct st
         else
             print_table(config, data, &out);
         fwrite(out.data, 1, out.len, stdout);
-        fflush(stdout);
-    } while (config_flag(config, "watch") && !stop_wait(WATCH_MS));
+    } while (output_flush() && config_flag(config, "watch") && !stop_wait(WATCH_MS));
     return CV_OK;
 }
 

@@ -70,7 +70,7 @@ void batch_begin_fold(struct batch *batch)
 
 enum cv_status batch_too_large(struct err *err)
 {
-    err_set(err, "a batch is too large for its memory: lower batch-bytes or batch-events");
+    err_set(err, "a batch is too large for its memory: raise memory");
     return CV_FATAL;
 }
 

@@ -54,6 +54,54 @@ static void test_reset_keeps_one_block(void **state CV_UNUSED)
     arena_free(arena);
 }
 
+static void test_reset_after_a_smaller_round_shrinks(void **state CV_UNUSED)
+{
+    struct arena *arena = arena_new(4096, 1 << 20);
+    for (int i = 0; i < 10; i++)
+        assert_non_null(arena_alloc(arena, 4096));
+    arena_reset(arena);
+    assert_int_equal(arena_held(arena), 10 * 4096);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(arena_alloc(arena, 4096));
+    assert_int_equal(arena_held(arena), 10 * 4096);
+    arena_reset(arena);
+    assert_int_equal(arena_held(arena), 3 * 4096);
+    arena_reset(arena);
+    assert_int_equal(arena_held(arena), 0);
+    arena_free(arena);
+}
+
+static void test_trim_frees_spare_blocks_only(void **state CV_UNUSED)
+{
+    struct arena *arena = arena_new(4096, 1 << 20);
+    for (int i = 0; i < 10; i++)
+        assert_non_null(arena_alloc(arena, 4096));
+    arena_trim(arena);
+    assert_int_equal(arena_held(arena), 10 * 4096);
+    arena_reset(arena);
+    char *kept = arena_alloc(arena, 4096);
+    memset(kept, 7, 4096);
+    arena_trim(arena);
+    assert_int_equal(arena_held(arena), 4096);
+    assert_int_equal(kept[4095], 7);
+    assert_non_null(arena_alloc(arena, 4096));
+    arena_free(arena);
+}
+
+static void test_held_never_passes_the_ceiling(void **state CV_UNUSED)
+{
+    struct arena *arena = arena_new(4096, 16 * 4096);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 12; i++)
+            assert_non_null(arena_alloc(arena, 4096));
+        arena_reset(arena);
+        assert_non_null(arena_alloc(arena, 9 * 4096)); /* beside 12 spare blocks */
+        assert_true(arena_held(arena) <= 16 * 4096);
+        arena_reset(arena);
+    }
+    arena_free(arena);
+}
+
 static void test_zalloc_after_reset_is_zero(void **state CV_UNUSED)
 {
     struct arena *arena = arena_new(4096, 4096);
@@ -105,6 +153,9 @@ int main(void)
         cmocka_unit_test(test_alloc_is_aligned_and_apart),
         cmocka_unit_test(test_alloc_ceiling_refuses_and_reset_forgives),
         cmocka_unit_test(test_reset_keeps_one_block),
+        cmocka_unit_test(test_reset_after_a_smaller_round_shrinks),
+        cmocka_unit_test(test_trim_frees_spare_blocks_only),
+        cmocka_unit_test(test_held_never_passes_the_ceiling),
         cmocka_unit_test(test_zalloc_after_reset_is_zero),
         cmocka_unit_test(test_str_copies_and_keeps_null),
 #ifdef __SANITIZE_ADDRESS__

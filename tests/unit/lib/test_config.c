@@ -1,5 +1,6 @@
 #include "caseview/buf.h"
 #include "caseview/config.h"
+#include "caseview/memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,7 +81,8 @@ static void test_load_nothing_gives_defaults(void **state CV_UNUSED)
     assert_null(config_text(config, "group-id"));
     assert_null(config_text(config, "log-format"));
     assert_int_equal(config_int(config, "gap-alarm-s"), 30);
-    assert_true(config_int(config, "batch-bytes") == 67108864);
+    assert_int_equal(config_int(config, "memory"), memory_default_budget());
+    assert_false(config_is_set(config, "memory"));
     assert_false(config_is_set(config, "gap-alarm-s"));
     const char *property, *value;
     assert_false(config_pair(config, "kafka", 0, &property, &value));
@@ -103,12 +105,13 @@ static void test_load_first_match_wins(void **state CV_UNUSED)
     struct config *config = load_ok(&(struct given){
         .scope = SCOPE_WORKER,
         .arguments = {"--gap-alarm-s", "1", "--tombstone-days=11"},
-        .environment = {"CASEVIEW_GAP_ALARM_S=2", "CASEVIEW_BATCH_EVENTS=2", "PATH=/bin", "CASEVIEWER=1"},
-        .file = "gap-alarm-s = 3\nbatch-events = 3\n\n# comment\n  generation=3  # three\r\ndatabase = password=a#b\n",
+        .environment = {"CASEVIEW_GAP_ALARM_S=2", "CASEVIEW_MEMORY=200000000", "PATH=/bin", "CASEVIEWER=1"},
+        .file =
+            "gap-alarm-s = 3\nmemory = 300000000\n\n# comment\n  generation=3  # three\r\ndatabase = password=a#b\n",
     });
     assert_int_equal(config_int(config, "gap-alarm-s"), 1);
     assert_int_equal(config_int(config, "tombstone-days"), 11);
-    assert_int_equal(config_int(config, "batch-events"), 2);
+    assert_int_equal(config_int(config, "memory"), 200000000);
     assert_int_equal(config_int(config, "generation"), 3);
     assert_string_equal(config_text(config, "database"), "password=a#b");
     assert_true(config_is_set(config, "generation"));
@@ -148,6 +151,13 @@ static void test_load_pairs_merge_by_property(void **state CV_UNUSED)
     }
     const char *property, *value;
     assert_false(config_pair(config, "kafka", ARRAY_LEN(expected), &property, &value));
+    size_t count;
+    const struct config_property *pairs = config_pairs(config, "kafka", &count);
+    assert_int_equal(count, ARRAY_LEN(expected));
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(pairs[i].name, expected[i][0]);
+        assert_string_equal(pairs[i].value, expected[i][1]);
+    }
     assert_true(config_is_set(config, "kafka"));
     config_free(config);
 }
@@ -205,6 +215,68 @@ static void test_load_options_of_others_are_known_and_checked(void **state CV_UN
     config_free(config);
 }
 
+static void test_load_ignores_what_the_kubelet_makes(void **state CV_UNUSED)
+{
+    static const char *const variables[] = {
+        "CASEVIEW_SERVICE_HOST=10.0.0.1",
+        "CASEVIEW_SERVICE_PORT=80",
+        "CASEVIEW_SERVICE_PORT_HTTP=80",
+        "CASEVIEW_PORT=tcp://10.0.0.1:80",
+        "CASEVIEW_PORT_80_TCP=tcp://10.0.0.1:80",
+        "CASEVIEW_PORT_80_TCP_PROTO=tcp",
+        "CASEVIEW_PORT_80_TCP_PORT=80",
+        "CASEVIEW_PORT_80_TCP_ADDR=10.0.0.1",
+        "CASEVIEW_API_SERVICE_HOST=10.0.0.1",
+        "CASEVIEW_API_SERVICE_PORT_ADMIN_HTTP=9465",
+        "CASEVIEW_API_V2_PORT_53_UDP=udp://10.0.0.1:53",
+        "CASEVIEW_API_PORT_7_SCTP_ADDR=10.0.0.1",
+        "CASEVIEW_KAFKA_PORT=tcp://10.0.0.1:9092",
+        "CASEVIEW_KAFKA_SERVICE_HOST=10.0.0.1",
+        "CASEVIEW_KAFKA_PORT_9092_TCP=tcp://10.0.0.1:9092",
+        "CASEVIEW_LISTEN_PORT=tcp://10.0.0.1:80",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(variables); i++) {
+        struct config *config = load_ok(&(struct given){.scope = SCOPE_WORKER, .environment = {variables[i]}});
+        assert_false(config_is_set(config, "kafka"));
+        config_free(config);
+    }
+    static const char *const unknown[] = {
+        "CASEVIEW_API=1",      "CASEVIEW_SERVICE=1",          "CASEVIEW_API_SERVICE_PORT_=1",
+        "CASEVIEW_PORT_TCP=1", "CASEVIEW_PORT_80_TCP_HOST=1", "CASEVIEW_PORT_80_HTTP=1",
+        "CASEVIEW_api_PORT=1", "CASEVIEW_SERVICE_HOSTS=1",    "CASEVIEW_PORTS=1",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
+        struct err err = ERR_INIT;
+        struct config *config = NULL;
+        struct given given = {.scope = SCOPE_WORKER, .environment = {unknown[i]}};
+        if (load(&given, &config, &err) != CV_FATAL || strstr(err.text, "no such option") == NULL)
+            fail_msg("%s is not refused", unknown[i]);
+    }
+}
+
+/* No option may have a name that looks like a Service's variable: it could not be given in the environment. */
+static void test_table_has_no_name_of_a_service(void **state CV_UNUSED)
+{
+    for (const struct option_def *option = caseview_options; option->name != NULL; option++) {
+        const char *last = strrchr(option->name, '-');
+        assert_true(last == NULL || (strcmp(last, "-port") != 0 && strcmp(last, "-host") != 0));
+        assert_null(strstr(option->name, "port-"));
+    }
+}
+
+static void test_load_file_skips_a_byte_order_mark(void **state CV_UNUSED)
+{
+    struct config *config = load_ok(
+        &(struct given){.scope = SCOPE_WORKER, .file = "\xef\xbb\xbfgeneration = 7\r\ncase-topic = x"});
+    assert_int_equal(config_int(config, "generation"), 7);
+    assert_string_equal(config_text(config, "case-topic"), "x");
+    config_free(config);
+    config = load_ok(&(struct given){.scope = SCOPE_WORKER, .file = "\xef\xbb\xbf"});
+    config_free(config);
+    config = load_ok(&(struct given){.scope = SCOPE_WORKER, .file = ""});
+    config_free(config);
+}
+
 static const struct {
     struct given given;
     const char *expected; /* FILE stands for the file's name */
@@ -232,6 +304,14 @@ static const struct {
      "CASEVIEW_gap_alarm_s: no such option (--help lists what is allowed)"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_=1"}}, "CASEVIEW_: no such option (--help lists what is allowed)"},
     {{SCOPE_WORKER, .file = "gap-alarm = 1"}, "FILE:1: gap-alarm: no such option (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .file = "# x\nbatch-bytes = 1"},
+     "FILE:2: batch-bytes: no such option; it was replaced by `memory` (--help lists what is allowed)"},
+    {{SCOPE_API, .environment = {"CASEVIEW_CACHE_BYTES=1"}},
+     "CASEVIEW_CACHE_BYTES: no such option; it was replaced by `memory` (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .arguments = {"--batch-events=1"}},
+     "--batch-events: no such option; it was replaced by `memory` (--help lists what is allowed)"},
+    {{SCOPE_WORKER, .arguments = {"--memory", "67108863"}},
+     "--memory: \"67108863\" is out of range (67108864–68719476736 bytes)"},
     {{SCOPE_WORKER, .file = "config = x"}, "FILE:1: config: no such option (--help lists what is allowed)"},
     {{SCOPE_WORKER, .file = "gap-alarm-s 1"}, "FILE:1: a line must be `some-name = VALUE`"},
     {{SCOPE_WORKER, .file = "= 1"}, "FILE:1: a line must be `some-name = VALUE`"},
@@ -249,11 +329,12 @@ static const struct {
     {{SCOPE_WORKER, .environment = {"CASEVIEW_JSON=yes"}}, "CASEVIEW_JSON: \"yes\" is not one of: on off"},
     {{SCOPE_WORKER, .arguments = {"--case-topic", ""}}, "--case-topic: must be a text that is not empty"},
     {{SCOPE_WORKER, .arguments = {"--schema-registry", "ftp://user:hush@x"}},
-     "--schema-registry: must be a URL that begins with http:// or https://"},
+     "--schema-registry: is not a valid URL: it must begin with http:// or https://"},
     {{SCOPE_WORKER, .arguments = {"--schema-registry", "http:///path"}},
-     "--schema-registry: must be a URL that begins with http:// or https://"},
+     "--schema-registry: is not a valid URL: its host or port is not valid (a / ? # in user or password is written as "
+     "%2F %3F %23)"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_JWKS=ftp://x"}},
-     "CASEVIEW_JWKS: must be a file or a URL that begins with http:// or https://"},
+     "CASEVIEW_JWKS: is not a valid URL: it must begin with http:// or https://"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_ISSUER=a,,b"}}, "CASEVIEW_ISSUER: an item of the list is empty"},
     {{SCOPE_WORKER, .arguments = {"--kafka", "hush"}}, "--kafka: must be PROPERTY=VALUE"},
     {{SCOPE_WORKER, .arguments = {"--kafka", "=hush"}}, "--kafka: must be PROPERTY=VALUE"},
@@ -265,8 +346,8 @@ static const struct {
     {{SCOPE_WORKER, .environment = {"CASEVIEW_KAFKA_a.b=1"}},
      "CASEVIEW_KAFKA_a.b: must be a property in capitals, dots as _"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_CONFIG=/nonexistent/x"}},
-     "CASEVIEW_CONFIG: /nonexistent/x cannot be read: No such file or directory"},
-    {{SCOPE_WORKER, .arguments = {"--config", "/"}}, "--config: / cannot be read: Is a directory"},
+     "CASEVIEW_CONFIG: /nonexistent/x: No such file or directory"},
+    {{SCOPE_WORKER, .arguments = {"--config", "/"}}, "--config: /: Is a directory"},
     {{SCOPE_WORKER, .arguments = {"--config", "/a", "--config", "/b"}}, "--config: is given twice"},
     {{SCOPE_WORKER, .environment = {"CASEVIEW_SCHEMA_DIR=/nonexistent"}},
      "CASEVIEW_SCHEMA_DIR: the folder /nonexistent cannot be read: No such file or directory"},
@@ -336,7 +417,7 @@ static void test_load_file_with_binary_bytes_is_refused(void **state CV_UNUSED)
     struct err err = ERR_INIT;
     struct config *config = NULL;
     assert_int_equal(config_load(tables, SCOPE_WORKER, 2, argv, NULL, &config, &err), CV_FATAL);
-    assert_non_null(strstr(err.text, ":1: this is no line of text"));
+    assert_non_null(strstr(err.text, ":1: the line contains a NUL byte"));
 }
 
 /* What a printing function writes. */
@@ -368,6 +449,8 @@ static void test_help_lists_its_own_options_only(void **state CV_UNUSED)
     assert_non_null(strstr(text, "  --gap-alarm-s 1–86400 s (default 30)\n"));
     assert_non_null(strstr(text, "  --admin-listen HOST:PORT (default 127.0.0.1:9464)\n"));
     assert_non_null(strstr(text, "  --log-format text|json\n"));
+    assert_non_null(strstr(text, "  --memory 67108864–68719476736 bytes\n"));
+    assert_non_null(strstr(text, "by default half of the cgroup's"));
     assert_non_null(strstr(text, "  --config FILE\n"));
     assert_null(strstr(text, "--jwks"));
     assert_null(strstr(text, "9465"));
@@ -390,6 +473,8 @@ static void test_markdown_has_a_row_for_every_option(void **state CV_UNUSED)
         }
     }
     assert_non_null(strstr(text, "| `gap-alarm-s` | caseview worker | 1–86400 s | `30` | "));
+    assert_non_null(
+        strstr(text, "67108864–68719476736 bytes | half of the cgroup's memory limit but at least 96 MiB, "));
     assert_non_null(strstr(text, "| `issuer` | caseview-api | text, list | required | "));
     assert_non_null(strstr(text, "| `kafka` | caseview | PROPERTY=VALUE | – | "));
     assert_non_null(strstr(text, "| `log-level` | all | error warn info debug | `info` | "));
@@ -427,6 +512,9 @@ int main(void)
         cmocka_unit_test(test_load_lists_flags_and_operands),
         cmocka_unit_test(test_load_help_stops_reading),
         cmocka_unit_test(test_load_options_of_others_are_known_and_checked),
+        cmocka_unit_test(test_load_ignores_what_the_kubelet_makes),
+        cmocka_unit_test(test_load_file_skips_a_byte_order_mark),
+        cmocka_unit_test(test_table_has_no_name_of_a_service),
         cmocka_unit_test(test_load_errors_are_one_precise_line),
         cmocka_unit_test(test_load_listen_table),
         cmocka_unit_test(test_load_file_with_binary_bytes_is_refused),

@@ -284,6 +284,24 @@ static void test_writer_keeps_the_commas(void **state CV_UNUSED)
                                    "\"o\":{\"b\":false,\"k\\n\":\"v\"},\"d\":0.1}");
 }
 
+static void test_writer_puts_ids_and_times(void **state CV_UNUSED)
+{
+    struct uuid id;
+    assert_true(uuid_parse(STR("0A0b0c0d-1111-2222-3333-444455556666"), &id));
+    struct json_writer json;
+    buf_reset(&out);
+    json_begin(&json, &out);
+    json_open_object(&json, NULL);
+    json_put_uuid(&json, "id", &id);
+    json_put_uuid(&json, "none", NULL);
+    json_put_time(&json, "at", INT64_C(1712834018500000));
+    json_put_time(&json, "never", INT64_MIN);
+    json_put_time(&json, "ever", INT64_MAX);
+    json_close(&json);
+    assert_string_equal(text_of(), "{\"id\":\"0a0b0c0d-1111-2222-3333-444455556666\",\"none\":null,"
+                                   "\"at\":\"2024-04-11T11:13:38.5Z\",\"never\":null,\"ever\":null}");
+}
+
 static void test_writer_full_depth(void **state CV_UNUSED)
 {
     struct json_writer json;
@@ -333,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_float32_every_power_of_ten_and_its_neighbours),
         cmocka_unit_test(test_float32_random_bits),
         cmocka_unit_test(test_writer_keeps_the_commas),
+        cmocka_unit_test(test_writer_puts_ids_and_times),
         cmocka_unit_test(test_writer_full_depth),
         cmocka_unit_test(test_writer_doubles_read_back),
     };

@@ -14,8 +14,8 @@
 static const char *page(struct metrics *metrics, struct buf *buf)
 {
     buf_reset(buf);
-    metrics_render(metrics, buf);
-    char *own = strstr(buf->data, "# TYPE process_cpu_seconds counter\n");
+    metrics_write(metrics, METRICS_OPENMETRICS, buf);
+    char *own = strstr(buf->data, "# HELP process_cpu_seconds ");
     assert_non_null(own);
     *own = '\0';
     return buf->data;
@@ -36,18 +36,67 @@ static void test_render_exact_text(void **state CV_UNUSED)
     metric_add(parked, 3);
     metric_add(other, INT64_C(9007199254740993));
     metric_set(lag, 0.1);
-    assert_string_equal(page(metrics, &buf), "# TYPE caseview_parked counter\n"
-                                             "# HELP caseview_parked Parked \\\"events\\\"\\\\\\n.\n"
+    assert_string_equal(page(metrics, &buf), "# HELP caseview_parked Parked \\\"events\\\"\\\\\\n.\n"
+                                             "# TYPE caseview_parked counter\n"
                                              "caseview_parked_total{reason=\"bad-guid\"} 3\n"
                                              "caseview_parked_total{reason=\"bad-text\"} 9007199254740993\n"
-                                             "# TYPE caseview_lag gauge\n"
                                              "# HELP caseview_lag Lag.\n"
+                                             "# TYPE caseview_lag gauge\n"
                                              "caseview_lag 0.1\n");
     assert_true(metric_value(parked) == 3);
     assert_true(metric_value(lag) == 0.1);
     buf_done(&buf);
     metrics_free(metrics);
     metrics_free(NULL);
+}
+
+static void test_write_text_names_counters_whole_and_has_no_end(void **state CV_UNUSED)
+{
+    struct metrics *metrics = metrics_new();
+    struct buf buf CV_CLEANUP(buf_done);
+    buf_init(&buf, 1 << 20);
+    metric_add(metrics_counter(metrics, "c_total", "a=\"b\"", "A \"C\"\\\n."), 3);
+    metric_observe_us(metrics_histogram(metrics, "h_seconds", NULL, "H."), 1000);
+    metrics_write(metrics, METRICS_TEXT, &buf);
+    static const char begin[] = "# HELP c_total A \"C\"\\\\\\n.\n# TYPE c_total counter\nc_total{a=\"b\"} 3\n"
+                                "# HELP h_seconds H.\n# TYPE h_seconds histogram\nh_seconds_bucket{le=\"0.0001\"} 0\n";
+    assert_memory_equal(buf.data, begin, sizeof begin - 1);
+    assert_non_null(strstr(buf.data, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total "));
+    assert_null(strstr(buf.data, "EOF"));
+    metrics_free(metrics);
+}
+
+static void test_format_of_accept(void **state CV_UNUSED)
+{
+    static const struct {
+        const char *accept;
+        enum metrics_format format;
+    } cases[] = {
+        {NULL, METRICS_TEXT},
+        {"", METRICS_TEXT},
+        {"*/*", METRICS_TEXT},
+        {"text/plain;version=0.0.4", METRICS_TEXT},
+        {"text/plain;version=0.0.4;q=1,*/*;q=0.1", METRICS_TEXT},
+        {"application/openmetrics-text", METRICS_OPENMETRICS},
+        {"Application/OpenMetrics-Text ; Version=\"1.0.0\"", METRICS_OPENMETRICS},
+        {"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+         "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+         METRICS_OPENMETRICS},
+        {"text/plain, application/openmetrics-text; q=0.001", METRICS_OPENMETRICS},
+        {"application/openmetrics-text; q=0", METRICS_TEXT},
+        {"application/openmetrics-text; q=0.000, text/plain", METRICS_TEXT},
+        {"application/openmetrics-text;version=2.0.0,text/plain", METRICS_TEXT},
+        {"application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0", METRICS_OPENMETRICS},
+        {"application/openmetrics-textual", METRICS_TEXT},
+        {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", METRICS_TEXT},
+        {",;=,;q", METRICS_TEXT},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (metrics_format_of(cases[i].accept) != cases[i].format)
+            fail_msg("%s", cases[i].accept != NULL ? cases[i].accept : "(none)");
+    assert_string_equal(metrics_content_type(METRICS_TEXT), "text/plain; version=0.0.4; charset=utf-8");
+    assert_string_equal(metrics_content_type(METRICS_OPENMETRICS),
+                        "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
 
 static void test_hide_takes_series_and_empty_families_away(void **state CV_UNUSED)
@@ -59,11 +108,11 @@ static void test_hide_takes_series_and_empty_families_away(void **state CV_UNUSE
     struct metric *b = metrics_gauge(metrics, "g", "p=\"1\"", "G.");
     metric_set(b, 2);
     metrics_hide(a);
-    assert_string_equal(page(metrics, &buf), "# TYPE g gauge\n# HELP g G.\ng{p=\"1\"} 2\n");
+    assert_string_equal(page(metrics, &buf), "# HELP g G.\n# TYPE g gauge\ng{p=\"1\"} 2\n");
     metrics_hide(b);
     assert_string_equal(page(metrics, &buf), "");
     assert_ptr_equal(metrics_gauge(metrics, "g", "p=\"1\"", "G."), b);
-    assert_string_equal(page(metrics, &buf), "# TYPE g gauge\n# HELP g G.\ng{p=\"1\"} 2\n");
+    assert_string_equal(page(metrics, &buf), "# HELP g G.\n# TYPE g gauge\ng{p=\"1\"} 2\n");
     buf_done(&buf);
     metrics_free(metrics);
 }
@@ -88,7 +137,7 @@ static void test_gauge_values(void **state CV_UNUSED)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         metric_set(gauge, cases[i].value);
         char expected[100];
-        snprintf(expected, sizeof expected, "# TYPE g gauge\n# HELP g G.\ng %s\n", cases[i].text);
+        snprintf(expected, sizeof expected, "# HELP g G.\n# TYPE g gauge\ng %s\n", cases[i].text);
         assert_string_equal(page(metrics, &buf), expected);
     }
     metric_set(gauge, 5);
@@ -107,8 +156,8 @@ static void test_histogram_is_cumulative_with_inclusive_bounds(void **state CV_U
         metric_observe_us(histogram, values[i]);
     struct buf buf;
     buf_init(&buf, 1 << 20);
-    assert_string_equal(page(metrics, &buf), "# TYPE h_seconds histogram\n"
-                                             "# HELP h_seconds H.\n"
+    assert_string_equal(page(metrics, &buf), "# HELP h_seconds H.\n"
+                                             "# TYPE h_seconds histogram\n"
                                              "h_seconds_bucket{k=\"v\",le=\"0.0001\"} 3\n"
                                              "h_seconds_bucket{k=\"v\",le=\"0.00025\"} 5\n"
                                              "h_seconds_bucket{k=\"v\",le=\"0.0005\"} 5\n"
@@ -149,7 +198,7 @@ static void test_render_process_series_and_end(void **state CV_UNUSED)
     struct metrics *metrics = metrics_new();
     struct buf buf;
     buf_init(&buf, 1 << 20);
-    metrics_render(metrics, &buf);
+    metrics_write(metrics, METRICS_OPENMETRICS, &buf);
     assert_string_equal(buf.data + buf.len - 6, "# EOF\n");
     double cpu = sample(buf.data, "process_cpu_seconds_total");
     assert_true(cpu >= 0 && fabs(cpu - (double)clock_cpu_us() / 1e6) < 5);
@@ -163,7 +212,7 @@ static void test_render_process_series_and_end(void **state CV_UNUSED)
     FILE *file = fopen("/dev/null", "re");
     assert_non_null(file);
     buf_reset(&buf);
-    metrics_render(metrics, &buf);
+    metrics_write(metrics, METRICS_OPENMETRICS, &buf);
     assert_int_equal((int)sample(buf.data, "process_open_fds"), before + 1);
     fclose(file);
     buf_done(&buf);
@@ -179,7 +228,7 @@ static void *render_until_done(void *context CV_UNUSED)
     buf_init(&buf, 1 << 20);
     while (!atomic_load(&done)) {
         buf_reset(&buf);
-        metrics_render(shared_metrics, &buf);
+        metrics_write(shared_metrics, METRICS_OPENMETRICS, &buf);
     }
     buf_done(&buf);
     return NULL;
@@ -224,6 +273,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_render_exact_text),
+        cmocka_unit_test(test_write_text_names_counters_whole_and_has_no_end),
+        cmocka_unit_test(test_format_of_accept),
         cmocka_unit_test(test_hide_takes_series_and_empty_families_away),
         cmocka_unit_test(test_gauge_values),
         cmocka_unit_test(test_histogram_is_cumulative_with_inclusive_bounds),

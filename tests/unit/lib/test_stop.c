@@ -75,6 +75,27 @@ static void broken_pipe(void)
     _exit(write(fds[1], "x", 1) < 0 && !stop_requested() ? 0 : 2);
 }
 
+static void reload(void)
+{
+    stop_init();
+    unsigned mine = 0, other = 0;
+    if (stop_reload_requested(&mine))
+        _exit(1);
+    raise(SIGHUP);
+    raise(SIGHUP);
+    if (!stop_reload_requested(&mine) || stop_reload_requested(&mine) || !stop_reload_requested(&other))
+        _exit(2);
+    raise(SIGHUP);
+    _exit(stop_reload_requested(&mine) && !stop_requested() && !fd_readable() && !stop_wait(10) ? 0 : 3);
+}
+
+static void test_hangup_is_seen_once_by_each_and_stops_nothing(void **state CV_UNUSED)
+{
+    int status = in_child(reload);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_first_signal_asks_to_stop(void **state CV_UNUSED)
 {
     int status = in_child(first_signal);
@@ -148,6 +169,7 @@ static void test_retry_is_due_after_its_wait(void **state CV_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hangup_is_seen_once_by_each_and_stops_nothing),
         cmocka_unit_test(test_first_signal_asks_to_stop),
         cmocka_unit_test(test_second_signal_ends_the_process),
         cmocka_unit_test(test_signal_ends_a_wait),

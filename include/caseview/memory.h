@@ -1,0 +1,32 @@
+/*
+ * memory.h: how much memory the process may use and uses, and how malloc behaves. All sizes are in bytes.
+ */
+#ifndef CASEVIEW_MEMORY_H
+#define CASEVIEW_MEMORY_H
+
+#include "caseview/base.h"
+
+/*
+ * The memory limit of the process's cgroup: the smallest of its own and its parents' limits, as far as their files are
+ * visible. cgroup v1 (memory.limit_in_bytes), v2 (memory.max) and both at once. 0: no limit, or none can be read.
+ */
+size_t memory_cgroup_limit(void);
+/* The same, with `root` put before every path (/proc/self/… and the mount points): for tests. */
+size_t memory_cgroup_limit_below(const char *root);
+
+/* Default of the option `memory`: half of the limit but at least 96 MiB, or 256 MiB where the limit is 0 (none). */
+size_t memory_budget(size_t limit);
+/* The same for the cgroup of this process, as a number for the option table. */
+int64_t memory_default_budget(void);
+
+/*
+ * Sets malloc up so that freed memory goes back to the system: blocks of 256 KiB and more get their own mapping,
+ * and threads share two arenas. Call once, before threads start.
+ */
+void memory_tune(void);
+/* Returns malloc's free pages to the system. Takes milliseconds per 100 MiB: for quiet moments after a peak. */
+void memory_give_back(void);
+/* Resident memory of the process; 0 when /proc cannot be read. */
+size_t memory_resident(void);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * output.h: standard output of a command, checked. A command whose output is lost must not report success: its disk may
+ * be full, its reader may have ended.
+ */
+#ifndef CASEVIEW_OUTPUT_H
+#define CASEVIEW_OUTPUT_H
+
+#include "caseview/base.h"
+
+/* Writes what is buffered. False: it cannot be written; a command that prints repeatedly ends then. */
+bool output_flush(void) CV_MUST_CHECK;
+
+/*
+ * Must be the last call of main(): closes standard output and returns exit_code. When any output was lost, prints one
+ * line to standard error and returns CV_EXIT_OUTPUT instead.
+ */
+int output_finish(const char *program, int exit_code) CV_MUST_CHECK;
+
+#endif
