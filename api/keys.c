@@ -43,7 +43,7 @@ static bool may_verify(const json_t *jwk)
     return false;
 }
 
-/* A private or symmetric key in a public place must not be used, whatever else it says. */
+/* A private or symmetric key in a public place must not be used, even if it allows verifying. */
 static bool is_public(const json_t *jwk)
 {
     static const char *const secret[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};

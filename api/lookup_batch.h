@@ -65,7 +65,7 @@ void batch_pool_done(struct batch_pool *pool); /* no batch of it may be in use *
 struct batch *batch_pool_get(struct batch_pool *pool);
 /* Gives up one reference; after the last one the batch returns to the pool. */
 void batch_pool_release(struct batch_pool *pool, struct batch *batch);
-void batch_free(struct batch *batch); /* whatever its references; NULL is fine */
+void batch_free(struct batch *batch); /* ignores its references; NULL is fine */
 
 /* Returns the index of the question's item: that of an equal question, else a new one. False: the batch is full. */
 bool batch_add(struct batch *batch, const struct question *question, size_t *out_index) CV_MUST_CHECK;

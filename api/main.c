@@ -24,7 +24,7 @@ enum { LIST_MAX = 64, TICK_MS = 500 };
 
 static const struct option_def *const tables[] = {caseview_options, NULL};
 
-/* Everything that runs, in the order in which it is made. */
+/* All parts, in the order in which they are made. */
 struct api {
     struct config *config;
     const char *listen[LIST_MAX + 1];
@@ -201,14 +201,14 @@ static int run(struct api *api)
 }
 
 /*
- * All threads that start from now on: who wakes up waits until what runs has let go of the processor, instead of
- * pushing it aside. So fewer switches serve more requests (docs/decisions/0010). A sandbox may forbid it.
+ * For all threads that start from now on: a thread that wakes up waits until the running one gives up the processor,
+ * instead of preempting it. Fewer switches serve more requests (docs/decisions/0010). A sandbox may forbid it.
  */
 static void schedule_as_batch(void)
 {
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
-        log_info("threads keep their scheduling, some requests a second less: SCHED_BATCH is refused: %m");
+        log_info("SCHED_BATCH is refused, threads keep the default scheduling and serve fewer requests per second: %m");
 }
 
 int main(int argc, char **argv)

@@ -19,10 +19,10 @@
 static_assert(HTTP_FIELDS_MAX == MG_MAX_HEADERS, "a full field list means that some may have been dropped");
 
 enum {
-    BODY_MAX = 64 * 1024,     /* of a request, read and thrown away */
+    BODY_MAX = 64 * 1024,     /* of a request, read and discarded */
     DRAIN_MAX = 1024 * 1024,  /* of a refused body, so that the answer is read before the connection is reset */
-    HEADERS_MAX = 8 * 1024,   /* of an answer, beside those made here */
-    KEPT_MAX = 256 * 1024,    /* a thread's buffers above this are given back after the answer */
+    HEADERS_MAX = 8 * 1024,   /* of an answer, next to those made here */
+    KEPT_MAX = 256 * 1024,    /* a thread's larger buffers are freed after the answer */
     HEADER_TIMEOUT_MS = 5000, /* for a whole header block, and for a stalled read or write */
     HOLD_MS = 100,            /* an idle connection holds its thread no longer, then the door keeps it */
     BODY_TIMEOUT_MS = 5000,
@@ -64,7 +64,7 @@ static struct http_server *server_of(const struct mg_connection *connection)
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-/* In parts, so that a client that reads slowly is given up after a time whatever it reads. False: not all was sent. */
+/* In parts, so that a client that reads slowly is given up after a time. False: not all was sent. */
 static bool send_large(struct mg_connection *connection, struct str text)
 {
     int64_t deadline = clock_mono_ms() + LARGE_TIMEOUT_MS;
@@ -178,8 +178,8 @@ static void drain_refused_body(struct mg_connection *connection)
 }
 
 /*
- * Did white space come before the request? CivetWeb skips it but does not count it in the length of the header, so that
- * a body would be looked for in the wrong place. Its buffer is a malloc'd one, the same one for a thread's whole life.
+ * True when white space came before the request. CivetWeb skips it but does not count it in the header's length, so it
+ * would look for a body in the wrong place. Its buffer is allocated once for a thread's life.
  */
 static bool began_late(struct worker *worker)
 {
@@ -220,7 +220,7 @@ static void serve(struct mg_connection *connection, const char *why, bool readab
         request.refusal_status = 400;
         request.refusal = "The request body is not what its header announces, or did not come in time.";
     }
-    /* After a chunked body CivetWeb may leave trailers unread, and does not tell. */
+    /* After a chunked body CivetWeb may leave trailers unread without reporting it. */
     bool may_keep = !request.refusal && head->keep_alive && !head->chunked && !late && readable_body;
     answer(connection, server, worker, &request, may_keep);
     if (body == BODY_TOO_LARGE && !server->options.no_bodies)
@@ -258,7 +258,7 @@ static bool is_version(const char *version)
 
 /*
  * CivetWeb refuses a method that it does not know before it parses the fields, but for us it is a request like any
- * other (RFC 9110: 405, not 400). The request line is split already, the fields still lie behind it.
+ * other (RFC 9110: 405, not 400). The request line is split already, the fields still follow it.
  */
 static bool is_unknown_method(const struct mg_request_info *info, int status)
 {
@@ -324,7 +324,7 @@ static int on_connection(const struct mg_connection *connection, void **user_dat
 
 /*
  * A target for another port than the one the client connected to (or `*`) is dropped by CivetWeb without an answer or a
- * callback. Behind a port mapping it is quite right, so the last moment before the close is used to answer it.
+ * callback. Behind a port mapping it is a valid request, so it is answered right before the close.
  */
 static void answer_dropped(struct mg_connection *connection, struct worker *worker)
 {
@@ -382,7 +382,7 @@ static void on_thread_end(const struct mg_context *context, int type, void *poin
     free(worker);
 }
 
-/* During the start its words become our error; later they are about what clients do. */
+/* During the start its first message becomes our error; later ones are about clients. */
 static int on_message(const struct mg_connection *connection, const char *message)
 {
     struct http_server *server = connection ? server_of(connection) : NULL;

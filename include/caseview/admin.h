@@ -1,8 +1,8 @@
 /*
  * admin.h: the operators' port of a program: /live and /ready (200, or 503 with one line of reason), /metrics
  * (OpenMetrics 1.0 when Accept names it, else Prometheus' text format 0.0.4). It has its own threads and its own
- * acceptor, so that probes are answered whatever the program's clients do; silent clients hold no thread. Connections
- * are closed after the answer; request bodies are refused.
+ * acceptor, so that probes are answered independently of the program's clients; silent clients hold no thread.
+ * Connections are closed after the answer; request bodies are refused.
  */
 #ifndef CASEVIEW_ADMIN_H
 #define CASEVIEW_ADMIN_H

@@ -4,8 +4,8 @@
  *
  * What is guarded here, for the API and the admin port alike: a header block of at most 8 KiB and 63 fields, CRLF line
  * ends, no folded lines, no space before a colon, Host once under HTTP/1.1, Content-Length once, as digits only and
- * never beside Transfer-Encoding, no transfer coding but `chunked`. A body of at most 64 KiB (chunked or not) is read
- * and thrown away before the handler runs. What does not pass is answered by `refused` and its connection is closed.
+ * never together with Transfer-Encoding, no transfer coding but `chunked`. A body of at most 64 KiB (chunked or not) is
+ * read and discarded before the handler runs. What does not pass is answered by `refused` and its connection is closed.
  *
  * A thread serves one connection at a time, from its complete header block on. Connections without a request cost a
  * descriptor and no thread: new ones for 5 s, idle ones for keep_alive_s, which answers announce as `Keep-Alive`. When

@@ -201,7 +201,7 @@ static void test_head_has_length_but_no_body(void **state)
     free(heard);
 }
 
-/* n fields beside Host and Connection. */
+/* n fields next to Host and Connection. */
 static char *with_fields(struct fixture *fixture, int n, const char *last)
 {
     struct buf text;
