@@ -6,14 +6,6 @@
 
 #define PAIRS_MAX 1000
 
-struct config_slot *config_find(const struct config *config, struct str name)
-{
-    for (size_t i = 0; i < config->slot_count; i++)
-        if (str_eq(str_of(config->slots[i].option->name), name))
-            return &config->slots[i];
-    return NULL;
-}
-
 static void add_rows(struct config *config, const struct option_def *table, unsigned scope)
 {
     for (const struct option_def *option = table; option->name != NULL; option++) {
@@ -235,18 +227,6 @@ const struct config_property *config_pairs(const struct config *config, const ch
     assert(slot->option->type == OPTION_PAIR);
     *out_count = slot->pair_count;
     return slot->properties;
-}
-
-bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
-                 const char **out_value)
-{
-    size_t count;
-    const struct config_property *properties = config_pairs(config, name, &count);
-    if (i >= count)
-        return false;
-    *out_property = properties[i].name;
-    *out_value = properties[i].value;
-    return true;
 }
 
 const char *config_operand(const struct config *config, size_t i)

@@ -118,8 +118,7 @@ static enum cv_status start_directory(struct claims *claims, struct partition *p
     if (same)
         start_reading(claims, partition);
     else
-        partitions_halt(claims->partitions, partition, "directory-repartitioned", -1,
-                        "the directory topic has another number of partitions than when it was first read");
+        partitions_halt(claims->partitions, partition, HALT_DIRECTORY_REPARTITIONED, NULL);
     return CV_OK;
 }
 
@@ -216,7 +215,7 @@ static enum cv_status write_halt(struct claims *claims, struct partition *partit
     arena_reset(claims->arena);
     FAIL_POINT("halt.before");
     enum cv_status status = cursor_halt(writer_db(claims->writer), claims->arena, claims->gen, partition->topic_name,
-                                        partition->part, &partition->cursor, partition->halt_reason,
+                                        partition->part, &partition->cursor, halt_reason_name(partition->halt_reason),
                                         partition->halt_back_to, &halted, err);
     if (status != CV_OK)
         return status;
@@ -230,7 +229,7 @@ static enum cv_status write_halt(struct claims *claims, struct partition *partit
     partition->position = partition->cursor.next_offset;
     poison_flood_reset(&partition->flood);
     partition->cursor.state = CURSOR_HALTED;
-    snprintf(partition->cursor.reason, sizeof partition->cursor.reason, "%s", partition->halt_reason);
+    snprintf(partition->cursor.reason, sizeof partition->cursor.reason, "%s", halt_reason_name(partition->halt_reason));
     partition->stop_reported = true;
     partition_set_state(partition, PARTITION_HALTED);
     return CV_OK;

@@ -39,7 +39,7 @@ static void last_record_absent(struct partitions *partitions, struct partition *
     else if (compacted || low > partition->cursor.last_offset)
         go_live(partition, false, m);
     else
-        partitions_halt(partitions, partition, "recreated", -1, "the last record folded is missing from the log");
+        partitions_halt(partitions, partition, HALT_RECREATED, NULL);
 }
 
 void continuity_check_record(struct partitions *partitions, struct partition *partition, const struct record *record,
@@ -53,7 +53,7 @@ void continuity_check_record(struct partitions *partitions, struct partition *pa
     else if (record->timestamp_ms == cursor->last_at && batch_record_crc(record) == cursor->last_crc)
         go_live(partition, true, m);
     else
-        partitions_halt(partitions, partition, "recreated", -1,
+        partitions_halt(partitions, partition, HALT_RECREATED,
                         "the log has another record at the offset of the last record folded");
 }
 
@@ -71,11 +71,12 @@ static void beyond_end(struct partitions *partitions, struct partition *partitio
     if (now - partition->beyond_end_ms < BEYOND_END_MS)
         partitions_postpone(partitions, partition, &err);
     else
-        partitions_halt(partitions, partition, "beyond-end", -1, err.text);
+        partitions_halt(partitions, partition, HALT_BEYOND_END, err.text);
 }
 
 /* Only the ends of transactions may be between the last record folded and the cursor. */
-void continuity_check_old_record(struct partitions *partitions, struct partition *partition, const struct record *record)
+void continuity_check_old_record(struct partitions *partitions, struct partition *partition,
+                                 const struct record *record)
 {
     if (partition->cursor.has_last && record->offset > partition->cursor.last_offset)
         beyond_end(partitions, partition, record->offset);
@@ -84,8 +85,7 @@ void continuity_check_old_record(struct partitions *partitions, struct partition
 void continuity_check_end(struct partitions *partitions, struct partition *partition, int64_t end,
                           const struct worker_metrics *m)
 {
-    if (end < partition->position &&
-        (partition->state == PARTITION_PROVING || partition->state == PARTITION_LIVE))
+    if (end < partition->position && (partition->state == PARTITION_PROVING || partition->state == PARTITION_LIVE))
         beyond_end(partitions, partition, end);
     if (partition->state == PARTITION_PROVING)
         last_record_absent(partitions, partition, m);
@@ -108,7 +108,7 @@ void continuity_out_of_range(struct partitions *partitions, struct partition *pa
     if (partition->position > high)
         beyond_end(partitions, partition, high);
     else if (low > partition->position)
-        partitions_halt(partitions, partition, "retention-gap", -1, detail);
+        partitions_halt(partitions, partition, HALT_RETENTION_GAP, detail);
     else if (consumer_position(partitions->consumer, partition->topic, partition->part, partition->position, &err) !=
              CV_OK)
         partitions_postpone(partitions, partition, &err);

@@ -27,7 +27,7 @@ static void grow_topic(struct partitions *partitions, enum topic topic, int32_t 
     int32_t old = partitions->parts[topic], new = part + 16;
     if (part < old)
         return;
-    partitions->by_part[topic] = cv_realloc(partitions->by_part[topic], (size_t)new * sizeof(struct partition *));
+    partitions->by_part[topic] = cv_realloc(partitions->by_part[topic], (size_t) new * sizeof(struct partition *));
     for (int32_t i = old; i < new; i++)
         partitions->by_part[topic][i] = NULL;
     partitions->parts[topic] = new;
@@ -68,7 +68,7 @@ void partitions_release(struct partitions *partitions, struct partition *partiti
         partitions->changed = true;
     partition_set_state(partition, PARTITION_UNCLAIMED);
     partition->at_end = partition->complete_pending = false;
-    partition->halt_reason = NULL;
+    partition->halt_back_to = -1;
     partition->try_at_ms = 0;
 }
 
@@ -95,23 +95,24 @@ void partitions_hold(struct partitions *partitions, struct partition *partition,
 {
     consumer_pause(partitions->consumer, partition->topic, partition->part);
     int wait_ms = retry_failed(&partition->retry);
-    if (retry_worth_logging(&partition->retry))
+    /* A schema that is met for the first time is being asked for: that is normal. */
+    if (retry_worth_logging(&partition->retry) && partition->retry.attempts > 2)
         log_warn("partition %.*s/%d: waiting at offset %" PRId64 ": %s", (int)partition->topic_name.len,
                  partition->topic_name.ptr, partition->part, partition->position, err->text);
     partition->try_at_ms = clock_mono_ms() + wait_ms;
     partition_set_state(partition, PARTITION_HELD);
 }
 
-void partitions_halt(struct partitions *partitions, struct partition *partition, const char *reason, int64_t back_to,
+void partitions_halt(struct partitions *partitions, struct partition *partition, enum halt_reason reason,
                      const char *detail)
 {
     consumer_pause(partitions->consumer, partition->topic, partition->part);
     partition->halt_reason = reason;
-    partition->halt_back_to = back_to;
     partition_set_state(partition, PARTITION_HALTING);
     log_error("partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume --topic %.*s --partition %d",
-              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, reason, detail,
-              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
+              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, halt_reason_name(reason),
+              detail != NULL ? detail : halt_reason_detail(reason), (int)partition->topic_name.len,
+              partition->topic_name.ptr, partition->part);
 }
 
 size_t partitions_of_topic(const struct partitions *partitions, enum topic topic, int32_t *out)

@@ -40,10 +40,10 @@ void partitions_postpone(struct partitions *partitions, struct partition *partit
 /* A record of it cannot be decoded yet: paused where it is, tried again after a growing delay. */
 void partitions_hold(struct partitions *partitions, struct partition *partition, const struct err *err);
 /*
- * Stops it with a reason, which the cursor will say once all before is committed (claims_write_halts()). back_to: offset
- * that the cursor goes back to, -1: none.
+ * Stops it with a reason, which the cursor will say once all before is committed (claims_write_halts()). detail: what
+ * was seen, NULL: what the table of reasons says.
  */
-void partitions_halt(struct partitions *partitions, struct partition *partition, const char *reason, int64_t back_to,
+void partitions_halt(struct partitions *partitions, struct partition *partition, enum halt_reason reason,
                      const char *detail);
 
 /* The numbers of the topic's partitions; out has room for partitions->count. */

@@ -10,6 +10,7 @@
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
+#include "caseview/process.h"
 #include "caseview/stop.h"
 #include "workers/batch_outcome.h"
 #include "workers/housekeeping.h"
@@ -28,10 +29,10 @@
  * How the option `memory` is shared. What is not named here is fixed and small: a chunk, the statement being sent,
  * libpq's and librdkafka's buffers and threads (docs/operations.md, Sizing).
  */
-#define CACHE_SHARE(memory)      ((memory) / 2)  /* states and names, dirty ones included */
-#define BATCH_SHARE(memory)      ((memory) / 5)  /* … of these, what one batch may change, and parked records */
-#define KAFKA_SHARE(memory)      ((memory) / 32) /* records fetched ahead; librdkafka needs about four times that */
-#define IDLE_CACHE(memory)       ((memory) / 8 < (24u << 20) ? (memory) / 8 : (24u << 20))
+#define CACHE_SHARE(memory) ((memory) / 2)  /* states and names, dirty ones included */
+#define BATCH_SHARE(memory) ((memory) / 5)  /* … of these, what one batch may change, and parked records */
+#define KAFKA_SHARE(memory) ((memory) / 32) /* records fetched ahead; librdkafka needs about four times that */
+#define IDLE_CACHE(memory)  ((memory) / 8 < (24u << 20) ? (memory) / 8 : (24u << 20))
 
 struct worker {
     const struct config *config;
@@ -57,8 +58,8 @@ struct worker {
     struct metrics *metrics;
     struct worker_metrics m;
 
-    bool quiet; /* the recovery that comes is no failure: it needs neither a log line nor a delay */
-    _Atomic bool connected;          /* to the database; read by the admin port's thread */
+    bool quiet;             /* the recovery that comes is no failure: it needs neither a log line nor a delay */
+    _Atomic bool connected; /* to the database; read by the admin port's thread */
     _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
 };
 
@@ -197,7 +198,8 @@ static bool flush(struct worker *worker, int64_t deadline_ms)
  * The group revokes partitions: what was folded of them is written, if there is time; else everything that is not in
  * the database is dropped, and the partitions that stay start from their cursors again.
  */
-static void before_revoke(void *context, const struct consumer_partition_id *revoked, size_t count, bool lost, int budget_ms)
+static void before_revoke(void *context, const struct consumer_partition_id *revoked, size_t count, bool lost,
+                          int budget_ms)
 {
     struct worker *worker = context;
     struct err err = ERR_INIT;
@@ -330,14 +332,12 @@ static enum cv_status run(struct worker *worker, struct err *err)
 
 static enum cv_status open_consumer(struct worker *worker, struct err *err)
 {
-    struct consumer_property *properties = NULL;
-    size_t count = 0;
-    const char *name, *value;
-    while (config_pair(worker->config, "kafka", count, &name, &value)) {
-        properties = cv_realloc(properties, (count + 1) * sizeof *properties);
-        properties[count++] = (struct consumer_property){name, value};
-    }
+    size_t count;
     const char *const *topics = worker->partitions.topic_names;
+    enum cv_status status = consumer_topics_check(topics, err);
+    if (status != CV_OK)
+        return status;
+    const struct config_property *properties = config_pairs(worker->config, "kafka", &count);
     struct consumer_options options = {
         .properties = properties,
         .property_count = count,
@@ -347,22 +347,21 @@ static enum cv_status open_consumer(struct worker *worker, struct err *err)
         .client_id = "caseview",
         .queue_bytes = KAFKA_SHARE(worker->memory),
     };
-    enum cv_status status = consumer_open(&options, before_revoke, worker, &worker->consumer, err);
+    status = consumer_open(&options, before_revoke, worker, &worker->consumer, err);
     worker->partitions.consumer = worker->consumer;
-    free(properties);
     return status;
 }
 
 static void name_groups(struct worker *worker)
 {
-    char host[64] = "?";
-    gethostname(host, sizeof host - 1);
+    char process[128];
+    process_name(process, sizeof process);
     snprintf(worker->default_group_id, sizeof worker->default_group_id, "caseview-g%d", worker->gen);
     const char *configured = config_text(worker->config, "group-id");
     worker->group_id = configured != NULL ? configured : worker->default_group_id;
     bool is_default = strcmp(worker->group_id, worker->default_group_id) == 0;
-    snprintf(worker->owner, sizeof worker->owner, "%s%s%s:%d", is_default ? "" : worker->group_id,
-             is_default ? "" : "@", host, (int)getpid());
+    snprintf(worker->owner, sizeof worker->owner, "%s%s%s", is_default ? "" : worker->group_id, is_default ? "" : "@",
+             process);
 }
 
 /* Gives each duty what it works with. */
@@ -410,8 +409,7 @@ static void init(struct worker *worker, const struct config *config)
     };
     /* One attempt of many: in between Kafka must be polled. */
     int64_t timeout_s = config_int(config, "connect-timeout-s");
-    *worker = (struct worker){
-        .config = config, .gen = (int32_t)config_int(config, "generation")};
+    *worker = (struct worker){.config = config, .gen = (int32_t)config_int(config, "generation")};
     worker->memory = (size_t)config_int(config, "memory");
     name_groups(worker);
     partitions_init(&worker->partitions, topics);

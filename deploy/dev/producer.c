@@ -59,9 +59,10 @@ static bool set_properties(rd_kafka_conf_t *conf, const struct config *config, c
 {
     if (!set_property(conf, "partitioner", "murmur2_random", err) || !set_property(conf, "linger.ms", linger_ms, err))
         return false;
-    const char *name, *value;
-    for (size_t i = 0; config_pair(config, "kafka", i, &name, &value); i++)
-        if (!set_property(conf, name, value, err))
+    size_t count;
+    const struct config_property *properties = config_pairs(config, "kafka", &count);
+    for (size_t i = 0; i < count; i++)
+        if (!set_property(conf, properties[i].name, properties[i].value, err))
             return false;
     return set_property(conf, "enable.idempotence", "true", err) && set_property(conf, "acks", "all", err);
 }

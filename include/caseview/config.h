@@ -107,9 +107,6 @@ bool config_is_set(const struct config *config, const char *name); /* given by t
 const char *config_item(const struct config *config, const char *name, size_t i);
 /* All properties of an OPTION_PAIR, merged (first match wins for each property). Borrowed until config_free(). */
 const struct config_property *config_pairs(const struct config *config, const char *name, size_t *out_count);
-/* Property i of them; false past the end. */
-bool config_pair(const struct config *config, const char *name, size_t i, const char **out_property,
-                 const char **out_value);
 const char *config_operand(const struct config *config, size_t i); /* NULL past the end */
 /* The word for an error: itself when it has letters, digits and - _ . only, else "(not shown)". Another word may be a
  * piece of a connection string whose quotes were forgotten. */

@@ -108,7 +108,7 @@ static void take(struct consumer *consumer, const struct consumer_event *event, 
 
 static struct consumer *open_consumer(int argc, char **argv)
 {
-    struct consumer_property properties[32] = {{"bootstrap.servers", argv[1]}};
+    struct config_property properties[32] = {{"bootstrap.servers", argv[1]}};
     struct consumer_options options = {.properties = properties,
                                        .property_count = 1,
                                        .topics = {argv[2], "bench-consumer-none-a", "bench-consumer-none-d"},
@@ -124,7 +124,7 @@ static struct consumer *open_consumer(int argc, char **argv)
         if (equals == NULL)
             refuse("a property must be PROPERTY=VALUE");
         *equals = '\0';
-        properties[options.property_count++] = (struct consumer_property){argv[i], equals + 1};
+        properties[options.property_count++] = (struct config_property){argv[i], equals + 1};
     }
     if (consumer_open(&options, before_revoke, NULL, &consumer, &err) != CV_OK)
         refuse(err.text);

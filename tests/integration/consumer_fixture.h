@@ -205,13 +205,13 @@ static inline struct member *member_open_sized(struct fixture *f, const char *in
                                                size_t queue_bytes)
 {
     struct member *m = calloc(1, sizeof *m);
-    struct consumer_property properties[16] = {
+    struct config_property properties[16] = {
         {"bootstrap.servers", f->servers}, {"topic.metadata.refresh.interval.ms", "300"}, {"fetch.wait.max.ms", "50"}};
     size_t n = 3;
     struct err err = ERR_INIT;
 
     for (; extra && extra[0]; extra += 2)
-        properties[n++] = (struct consumer_property){extra[0], extra[1]};
+        properties[n++] = (struct config_property){extra[0], extra[1]};
     struct consumer_options options = {.properties = properties,
                                        .property_count = n,
                                        .topics = {f->topics[0], f->topics[1], f->topics[2]},

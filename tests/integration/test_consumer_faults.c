@@ -170,7 +170,7 @@ static void test_properties_are_checked(void **state)
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct consumer_property properties[] = {{"bootstrap.servers", "127.0.0.1:1"}, {cases[i].name, cases[i].value}};
+        struct config_property properties[] = {{"bootstrap.servers", "127.0.0.1:1"}, {cases[i].name, cases[i].value}};
         struct consumer_options options = {
             .properties = properties, .property_count = 2, .topics = {"a", "b", "c"}, .group_id = "g"};
         struct consumer *consumer = NULL;
@@ -191,7 +191,7 @@ static void test_properties_are_checked(void **state)
 
 static void test_topic_names_are_checked(void **state)
 {
-    const struct consumer_property properties[] = {{"bootstrap.servers", "127.0.0.1:1"}};
+    const struct config_property properties[] = {{"bootstrap.servers", "127.0.0.1:1"}};
     struct consumer_options options = {
         .properties = properties, .property_count = 1, .topics = {"a", "b", "^case.*"}, .group_id = "g"};
     struct consumer *consumer = NULL;
@@ -216,7 +216,7 @@ static void test_no_broker_answers_is_reported_once(void **state)
     assert_int_equal(listen(fd, 50), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
     snprintf(server, sizeof server, "127.0.0.1:%d", ntohs(address.sin_port));
-    const struct consumer_property properties[] = {{"bootstrap.servers", server}};
+    const struct config_property properties[] = {{"bootstrap.servers", server}};
     struct consumer_options options = {
         .properties = properties, .property_count = 1, .topics = {"a", "b", "c"}, .group_id = "g"};
     struct consumer *consumer;

@@ -214,7 +214,7 @@ static void test_cooperative_moves_only_what_must(void **state)
     struct fixture *f = fixture_open(4);
     (void)state;
     if (rd_kafka_version() < 0x020601ff) {
-        struct consumer_property properties[] = {{"bootstrap.servers", f->servers}, {extra[0], extra[1]}};
+        struct config_property properties[] = {{"bootstrap.servers", f->servers}, {extra[0], extra[1]}};
         struct consumer_options options = {
             .properties = properties, .property_count = 2, .topics = {"a", "b", "c"}, .group_id = "g"};
         struct consumer *consumer;
@@ -260,9 +260,9 @@ static void test_watermarks_of_all_topics(void **state)
 {
     struct fixture *f = fixture_open(2);
     const char *topics[] = {f->topics[TOPIC_CASES], "no-such-topic", f->topics[TOPIC_AGENTS]};
-    const struct consumer_property good[] = {{"bootstrap.servers", f->servers}};
-    const struct consumer_property away[] = {{"bootstrap.servers", "127.0.0.1:1"}};
-    const struct consumer_property wrong[] = {{"bootstrap.servers", f->servers}, {"no.such.property", "1"}};
+    const struct config_property good[] = {{"bootstrap.servers", f->servers}};
+    const struct config_property away[] = {{"bootstrap.servers", "127.0.0.1:1"}};
+    const struct config_property wrong[] = {{"bootstrap.servers", f->servers}, {"no.such.property", "1"}};
     struct watermark *list = NULL;
     struct err err = ERR_INIT;
     size_t count = 0;

@@ -84,8 +84,8 @@ static inline void fake_registry_stop(struct fake_registry *registry)
 }
 
 /*
- * A registry whose connections are accepted, by the kernel, and whose requests nobody reads. Returns its socket, which
- * the caller closes.
+ * A registry whose connections are accepted, by the kernel, and whose requests are never read. Returns its socket,
+ * which the caller closes.
  */
 static inline int silent_registry_start(char *out_url, size_t url_size)
 {

@@ -148,7 +148,7 @@ static enum cv_status check_log(const struct config *config, struct err *err)
                  "bootstrap.servers=HOST:PORT)");
         return CV_OK;
     }
-    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(config, &count);
+    const struct config_property *properties = config_pairs(config, "kafka", &count);
     enum cv_status status = watermarks_read(properties, count, &topic, 1, KAFKA_TIMEOUT_MS, &ends, &end_count, err);
     if (status == CV_RETRY) {
         log_warn("cursor set: the offset is not checked against the log: %s", err->text);

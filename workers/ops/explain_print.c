@@ -115,8 +115,10 @@ static void put_event(struct json_writer *json, const struct explanation *e, siz
     else
         json_put_null(json, "sequence");
     json_put_bool(json, "folded", history_entry_counts(entry));
-    json_put_text(json, "parked", entry->left_out && !entry->left_out->skipped ? entry->left_out->reason : NULL);
-    json_put_text(json, "skipped", entry->left_out && entry->left_out->skipped ? entry->left_out->reason : NULL);
+    json_put_text(json, "parked",
+                  entry->left_out != NULL && !entry->left_out->skipped ? entry->left_out->reason : NULL);
+    json_put_text(json, "skipped",
+                  entry->left_out != NULL && entry->left_out->skipped ? entry->left_out->reason : NULL);
     json_put_bool(json, "foreign_key", entry->foreign);
     json_put_str(json, "effect", e->fold->effects[i]);
     json_close(json);

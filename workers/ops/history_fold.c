@@ -136,7 +136,7 @@ static void put_agent(struct agent_state *state, const struct agent_event *event
 static void put_left_out(const struct history_entry *entry, struct buf *out)
 {
     const struct history_left_out *row = entry->left_out;
-    if (row) {
+    if (row != NULL) {
         buf_printf(out, row->skipped ? "skipped by an operator; it was parked: %s" : "parked: %s", row->reason);
         if (!entry->usable)
             buf_printf(out, " (%.*s)", (int)entry->text.len, entry->text.ptr);
@@ -160,8 +160,8 @@ static void fold_entry(const struct history_key *key, struct history_fold *fold,
         fold->parts |= part_bit(entry->part);
     if (!history_entry_counts(entry)) {
         fold->left_out += entry->left_out != NULL;
-        fold->not_yet += !entry->left_out && !entry->folded;
-        fold->unusable += !entry->left_out && entry->folded;
+        fold->not_yet += entry->left_out == NULL && !entry->folded;
+        fold->unusable += entry->left_out == NULL && entry->folded;
         put_left_out(entry, out);
         return;
     }

@@ -51,7 +51,7 @@ void history_key_done(struct history_key *key)
 static bool names_id(struct str value, const struct uuid *id)
 {
     char lower[UUID_TEXT_LEN + 1], upper[UUID_TEXT_LEN + 1];
-    if (!value.ptr)
+    if (value.ptr == NULL)
         return false;
     uuid_format(id, lower);
     for (size_t i = 0; i <= UUID_TEXT_LEN; i++)
@@ -308,7 +308,7 @@ enum cv_status history_key_read(struct history_key *key, struct history_reader *
 
 bool history_entry_counts(const struct history_entry *entry)
 {
-    return entry->usable && !entry->left_out && entry->folded;
+    return entry->usable && entry->left_out == NULL && entry->folded;
 }
 
 bool history_key_is_known(const struct history_key *key)

@@ -73,6 +73,14 @@ static enum topic role_of(const struct history_reader *reader, struct str name)
     return TOPIC_COUNT;
 }
 
+static int compare_cursors(const void *a, const void *b)
+{
+    const struct history_cursor *x = a, *y = b;
+    if (x->topic != y->topic)
+        return x->topic < y->topic ? -1 : 1;
+    return (x->part > y->part) - (x->part < y->part);
+}
+
 static enum cv_status read_cursors(struct history_reader *reader, struct err *err)
 {
     struct db_args args;
@@ -92,6 +100,8 @@ static enum cv_status read_cursors(struct history_reader *reader, struct err *er
             reader->cursors[reader->cursor_count++] = (struct history_cursor){
                 topic, db_int4(result, row, 1), db_int8(result, row, 2), db_int8(result, row, 3)};
     }
+    if (reader->cursor_count > 0)
+        qsort(reader->cursors, reader->cursor_count, sizeof *reader->cursors, compare_cursors);
     db_result_free(result);
     return CV_OK;
 }
@@ -184,12 +194,13 @@ enum cv_status history_reader_end(struct history_reader *reader, struct err *err
     return db_script(reader->db, "ROLLBACK", err);
 }
 
+/* Called for each record of the log. */
 static const struct history_cursor *find_cursor(const struct history_reader *reader, enum topic topic, int32_t part)
 {
-    for (size_t i = 0; i < reader->cursor_count; i++)
-        if (reader->cursors[i].part == part && reader->cursors[i].topic == topic)
-            return &reader->cursors[i];
-    return NULL;
+    const struct history_cursor key = {.topic = topic, .part = part};
+    if (reader->cursor_count == 0)
+        return NULL;
+    return bsearch(&key, reader->cursors, reader->cursor_count, sizeof key, compare_cursors);
 }
 
 int64_t history_reader_next_offset(const struct history_reader *reader, enum topic topic, int32_t part)
@@ -266,8 +277,7 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
         status = schemas_wait(reader->schemas, REGISTRY_WAIT_MS);
         (void)status; /* in time or not: tried again */
     }
-    if (*out_outcome != DECODE_SKIP &&
-        consumer_record_size(record) > RECORD_MAX_BYTES) {
+    if (*out_outcome != DECODE_SKIP && consumer_record_size(record) > RECORD_MAX_BYTES) {
         err_set(err, "key, value and headers together are larger than 1 MiB");
         result->reason = PARK_TOO_LARGE;
         *out_outcome = DECODE_PARK;
@@ -279,7 +289,7 @@ static enum cv_status on_record(void *context, const struct record *record, stru
 {
     struct run *run = context;
     const struct history_reading *reading = run->reading;
-    if (reading->wants && !reading->wants(reading->context, record))
+    if (reading->wants != NULL && !reading->wants(reading->context, record))
         return CV_OK;
     struct decode_result result;
     enum decode_outcome outcome = DECODE_WAIT;
@@ -394,7 +404,7 @@ enum cv_status history_reader_run(struct history_reader *reader, const struct hi
     size_t property_count, count;
     consumer_scan_close(reader->scan);
     reader->scan = NULL;
-    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(reader->config, &property_count);
+    const struct config_property *properties = config_pairs(reader->config, "kafka", &property_count);
     struct consumer_options options = {
         .properties = properties, .property_count = property_count, .client_id = reader->command};
     memcpy(options.topics, reader->topics, sizeof options.topics);

@@ -43,7 +43,7 @@ static void put_key(struct buf *out, struct str key)
     buf_reset(out);
     for (size_t i = 0; i < key.len && i < KEY_COLUMNS; i++)
         buf_byte(out, key.ptr[i] >= ' ' && key.ptr[i] <= '~' ? key.ptr[i] : '.');
-    if (!key.ptr)
+    if (key.ptr == NULL)
         buf_puts(out, "-");
 }
 

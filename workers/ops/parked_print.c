@@ -12,7 +12,7 @@ static void put_base64(struct buf *out, struct str bytes)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *b = (const unsigned char *)bytes.ptr;
-    if (!bytes.ptr) {
+    if (bytes.ptr == NULL) {
         buf_puts(out, "null");
         return;
     }
@@ -111,7 +111,7 @@ static void put_bytes_members(struct buf *out, const char *name, struct str byte
 
 static void put_dump(struct buf *out, const char *name, struct str bytes)
 {
-    if (!bytes.ptr) {
+    if (bytes.ptr == NULL) {
         buf_printf(out, "%s: none\n", name);
         return;
     }

@@ -137,7 +137,7 @@ static void note_unknown_ends(struct status_data *data, const char *const topics
                  topics[first->topic], first->partition);
 }
 
-static enum cv_status read_ends(const struct config *config, const struct consumer_property *properties, size_t count,
+static enum cv_status read_ends(const struct config *config, const struct config_property *properties, size_t count,
                                 struct status_data *data, struct err *err)
 {
     const char *topics[TOPIC_COUNT] = {config_text(config, "case-topic"), config_text(config, "agent-topic"),
@@ -173,7 +173,7 @@ static enum cv_status ask_kafka(const struct config *config, struct status_data 
                  "no broker was given (--kafka bootstrap.servers=HOST:PORT)");
         return CV_OK;
     }
-    struct consumer_property *properties CV_CLEANUP(cv_free_ptr) = broker_properties(config, &count);
+    const struct config_property *properties = config_pairs(config, "kafka", &count);
     return read_ends(config, properties, count, data, err);
 }
 

@@ -129,7 +129,7 @@ bool verify_wants(const struct verify_history *history, const struct uuid *id)
 
 static struct str put_text(char **at, struct str text)
 {
-    if (!text.ptr)
+    if (text.ptr == NULL)
         return STR_NULL;
     struct str kept = {*at, text.len};
     memcpy(*at, text.ptr, text.len);
@@ -249,7 +249,7 @@ static enum cv_status fold_case(struct verify_history *history, const struct his
         entry->ahead = true;
         return CV_OK;
     }
-    if (!entry->state.ptr) {
+    if (entry->state.ptr == NULL) {
         case_init(&state, &event->organization_id);
     } else {
         bool loaded = case_load(entry->state, &state);
@@ -281,7 +281,7 @@ static enum cv_status fold_agent(struct verify_history *history, const struct hi
     }
     arena_reset(history->scratch);
     bool loaded = true;
-    if (!entry->state.ptr)
+    if (entry->state.ptr == NULL)
         agent_init(&state, history->scratch);
     else
         loaded = agent_load(entry->state, history->scratch, &state);
@@ -313,7 +313,7 @@ static void fold_entity(struct verify_history *history, const struct history_rec
         return;
     }
     /* A forgotten application has no owner. */
-    if (!entry->directory || entry->directory->status == ENTITY_FORGOTTEN)
+    if (entry->directory == NULL || entry->directory->status == ENTITY_FORGOTTEN)
         directory_init(&state, &event->organization_id);
     else
         state = *entry->directory;

@@ -74,6 +74,23 @@ static struct cache_entry *find(const struct cache *cache, const void *key, uint
     return entry;
 }
 
+const struct cache_entry *cache_prefetch(const struct cache *cache, const void *key, enum cache_prefetch what)
+{
+    struct cache_entry **bucket = bucket_of(cache, hash_of(cache, key));
+    switch (what) {
+    case PREFETCH_BUCKET:
+        __builtin_prefetch(bucket);
+        break;
+    case PREFETCH_ENTRY:
+        __builtin_prefetch(*bucket);
+        __builtin_prefetch((const char *)*bucket + 64);
+        break;
+    case PREFETCH_VALUE:
+        return *bucket;
+    }
+    return NULL;
+}
+
 struct cache_entry *cache_find(struct cache *cache, const void *key)
 {
     return find(cache, key, hash_of(cache, key));

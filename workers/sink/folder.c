@@ -248,6 +248,13 @@ void folder_add(struct folder *folder, struct batch *batch, const struct record 
         wait_for_load(folder, record, event, state);
 }
 
+void folder_prefetch_case(const struct folder *folder, struct str key, enum cache_prefetch what)
+{
+    struct uuid case_id;
+    if (uuid_parse(key, &case_id))
+        states_prefetch(folder->caches.cases, &case_id, what);
+}
+
 static enum cv_status load_cases(struct folder *folder, struct db *db, struct err *err)
 {
     const struct missing *missing = &folder->missing[TOPIC_CASES];

@@ -13,10 +13,6 @@
 #include "workers/sink/batch.h"
 #include "workers/sink/names.h"
 
-/* Ceilings of one stored state: an event that would make it larger is parked as too-large. */
-#define CASE_STATE_MAX  (256u << 10)
-#define AGENT_STATE_MAX (1u << 20)
-
 struct folder;
 
 /* cache_bytes: for states and names together. */
@@ -41,6 +37,8 @@ void folder_begin(struct folder *folder);
  * event itself is copied if it has to wait.
  */
 void folder_add(struct folder *folder, struct batch *batch, const struct record *record, const struct event *event);
+/* The key of a record of the case topic that will be added soon, so many records ahead: memory is fetched meanwhile. */
+void folder_prefetch_case(const struct folder *folder, struct str key, enum cache_prefetch what);
 /* CV_OK, or CV_RETRY: the database could not be asked; the caller drops the batch and the caches. */
 enum cv_status folder_load(struct folder *folder, struct db *db, struct batch *batch, struct err *err) CV_MUST_CHECK;
 const struct folder_refusal *folder_refusals(const struct folder *folder, size_t *out_count);

@@ -40,6 +40,9 @@ void states_free(struct states *states);
 struct state *states_get(struct states *states, const void *key);
 struct state *states_find(struct states *states, const void *key); /* NULL: not cached */
 
+/* A state that will be needed soon: see cache_prefetch(). */
+void states_prefetch(const struct states *states, const void *key, enum cache_prefetch what);
+
 static inline struct str state_blob(const struct state *state)
 {
     return state->blob != NULL ? (struct str){state->blob->data, state->blob->len} : STR_NULL;

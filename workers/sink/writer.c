@@ -9,6 +9,7 @@
 static const struct db_statement rollback_statement = {"rollback", sql_rollback};
 
 #define ROLLBACK_TIMEOUT_MS 5000
+#define QUERY_TIMEOUT_MS    5000
 
 struct writer {
     const char *conninfo;
@@ -62,10 +63,17 @@ static enum cv_status open_one(struct writer *writer, const char *name, struct d
 enum cv_status writer_connect(struct writer *writer, struct err *err)
 {
     enum cv_status status = CV_OK;
+    if (writer->db != NULL && writer->loader != NULL)
+        return CV_OK;
     if (writer->db == NULL)
         status = open_one(writer, "caseview worker", &writer->db, err);
     if (status == CV_OK && writer->loader == NULL)
         status = open_one(writer, "caseview worker (reads)", &writer->loader, err);
+    /* With several hosts in the connection string each connection may have found another one. */
+    if (status == CV_OK)
+        status = db_same_server(writer->db, writer->loader, QUERY_TIMEOUT_MS, err);
+    if (status != CV_OK)
+        writer_disconnect(writer);
     return status;
 }
 

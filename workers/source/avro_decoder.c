@@ -1,4 +1,5 @@
 #include "workers/source/avro_decoder.h"
+#include "caseview/utf8.h"
 
 #include <math.h>
 
@@ -16,7 +17,7 @@ struct walk {
 
 static bool walk_value(struct walk *walk, const struct plan_node *node);
 
-/* A bad value. The walk goes on: bytes that are no Avro at all, and graver faults, count first. */
+/* True: this is the worst value so far. The walk goes on, since broken bytes and graver faults take precedence. */
 static bool is_graver(struct walk *walk, enum park_reason reason)
 {
     struct avro_decoder *decoder = walk->decoder;
@@ -92,7 +93,7 @@ static bool walk_guid(struct walk *walk, const struct plan_node *node)
 /* True: the text is good. */
 static bool check_text(struct walk *walk, const struct plan_node *node, struct str text)
 {
-    if (!text_valid(text))
+    if (!utf8_valid_no_nul(text))
         fault(walk, node, PARK_BAD_TEXT, "not valid UTF-8, or with U+0000");
     else if (text.len > node->max)
         too_large(walk, node, text.len);

@@ -20,7 +20,7 @@ static bool write_type(struct canon *canon, const json_t *type, const char *spac
 
 static bool fail(struct canon *canon, const char *what, const char *name)
 {
-    err_set(canon->err, "no Avro schema: %s%s%.200s", what, name ? " " : "", name ? name : "");
+    err_set(canon->err, "not an Avro schema: %s%s%.200s", what, name ? " " : "", name ? name : "");
     return false;
 }
 

@@ -89,7 +89,7 @@ static void set_organization(struct decode_result *out, const struct uuid *organ
     out->organization_id = *organization_id;
 }
 
-/* For a record that is parked: the organization of a body that can be decoded, whatever is wrong with its values. */
+/* For a record that is parked: the organization of a body that can be decoded, even when other values are bad. */
 static void find_organization(const struct body *body, struct decode_result *out)
 {
     struct avro_decoder decoder;

@@ -9,7 +9,7 @@
 #include "caseview/buf.h"
 #include "caseview/err.h"
 
-/* CV_OK or CV_PARK (the text is no Avro schema). */
+/* CV_OK or CV_PARK (the text is not an Avro schema). */
 enum cv_status fingerprint_canonical(struct str schema_json, struct buf *out, struct err *err) CV_MUST_CHECK;
 enum cv_status fingerprint_of(struct str schema_json, uint64_t *out_fingerprint, struct err *err) CV_MUST_CHECK;
 

@@ -5,16 +5,12 @@
 #ifndef CASEVIEW_SOURCE_KAFKA_OPTIONS_H
 #define CASEVIEW_SOURCE_KAFKA_OPTIONS_H
 
-#include "caseview/base.h"
+#include "caseview/config.h"
 #include "caseview/err.h"
 #include "workers/fold/record.h"
 
-struct consumer_property {
-    const char *name, *value; /* any librdkafka property */
-};
-
 struct consumer_options {
-    const struct consumer_property *properties;
+    const struct config_property *properties; /* of librdkafka, any */
     size_t property_count;
     const char *topics[TOPIC_COUNT];
     const char *group_id;

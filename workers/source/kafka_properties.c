@@ -153,7 +153,7 @@ static enum cv_status set_ours(rd_kafka_conf_t *conf, enum kafka_role role, stru
 static enum cv_status set_users(rd_kafka_conf_t *conf, const struct consumer_options *options, struct err *err)
 {
     for (size_t i = 0; i < options->property_count; i++) {
-        const struct consumer_property *p = &options->properties[i];
+        const struct config_property *p = &options->properties[i];
         const struct fixed_property *fixed = find_fixed(p->name);
         if (fixed != NULL) {
             err_set(err, "kafka property %s cannot be set: %s", p->name, fixed->why);

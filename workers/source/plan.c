@@ -392,7 +392,7 @@ static enum cv_status parse(struct arena *arena, const struct buf *canonical, av
     int failed = avro_schema_from_json_length(canonical->data, canonical->len, &schema);
     avro_set_allocator(outer.alloc, outer.user_data);
     if (failed || !schema) {
-        err_set(err, "no Avro schema: %.300s", avro_strerror());
+        err_set(err, "not an Avro schema: %.300s", avro_strerror());
         return CV_PARK;
     }
     *out_schema = writer_type_of(schema).schema;

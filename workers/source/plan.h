@@ -34,7 +34,7 @@ struct schema_plan {
 
 /*
  * externals: types that the schema may name (canonical.h), NULL: none.
- * CV_OK (also for schemas of other records and incompatible ones), or CV_PARK: no Avro schema.
+ * CV_OK (also for schemas of other records and incompatible ones), or CV_PARK: not an Avro schema.
  * Changes the Avro library's allocator meanwhile, which is global: one thread at a time.
  */
 enum cv_status plan_compile(struct str schema_json, const json_t *externals, struct schema_plan **out_plan,

@@ -16,8 +16,8 @@
 #define STOP_TIMEOUT_MS   1000
 
 /*
- * Shared by the asking thread and the registry's. Whoever is the last to leave frees it, so that a thread whose request
- * hangs can be left behind.
+ * Shared by the asking thread and the registry's. The last of them to finish frees it, so that the owner need not
+ * wait for a thread whose request hangs.
  */
 struct registry {
     char *base;            /* constant */
@@ -74,7 +74,7 @@ static void drop_asked(struct registry *registry, uint32_t id)
     registry->asked_count = kept;
 }
 
-/* An id whose question failed goes behind the others: one that only fails for itself must not hold them up. */
+/* A failed id goes to the end of the queue: if only this one fails, it must not hold up the others. */
 static void failed(struct registry *registry, uint32_t id, struct retry *retry, const struct err *err)
 {
     int wait_ms = retry_failed(retry);
@@ -103,7 +103,7 @@ static void answered(struct registry *registry, struct registry_answer *answer)
     unlock(registry);
 }
 
-/* Waits for an id to ask for, and for room for its answer. False: the end. */
+/* Waits for an id to ask for, and for room for its answer. False: the thread must end. */
 static bool next_id(struct registry *registry, uint32_t *out_id)
 {
     lock(registry);

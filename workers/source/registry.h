@@ -1,7 +1,7 @@
 /*
  * registry.h: a Confluent-compatible schema registry over HTTP: id → schema text, with the types that it refers to.
- * A thread asks, so that a registry which does not answer holds up nobody but the records that wait for it. It begins
- * with the first question. Private to workers/source.
+ * A thread sends the requests, so that a registry that does not answer delays only the records that need it. The
+ * thread is started by the first question. Private to workers/source.
  *
  * An id is asked for until the registry answers: the thread backs off (0.1 to 5 s) while it cannot be reached, and says
  * so in the log. All functions but registry_new() and registry_free() are for one thread, the asking one.
@@ -9,23 +9,12 @@
 #ifndef CASEVIEW_SOURCE_REGISTRY_H
 #define CASEVIEW_SOURCE_REGISTRY_H
 
-#include <jansson.h>
-
-#include "caseview/buf.h"
-#include "caseview/err.h"
+#include "workers/source/registry_lookup.h"
 
 /* Ids that can be asked for at once. */
 #define REGISTRY_ASKED_MAX 64
 
 struct registry;
-
-struct registry_answer {
-    uint32_t id;
-    bool found;        /* false: the registry has no such id, or what it holds is not an Avro schema (err) */
-    struct buf schema; /* the schema's text */
-    json_t *externals; /* definitions of the types that it refers to: canonical.h. NULL: none */
-    struct err err;
-};
 
 /* base: the registry's URL. Never fails. */
 struct registry *registry_new(const char *base);

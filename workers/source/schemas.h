@@ -38,7 +38,10 @@ enum cv_status schemas_by_fingerprint(struct schemas *schemas, uint64_t fingerpr
 enum cv_status schemas_by_id(struct schemas *schemas, uint32_t id, const struct schema_plan **out_plan,
                              struct err *err) CV_MUST_CHECK;
 
-/* Whether the registry has answered since the last call: what waits for a schema is worth another try. */
+/*
+ * Whether the registry has answered since the last call: what waits for a schema should be tried again. Try again after
+ * a few seconds in any case: a question may not have been taken, since too many were open.
+ */
 bool schemas_changed(struct schemas *schemas);
 /* For commands: waits until nothing is being asked. CV_OK, or CV_RETRY: the time is over. */
 enum cv_status schemas_wait(struct schemas *schemas, int timeout_ms) CV_MUST_CHECK;

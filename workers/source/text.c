@@ -1,64 +1,5 @@
 #include "workers/source/text.h"
 
-#define ONES  UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
-/* Length of the sequence at p, 0 when it is none. What must follow a lead byte narrows for E0, ED, F0 and F4. */
-static size_t sequence_length(const uint8_t *p, size_t left)
-{
-    uint8_t lead = p[0];
-    uint8_t low = 0x80, high = 0xbf;
-    size_t length;
-    if (lead >= 0xc2 && lead <= 0xdf) {
-        length = 2;
-    } else if (lead >= 0xe0 && lead <= 0xef) {
-        length = 3;
-        low = lead == 0xe0 ? 0xa0 : low;   /* overlong */
-        high = lead == 0xed ? 0x9f : high; /* surrogates */
-    } else if (lead >= 0xf0 && lead <= 0xf4) {
-        length = 4;
-        low = lead == 0xf0 ? 0x90 : low;   /* overlong */
-        high = lead == 0xf4 ? 0x8f : high; /* above U+10FFFF */
-    } else {
-        return 0;
-    }
-    if (left < length || p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
-bool text_valid(struct str text)
-{
-    const uint8_t *p = (const uint8_t *)text.ptr;
-    const uint8_t *end = p + text.len;
-    while (p < end) {
-        uint64_t word;
-        while ((size_t)(end - p) >= sizeof word) {
-            memcpy(&word, p, sizeof word);
-            /* Neither a byte above 7F nor one that is 00 (exact while no byte is above 7F). */
-            if ((word | (word - ONES)) & HIGHS)
-                break;
-            p += sizeof word;
-        }
-        if (p == end)
-            break;
-        if (*p == 0)
-            return false;
-        if (*p < 0x80) {
-            p++;
-            continue;
-        }
-        size_t length = sequence_length(p, (size_t)(end - p));
-        if (length == 0)
-            return false;
-        p += length;
-    }
-    return true;
-}
-
 /*
  * A validator of its own, because the JSON library at hand builds values and so refuses numbers that fit none of its
  * types. It keeps one bit a level instead of recursing.
@@ -114,7 +55,7 @@ static bool hex4(struct scan *scan, unsigned *out)
     return true;
 }
 
-/* Behind \u: four digits, and a low surrogate's escape behind a high one. A lone one is bad text, but still JSON. */
+/* After \u: four digits, and after a high surrogate the escape of a low one. A lone one is bad text, but still JSON. */
 static bool scan_unicode(struct scan *scan)
 {
     unsigned unit;
@@ -153,7 +94,7 @@ static bool scan_string(struct scan *scan)
         if (escape == 'u' ? !scan_unicode(scan) : !memchr("\"\\/bfnrt", escape, 8))
             return fail(scan, "an unknown escape in a string");
     }
-    return fail(scan, "a string without its end");
+    return fail(scan, "a string is not closed");
 }
 
 static bool scan_number(struct scan *scan)
@@ -167,7 +108,7 @@ static bool scan_number(struct scan *scan)
     }
     if (take(scan, '.')) {
         if (!is_digit(scan))
-            return fail(scan, "a number with no digit behind its point");
+            return fail(scan, "a number without a digit after its point");
         while (is_digit(scan))
             scan->p++;
     }
@@ -175,7 +116,7 @@ static bool scan_number(struct scan *scan)
         if (!take(scan, '+'))
             take(scan, '-');
         if (!is_digit(scan))
-            return fail(scan, "a number with no digit in its exponent");
+            return fail(scan, "a number without a digit in its exponent");
         while (is_digit(scan))
             scan->p++;
     }
@@ -249,7 +190,7 @@ static bool scan_value(struct scan *scan, bool *out_done)
     }
 }
 
-/* Behind a value: closes what ends here. True when another value follows or all is closed (depth 0). */
+/* After a value: closes what ends here. True when another value follows or all is closed (depth 0). */
 static bool scan_after(struct scan *scan)
 {
     while (scan->depth > 0) {
@@ -266,7 +207,7 @@ static bool scan_after(struct scan *scan)
 
 enum park_reason text_json_object(struct str text, struct str *out_object, const char **out_fault)
 {
-    struct scan scan = {.p = text.ptr, .end = text.ptr + text.len, .fault = "no JSON object"};
+    struct scan scan = {.p = text.ptr, .end = text.ptr + text.len, .fault = "not a JSON object"};
     skip_space(&scan);
     const char *start = scan.p;
     bool ok = scan.p < scan.end && *scan.p == '{';
@@ -279,7 +220,7 @@ enum park_reason text_json_object(struct str text, struct str *out_object, const
     const char *stop = scan.p;
     if (ok) {
         skip_space(&scan);
-        ok = scan.p == scan.end || fail(&scan, "more behind the object");
+        ok = scan.p == scan.end || fail(&scan, "text follows the object");
     }
     if (scan.bad_escape) {
         *out_fault = "an escaped U+0000 or lone surrogate";

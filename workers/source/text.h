@@ -7,15 +7,12 @@
 #include "caseview/base.h"
 #include "workers/fold/record.h"
 
-/* Strict UTF-8 (no overlong form, no surrogate, nothing above U+10FFFF) without U+0000. */
-bool text_valid(struct str text) CV_MUST_CHECK;
-
 /* Objects and arrays may be nested this deep. */
 #define TEXT_JSON_DEPTH_MAX 512
 
 /*
  * Checks the text of a JSON object (RFC 8259; numbers of any size, since they are passed on and never computed with).
- * text must be text_valid().
+ * text must be utf8_valid_no_nul().
  *   PARK_NONE      out_object is the text from its first `{` to its last `}`
  *   PARK_BAD_TEXT  an escaped U+0000 or lone surrogate
  *   PARK_BAD_JSON  anything else; out_fault says what, always

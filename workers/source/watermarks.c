@@ -90,7 +90,7 @@ static void ask_all(rd_kafka_t *rk, const char *const *topics, struct list *list
         (void)ask(rk, topics, &list->items[i], 1, which, left_ms(deadline_ms) / 4);
 }
 
-enum cv_status watermarks_read(const struct consumer_property *properties, size_t property_count,
+enum cv_status watermarks_read(const struct config_property *properties, size_t property_count,
                                const char *const *topics, size_t topic_count, int timeout_ms,
                                struct watermark **out_list, size_t *out_count, struct err *err)
 {

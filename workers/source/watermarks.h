@@ -21,7 +21,7 @@ struct watermark {
  * CV_OK; CV_RETRY: no broker answered within timeout_ms (the error has the last reason); CV_FATAL: a property is wrong,
  * or a topic has no valid name.
  */
-enum cv_status watermarks_read(const struct consumer_property *properties, size_t property_count,
+enum cv_status watermarks_read(const struct config_property *properties, size_t property_count,
                                const char *const *topics, size_t topic_count, int timeout_ms,
                                struct watermark **out_list, size_t *out_count, struct err *err) CV_MUST_CHECK;
 

@@ -61,7 +61,7 @@ static void open_all(void)
 static void check_text(struct str text)
 {
     assert(text.ptr || text.len == 0);
-    assert(!text.ptr || text_valid(text));
+    assert(!text.ptr || utf8_valid_no_nul(text));
 }
 
 static void check_event(const struct event *event)
@@ -160,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         compile(rest);
         break;
     default:
-        if (text_valid(rest) && text_json_object(rest, &object, &fault) == PARK_NONE)
+        if (utf8_valid_no_nul(rest) && text_json_object(rest, &object, &fault) == PARK_NONE)
             assert(object.len >= 2 && object.ptr[0] == '{' && object.ptr[object.len - 1] == '}');
         break;
     }

@@ -400,7 +400,7 @@ static void test_decode_update_knows_what_was_given(void **state CV_UNUSED)
     assert_null(fixture.result.event.c.fields.contact_phone_number.ptr);
 }
 
-/* One record may have many faults: the first of the contract's list is named, and bytes that are no Avro before all. */
+/* One record may have many faults: the first of the contract's list is named, broken bytes before all others. */
 static void test_decode_gravest_fault_counts(void **state CV_UNUSED)
 {
     struct buf *out = fixture_begin(&fixture, TOPIC_CASES);
@@ -439,7 +439,7 @@ static void test_decode_cut_anywhere_or_with_more_parks(void **state CV_UNUSED)
     assert_err_has(&fixture, "left over");
 }
 
-/* Whatever a byte becomes, the decoder ends, and what it takes out for good keeps its promises. */
+/* With any bit changed the decoder ends, and events that it accepts keep the promises of event.h. */
 static void test_decode_bits_flipped_never_breaks(void **state CV_UNUSED)
 {
     write_application("Agent Impersonator");
@@ -474,7 +474,7 @@ static void test_decode_lengths_beyond_reason_park(void **state CV_UNUSED)
     assert_parked(&fixture, TOPIC_DIRECTORY, UNIT_KEY, PARK_NOT_AVRO);
 }
 
-static void test_decode_branches_that_there_are_not_park(void **state CV_UNUSED)
+static void test_decode_branches_that_do_not_exist_park(void **state CV_UNUSED)
 {
     static const int branches[] = {4, -1, 63, INT32_MAX};
     for (size_t i = 0; i < ARRAY_LEN(branches); i++) {
@@ -556,7 +556,7 @@ int main(void)
         cmocka_unit_test(test_decode_cut_anywhere_or_with_more_parks),
         cmocka_unit_test(test_decode_bits_flipped_never_breaks),
         cmocka_unit_test(test_decode_lengths_beyond_reason_park),
-        cmocka_unit_test(test_decode_branches_that_there_are_not_park),
+        cmocka_unit_test(test_decode_branches_that_do_not_exist_park),
         cmocka_unit_test(test_decode_boolean_of_2_parks),
         cmocka_unit_test(test_decode_endless_array_parks),
         cmocka_unit_test(test_decode_without_a_key_parks_with_the_bodys_organization),

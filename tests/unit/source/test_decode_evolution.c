@@ -1,4 +1,4 @@
-/* Writers of other versions: their schemas lie in a folder, as an operator would put them there. */
+/* Writers of other versions: their schemas are in a folder, as an operator would put them there. */
 #include "tests/unit/source/decode_fixture.h"
 
 #include <dirent.h>
@@ -53,7 +53,7 @@ static void put_head(struct buf *out)
     put_long(out, SOME_DAY);
 }
 
-static void test_added_fields_are_ignored_whatever_they_are(void **state CV_UNUSED)
+static void test_added_fields_of_any_type_are_ignored(void **state CV_UNUSED)
 {
     struct buf *out = write_with(TOP(
         "AgentEvent",
@@ -189,7 +189,7 @@ static void test_new_payload_is_an_unknown_type(void **state CV_UNUSED)
     assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_BAD_SEQUENCE);
 }
 
-/* A list in itself, as deep as one likes: it ends before the stack does. */
+/* A recursive type of any depth: decoding ends before the stack does. */
 static void test_recursive_values_nested_too_deep_park(void **state CV_UNUSED)
 {
     for (int depth = 100; depth <= 100000; depth *= 1000) {
@@ -393,7 +393,7 @@ static void test_schema_of_something_else(void **state CV_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_added_fields_are_ignored_whatever_they_are),
+        cmocka_unit_test(test_added_fields_of_any_type_are_ignored),
         cmocka_unit_test(test_fields_in_another_order_and_without_defaulted_ones),
         cmocka_unit_test(test_numbers_are_promoted),
         cmocka_unit_test(test_new_payload_is_an_unknown_type),

@@ -84,7 +84,7 @@ static void test_fingerprint_of_avros_vectors(void **state CV_UNUSED)
 static void test_canonical_resolves_names_in_their_namespace(void **state CV_UNUSED)
 {
     static const struct vector names[] = {
-        /* An inner record lies in the namespace around it, a name without dots too. */
+        /* An inner record is in the namespace around it, a name without dots too. */
         {"{\"type\":\"record\",\"name\":\"A\",\"namespace\":\"n\",\"fields\":[{\"name\":\"b\",\"type\":{\"type\":"
          "\"record\",\"name\":\"B\",\"fields\":[{\"name\":\"a\",\"type\":[\"null\",\"A\"]}]}},{\"name\":\"c\",\"type\":"
          "\"n.B\"}]}",

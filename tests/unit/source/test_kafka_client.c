@@ -74,7 +74,7 @@ static void test_limits_more_kinds_than_places_forget_the_quietest(void **state 
 /* What librdkafka itself refuses when the client is created, rather than waiting for a broker that never accepts it. */
 static void test_open_refusals_of_the_library_are_fatal(void **state CV_UNUSED)
 {
-    static const struct consumer_property cases[][3] = {
+    static const struct config_property cases[][3] = {
         {{"security.protocol", "sasl_plaintext"}, {"sasl.mechanisms", "PLAIN"}, {"client.id", "x"}},
         {{"security.protocol", "sasl_plaintext"}, {"sasl.mechanisms", "NO-SUCH"}, {"client.id", "x"}},
         {{"security.protocol", "sasl_plaintext"}, {"sasl.mechanisms", "SCRAM-SHA-512"}, {"sasl.username", "u"}},
@@ -82,7 +82,7 @@ static void test_open_refusals_of_the_library_are_fatal(void **state CV_UNUSED)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct consumer_property properties[] = {
+        struct config_property properties[] = {
             {"bootstrap.servers", "127.0.0.1:1"}, cases[i][0], cases[i][1], cases[i][2]};
         const struct consumer_options options = {.properties = properties, .property_count = ARRAY_LEN(properties)};
         struct kafka_client client;

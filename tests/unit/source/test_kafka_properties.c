@@ -8,7 +8,7 @@
 
 #define MARKER "s3cr3t-Marker"
 
-static enum cv_status make(const struct consumer_property *properties, size_t count, size_t queue_bytes,
+static enum cv_status make(const struct config_property *properties, size_t count, size_t queue_bytes,
                            enum kafka_role role, rd_kafka_conf_t **out_conf, struct err *err)
 {
     const struct consumer_options options = {
@@ -19,7 +19,7 @@ static enum cv_status make(const struct consumer_property *properties, size_t co
 
 /* Each case in all roles; `says` NULL: accepted. */
 struct property_case {
-    struct consumer_property properties[4];
+    struct config_property properties[4];
     const char *says;
 };
 
@@ -134,7 +134,7 @@ static void test_new_queue_bytes_set_fitting_sizes(void **state CV_UNUSED)
 {
     static const struct {
         size_t queue_bytes;
-        struct consumer_property property;
+        struct config_property property;
         int queue_kbytes, fetch_bytes;
     } cases[] = {
         {0, {NULL, NULL}, 8192, 2 << 20},
@@ -149,7 +149,7 @@ static void test_new_queue_bytes_set_fitting_sizes(void **state CV_UNUSED)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        const struct consumer_property properties[] = {SERVERS("a"), cases[i].property};
+        const struct config_property properties[] = {SERVERS("a"), cases[i].property};
         rd_kafka_conf_t *conf;
         struct err err = ERR_INIT;
         if (make(properties, cases[i].property.name != NULL ? 2 : 1, cases[i].queue_bytes, KAFKA_MEMBER, &conf, &err))
@@ -162,7 +162,7 @@ static void test_new_queue_bytes_set_fitting_sizes(void **state CV_UNUSED)
 
 static void test_new_what_is_fixed_holds_in_every_role(void **state CV_UNUSED)
 {
-    const struct consumer_property properties[] = {SERVERS("a")};
+    const struct config_property properties[] = {SERVERS("a")};
     rd_kafka_conf_t *conf;
     struct err err = ERR_INIT;
 

@@ -142,7 +142,7 @@ static void test_by_id_bad_answers_park(void **state CV_UNUSED)
     } answers[] = {
         {"{\"schema\":\"syntax\",\"schemaType\":\"PROTOBUF\"}", "PROTOBUF"},
         {"{\"schema\":\"{\"}", "JSON"},
-        {"{\"schema\":\"{}\"}", "no Avro schema"},
+        {"{\"schema\":\"{}\"}", "not an Avro schema"},
         {"{\"schema\":\"\\\"x.Unknown\\\"\"}", "x.Unknown"},
         {"{\"schema\":\"\\\"int\\\"\",\"references\":[{\"name\":\"x\"}]}", "reference"},
         {"{\"schema\":\"\\\"int\\\"\",\"references\":[{\"name\":\"x\",\"subject\":\"gone\",\"version\":1}]}", "gone"},
@@ -209,7 +209,7 @@ static void test_by_id_refusals_are_tried_again(void **state CV_UNUSED)
         write_cleared(300);
         assert_waits();
         assert_err_has(&fixture, "registry");
-        /* The back-off asks nobody (a slow machine may come to its end). */
+        /* Nothing is asked during the back-off (on a slow machine it may be over). */
         assert_in_range(registry.requests, before + 1, before + 2);
         write_cleared(4000000001); /* what is known is not held up */
         assert_decoded(&fixture, TOPIC_AGENTS, ID);
@@ -285,8 +285,8 @@ static void test_by_id_without_an_answer_is_tried_again(void **state CV_UNUSED)
     reopen(registry.url);
 }
 
-/* Nobody waits for a registry that accepts and never answers: not a record, not the end. */
-static void test_by_id_of_a_silent_registry_blocks_nobody(void **state CV_UNUSED)
+/* A registry that accepts and never answers delays neither a record nor the end. */
+static void test_by_id_of_a_silent_registry_does_not_block(void **state CV_UNUSED)
 {
     char url[64];
     int fd = silent_registry_start(url, sizeof url);
@@ -452,7 +452,7 @@ int main(void)
         cmocka_unit_test(test_by_id_404_of_another_path_is_tried_again),
         cmocka_unit_test(test_by_id_404_names_no_password),
         cmocka_unit_test(test_by_id_without_an_answer_is_tried_again),
-        cmocka_unit_test(test_by_id_of_a_silent_registry_blocks_nobody),
+        cmocka_unit_test(test_by_id_of_a_silent_registry_does_not_block),
         cmocka_unit_test(test_changed_tells_of_each_answer_once),
         cmocka_unit_test(test_by_id_with_a_union_of_references),
         cmocka_unit_test(test_by_id_with_logical_types_in_a_reference),

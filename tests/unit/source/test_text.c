@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "caseview/utf8.h"
 #include "workers/source/text.h"
 
 /* In a block of its own size, so that a sanitizer sees every byte read too many. */
@@ -14,7 +15,7 @@ static bool valid(const char *bytes, size_t len)
 {
     char *copy = malloc(len ? len : 1);
     memcpy(copy, bytes, len);
-    bool good = text_valid((struct str){copy, len});
+    bool good = utf8_valid_no_nul((struct str){copy, len});
     free(copy);
     return good;
 }
@@ -35,7 +36,7 @@ static void test_valid_of_good_texts(void **state CV_UNUSED)
         assert_true(valid(good[i], strlen(good[i])));
 }
 
-static void test_valid_of_bad_texts_wherever_they_stand(void **state CV_UNUSED)
+static void test_valid_of_bad_texts_at_any_place(void **state CV_UNUSED)
 {
     static const struct str bad[] = {
         STR("\0"),
@@ -90,7 +91,7 @@ static void test_valid_of_every_short_text(void **state CV_UNUSED)
         else
             expected = ascii && ((b[1] && b[1] < 0x80 && b[2] && b[2] < 0x80) ||
                                  (b[1] >> 5 == 6 && b[2] >> 6 == 2 && (b[1] & 0x1e)));
-        if (text_valid((struct str){(const char *)b, len}) != expected)
+        if (utf8_valid_no_nul((struct str){(const char *)b, len}) != expected)
             fail_msg("%02x %02x %02x (%zu bytes)", b[0], b[1], b[2], len);
     }
 }
@@ -235,7 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_valid_of_good_texts),
-        cmocka_unit_test(test_valid_of_bad_texts_wherever_they_stand),
+        cmocka_unit_test(test_valid_of_bad_texts_at_any_place),
         cmocka_unit_test(test_valid_of_every_short_text),
         cmocka_unit_test(test_json_object_good),
         cmocka_unit_test(test_json_object_is_trimmed_to_its_braces),
