@@ -26,7 +26,7 @@ static inline void on_before_revoke(void *context CV_UNUSED, const struct consum
 static inline int open_partitions(void **unused CV_UNUSED)
 {
     /* Port 1 of this machine: nothing listens. */
-    static const struct consumer_property properties[] = {{"bootstrap.servers", "127.0.0.1:1"}, {"log_level", "0"}};
+    static const struct config_property properties[] = {{"bootstrap.servers", "127.0.0.1:1"}, {"log_level", "0"}};
     const struct consumer_options options = {
         .properties = properties,
         .property_count = ARRAY_LEN(properties),
