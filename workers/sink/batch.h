@@ -109,8 +109,8 @@ struct batch_cursor *batch_find_cursor(struct batch *batch, enum topic topic, in
 size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor);
 
 /*
- * Pins the state and makes it part of the batch, unless it is already; counts its bytes as they are now. listed: its row
- * will be rendered.
+ * Pins the state and makes it part of the batch, unless it is already; counts its bytes as they are now. listed: its
+ * row will be rendered.
  */
 void batch_add_case(struct batch *batch, struct state *state, bool listed);
 void batch_add_agent(struct batch *batch, struct state *state);

@@ -17,11 +17,11 @@ static struct {
 } fake_writer;
 
 void __wrap_writer_send(struct writer *writer, const struct batch *batch, struct names *names,
-                        const struct operator_steps *operator);
+                        const struct operator_steps *steps);
 void __wrap_writer_send(struct writer *writer CV_UNUSED, const struct batch *batch, struct names *names,
-                        const struct operator_steps *operator)
+                        const struct operator_steps *steps)
 {
-    assert(!fake_writer.busy && names != NULL && operator == NULL && batch->closed);
+    assert(!fake_writer.busy && names != NULL && steps == NULL && batch->closed);
     fake_writer.busy = true;
     fake_writer.sent = batch;
     fake_writer.sends++;

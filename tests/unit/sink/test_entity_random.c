@@ -40,7 +40,7 @@ static unsigned id_number(size_t id)
     return 2000 + (unsigned)id;
 }
 
-/* An application has one state, whoever owns it. */
+/* An application has one state for all organizations. */
 static struct directory_state *slot(struct directory_state states[2][ORGANIZATIONS][IDS], size_t kind,
                                     size_t organization, size_t id)
 {

@@ -103,7 +103,7 @@ static void test_set_shared_leaves_the_row_alone(void **unused CV_UNUSED)
     assert_true(bytes_held() >= alone + 1000);
 
     const struct blob *second = state->blob;
-    set(state, 'c', 1000); /* nobody shares the second form: it is overwritten, the row is not */
+    set(state, 'c', 1000); /* no row shares the second form: it is overwritten */
     assert_ptr_equal(state->blob, second);
     assert_true(is(row->data, row->len, 'a', 1000));
 

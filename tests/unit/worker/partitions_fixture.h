@@ -1,6 +1,6 @@
 /*
  * partitions_fixture.h: a worker's partitions with a consumer that never reaches a broker: it can be told to pause, and
- * whatever it asks fails.
+ * its questions to the brokers fail.
  */
 #ifndef CASEVIEW_TESTS_PARTITIONS_FIXTURE_H
 #define CASEVIEW_TESTS_PARTITIONS_FIXTURE_H
