@@ -14,16 +14,16 @@ static const int statuses[] = {200, 204, 304, 400, 401, 403, 404, 405, 409, 413,
 
 struct active_cases {
     struct auth_options auth;
-    struct reader *reader;
+    struct lookup *lookup;
     struct metric *by_status[ARRAY_LEN(statuses)];
     struct metric *duration;
 };
 
-struct active_cases *active_cases_new(const struct auth_options *auth, struct reader *reader, struct metrics *metrics)
+struct active_cases *active_cases_new(const struct auth_options *auth, struct lookup *lookup, struct metrics *metrics)
 {
     struct active_cases *endpoint = cv_zalloc(sizeof *endpoint);
     endpoint->auth = *auth;
-    endpoint->reader = reader;
+    endpoint->lookup = lookup;
     for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
         char labels[32];
         snprintf(labels, sizeof labels, "status=\"%d\"", statuses[i]);
@@ -47,15 +47,36 @@ static void count(const struct active_cases *endpoint, int status)
             metric_add(endpoint->by_status[i], 1);
 }
 
-static void put_success(const struct http_request *request, struct http_response *response)
+static void put_success(const struct http_request *request, struct http_response *response, struct long_list *list)
 {
+    if (list != NULL) {
+        response->large = long_list_text(list);
+        response->release = long_list_release;
+        response->owner = list;
+    }
     char etag[ETAG_LEN + 1];
-    etag_of((struct str){response->body.data, response->body.len}, etag);
+    etag_of(list != NULL ? response->large : (struct str){response->body.data, response->body.len}, etag);
     response->content_type = "application/json; charset=utf-8";
     buf_str(&response->headers, STR("Cache-Control: private, no-cache\r\nETag: "));
     buf_append(&response->headers, etag, ETAG_LEN);
     buf_str(&response->headers, STR("\r\n"));
     response->status = etag_matches(request, etag) ? 304 : 200;
+}
+
+/* Rows 6 to 9: the first that the findings fail. False: none, the list is the answer. */
+static bool refuse(const struct findings *findings, bool need_roles, struct http_response *response)
+{
+    if (!findings->application_accepted)
+        problem_answer(response, PROBLEM_APPLICATION_REFUSED, NULL);
+    else if (need_roles && !findings->application_has_role)
+        problem_answer(response, PROBLEM_ROLE_MISSING, NULL);
+    else if (!findings->has_current_unit)
+        problem_answer(response, PROBLEM_NO_CURRENT_UNIT, NULL);
+    else if (!findings->has_workspaces)
+        problem_answer(response, PROBLEM_NO_CURRENT_WORKSPACES, NULL);
+    else
+        return false;
+    return true;
 }
 
 /* Rows 6 to 10. */
@@ -73,29 +94,22 @@ static void answer_for(const struct active_cases *endpoint, const struct route *
         .client = {principal->client, principal->client_len},
         .need_roles = !principal->has_role,
     };
-    struct reading reading;
-    const char *why = NULL;
-    if (reader_ask(endpoint->reader, &question, &reading, &response->body, &why) != CV_OK) {
-        problem_answer(response, PROBLEM_UNAVAILABLE, why);
-    } else if (!reading.application_accepted) {
-        problem_answer(response, PROBLEM_APPLICATION_REFUSED, NULL);
-    } else if (!principal->has_role && !reading.application_has_role) {
-        problem_answer(response, PROBLEM_ROLE_MISSING, NULL);
-    } else if (!reading.has_current_unit) {
-        problem_answer(response, PROBLEM_NO_CURRENT_UNIT, NULL);
-    } else if (!reading.has_workspaces) {
-        problem_answer(response, PROBLEM_NO_CURRENT_WORKSPACES, NULL);
-    } else if (response->body.overflow) {
-        char user[UUID_TEXT_LEN + 1];
-        uuid_format(&route->user, user);
-        log_error("the active cases of user %s are more than %zu bytes: answered with 503", user, ANSWER_MAX);
-        problem_answer(response, PROBLEM_UNAVAILABLE, "The list is longer than can be answered.");
-    } else {
-        put_success(request, response);
+    struct lookup_result result;
+    switch (lookup_ask(endpoint->lookup, &question, &response->body, &result)) {
+    case LOOKUP_UNAVAILABLE:
+        problem_answer(response, PROBLEM_UNAVAILABLE, result.why);
+        break;
+    case LOOKUP_TOO_LONG:
+        problem_answer(response, PROBLEM_LIST_TOO_LONG, NULL);
+        break;
+    case LOOKUP_FOUND:
+        if (!refuse(&result.findings, question.need_roles, response))
+            put_success(request, response, result.list);
+        break;
     }
 }
 
-/* The order of the checks is the contract's: the first that fails answers. */
+/* In the contract's order; the first check that fails answers. */
 static void check_in_order(const struct active_cases *endpoint, const struct http_request *request,
                            struct http_response *response)
 {

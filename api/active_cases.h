@@ -1,5 +1,5 @@
 /*
- * active_cases.h: the endpoint (contract, section 1): the order of its checks, and its answers.
+ * active_cases.h: the endpoint (contract, section 1): the order of its checks, and its answers. Any thread.
  */
 #ifndef CASEVIEW_API_ACTIVE_CASES_H
 #define CASEVIEW_API_ACTIVE_CASES_H
@@ -7,14 +7,14 @@
 #include "auth.h"
 #include "caseview/http.h"
 #include "caseview/metrics.h"
-#include "reader.h"
+#include "lookup.h"
 
-#define ANSWER_MAX ((size_t)8 * 1024 * 1024) /* bytes of a body; what is longer is answered with 503 */
+#define ANSWER_MAX ((size_t)256 * 1024) /* bytes of a body made by a thread itself; long lists are shared */
 
 struct active_cases;
 
-/* auth is copied, what it points to and reader are borrowed. */
-struct active_cases *active_cases_new(const struct auth_options *auth, struct reader *reader, struct metrics *metrics);
+/* auth is copied; what it points to, and lookup, are borrowed. */
+struct active_cases *active_cases_new(const struct auth_options *auth, struct lookup *lookup, struct metrics *metrics);
 void active_cases_free(struct active_cases *endpoint);
 
 /* http_handler: context is a struct active_cases. */

@@ -10,7 +10,7 @@
 
 #define LEEWAY_US INT64_C(60000000)
 
-enum { PART_MAX = 8192 }; /* a token lies in a header block of that size */
+enum { PART_MAX = 8192 }; /* a token is part of a header block of that size */
 
 /* Header, claims and signature: as sent, and decoded. */
 struct parts {
@@ -72,7 +72,7 @@ static bool split(struct str token, struct parts *parts)
     return true;
 }
 
-/* Numbers are only compared as times; integers that fit no type of ours must not spoil a token. */
+/* Numbers are only compared as times: an integer that fits no integer type is read as a real. */
 static json_t *parse_object(const char *text, size_t length)
 {
     json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
@@ -80,21 +80,6 @@ static json_t *parse_object(const char *text, size_t length)
         return json;
     json_decref(json);
     return NULL;
-}
-
-static bool fits(const struct key *key, const char *alg)
-{
-    if (key->alg && strcmp(key->alg, alg) != 0)
-        return false;
-    switch (key->kind) {
-    case KEY_RSA:
-        return strcmp(alg, "RS256") == 0 || strcmp(alg, "PS256") == 0;
-    case KEY_EC_P256:
-        return strcmp(alg, "ES256") == 0;
-    case KEY_UNUSABLE:
-        return false;
-    }
-    return false;
 }
 
 static bool signature_holds(struct str token, const struct key *key)
@@ -108,16 +93,16 @@ static bool signature_holds(struct str token, const struct key *key)
     return holds;
 }
 
-/* `jwk`, `jku`, `x5u` and the like are not even looked at. */
+/* `jwk`, `jku`, `x5u` and the like are ignored. */
 static const char *check_header(const json_t *header)
 {
     const char *alg = json_string_value(json_object_get(header, "alg"));
     const char *kid = json_string_value(json_object_get(header, "kid"));
     const json_t *b64 = json_object_get(header, "b64");
     if (!alg || (strcmp(alg, "RS256") != 0 && strcmp(alg, "PS256") != 0 && strcmp(alg, "ES256") != 0))
-        return "The token's algorithm is none of RS256, PS256 and ES256.";
+        return "The token's algorithm is not one of RS256, PS256 and ES256.";
     if (!kid || !*kid)
-        return "The token names no key (kid).";
+        return "The token has no kid.";
     if (json_object_get(header, "crit") || (b64 && !json_is_true(b64)))
         return "The token's header asks for an extension (crit, b64).";
     return NULL;
@@ -133,20 +118,21 @@ static const char *check_signature(const struct auth_options *options, struct st
     const char *alg = json_string_value(json_object_get(header, "alg"));
     const struct key *key = NULL;
     struct key_set *set = NULL;
-    switch (key_source_find(options->keys, kid, &key, &set)) {
+    switch (key_source_find(options->keys, kid, alg, &key, &set)) {
     case KEY_FOUND:
         break;
     case KEY_UNKNOWN:
         return "The token's key (kid) is unknown.";
+    case KEY_UNFIT:
+        return "The token's key does not fit its algorithm.";
     case KEY_AMBIGUOUS:
         return "The token's key (kid) is ambiguous.";
     case KEY_NO_SET:
         return "The keys for checking tokens are not known yet.";
     }
-    /* cjose reads as many bytes of a signature as the key is long, whatever its length: hence the comparison before. */
-    if (!fits(key, alg))
-        why = "The token's key does not fit its algorithm.";
-    else if (parts->length[2] != key->signature_length || !signature_holds(token, key))
+    /* cjose reads as many bytes of the signature as the key is long, even of a shorter one: so the length is checked
+     * first. */
+    if (parts->length[2] != key->signature_length || !signature_holds(token, key))
         why = "The token's signature is wrong.";
     *out_version = set->version;
     key_set_release(set);
@@ -173,7 +159,7 @@ static bool audience_fits(const json_t *aud, const char *const *audiences)
     return false;
 }
 
-/* NumericDate in seconds, fractions allowed, to microseconds; what lies far outside stays far outside. */
+/* NumericDate in seconds, fractions allowed, to microseconds; times far outside are clamped. */
 static int64_t to_us(double seconds)
 {
     const double far = 9e12; /* seconds: the year 287,000 */
@@ -260,16 +246,21 @@ const char *auth_verify(const struct auth_options *options, struct str token, in
     return why;
 }
 
-/* The credentials behind `Bearer`; empty when there are none or the scheme is another one. */
+/*
+ * The credentials after `Bearer`; empty when there are none or the scheme is another one. Only spaces divide the two
+ * (RFC 9110, section 11.4); after another delimiter the credentials are taken with it, and are no token then.
+ */
 static struct str take_bearer(const char *field)
 {
     static const char scheme[] = "Bearer";
-    if (strncasecmp(field, scheme, sizeof scheme - 1) != 0 || field[sizeof scheme - 1] != ' ')
+    if (strncasecmp(field, scheme, sizeof scheme - 1) != 0)
         return STR("");
     field += sizeof scheme - 1;
+    if (*field != ' ' && *field != '\t')
+        return STR("");
     field += strspn(field, " ");
     size_t length = strlen(field);
-    while (length > 0 && field[length - 1] == ' ')
+    while (length > 0 && (field[length - 1] == ' ' || field[length - 1] == '\t'))
         length--;
     return (struct str){field, length};
 }

@@ -1,6 +1,6 @@
 /*
- * auth.h: the access token of a request (contract, section 1, rows 3 and 4): JWTs signed RS256, PS256 or ES256, checked
- * here from the first byte to the claims; cjose only does the arithmetic of the signature. Any thread.
+ * auth.h: the access token of a request (contract, section 1, rows 3 and 4): a JWT signed RS256, PS256 or
+ * ES256. Header, claims and encoding are checked here; cjose only verifies the signature. Any thread.
  */
 #ifndef CASEVIEW_API_AUTH_H
 #define CASEVIEW_API_AUTH_H
@@ -16,7 +16,7 @@ enum auth_outcome {
 };
 
 struct auth_options {
-    const char *const *issuers; /* NULL-terminated, borrowed for ever, like all here */
+    const char *const *issuers; /* NULL-terminated, borrowed for the program's life, like all here */
     const char *const *audiences;
     struct key_source *keys;
     struct tokens *tokens;
@@ -25,7 +25,7 @@ struct auth_options {
 /* out_principal is written on AUTH_OK, out_why (one sentence, static) otherwise. */
 enum auth_outcome auth_request(const struct auth_options *options, const struct http_request *request,
                                struct principal *out_principal, const char **out_why);
-/* The same for a bare token, without the memory: NULL, or why it is refused. */
+/* Verifies a bare token, remembered or not. NULL, or why it is refused. */
 const char *auth_verify(const struct auth_options *options, struct str token, int64_t now_us,
                         struct principal *out_principal);
 

@@ -1,6 +1,5 @@
 #include "key_source.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,12 +9,14 @@
 #include "caseview/buf.h"
 #include "caseview/clock.h"
 #include "caseview/fetch.h"
+#include "caseview/file.h"
 #include "caseview/log.h"
 #include "caseview/retry.h"
 
 enum {
     SET_MAX = 4 * 1024 * 1024,
     FETCH_TIMEOUT_MS = 5000,
+    FILE_EVERY_MS = 5000,   /* a file is cheap to read: changes of its content are seen soon */
     REREAD_EVERY_MS = 5000, /* for unknown kids */
     WAIT_FOR_REREAD_MS = 3000,
     WAITERS_MAX = 32, /* a flood of made-up kids must not hold all threads */
@@ -37,7 +38,7 @@ struct key_source {
     struct err why;        /* of the last failed reading, "" after a good one */
     int64_t asked_ms;      /* when an unknown kid last made it read */
     int waiters;
-    bool wanted;             /* an unknown kid asks for a reading … */
+    bool wanted;             /* an unknown kid or a reload asks for a reading … */
     bool reading_on_request; /* … which has begun */
     bool stopping;
 
@@ -50,26 +51,6 @@ struct key_source {
 static bool is_url(const char *source)
 {
     return strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
-}
-
-static enum cv_status read_file(const char *path, struct buf *out, struct err *err)
-{
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        err_set(err, "%s: %s", path, strerror(errno));
-        return CV_RETRY;
-    }
-    char block[16384];
-    size_t n;
-    while ((n = fread(block, 1, sizeof block, file)) > 0 && !out->overflow)
-        buf_append(out, block, n);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    if (failed || out->overflow) {
-        err_set(err, "%s: %s", path, failed ? "cannot be read" : "is longer than 4 MiB");
-        return CV_RETRY;
-    }
-    return CV_OK;
 }
 
 static enum cv_status read_url(const char *url, struct buf *out, struct err *err)
@@ -90,14 +71,14 @@ static enum cv_status read_set(const char *source, struct key_set **out_set, uin
 {
     struct buf text CV_CLEANUP(buf_done);
     buf_init(&text, SET_MAX);
-    enum cv_status status = is_url(source) ? read_url(source, &text, err) : read_file(source, &text, err);
+    enum cv_status status = is_url(source) ? read_url(source, &text, err) : file_read(source, &text, err);
     if (status != CV_OK)
         return status;
     *out_fingerprint = XXH3_64bits(text.data ? text.data : "", text.len);
     return key_set_parse((struct str){text.data ? text.data : "", text.len}, out_set, err);
 }
 
-/* Caller holds the mutex. Returns what is to be released: the old set, or the new one when its text is the same. */
+/* Caller holds the mutex. Returns the set to release: the old one, or the new one when its text is the same. */
 static struct key_set *publish(struct key_source *keys, struct key_set *set, uint64_t fingerprint)
 {
     struct key_set *old = keys->set;
@@ -110,8 +91,8 @@ static struct key_set *publish(struct key_source *keys, struct key_set *set, uin
     return old;
 }
 
-/* Only the thread replaces the set, so that it may look at it without the mutex. */
-static void tell_of_new_set(const struct key_source *keys)
+/* Only this thread replaces the set, so it reads it without the mutex. */
+static void log_new_set(const struct key_source *keys)
 {
     size_t usable = key_set_usable(keys->set);
     metric_set(keys->usable, (double)usable);
@@ -121,7 +102,7 @@ static void tell_of_new_set(const struct key_source *keys)
         log_warn("keys: no key of the set can be used: every token is refused");
 }
 
-static void tell_of_failure(const struct key_source *keys, const struct err *err)
+static void log_failure(const struct key_source *keys, const struct err *err)
 {
     log_warn("keys: the key set cannot be read, %s: %s",
              keys->set ? "the old one stays in force" : "every token is refused until it can", err->text);
@@ -157,9 +138,9 @@ static void read_once(struct key_source *keys)
     if (news && good)
         log_info("keys: the key set can be read again");
     else if (news)
-        tell_of_failure(keys, &err);
+        log_failure(keys, &err);
     if (key_source_version(keys) != old_version)
-        tell_of_new_set(keys);
+        log_new_set(keys);
     key_set_release(surplus);
 }
 
@@ -171,7 +152,10 @@ static void wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t dea
 
 static int64_t next_reading_ms(const struct key_source *keys)
 {
-    int64_t regular = keys->tried_ms + (int64_t)keys->refresh_s * 1000;
+    int64_t every_ms = (int64_t)keys->refresh_s * 1000;
+    if (!is_url(keys->source) && every_ms > FILE_EVERY_MS)
+        every_ms = FILE_EVERY_MS;
+    int64_t regular = keys->tried_ms + every_ms;
     bool failing = keys->retry.attempts > 0;
     return failing && keys->retry.next_at_ms < regular ? keys->retry.next_at_ms : regular;
 }
@@ -236,6 +220,14 @@ void key_source_free(struct key_source *keys)
     free(keys);
 }
 
+void key_source_reload(struct key_source *keys)
+{
+    pthread_mutex_lock(&keys->mutex);
+    keys->wanted = true;
+    pthread_cond_signal(&keys->wake);
+    pthread_mutex_unlock(&keys->mutex);
+}
+
 uint64_t key_source_version(const struct key_source *keys)
 {
     return atomic_load_explicit(&keys->version, memory_order_acquire);
@@ -251,7 +243,7 @@ void key_source_reason(struct key_source *keys, char *out, size_t size)
     pthread_mutex_unlock(&keys->mutex);
 }
 
-/* Caller holds the mutex. Is a reading under way that an unknown kid asked for, after this call if need be? */
+/* Caller holds the mutex. Requests a reading for an unknown kid. False: there is none to wait for. */
 static bool ask_for_reading(struct key_source *keys)
 {
     if (keys->waiters >= WAITERS_MAX)
@@ -267,12 +259,13 @@ static bool ask_for_reading(struct key_source *keys)
     return true;
 }
 
-static enum key_search search(struct key_source *keys, const char *kid, const struct key **out_key,
+/* Caller holds the mutex. */
+static enum key_search search(struct key_source *keys, const char *kid, const char *alg, const struct key **out_key,
                               struct key_set **out_set)
 {
     if (!keys->set)
         return KEY_NO_SET;
-    enum key_search found = key_set_find(keys->set, kid, out_key);
+    enum key_search found = key_set_find(keys->set, kid, alg, out_key);
     if (found == KEY_FOUND) {
         key_set_hold(keys->set);
         *out_set = keys->set;
@@ -280,18 +273,18 @@ static enum key_search search(struct key_source *keys, const char *kid, const st
     return found;
 }
 
-enum key_search key_source_find(struct key_source *keys, const char *kid, const struct key **out_key,
+enum key_search key_source_find(struct key_source *keys, const char *kid, const char *alg, const struct key **out_key,
                                 struct key_set **out_set)
 {
     pthread_mutex_lock(&keys->mutex);
-    enum key_search found = search(keys, kid, out_key, out_set);
+    enum key_search found = search(keys, kid, alg, out_key, out_set);
     if (found == KEY_UNKNOWN && ask_for_reading(keys)) {
         int64_t deadline = clock_mono_ms() + WAIT_FOR_REREAD_MS;
         keys->waiters++;
         while ((keys->wanted || keys->reading_on_request) && !keys->stopping && clock_mono_ms() < deadline)
             wait_until(&keys->done, &keys->mutex, deadline);
         keys->waiters--;
-        found = search(keys, kid, out_key, out_set);
+        found = search(keys, kid, alg, out_key, out_set);
     }
     pthread_mutex_unlock(&keys->mutex);
     return found;

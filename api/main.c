@@ -20,22 +20,23 @@
 #define CASEVIEW_VERSION "0.1.0"
 #endif
 
-enum { LIST_MAX = 64, LOOK_EVERY_MS = 500 };
+enum { LIST_MAX = 64, TICK_MS = 500 };
 
 static const struct option_def *const tables[] = {caseview_options, NULL};
 
-/* Everything that runs, in the order in which it is made. */
+/* All parts, in the order in which they are made. */
 struct api {
     struct config *config;
     const char *listen[LIST_MAX + 1];
     const char *issuers[LIST_MAX + 1];
     const char *audiences[LIST_MAX + 1];
     struct metrics *metrics;
-    struct metric *connections;
+    struct metric *connections, *active, *shed, *accept_failures;
+    struct http_stats counted; /* what the counters have of the server's */
     struct admin *admin;
     struct key_source *keys;
     struct tokens *tokens;
-    struct reader *reader;
+    struct lookup *lookup;
     struct active_cases *endpoint;
     struct http_server *server;
 };
@@ -57,7 +58,7 @@ static bool take_list(const struct config *config, const char *name, const char 
 static size_t length_of(const char *const *list)
 {
     size_t n = 0;
-    while (list[n])
+    while (list[n] != NULL)
         n++;
     return n;
 }
@@ -70,8 +71,8 @@ static void ready(void *context, char *out_reason, size_t size)
         return;
     }
     key_source_reason(api->keys, out_reason, size);
-    if (!out_reason[0])
-        reader_reason(api->reader, out_reason, size);
+    if (out_reason[0] == '\0')
+        lookup_reason(api->lookup, out_reason, size);
 }
 
 static void make_parts(struct api *api)
@@ -79,31 +80,38 @@ static void make_parts(struct api *api)
     const struct config *config = api->config;
     api->metrics = metrics_new();
     api->connections = metrics_gauge(api->metrics, "caseview_api_connections", NULL, "Client connections open now");
+    api->active = metrics_gauge(api->metrics, "caseview_api_connections_active", NULL,
+                                "Client connections that have a thread now");
+    api->shed = metrics_counter(api->metrics, "caseview_api_connections_shed_total", NULL,
+                                "Connections without a request that were closed to make room for new ones");
+    api->accept_failures = metrics_counter(api->metrics, "caseview_api_accept_failures_total", NULL,
+                                           "Times when no further connection could be accepted");
     api->keys = key_source_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
     api->tokens = tokens_new(api->metrics);
-    struct reader_options options = {
+    struct lookup_options options = {
         .database = config_text(config, "database"),
         .connect_timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000,
         .max_waiting = (int)config_int(config, "max-waiting"),
         .callers = (int)config_int(config, "threads"),
         .metrics = api->metrics,
     };
-    api->reader = reader_new(&options);
+    api->lookup = lookup_new(&options);
     struct auth_options auth = {
         .issuers = api->issuers, .audiences = api->audiences, .keys = api->keys, .tokens = api->tokens};
-    api->endpoint = active_cases_new(&auth, api->reader, api->metrics);
+    api->endpoint = active_cases_new(&auth, api->lookup, api->metrics);
 }
 
 static enum cv_status start_server(struct api *api, struct err *err)
 {
     const char *certificate = config_text(api->config, "tls-certificate");
-    if (certificate && !*certificate)
+    if (certificate != NULL && *certificate == '\0')
         certificate = NULL;
     struct http_options options = {
         .listen = api->listen,
         .listen_count = length_of(api->listen),
         .tls_certificate = certificate,
         .threads = (int)config_int(api->config, "threads"),
+        .keep_alive_s = (int)config_int(api->config, "keep-alive-s"),
         .max_answer = ANSWER_MAX,
         .handler = active_cases_handle,
         .refused = active_cases_refused,
@@ -120,34 +128,42 @@ static enum cv_status start_server(struct api *api, struct err *err)
     return CV_OK;
 }
 
-/* A thread serves one connection: when all have one, new clients wait without an answer, which nobody else could tell.
- */
-static void look_at_connections(struct api *api, bool *busy)
+/* Copies the server's figures to the metrics, and logs when all threads begin to be busy. */
+static void report_connections(struct api *api, bool *busy)
 {
-    int64_t threads = config_int(api->config, "threads");
-    int connections = http_connections(api->server);
-    metric_set(api->connections, connections);
-    bool now = connections >= threads;
+    int threads = (int)config_int(api->config, "threads");
+    struct http_stats stats;
+    http_stats(api->server, &stats);
+    metric_set(api->connections, stats.connections);
+    metric_set(api->active, stats.active);
+    metric_add(api->shed, stats.shed - api->counted.shed);
+    metric_add(api->accept_failures, stats.accept_failures - api->counted.accept_failures);
+    api->counted = stats;
+    bool now = stats.active >= threads;
     if (now && !*busy)
-        log_warn(
-            "all %lld threads hold a connection, further clients wait: more --threads or more processes are needed",
-            (long long)threads);
+        log_warn("all %d threads serve a request, further requests wait: raise threads or run more processes", threads);
     *busy = now;
 }
 
-/* Until a signal asks to stop. */
+/* Runs until a stop is requested. */
 static int serve(struct api *api)
 {
     struct err err = ERR_INIT;
     bool busy = false;
-    while (!stop_wait(LOOK_EVERY_MS)) {
-        look_at_connections(api, &busy);
-        if (reader_is_hopeless(api->reader, &err)) {
+    unsigned reloads = 0;
+    while (!stop_wait(TICK_MS)) {
+        report_connections(api, &busy);
+        if (stop_reload_requested(&reloads)) {
+            log_info("SIGHUP: reading tls-certificate and jwks again");
+            http_reload(api->server);
+            key_source_reload(api->keys);
+        }
+        if (lookup_is_fatal(api->lookup, &err)) {
             log_error("%s", err.text);
             return CV_EXIT_USAGE;
         }
     }
-    log_info("stopping: no new connections; the requests under way are answered");
+    log_info("stopping: no new connections are accepted, the requests in flight are answered");
     return CV_EXIT_OK;
 }
 
@@ -156,7 +172,7 @@ static void take_down(struct api *api)
     http_stop(api->server);
     admin_stop(api->admin);
     active_cases_free(api->endpoint);
-    reader_free(api->reader);
+    lookup_free(api->lookup);
     key_source_free(api->keys);
     tokens_free(api->tokens);
     metrics_free(api->metrics);
@@ -176,7 +192,7 @@ static int run(struct api *api)
         .listen = config_text(api->config, "admin-listen"), .metrics = api->metrics, .ready = ready, .context = api};
     if (admin_start(&admin, &api->admin, &err) != CV_OK || start_server(api, &err) != CV_OK) {
         log_error("%s", err.text);
-        stop_request(); /* who waits for a database is not waited for */
+        stop_request(); /* ends a wait for the database at once */
     } else {
         code = serve(api);
     }
@@ -185,14 +201,14 @@ static int run(struct api *api)
 }
 
 /*
- * All threads that start from now on: who wakes up waits until what runs has let go of the processor, instead of
- * pushing it aside. So fewer switches serve more requests (docs/decisions/0010). A sandbox may forbid it.
+ * For all threads that start from now on: a thread that wakes up waits until the running one gives up the processor,
+ * instead of preempting it. Fewer switches serve more requests (docs/decisions/0010). A sandbox may forbid it.
  */
 static void schedule_as_batch(void)
 {
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
-        log_info("threads keep their scheduling, some requests a second less: SCHED_BATCH is refused: %m");
+        log_info("SCHED_BATCH is refused, threads keep the default scheduling and serve fewer requests per second: %m");
 }
 
 int main(int argc, char **argv)

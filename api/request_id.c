@@ -29,20 +29,24 @@ static void make_fresh(char out[UUID_TEXT_LEN + 1])
     uuid_format(&id, out);
 }
 
-static bool is_acceptable(const char *id)
+/* The length of an acceptable id, without white space after it; 0: it is none. */
+static size_t acceptable_length(const char *id)
 {
-    size_t len = id ? strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") : 0;
-    return len > 0 && len <= REQUEST_ID_MAX && id[len] == '\0';
+    size_t len = id != NULL ? strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-") : 0;
+    return len <= REQUEST_ID_MAX && len > 0 && id[len + strspn(id + len, " \t")] == '\0' ? len : 0;
 }
 
 const char *request_id_put(const struct http_request *request, struct http_response *response,
                            char out[REQUEST_ID_MAX + 1])
 {
     const char *given = http_header(request, "X-Request-Id", 0);
-    if (is_acceptable(given))
-        memcpy(out, given, strlen(given) + 1);
-    else
+    size_t len = acceptable_length(given);
+    if (len > 0) {
+        memcpy(out, given, len);
+        out[len] = '\0';
+    } else {
         make_fresh(out);
+    }
     buf_str(&response->headers, STR("X-Request-Id: "));
     buf_puts(&response->headers, out);
     buf_str(&response->headers, STR("\r\n"));

@@ -10,7 +10,7 @@
 
 /* Once, before threads. */
 void request_id_init(void);
-/* Puts the field into the response. Returns the id, which lies in out. */
+/* Puts the field into the response. Returns the id, which is out. */
 const char *request_id_put(const struct http_request *request, struct http_response *response,
                            char out[REQUEST_ID_MAX + 1]);
 

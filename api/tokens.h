@@ -8,8 +8,7 @@
 
 #include "caseview/base.h"
 #include "caseview/metrics.h"
-
-#define CLIENT_ID_MAX 512 /* bytes; a longer one is nobody's */
+#include "question.h"
 
 /* Who calls, as a token says. */
 struct principal {

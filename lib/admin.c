@@ -7,7 +7,8 @@
 #include "caseview/log.h"
 
 enum {
-    ADMIN_THREADS = 4, /* a scraper and two probes at once, one held by somebody who says nothing */
+    ADMIN_THREADS = 4,        /* a scraper and two probes at once, and one more */
+    ADMIN_CONNECTIONS = 4096, /* silent clients displace each other, hardly ever a probe */
     PAGE_MAX = 4 * 1024 * 1024,
     REASON_MAX = 512,
 };
@@ -17,19 +18,19 @@ struct admin {
     struct admin_options options;
 };
 
-static void put_probe(const struct admin *admin, admin_probe probe, const char *well, struct http_response *response)
+static void put_probe(const struct admin *admin, admin_probe probe, const char *healthy, struct http_response *response)
 {
     char reason[REASON_MAX] = "";
-    if (probe)
+    if (probe != NULL)
         probe(admin->options.context, reason, sizeof reason);
     response->status = reason[0] ? 503 : 200;
-    buf_printf(&response->body, "%s\n", reason[0] ? reason : well);
+    buf_printf(&response->body, "%s\n", reason[0] ? reason : healthy);
 }
 
 static void handle(void *context, const struct http_request *request, struct http_response *response)
 {
     const struct admin *admin = context;
-    response->close = true; /* so few threads are not to be held by idle clients */
+    response->close = true; /* probes and scrapers connect each time */
     response->content_type = "text/plain; charset=utf-8";
     buf_puts(&response->headers, "Cache-Control: no-store\r\n");
 
@@ -38,7 +39,7 @@ static void handle(void *context, const struct http_request *request, struct htt
     bool metrics = str_eq(request->path, STR("/metrics"));
     if (!live && !ready && !metrics) {
         response->status = 404;
-        buf_puts(&response->body, "There are /live, /ready and /metrics.\n");
+        buf_puts(&response->body, "The pages are /live, /ready and /metrics.\n");
     } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         response->status = 405;
         buf_puts(&response->headers, "Allow: GET, HEAD\r\n");
@@ -48,8 +49,10 @@ static void handle(void *context, const struct http_request *request, struct htt
         put_probe(admin, admin->options.ready, "ready", response);
     } else {
         response->status = 200;
-        response->content_type = metrics_content_type(METRICS_OPENMETRICS);
-        metrics_write(admin->options.metrics, METRICS_OPENMETRICS, &response->body);
+        enum metrics_format format = metrics_format_of(http_header(request, "Accept", 0));
+        buf_puts(&response->headers, "Vary: Accept\r\n");
+        response->content_type = metrics_content_type(format);
+        metrics_write(admin->options.metrics, format, &response->body);
     }
 }
 
@@ -61,6 +64,8 @@ enum cv_status admin_start(const struct admin_options *options, struct admin **o
         .listen = &options->listen,
         .listen_count = 1,
         .threads = ADMIN_THREADS,
+        .connections_max = ADMIN_CONNECTIONS,
+        .no_bodies = true,
         .max_answer = PAGE_MAX,
         .handler = handle,
         .context = admin,
@@ -80,7 +85,7 @@ enum cv_status admin_start(const struct admin_options *options, struct admin **o
 
 void admin_stop(struct admin *admin)
 {
-    if (!admin)
+    if (admin == NULL)
         return;
     http_stop(admin->server);
     free(admin);

@@ -6,14 +6,6 @@
 
 #define PAIRS_MAX 1000
 
-struct config_slot *config_find(const struct config *config, struct str name)
-{
-    for (size_t i = 0; i < config->slot_count; i++)
-        if (str_eq(str_of(config->slots[i].option->name), name))
-            return &config->slots[i];
-    return NULL;
-}
-
 static void add_rows(struct config *config, const struct option_def *table, unsigned scope)
 {
     for (const struct option_def *option = table; option->name != NULL; option++) {

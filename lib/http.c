@@ -1,35 +1,37 @@
 #include "caseview/http.h"
 
 #include <civetweb.h>
+#include <civetweb_caseview.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
-#include <sys/socket.h>
-#include <time.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "caseview/clock.h"
 #include "caseview/log.h"
+#include "http_answer.h"
+#include "http_door.h"
 #include "http_guard.h"
-#include "http_listeners.h"
 #include "http_tls.h"
 
 static_assert(HTTP_FIELDS_MAX == MG_MAX_HEADERS, "a full field list means that some may have been dropped");
 
 enum {
-    BODY_MAX = 64 * 1024,         /* of a request, read and thrown away */
-    DRAIN_MAX = 1024 * 1024,      /* of a refused body, so that the answer is read before the connection is reset */
-    HEADERS_MAX = 8 * 1024,       /* of an answer, beside those made here */
-    KEPT_MAX = 256 * 1024,        /* a thread's buffers above this are given back after the answer */
-    HEADER_TIMEOUT_MS = 5000,     /* for a whole header block, and for a stalled read or write */
-    KEEP_ALIVE_TIMEOUT_MS = 1000, /* an idle client holds a thread no longer */
+    BODY_MAX = 64 * 1024,     /* of a request, read and discarded */
+    DRAIN_MAX = 1024 * 1024,  /* of a refused body, so that the answer is read before the connection is reset */
+    HEADERS_MAX = 8 * 1024,   /* of an answer, next to those made here */
+    KEPT_MAX = 256 * 1024,    /* a thread's larger buffers are freed after the answer */
+    HEADER_TIMEOUT_MS = 5000, /* for a whole header block, and for a stalled read or write */
+    HOLD_MS = 100,            /* an idle connection holds its thread no longer, then the door keeps it */
     BODY_TIMEOUT_MS = 5000,
+    LARGE_PART = 256 * 1024,
+    LARGE_TIMEOUT_MS = 60000, /* for all of a large body */
     DRAIN_ON_STOP_MS = 10000,
     QUIET_ON_STOP_MS = 50,
-    LISTENERS_MAX = 16,
-    SLOTS_BUSY_PERCENT = 90,
+    FILES_RESERVED = 96, /* descriptors for everything but connections */
+    CONNECTIONS_MAX = 65536,
 };
 
 /* One CivetWeb thread; only that thread touches it. */
@@ -37,23 +39,21 @@ struct worker {
     struct http_head head;
     struct buf out, headers, body;
     char text[HTTP_HEAD_MAX + 1]; /* a header block that CivetWeb left unparsed */
-    char date[sizeof "Thu, 01 Jan 1970 00:00:00 GMT"];
-    int64_t date_s;
+    struct http_date date;
     const char *buffer; /* lowest place where a request began: the start of CivetWeb's buffer of this thread */
-    bool counted;       /* its connection is in server->connections */
+    bool greeted;       /* the connection's TLS handshake, if any, was done */
     bool error_answered;
 };
 
 struct http_server {
     struct mg_context *context;
     struct http_options options;
-    int ports[LISTENERS_MAX];
-    int listeners[LISTENERS_MAX];
-    size_t listener_count;
-    char start_error[256]; /* CivetWeb's first words during a failed start; the starting thread's */
+    struct http_tls *tls; /* NULL: plain */
+    struct http_door *door;
+    char keep_alive[40];   /* the Keep-Alive field of an answer */
+    char start_error[256]; /* CivetWeb's first message during a failed start; the starting thread's */
     atomic_bool started;
     atomic_bool stopping;
-    atomic_int connections;
     atomic_int in_flight;
 };
 
@@ -64,57 +64,17 @@ static struct http_server *server_of(const struct mg_connection *connection)
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-static const char *reason_phrase(int status)
+/* In parts, so that a client that reads slowly is given up after a time. False: not all was sent. */
+static bool send_large(struct mg_connection *connection, struct str text)
 {
-    switch (status) {
-    case 200:
-        return "OK";
-    case 204:
-        return "No Content";
-    case 304:
-        return "Not Modified";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 409:
-        return "Conflict";
-    case 413:
-        return "Content Too Large";
-    case 503:
-        return "Service Unavailable";
-    case 505:
-        return "HTTP Version Not Supported";
-    default:
-        return status < 400 ? "Done" : status < 500 ? "Client Error" : "Internal Server Error";
+    int64_t deadline = clock_mono_ms() + LARGE_TIMEOUT_MS;
+    for (size_t sent = 0; sent < text.len;) {
+        size_t part = text.len - sent < LARGE_PART ? text.len - sent : LARGE_PART;
+        if (clock_mono_ms() > deadline || mg_write(connection, text.ptr + sent, part) != (int)part)
+            return false;
+        sent += part;
     }
-}
-
-static void put_number(struct buf *out, size_t number)
-{
-    char digits[20];
-    char *p = digits + sizeof digits;
-    do
-        *--p = (char)('0' + number % 10);
-    while ((number /= 10) != 0);
-    buf_append(out, p, (size_t)(digits + sizeof digits - p));
-}
-
-static void refresh_date(struct worker *worker)
-{
-    int64_t now_s = clock_wall_us() / 1000000;
-    if (now_s == worker->date_s)
-        return;
-    time_t time = (time_t)now_s;
-    struct tm utc;
-    if (gmtime_r(&time, &utc) && strftime(worker->date, sizeof worker->date, "%a, %d %b %Y %H:%M:%S GMT", &utc) > 0)
-        worker->date_s = now_s;
+    return true;
 }
 
 /* Header and body go out in one write: the copy of the body costs less than a second system call. */
@@ -122,38 +82,18 @@ static void send_answer(struct mg_connection *connection, struct worker *worker,
                         bool keep_alive)
 {
     struct buf *out = &worker->out;
-    bool has_body = response->status != 204 && response->status != 304;
-    bool is_head = worker->head.method && strcmp(worker->head.method, "HEAD") == 0;
-
-    refresh_date(worker);
+    const struct http_answer_form form = {
+        .is_head = worker->head.method != NULL && strcmp(worker->head.method, "HEAD") == 0,
+        .is_1_0 = worker->head.version != NULL && strcmp(worker->head.version, "1.0") == 0,
+        .keep_alive = keep_alive ? server_of(connection)->keep_alive : NULL,
+    };
     buf_reset(out);
-    buf_str(out, STR("HTTP/1.1 "));
-    put_number(out, (size_t)response->status);
-    buf_byte(out, ' ');
-    buf_puts(out, reason_phrase(response->status));
-    buf_str(out, STR("\r\nDate: "));
-    buf_append(out, worker->date, sizeof worker->date - 1);
-    buf_str(out, STR("\r\n"));
-    if (has_body && response->content_type) {
-        buf_str(out, STR("Content-Type: "));
-        buf_puts(out, response->content_type);
-        buf_str(out, STR("\r\n"));
-    }
-    if (has_body) {
-        buf_str(out, STR("Content-Length: "));
-        put_number(out, response->body.len);
-        buf_str(out, STR("\r\n"));
-    }
-    buf_append(out, response->headers.data, response->headers.len);
-    if (!keep_alive)
-        buf_str(out, STR("Connection: close\r\n"));
-    else if (strcmp(worker->head.version, "1.0") == 0)
-        buf_str(out, STR("Connection: keep-alive\r\n"));
-    buf_str(out, STR("\r\n"));
-    if (has_body && !is_head)
+    bool has_body = http_answer_head(out, response, &form, &worker->date);
+    if (has_body && response->large.ptr == NULL)
         buf_append(out, response->body.data, response->body.len);
-
     bool sent = mg_write(connection, out->data, out->len) == (int)out->len;
+    if (sent && has_body && response->large.ptr != NULL)
+        sent = send_large(connection, response->large);
     if (!keep_alive || !sent)
         mg_disable_connection_keep_alive(connection);
 }
@@ -180,13 +120,14 @@ static void answer(struct mg_connection *connection, struct http_server *server,
                   (int)(request->path.len < 512 ? request->path.len : 512), request->path.ptr ? request->path.ptr : "");
         response.status = 500;
         response.content_type = NULL;
+        response.large = STR_NULL;
         buf_reset(&response.headers);
         buf_reset(&response.body);
     }
-    bool busy = atomic_load_explicit(&server->connections, memory_order_relaxed) * 100 >=
-                server->options.threads * SLOTS_BUSY_PERCENT;
-    bool keep = may_keep && !response.close && !busy && !atomic_load_explicit(&server->stopping, memory_order_relaxed);
+    bool keep = may_keep && !response.close && !atomic_load_explicit(&server->stopping, memory_order_relaxed);
     send_answer(connection, worker, &response, keep);
+    if (response.release != NULL)
+        response.release(response.owner);
     give_back_large(&response.body);
     give_back_large(&worker->out);
     worker->headers = response.headers;
@@ -201,7 +142,7 @@ static enum body read_body(struct mg_connection *connection, const struct http_h
 {
     if (!head->chunked && head->content_length == 0)
         return BODY_READ;
-    if (head->content_length > BODY_MAX)
+    if (head->content_length > BODY_MAX || server_of(connection)->options.no_bodies)
         return BODY_TOO_LARGE;
     if (head->expects_continue) {
         static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -237,8 +178,8 @@ static void drain_refused_body(struct mg_connection *connection)
 }
 
 /*
- * Did white space come before the request? CivetWeb skips it but does not count it in the length of the header, so that
- * a body would be looked for in the wrong place. Its buffer is a malloc'd one, the same one for a thread's whole life.
+ * True when white space came before the request. CivetWeb skips it but does not count it in the header's length, so it
+ * would look for a body in the wrong place. Its buffer is allocated once for a thread's life.
  */
 static bool began_late(struct worker *worker)
 {
@@ -273,15 +214,16 @@ static void serve(struct mg_connection *connection, const char *why, bool readab
         body = read_body(connection, head);
     if (body == BODY_TOO_LARGE) {
         request.refusal_status = 413;
-        request.refusal = "The request body is longer than 64 KiB.";
+        request.refusal = server->options.no_bodies ? "A request body is not taken here."
+                                                    : "The request body is longer than 64 KiB.";
     } else if (body == BODY_BROKEN) {
         request.refusal_status = 400;
         request.refusal = "The request body is not what its header announces, or did not come in time.";
     }
-    /* After a chunked body CivetWeb may leave trailers unread, and does not tell. */
+    /* After a chunked body CivetWeb may leave trailers unread without reporting it. */
     bool may_keep = !request.refusal && head->keep_alive && !head->chunked && !late && readable_body;
     answer(connection, server, worker, &request, may_keep);
-    if (body == BODY_TOO_LARGE)
+    if (body == BODY_TOO_LARGE && !server->options.no_bodies)
         drain_refused_body(connection);
     atomic_fetch_sub(&server->in_flight, 1);
 }
@@ -316,7 +258,7 @@ static bool is_version(const char *version)
 
 /*
  * CivetWeb refuses a method that it does not know before it parses the fields, but for us it is a request like any
- * other (RFC 9110: 405, not 400). The request line is split already, the fields still lie behind it.
+ * other (RFC 9110: 405, not 400). The request line is split already, the fields still follow it.
  */
 static bool is_unknown_method(const struct mg_request_info *info, int status)
 {
@@ -375,36 +317,45 @@ static int on_connection(const struct mg_connection *connection, void **user_dat
 {
     struct worker *worker = mg_get_thread_pointer(connection);
     *user_data = NULL;
-    worker->counted = true;
+    worker->greeted = true;
     worker->error_answered = false;
-    atomic_fetch_add(&server_of(connection)->connections, 1);
     return 0;
 }
 
 /*
  * A target for another port than the one the client connected to (or `*`) is dropped by CivetWeb without an answer or a
- * callback. Behind a port mapping it is quite right, so the last moment before the close is used to answer it.
+ * callback. Behind a port mapping it is a valid request, so it is answered right before the close.
  */
-static void answer_dropped(const struct mg_connection *connection, struct worker *worker)
+static void answer_dropped(struct mg_connection *connection, struct worker *worker)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
     if (worker->error_answered || !info || !info->request_uri || info->local_uri_raw)
         return;
-    struct mg_connection *writable;
-    memcpy(&writable, &connection, sizeof connection); /* the callback's const is only its declaration */
     take_head(worker, info);
-    worker->head.query = NULL; /* not split off on this way */
-    serve(writable, http_guard_layout(&worker->head), true);
+    worker->head.query = NULL; /* not split off here */
+    serve(connection, http_guard_layout(&worker->head), true);
 }
 
+/* Of every connection, once: it was idle and goes back to the door, or it ends. */
 static void on_close(const struct mg_connection *connection)
 {
+    struct http_server *server = server_of(connection);
     struct worker *worker = mg_get_thread_pointer(connection);
-    if (!worker->counted)
-        return; /* a TLS handshake that failed */
-    answer_dropped(connection, worker);
-    worker->counted = false;
-    atomic_fetch_sub(&server_of(connection)->connections, 1);
+    struct mg_connection *changeable;
+    struct ssl_st *ssl = NULL;
+    memcpy(&changeable, &connection, sizeof connection); /* the callback's const is only its declaration */
+    bool greeted = worker->greeted;
+    worker->greeted = false;
+    int fd = -1;
+    if (greeted && !atomic_load(&server->stopping))
+        fd = mg_release_connection(changeable, &ssl);
+    if (fd >= 0) {
+        http_door_keep(server->door, fd, ssl);
+        return;
+    }
+    if (greeted)
+        answer_dropped(changeable, worker);
+    http_door_ended(server->door, mg_connection_fd(connection));
 }
 
 static void *on_thread(const struct mg_context *context, int type)
@@ -413,7 +364,6 @@ static void *on_thread(const struct mg_context *context, int type)
         return NULL;
     const struct http_server *server = mg_get_user_data(context);
     struct worker *worker = cv_zalloc(sizeof *worker);
-    worker->date_s = -1;
     buf_init(&worker->headers, HEADERS_MAX);
     buf_init(&worker->body, server->options.max_answer);
     buf_init(&worker->out, server->options.max_answer + HEADERS_MAX + 1024);
@@ -432,7 +382,7 @@ static void on_thread_end(const struct mg_context *context, int type, void *poin
     free(worker);
 }
 
-/* During the start its words become our error; later they are about what clients do. */
+/* During the start its first message becomes our error; later ones are about clients. */
 static int on_message(const struct mg_connection *connection, const char *message)
 {
     struct http_server *server = connection ? server_of(connection) : NULL;
@@ -445,60 +395,68 @@ static int on_message(const struct mg_connection *connection, const char *messag
 
 /* --- start and stop ----------------------------------------------------------------------------------------------- */
 
-static void put_listeners(struct buf *out, const struct http_options *options)
-{
-    for (size_t i = 0; i < options->listen_count; i++)
-        buf_printf(out, "%s%s%s", i ? "," : "", options->listen[i], options->tls_certificate ? "s" : "");
-}
-
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
 static void init_library(void)
 {
-    mg_init_library(MG_FEATURES_TLS);
+    mg_init_library(0);
 }
 
-/* 0: CivetWeb goes on and loads the certificate. */
-static int on_tls(void *ssl_context, void *user_data)
+/* Called by the door. */
+static void take_connection(void *context, int fd, struct ssl_st *ssl)
 {
-    (void)ssl_context;
-    (void)user_data;
-    return http_tls_mend() ? 0 : -1;
+    const struct http_server *server = context;
+    mg_take_connection(server->context, fd, ssl);
 }
 
-static struct mg_context *start_civetweb(struct http_server *server, const char *ports)
+/* How many connections the descriptors allow; the soft limit is raised to the hard one. */
+static enum cv_status count_connections(const struct http_options *options, int *out_max, struct err *err)
 {
-    char threads[16], request_max[16], header_ms[16], keep_ms[16];
+    struct rlimit files = {.rlim_cur = 0};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files); /* refused: the soft limit counts */
+        getrlimit(RLIMIT_NOFILE, &files);
+    }
+    rlim_t room = files.rlim_cur > FILES_RESERVED ? files.rlim_cur - FILES_RESERVED : 0;
+    if (room < (rlim_t)options->threads) {
+        err_set(err,
+                "%d threads need a limit of at least %d open files, it is %llu: raise it (ulimit -n) or lower threads",
+                options->threads, options->threads + FILES_RESERVED, (unsigned long long)files.rlim_cur);
+        return CV_FATAL;
+    }
+    *out_max = room < CONNECTIONS_MAX ? (int)room : CONNECTIONS_MAX;
+    if (options->connections_max > 0 && options->connections_max < *out_max)
+        *out_max = options->connections_max;
+    return CV_OK;
+}
+
+static struct mg_context *start_civetweb(struct http_server *server)
+{
+    char threads[16], request_max[16], header_ms[16], hold_ms[16];
     snprintf(threads, sizeof threads, "%d", server->options.threads);
     snprintf(request_max, sizeof request_max, "%d", HTTP_HEAD_MAX);
     snprintf(header_ms, sizeof header_ms, "%d", HEADER_TIMEOUT_MS);
-    snprintf(keep_ms, sizeof keep_ms, "%d", KEEP_ALIVE_TIMEOUT_MS);
+    snprintf(hold_ms, sizeof hold_ms, "%d", HOLD_MS);
     const char *settings[] = {
         "listening_ports",
-        ports,
+        "", /* the door has them */
         "num_threads",
         threads,
+        "connection_queue",
+        threads, /* the door hands over no more, so it never waits */
         "max_request_size",
         request_max,
         "request_timeout_ms",
         header_ms,
         "keep_alive_timeout_ms",
-        keep_ms,
+        hold_ms,
         "enable_keep_alive",
         "yes",
-        "tcp_nodelay",
-        "1",
-        "listen_backlog",
-        "1024",
         "decode_url",
         "no",
         "enable_auth_domain_check",
         "no",
-        /* last, so that they can be left out */
-        server->options.tls_certificate ? "ssl_certificate" : NULL,
-        server->options.tls_certificate,
-        "ssl_protocol_version",
-        "4",
         NULL,
     };
     struct mg_callbacks callbacks = {
@@ -509,7 +467,6 @@ static struct mg_context *start_civetweb(struct http_server *server, const char 
         .init_thread = on_thread,
         .exit_thread = on_thread_end,
         .log_message = on_message,
-        .init_ssl = on_tls,
     };
     char text[256] = "";
     struct mg_init_data init = {.callbacks = &callbacks, .user_data = server, .configuration_options = settings};
@@ -520,61 +477,85 @@ static struct mg_context *start_civetweb(struct http_server *server, const char 
     return context;
 }
 
+static enum cv_status open_door(struct http_server *server, struct err *err)
+{
+    const struct http_options *options = &server->options;
+    struct http_door_options door = {
+        .listen = options->listen,
+        .listen_count = options->listen_count,
+        .threads = options->threads,
+        .keep_alive_s = options->keep_alive_s > 0 ? options->keep_alive_s : 1,
+        .hand_over = take_connection,
+        .context = server,
+    };
+    snprintf(server->keep_alive, sizeof server->keep_alive, "Keep-Alive: timeout=%d\r\n", door.keep_alive_s);
+    enum cv_status status = count_connections(options, &door.connections_max, err);
+    if (status == CV_OK && options->tls_certificate != NULL)
+        status = http_tls_new(options->tls_certificate, &server->tls, err);
+    door.tls = server->tls;
+    return status == CV_OK ? http_door_open(&door, &server->door, err) : status;
+}
+
 enum cv_status http_start(const struct http_options *options, struct http_server **out_server, struct err *err)
 {
-    if (options->listen_count == 0 || options->listen_count > LISTENERS_MAX) {
-        err_set(err, "between 1 and %d addresses can be listened on, not %zu", LISTENERS_MAX, options->listen_count);
+    if (options->listen_count == 0 || options->listen_count > HTTP_LISTENERS_MAX) {
+        err_set(err, "between 1 and %d addresses can be listened on, not %zu", HTTP_LISTENERS_MAX,
+                options->listen_count);
         return CV_FATAL;
     }
     pthread_once(&library_once, init_library);
     struct http_server *server = cv_zalloc(sizeof *server);
     server->options = *options;
-    struct buf ports CV_CLEANUP(buf_done);
-    buf_init(&ports, 4096);
-    put_listeners(&ports, options);
-    server->context = start_civetweb(server, ports.data);
-    if (!server->context) {
-        err_set(err, "cannot listen on %s: %s", ports.data, server->start_error);
+    enum cv_status status = open_door(server, err);
+    if (status == CV_OK && (server->context = start_civetweb(server)) == NULL) {
+        err_set(err, "cannot start the HTTP server: %s", server->start_error);
+        status = CV_FATAL;
+    }
+    if (status != CV_OK) {
+        http_door_free(server->door);
+        http_tls_free(server->tls);
         free(server);
-        return CV_FATAL;
+        return status;
     }
     atomic_store(&server->started, true);
-    struct mg_server_port found[LISTENERS_MAX];
-    int count = mg_get_server_ports(server->context, LISTENERS_MAX, found);
-    for (int i = 0; i < count; i++)
-        server->ports[i] = found[i].port;
-    server->listener_count = http_find_listeners(server->ports, options->listen_count, server->listeners,
-                                                 LISTENERS_MAX);
+    http_door_start(server->door);
     *out_server = server;
     return CV_OK;
 }
 
 void http_stop(struct http_server *server)
 {
-    if (!server)
+    if (server == NULL)
         return;
     atomic_store(&server->stopping, true);
-    for (size_t i = 0; i < server->listener_count; i++)
-        shutdown(server->listeners[i], SHUT_RDWR);
-    /* mg_stop() throws away answers that are not written yet, so nothing may be under way when it is called. */
+    http_door_stop_accepting(server->door);
+    /* mg_stop() discards answers that are not written yet, so no request may be in flight when it is called. */
     int64_t deadline = clock_mono_ms() + DRAIN_ON_STOP_MS;
     for (int64_t quiet_since = clock_mono_ms(), now = quiet_since; now < deadline; now = clock_mono_ms()) {
-        if (atomic_load(&server->in_flight) > 0)
+        if (atomic_load(&server->in_flight) > 0 || http_door_waiting(server->door) > 0)
             quiet_since = now;
         else if (now - quiet_since >= QUIET_ON_STOP_MS)
             break;
         usleep(2000);
     }
+    http_door_end(server->door);
     mg_stop(server->context);
+    http_door_free(server->door);
+    http_tls_free(server->tls);
     free(server);
+}
+
+void http_reload(struct http_server *server)
+{
+    http_tls_reload(server->tls);
 }
 
 int http_port(const struct http_server *server, size_t i)
 {
-    return i < server->options.listen_count ? server->ports[i] : 0;
+    return http_door_port(server->door, i);
 }
 
-int http_connections(const struct http_server *server)
+void http_stats(const struct http_server *server, struct http_stats *out_stats)
 {
-    return atomic_load_explicit(&server->connections, memory_order_relaxed);
+    http_door_stats(server->door, out_stats);
 }

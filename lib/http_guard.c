@@ -23,7 +23,7 @@ static bool is_token(const char *text)
 static bool has_space_before_colon(const struct http_field *field)
 {
     for (const char *p = field->name + strlen(field->name) + 1; p < field->value; p++)
-        if (*p != ' ')
+        if (*p != ' ' && *p != '\t')
             return true;
     return false;
 }
@@ -180,7 +180,7 @@ const char *http_guard_split(char *text, struct http_head *head)
         *colon = '\0';
         if (!is_token(text))
             return "A header field's name is not a token right before its colon.";
-        head->fields[head->field_count++] = (struct http_field){text, colon + 1 + strspn(colon + 1, " ")};
+        head->fields[head->field_count++] = (struct http_field){text, colon + 1 + strspn(colon + 1, " \t")};
         text = line_end + 2;
     }
     return NULL;

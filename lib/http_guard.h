@@ -35,7 +35,7 @@ struct http_head {
  * All these return NULL, or the reason of a refusal as one sentence.
  *
  * layout: the parser split the block in place, writing NULs over `\r`, `\n`, `:` and the space before it, and stopping
- * without a word at whatever it took for the end. The NULs it left show how each line was written.
+ * silently at what it took for the end. The NULs it left show how each line was written.
  */
 const char *http_guard_layout(const struct http_head *head);
 /* Host, Content-Length, Transfer-Encoding, Expect, Connection. */

@@ -1,12 +1,26 @@
 /*
- * http_tls.h: makes the installed CivetWeb fit for TLS. Private to lib/http*.c.
+ * http_tls.h: the TLS side of a server: its certificate, read again when the file's content changes. Connections that
+ * exist keep the certificate of their handshake. Private to lib/http*.c; one thread after the start (the door's), only
+ * http_tls_reload() may be called from any.
  */
 #ifndef CASEVIEW_LIB_HTTP_TLS_H
 #define CASEVIEW_LIB_HTTP_TLS_H
 
 #include "caseview/base.h"
+#include "caseview/err.h"
 
-/* Once CivetWeb has loaded OpenSSL, before it listens. True: TLS connections can be taken. */
-bool http_tls_mend(void);
+struct http_tls;
+struct ssl_st;
+
+/* path: PEM with the certificate chain and the key; borrowed. CV_OK, or CV_FATAL: it cannot be used. */
+enum cv_status http_tls_new(const char *path, struct http_tls **out_tls, struct err *err) CV_MUST_CHECK;
+void http_tls_free(struct http_tls *tls); /* NULL is fine */
+/* The state of one more connection, the caller's to free by http_tls_close(); NULL: out of memory. */
+struct ssl_st *http_tls_connection(struct http_tls *tls);
+/* Sends close_notify if the handshake was done, and frees. NULL is fine. */
+void http_tls_close(struct ssl_st *ssl);
+/* Looks at the file when it is due (every 5 s) or asked for, and takes a changed one over; a bad one is logged once. */
+void http_tls_refresh(struct http_tls *tls, int64_t now_ms);
+void http_tls_reload(struct http_tls *tls); /* the next refresh is due; NULL is fine */
 
 #endif

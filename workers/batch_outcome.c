@@ -71,7 +71,8 @@ static void count_parked(struct batch_outcome *outcome, const struct batch_parke
 
 static void observe_latency(const struct batch_outcome *outcome, const struct batch *batch)
 {
-    metric_observe_us(outcome->claims->m->commit_seconds, clock_mono_us() - pipeline_sent_at_us(outcome->claims->pipeline));
+    metric_observe_us(outcome->claims->m->commit_seconds,
+                      clock_mono_us() - pipeline_sent_at_us(outcome->claims->pipeline));
     if (batch->oldest_record_ms == INT64_MAX)
         return;
     int64_t us = clock_wall_us() - batch->oldest_record_ms * 1000;
@@ -118,7 +119,8 @@ static void note_refused_record(struct batch_outcome *outcome, const struct batc
         snprintf(refused->text, sizeof refused->text, "%s", err->text);
         log_warn("partition %.*s/%d: the database refuses what the record at offset %" PRId64 " leads to; parking it: "
                  "%s",
-                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, refused->offset, err->text);
+                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, refused->offset,
+                 err->text);
         return;
     }
 }
@@ -175,10 +177,11 @@ static enum cv_status after_fence(struct batch_outcome *outcome, struct err *err
     }
     metric_add(outcome->claims->m->fenced, 1);
     if (outcome->control->rival[0] != '\0')
-        err_set(err,
-                "the fence refused a batch: %s, a worker of another consumer group (group-id): two groups on generation "
-                "%d take each other's claims without end; stop one, or give it another generation",
-                outcome->control->rival, outcome->gen);
+        err_set(
+            err,
+            "the fence refused a batch: %s, a worker of another consumer group (group-id): two groups on generation "
+            "%d take each other's claims without end; stop one, or give it another generation",
+            outcome->control->rival, outcome->gen);
     else
         err_set(err, "the fence refused a batch: another worker has claimed one of our partitions; `caseview status` "
                      "shows the owners");
@@ -220,4 +223,3 @@ enum cv_status batch_outcome_settle(struct batch_outcome *outcome, struct err *e
     }
     return CV_OK;
 }
-

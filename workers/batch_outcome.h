@@ -1,6 +1,6 @@
 /*
- * batch_outcome.h: what the end of a batch means: a commit moves the partitions' cursors and is counted; a refusal tells
- * how the next batches are made, and that everything has to start from the cursors. One thread.
+ * batch_outcome.h: what the end of a batch means: a commit moves the partitions' cursors and is counted; a refusal
+ * tells how the next batches are made, and that everything has to start from the cursors. One thread.
  */
 #ifndef CASEVIEW_WORKERS_BATCH_OUTCOME_H
 #define CASEVIEW_WORKERS_BATCH_OUTCOME_H

@@ -229,8 +229,7 @@ static enum cv_status write_halt(struct claims *claims, struct partition *partit
     partition->position = partition->cursor.next_offset;
     poison_flood_reset(&partition->flood);
     partition->cursor.state = CURSOR_HALTED;
-    snprintf(partition->cursor.reason, sizeof partition->cursor.reason, "%s",
-             halt_reason_name(partition->halt_reason));
+    snprintf(partition->cursor.reason, sizeof partition->cursor.reason, "%s", halt_reason_name(partition->halt_reason));
     partition->stop_reported = true;
     partition_set_state(partition, PARTITION_HALTED);
     return CV_OK;

@@ -75,7 +75,8 @@ static void beyond_end(struct partitions *partitions, struct partition *partitio
 }
 
 /* Only the ends of transactions may be between the last record folded and the cursor. */
-void continuity_check_old_record(struct partitions *partitions, struct partition *partition, const struct record *record)
+void continuity_check_old_record(struct partitions *partitions, struct partition *partition,
+                                 const struct record *record)
 {
     if (partition->cursor.has_last && record->offset > partition->cursor.last_offset)
         beyond_end(partitions, partition, record->offset);
@@ -84,8 +85,7 @@ void continuity_check_old_record(struct partitions *partitions, struct partition
 void continuity_check_end(struct partitions *partitions, struct partition *partition, int64_t end,
                           const struct worker_metrics *m)
 {
-    if (end < partition->position &&
-        (partition->state == PARTITION_PROVING || partition->state == PARTITION_LIVE))
+    if (end < partition->position && (partition->state == PARTITION_PROVING || partition->state == PARTITION_LIVE))
         beyond_end(partitions, partition, end);
     if (partition->state == PARTITION_PROVING)
         last_record_absent(partitions, partition, m);

@@ -19,7 +19,6 @@
 #define CHUNK_WAITING 2000
 #define PUSH_EVERY    128 /* records */
 
-
 void intake_init(struct intake *intake)
 {
     *intake = (struct intake){0};

@@ -1,7 +1,7 @@
 /*
  * intake.h: records in. One chunk at a time: takes what the consumer has, decodes each record, folds it into the cached
- * states, reads the states that were missing, and moves the cursors of the open batch on. No event and no record is kept
- * beyond the call, but for what is parked. One thread.
+ * states, reads the states that were missing, and moves the cursors of the open batch on. No event and no record is
+ * kept beyond the call, but for what is parked. One thread.
  */
 #ifndef CASEVIEW_WORKERS_INTAKE_H
 #define CASEVIEW_WORKERS_INTAKE_H
@@ -25,8 +25,8 @@ struct intake {
     struct consumer_event *events; /* room for INTAKE_RECORDS */
     struct arena *arena;           /* lists of the events of a chunk */
     struct buf headers;
-    bool more;     /* the last chunk took all it could: there is more at hand */
-    bool flooded;  /* a partition of the open batch has so many parked records that it should be judged now */
+    bool more;    /* the last chunk took all it could: there is more at hand */
+    bool flooded; /* a partition of the open batch has so many parked records that it should be judged now */
 };
 
 /* The pointers are borrowed; they are set by the caller. */

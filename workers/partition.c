@@ -13,7 +13,8 @@ static const struct partition_transition transitions[] = {
     {PARTITION_PROVING, PARTITION_HALTING, "the log is another one, or the cursor lies outside it"},
     {PARTITION_LIVE, PARTITION_HELD, "the schema of a record cannot be fetched now"},
     {PARTITION_HELD, PARTITION_LIVE, "the schema is tried again"},
-    {PARTITION_LIVE, PARTITION_HALTING, "poison flood, a record that cannot even be parked, or the position left the log"},
+    {PARTITION_LIVE, PARTITION_HALTING,
+     "poison flood, a record that cannot even be parked, or the position left the log"},
     {PARTITION_HELD, PARTITION_HALTING, "poison flood"},
     {PARTITION_HALTING, PARTITION_HALTED, "everything before is committed, and the cursor says halted"},
 };

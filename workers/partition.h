@@ -6,10 +6,10 @@
 #ifndef CASEVIEW_WORKERS_PARTITION_H
 #define CASEVIEW_WORKERS_PARTITION_H
 
+#include "caseview/log_limit.h"
 #include "caseview/metrics.h"
 #include "caseview/retry.h"
 #include "workers/fold/record.h"
-#include "caseview/log_limit.h"
 #include "workers/poison_flood.h"
 #include "workers/sink/cursor.h"
 #include "workers/sink/halt_reason.h"
@@ -36,14 +36,14 @@ struct partition {
     int32_t part;
     struct str topic_name; /* borrowed from the configuration */
     enum partition_state state;
-    struct cursor cursor; /* as of the last commit */
-    int64_t position;     /* next offset to take: ≥ cursor.next_offset */
-    bool at_end;          /* read to the end of its log */
-    bool complete_pending; /* … and complete_at has still to be written */
-    int64_t completed_ms;  /* clock_mono_ms() when complete_at was last added to a batch */
-    int64_t try_at_ms;     /* UNCLAIMED, HELD: not tried again before */
-    bool stop_reported;    /* HALTED: a log line has said so */
-    struct retry retry;    /* of claims, positions and schemas */
+    struct cursor cursor;   /* as of the last commit */
+    int64_t position;       /* next offset to take: ≥ cursor.next_offset */
+    bool at_end;            /* read to the end of its log */
+    bool complete_pending;  /* … and complete_at has still to be written */
+    int64_t completed_ms;   /* clock_mono_ms() when complete_at was last added to a batch */
+    int64_t try_at_ms;      /* UNCLAIMED, HELD: not tried again before */
+    bool stop_reported;     /* HALTED: a log line has said so */
+    struct retry retry;     /* of claims, positions and schemas */
     int64_t last_record_ms; /* timestamp of the last record taken, -1: none */
     int64_t committed_to_kafka;
     int64_t beyond_end_ms; /* clock_mono_ms() since when the log seems to end before the position, 0: it does not */

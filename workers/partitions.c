@@ -27,7 +27,7 @@ static void grow_topic(struct partitions *partitions, enum topic topic, int32_t 
     int32_t old = partitions->parts[topic], new = part + 16;
     if (part < old)
         return;
-    partitions->by_part[topic] = cv_realloc(partitions->by_part[topic], (size_t)new * sizeof(struct partition *));
+    partitions->by_part[topic] = cv_realloc(partitions->by_part[topic], (size_t) new * sizeof(struct partition *));
     for (int32_t i = old; i < new; i++)
         partitions->by_part[topic][i] = NULL;
     partitions->parts[topic] = new;
@@ -111,8 +111,8 @@ void partitions_halt(struct partitions *partitions, struct partition *partition,
     partition_set_state(partition, PARTITION_HALTING);
     log_error("partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume --topic %.*s --partition %d",
               (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, halt_reason_name(reason),
-              detail != NULL ? detail : halt_reason_detail(reason),
-              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
+              detail != NULL ? detail : halt_reason_detail(reason), (int)partition->topic_name.len,
+              partition->topic_name.ptr, partition->part);
 }
 
 size_t partitions_of_topic(const struct partitions *partitions, enum topic topic, int32_t *out)

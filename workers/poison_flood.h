@@ -1,6 +1,7 @@
 /*
  * poison_flood.h: whether too many records of a partition were parked within a minute: more than 1,000 and more than
- * half (contract, section 4). Counted when they are committed, so that what is read twice counts once. Pure. One thread.
+ * half (contract, section 4). Counted when they are committed, so that what is read twice counts once. Pure. One
+ * thread.
  */
 #ifndef CASEVIEW_WORKERS_POISON_FLOOD_H
 #define CASEVIEW_WORKERS_POISON_FLOOD_H

@@ -29,10 +29,10 @@
  * How the option `memory` is shared. What is not named here is fixed and small: a chunk, the statement being sent,
  * libpq's and librdkafka's buffers and threads (docs/operations.md, Sizing).
  */
-#define CACHE_SHARE(memory)      ((memory) / 2)  /* states and names, dirty ones included */
-#define BATCH_SHARE(memory)      ((memory) / 5)  /* … of these, what one batch may change, and parked records */
-#define KAFKA_SHARE(memory)      ((memory) / 32) /* records fetched ahead; librdkafka needs about four times that */
-#define IDLE_CACHE(memory)       ((memory) / 8 < (24u << 20) ? (memory) / 8 : (24u << 20))
+#define CACHE_SHARE(memory) ((memory) / 2)  /* states and names, dirty ones included */
+#define BATCH_SHARE(memory) ((memory) / 5)  /* … of these, what one batch may change, and parked records */
+#define KAFKA_SHARE(memory) ((memory) / 32) /* records fetched ahead; librdkafka needs about four times that */
+#define IDLE_CACHE(memory)  ((memory) / 8 < (24u << 20) ? (memory) / 8 : (24u << 20))
 
 struct worker {
     const struct config *config;
@@ -58,8 +58,8 @@ struct worker {
     struct metrics *metrics;
     struct worker_metrics m;
 
-    bool quiet; /* the recovery that comes is no failure: it needs neither a log line nor a delay */
-    _Atomic bool connected;          /* to the database; read by the admin port's thread */
+    bool quiet;             /* the recovery that comes is no failure: it needs neither a log line nor a delay */
+    _Atomic bool connected; /* to the database; read by the admin port's thread */
     _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
 };
 
@@ -198,7 +198,8 @@ static bool flush(struct worker *worker, int64_t deadline_ms)
  * The group revokes partitions: what was folded of them is written, if there is time; else everything that is not in
  * the database is dropped, and the partitions that stay start from their cursors again.
  */
-static void before_revoke(void *context, const struct consumer_partition_id *revoked, size_t count, bool lost, int budget_ms)
+static void before_revoke(void *context, const struct consumer_partition_id *revoked, size_t count, bool lost,
+                          int budget_ms)
 {
     struct worker *worker = context;
     struct err err = ERR_INIT;
@@ -408,8 +409,7 @@ static void init(struct worker *worker, const struct config *config)
     };
     /* One attempt of many: in between Kafka must be polled. */
     int64_t timeout_s = config_int(config, "connect-timeout-s");
-    *worker = (struct worker){
-        .config = config, .gen = (int32_t)config_int(config, "generation")};
+    *worker = (struct worker){.config = config, .gen = (int32_t)config_int(config, "generation")};
     worker->memory = (size_t)config_int(config, "memory");
     name_groups(worker);
     partitions_init(&worker->partitions, topics);

@@ -9,8 +9,7 @@ static struct metric *labelled(struct metrics *metrics, const char *name, const 
     snprintf(labels, sizeof labels, "%s=\"%s\"", label, value);
     size_t len = strlen(name);
     bool counter = len > 6 && strcmp(name + len - 6, "_total") == 0;
-    return counter ? metrics_counter(metrics, name, labels, help)
-                   : metrics_gauge(metrics, name, labels, help);
+    return counter ? metrics_counter(metrics, name, labels, help) : metrics_gauge(metrics, name, labels, help);
 }
 
 void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
@@ -59,7 +58,8 @@ void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
     m->retries = metrics_counter(
         metrics, "caseview_retries_total", NULL,
         "Batches sent again unchanged after a serialization failure, deadlock or lock timeout");
-    m->recoveries = metrics_counter(metrics, "caseview_recoveries_total", NULL, "Recoveries: starts from the cursors after a failure");
+    m->recoveries = metrics_counter(metrics, "caseview_recoveries_total", NULL,
+                                    "Recoveries: starts from the cursors after a failure");
     m->claims = metrics_counter(metrics, "caseview_claims_total", NULL, "Partitions claimed");
     m->claims_refused = metrics_counter(metrics, "caseview_claims_refused_total", NULL,
                                         "Claims given up because another session held the cursor's lock");
@@ -78,7 +78,8 @@ void worker_metrics_show_partition(struct metrics *metrics, struct partition *pa
     char labels[320];
     snprintf(labels, sizeof labels, "topic=\"%.*s\",partition=\"%d\"", (int)partition->topic_name.len,
              partition->topic_name.ptr, partition->part);
-    partition->lag_events = metrics_gauge(metrics, "caseview_lag_events", labels, "Records in the log behind the cursor");
+    partition->lag_events = metrics_gauge(metrics, "caseview_lag_events", labels,
+                                          "Records in the log behind the cursor");
     partition->lag_seconds = metrics_gauge(metrics, "caseview_lag_seconds", labels,
                                            "Age of the last record folded while there are more, at most the time since "
                                            "there were none; else 0");

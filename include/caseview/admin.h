@@ -1,6 +1,8 @@
 /*
  * admin.h: the operators' port of a program: /live and /ready (200, or 503 with one line of reason), /metrics
- * (OpenMetrics). Runs on its own four threads; no connection is kept after its answer.
+ * (OpenMetrics 1.0 when Accept names it, else Prometheus' text format 0.0.4). It has its own threads and its own
+ * acceptor, so that probes are answered independently of the program's clients; silent clients hold no thread.
+ * Connections are closed after the answer; request bodies are refused.
  */
 #ifndef CASEVIEW_ADMIN_H
 #define CASEVIEW_ADMIN_H
@@ -11,13 +13,14 @@
 
 struct admin;
 
-/* Empty text: it is well. Else the reason why not, one line. Called on an admin thread. */
+/* Leaves the text empty when all is well, else writes the reason, one line. Called on an admin thread; must not block.
+ */
 typedef void (*admin_probe)(void *context, char *out_reason, size_t size);
 
 struct admin_options {
     const char *listen; /* HOST:PORT; port 0 takes a free one */
     struct metrics *metrics;
-    admin_probe live;  /* NULL: as long as the process runs */
+    admin_probe live; /* NULL: as long as the process runs */
     admin_probe ready;
     void *context; /* of both probes */
 };

@@ -16,7 +16,7 @@
 #pragma GCC poison strcpy strcat stpcpy strncpy strncat sprintf vsprintf gets
 /* No errors; parse digits as config_check.c does. */
 #pragma GCC poison atoi atol atoll atof
-/* Static state; use strtok_r, clock_iso, arc4random. */
-#pragma GCC poison strtok asctime ctime gmtime localtime rand srand srandom drand48 tmpnam mktemp
+/* Static state; use strtok_r, clock_iso, arc4random. (rand is the name of a parameter in headers of OpenSSL 3.) */
+#pragma GCC poison strtok asctime ctime gmtime localtime srand srandom drand48 tmpnam mktemp
 
 #endif

@@ -19,7 +19,7 @@
 #include "caseview/base.h"
 
 #ifdef CASEVIEW_FAIL_POINTS
-#define FAIL_POINT(name)       fail_point_reach(name)
+#define FAIL_POINT(name) fail_point_reach(name)
 
 /* A number that a test gives in the environment variable of this name, `fallback` without it. */
 #define FAIL_POINT_NUMBER(variable, fallback) fail_point_number(variable, fallback)
@@ -27,7 +27,7 @@
 void fail_point_reach(const char *name);
 size_t fail_point_number(const char *variable, size_t fallback);
 #else
-#define FAIL_POINT(name)       ((void)0)
+#define FAIL_POINT(name)                      ((void)0)
 #define FAIL_POINT_NUMBER(variable, fallback) (fallback)
 #endif
 

@@ -265,7 +265,7 @@ def test_ready_says_why_not(make_stack):
 
 
 def test_metrics_page(served):
-    answer = served.workers[0].get("/metrics")
+    answer = served.workers[0].get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     series = programs.parse_metrics(answer.text)
     names = {name for name, _ in series}

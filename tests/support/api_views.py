@@ -88,11 +88,11 @@ class Api(Served):
     LISTENING = re.compile(r"listening on https?://(127\.0\.0\.1:\d+)")
 
     def __init__(self, folder, database, jwks, *args, name="caseview-api"):
+        listen = [item for option in ("--listen", "--admin-listen") if option not in args for item in (option, "127.0.0.1:0")]
         super().__init__(
             name,
             [binary("caseview-api"), "--database", database, "--jwks", jwks, "--issuer", f"other,{ISSUER}",
-             "--audience", f"{AUDIENCE},second", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-             "--connect-timeout-s", "2", "--log-format", "text", *args],
+             "--audience", f"{AUDIENCE},second", "--connect-timeout-s", "2", "--log-format", "text", *listen, *args],
             folder,
         )  # fmt: skip
 

@@ -172,7 +172,7 @@ class Served(Program):
         wait_for(self.is_ready, deadline_s, f"{self.name} is ready")
 
     def metrics(self):
-        return parse_metrics(self.get("/metrics").text)
+        return parse_metrics(self.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}).text)
 
     def metric(self, name, **labels):
         """The sum of the series with these labels, 0 when there is none."""

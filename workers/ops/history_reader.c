@@ -277,8 +277,7 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
         status = schemas_wait(reader->schemas, REGISTRY_WAIT_MS);
         (void)status; /* in time or not: tried again */
     }
-    if (*out_outcome != DECODE_SKIP &&
-        consumer_record_size(record) > RECORD_MAX_BYTES) {
+    if (*out_outcome != DECODE_SKIP && consumer_record_size(record) > RECORD_MAX_BYTES) {
         err_set(err, "key, value and headers together are larger than 1 MiB");
         result->reason = PARK_TOO_LARGE;
         *out_outcome = DECODE_PARK;

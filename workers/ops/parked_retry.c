@@ -20,7 +20,7 @@ struct retrying {
     struct operation operation;
     struct schemas *schemas;
     struct operator_write *write;
-    int slice; /* events of the next transaction at most */
+    int slice;                 /* events of the next transaction at most */
     struct parked_place place; /* after the last event that was tried */
     int64_t all, tried, folded, unknown_topics;
     int64_t started_ms, shown_ms;
@@ -54,7 +54,7 @@ static enum cv_status add(struct retrying *r, const struct parked_row *row, stru
     if (outcome == DECODE_EVENT)
         operator_write_event(r->write, &record, &result.event);
     if (outcome != DECODE_PARK)
-        return CV_OK; /* a record that is passed over only leaves `parked` */
+        return CV_OK;                     /* a record that is passed over only leaves `parked` */
     record.key = record.value = STR_NULL; /* the row has them */
     operator_write_still_parked(r->write, &record, row->topic, result.has_organization ? &result.organization_id : NULL,
                                 result.reason, why.text);
@@ -76,8 +76,8 @@ static enum cv_status keep_refused(struct retrying *r, const struct parked_row *
 
 /* Folds the events of the page that are of its first one's partition. *out_count: how many, behind which place. */
 static enum cv_status fold_slice(struct retrying *r, const struct db_result *page, enum topic role,
-                                 struct parked_place *out_behind, int64_t *out_count, enum operator_outcome *out_outcome,
-                                 struct err *err)
+                                 struct parked_place *out_behind, int64_t *out_count,
+                                 enum operator_outcome *out_outcome, struct err *err)
 {
     struct parked_row first, row;
     enum cv_status status = CV_OK;

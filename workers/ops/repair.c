@@ -181,7 +181,8 @@ static enum cv_status write_audit(struct repair *repair, size_t events, struct e
     db_arg_int4(&args, repair->reader->gen);
     db_arg_text(&args, str_of(repair->reader->topics[repair->key.topic]));
     db_arg_text(&args, (struct str){detail.data, detail.len});
-    enum cv_status status = db_exec(operator_write_db(repair->write), &audit_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
+    enum cv_status status = db_exec(operator_write_db(repair->write), &audit_statement, &args, QUERY_TIMEOUT_MS, NULL,
+                                    err);
     if (status != CV_OK)
         err_prefix(err, "the row is repaired, but ctl.audit has no record of it");
     return status;

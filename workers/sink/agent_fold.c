@@ -1,7 +1,6 @@
 #include "workers/sink/agent_fold.h"
 
 #include "workers/fold/agent.h"
-#include "workers/sink/folder.h"
 
 static struct fold_result refused(enum park_reason reason, const char *text)
 {

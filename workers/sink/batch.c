@@ -110,7 +110,8 @@ void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, 
 
 void batch_add_left_owner(struct batch *batch, const struct uuid *organization_id, const struct uuid *application_id)
 {
-    batch->left_owners = make_room(batch->left_owners, batch->left_count, &batch->left_room, sizeof *batch->left_owners);
+    batch->left_owners = make_room(batch->left_owners, batch->left_count, &batch->left_room,
+                                   sizeof *batch->left_owners);
     batch->left_owners[batch->left_count++] = (struct active_key){*organization_id, *application_id};
 }
 

@@ -3,8 +3,8 @@
  * limit of this kind. After a refusal batches become small and grow again with each commit:
  *
  *   a conflict          two writers of the same rows get past each other with small batches;
- *   a refusal for good  the batch is halved until it holds one record, which then is the one to park. Batches do not grow
- *                       until it is found, or until twice as many records as the refused batch had were committed.
+ *   a refusal for good  the batch is halved until it holds one record, which then is the one to park. Batches do not
+ * grow until it is found, or until twice as many records as the refused batch had were committed.
  *
  * Pure. One thread.
  */
@@ -16,10 +16,10 @@
 #define BATCH_LIMIT_NONE SIZE_MAX
 
 struct batch_limit {
-    size_t items;         /* records and rows of the next batch, BATCH_LIMIT_NONE: no limit */
-    size_t most;          /* `items` without refusals: BATCH_LIMIT_NONE but in tests */
-    size_t isolate_left;  /* while searching a refused record: items to commit before the search is given up, else 0 */
-    unsigned conflicts;   /* in a row */
+    size_t items;        /* records and rows of the next batch, BATCH_LIMIT_NONE: no limit */
+    size_t most;         /* `items` without refusals: BATCH_LIMIT_NONE but in tests */
+    size_t isolate_left; /* while searching a refused record: items to commit before the search is given up, else 0 */
+    unsigned conflicts;  /* in a row */
 };
 
 void batch_limit_init(struct batch_limit *limit, size_t most);

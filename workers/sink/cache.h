@@ -36,8 +36,8 @@ struct cache_entry *cache_find(struct cache *cache, const void *key);
 /* The same, created when there is none (*out_made). */
 struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_made);
 /*
- * Asks the processor to fetch what a look-up of the key will read, some look-ups ahead: first the bucket, then the entry.
- * The entry is returned when it is there without a search, for what it owns to be fetched too; else NULL.
+ * Asks the processor to fetch what a look-up of the key will read, some look-ups ahead: first the bucket, then the
+ * entry. The entry is returned when it is there without a search, for what it owns to be fetched too; else NULL.
  */
 enum cache_prefetch { PREFETCH_BUCKET, PREFETCH_ENTRY, PREFETCH_VALUE };
 const struct cache_entry *cache_prefetch(const struct cache *cache, const void *key, enum cache_prefetch what);

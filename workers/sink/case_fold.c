@@ -1,6 +1,6 @@
 #include "workers/sink/case_fold.h"
 
-#include "workers/sink/folder.h"
+#include "workers/fold/case.h"
 
 static struct fold_result refused(enum park_reason reason, const char *text)
 {

@@ -107,8 +107,9 @@ static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, 
         return status;
     *out_evicted = db_int4(result, 0, 0) > 0;
     if (*out_evicted)
-        log_warn("partition %.*s/%d: the previous owner held the cursor's lock while unresponsive; terminated its backend",
-                 (int)topic.len, topic.ptr, part);
+        log_warn(
+            "partition %.*s/%d: the previous owner held the cursor's lock while unresponsive; terminated its backend",
+            (int)topic.len, topic.ptr, part);
     db_result_free(result);
     return CV_OK;
 }

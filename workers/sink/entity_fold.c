@@ -96,7 +96,8 @@ struct fold_result entity_fold(struct cache *entities, struct entity *entity, co
     struct directory_state folded = entity->state;
     enum fold_outcome outcome = directory_apply(&folded, event, &visible);
     if (outcome == FOLD_KEY_MISMATCH)
-        return (struct fold_result){.reason = PARK_KEY_MISMATCH, .text = "the application belongs to another organization"};
+        return (struct fold_result){.reason = PARK_KEY_MISMATCH,
+                                    .text = "the application belongs to another organization"};
     if (outcome == FOLD_APPLIED) {
         entity_set(entities, entity, &folded);
         entity->visible |= visible;

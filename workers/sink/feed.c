@@ -41,10 +41,10 @@ struct parts {
 struct feed {
     int32_t gen;
     enum feed_state state;
-    int64_t number;       /* all changes up to here are shown */
-    int64_t up_to;        /* … and up to here when the present round is done */
-    bool far;             /* the present round renders everything */
-    uint64_t after;       /* the round waits until so many batches are committed */
+    int64_t number; /* all changes up to here are shown */
+    int64_t up_to;  /* … and up to here when the present round is done */
+    bool far;       /* the present round renders everything */
+    uint64_t after; /* the round waits until so many batches are committed */
     int64_t next_look_ms;
     /* What changed in this round: many cases name a unit, few a customer, of which there are many more. */
     int64_t customers[PAGE], others[PAGE]; /* hashes; others ascending */

@@ -32,12 +32,12 @@ int feed_wait_ms(const struct feed *feed);
 
 /* What a step works with. */
 struct feed_context {
-    struct db *db;             /* for reads */
-    struct names *names;       /* brought up to date with what is read */
-    struct arena *arena;       /* arguments of queries */
-    uint64_t closed;           /* batches closed so far, … */
-    uint64_t committed;        /* … and of these committed: pipeline.h */
-    size_t most;               /* keys that the open batch takes; 0: none now */
+    struct db *db;       /* for reads */
+    struct names *names; /* brought up to date with what is read */
+    struct arena *arena; /* arguments of queries */
+    uint64_t closed;     /* batches closed so far, … */
+    uint64_t committed;  /* … and of these committed: pipeline.h */
+    size_t most;         /* keys that the open batch takes; 0: none now */
 };
 
 /*

@@ -8,6 +8,10 @@
 #include "caseview/buf.h"
 #include "workers/fold/event.h"
 
+/* Ceilings of one stored state: an event that would make it larger is parked as too-large. */
+#define CASE_STATE_MAX  (256u << 10)
+#define AGENT_STATE_MAX (1u << 20)
+
 struct fold_scratch {
     struct buf stored;   /* the new stored form */
     struct arena *agent; /* an agent's state while it is folded */

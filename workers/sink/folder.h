@@ -13,10 +13,6 @@
 #include "workers/sink/batch.h"
 #include "workers/sink/names.h"
 
-/* Ceilings of one stored state: an event that would make it larger is parked as too-large. */
-#define CASE_STATE_MAX  (256u << 10)
-#define AGENT_STATE_MAX (1u << 20)
-
 struct folder;
 
 /* cache_bytes: for states and names together. */

@@ -182,8 +182,8 @@ static enum cv_status look(struct operator_write *write, struct err *err)
 {
     struct batch *batch = write->batch;
     for (const struct named_partition *p = write->partitions; p != NULL; p = p->next)
-        (void)batch_add_cursor(batch, &(struct batch_cursor){
-                                          .topic = p->topic, .part = p->part, .topic_name = p->topic_name});
+        (void)batch_add_cursor(batch,
+                               &(struct batch_cursor){.topic = p->topic, .part = p->part, .topic_name = p->topic_name});
     struct batch_cursor *c = batch->cursors;
     struct db_args args;
     struct db_result *result;

@@ -2,10 +2,10 @@
  * operator_write.h: a transaction of an operator's command (`parked retry`, `repair`) next to the running workers. It
  * folds by the same code as theirs, and writes one pipeline that moves no cursor.
  *
- * The owner of a partition is the only renderer of its rows, so the transaction takes the partition's claim: the owner's
- * next batch is refused, it recovers, and renders what changed in the directory since its dir_no. The names written here
- * are at least as new as that, or the transaction is refused. Everything slow happens before BEGIN; the owner is held up
- * for the time of one commit. Blocking; one thread.
+ * The owner of a partition is the only renderer of its rows, so the transaction takes the partition's claim: the
+ * owner's next batch is refused, it recovers, and renders what changed in the directory since its dir_no. The names
+ * written here are at least as new as that, or the transaction is refused. Everything slow happens before BEGIN; the
+ * owner is held up for the time of one commit. Blocking; one thread.
  *
  * Use: operator_write_begin(); say which partitions the events come from or have rows in (…_partition), what is folded
  * (…_event), what leaves `parked` (…_unpark, …_still_parked) or which row is repaired (…_repair); then

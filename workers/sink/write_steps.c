@@ -414,7 +414,7 @@ static void send_still_parked(struct write_steps *steps)
 /* What is folded leaves `parked`; what is still bad keeps its row, with the reason of now. */
 static void send_unparks(struct write_steps *steps)
 {
-    const struct operator_steps *operator = steps->operator;
+    const struct operator_steps *operator= steps->operator;
     struct batch_unpark *folded = alloc(steps, (operator->unpark_count + 1) * sizeof *folded);
     size_t n = 0;
     for (size_t i = 0; i < operator->unpark_count; i++)
@@ -505,13 +505,12 @@ static const write_step_fn worker_steps[] = {
 };
 
 static const write_step_fn retry_steps[] = {
-    send_begin,  send_settings, send_claim,    send_unparks, send_cases,     send_unlisted,
-    send_active, send_agents,   send_versions, send_clock,   send_directory, send_commit, NULL,
+    send_begin,  send_settings, send_claim, send_unparks,   send_cases,  send_unlisted, send_active,
+    send_agents, send_versions, send_clock, send_directory, send_commit, NULL,
 };
 
 static const write_step_fn repair_steps[] = {
-    send_begin,  send_settings, send_claim, send_cases,    send_unlisted,
-    send_active, send_agents,   send_commit, NULL,
+    send_begin, send_settings, send_claim, send_cases, send_unlisted, send_active, send_agents, send_commit, NULL,
 };
 
 void write_steps_begin(struct write_steps *steps, struct db *db, struct db *loader, const struct batch *batch,
@@ -522,8 +521,8 @@ void write_steps_begin(struct write_steps *steps, struct db *db, struct db *load
     steps->loader = loader;
     steps->batch = batch;
     steps->names = names;
-    steps->operator = operator;
-    steps->step = operator == NULL ? worker_steps : operator->unparking ? retry_steps : repair_steps;
+    steps->operator= operator;
+    steps->step = operator== NULL ? worker_steps : operator->unparking ? retry_steps : repair_steps;
     steps->at = steps->sent = 0;
     steps->status = CV_OK;
 }

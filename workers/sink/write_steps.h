@@ -2,8 +2,8 @@
  * write_steps.h: a closed batch as a sequence of SQL statements for one pipeline, one statement a call, so that only a
  * small part of a batch is in memory as rendered rows and query arguments. Private to writer.c. One thread.
  *
- * The order is the same in every batch, since it decides who waits for whom: BEGIN, the cursors (fence or claim), rows in
- * key order, the directory's clock last, COMMIT.
+ * The order is the same in every batch, since it decides who waits for whom: BEGIN, the cursors (fence or claim), rows
+ * in key order, the directory's clock last, COMMIT.
  */
 #ifndef CASEVIEW_SINK_WRITE_STEPS_H
 #define CASEVIEW_SINK_WRITE_STEPS_H

@@ -1,7 +1,7 @@
 /*
- * writer.h: the worker's two database connections, and the transaction that is written on one of them: a closed batch as
- * one pipeline, sent in pieces as the socket takes it, answered without blocking. The other connection reads what is not
- * cached, meanwhile. One thread.
+ * writer.h: the worker's two database connections, and the transaction that is written on one of them: a closed batch
+ * as one pipeline, sent in pieces as the socket takes it, answered without blocking. The other connection reads what is
+ * not cached, meanwhile. One thread.
  *
  * A batch counts as written only when its COMMIT was acknowledged. Everything else is one of the outcomes below; no
  * caller looks at an SQLSTATE.
@@ -18,8 +18,8 @@ enum writer_outcome {
     WRITER_AGAIN,     /* serialization failure, deadlock, lock timeout: send the same batch again, unchanged */
     WRITER_CONFLICT,  /* a row was written by another writer since it was read */
     WRITER_FENCED,    /* a claim or an offset is not ours any more, or a partition was paused */
-    WRITER_REFUSED,   /* PostgreSQL refuses a row for good (SQLSTATE classes 22, 23 and 54): sending again cannot help */
-    WRITER_LOST,      /* the connection was lost, or the server refused for another reason */
+    WRITER_REFUSED, /* PostgreSQL refuses a row for good (SQLSTATE classes 22, 23 and 54): sending again cannot help */
+    WRITER_LOST,    /* the connection was lost, or the server refused for another reason */
 };
 
 struct writer;
@@ -43,7 +43,8 @@ void writer_send(struct writer *writer, const struct batch *batch, struct names 
                  const struct operator_steps *operator);
 /* Sends more of the batch in flight, if the connection takes it. What goes wrong is reported by writer_poll(). */
 void writer_push(struct writer *writer);
-/* Sends more and collects answers. Never blocks, but for reading names. err is filled for the outcomes after COMMITTED. */
+/* Sends more and collects answers. Never blocks, but for reading names. err is filled for the outcomes after COMMITTED.
+ */
 enum writer_outcome writer_poll(struct writer *writer, struct err *err);
 bool writer_is_busy(const struct writer *writer);
 /* After WRITER_CONFLICT of an operator's batch: a parked event of it is no longer parked. */

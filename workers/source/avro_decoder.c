@@ -1,5 +1,5 @@
-#include "caseview/utf8.h"
 #include "workers/source/avro_decoder.h"
+#include "caseview/utf8.h"
 
 #include <math.h>
 

@@ -9,23 +9,12 @@
 #ifndef CASEVIEW_SOURCE_REGISTRY_H
 #define CASEVIEW_SOURCE_REGISTRY_H
 
-#include <jansson.h>
-
-#include "caseview/buf.h"
-#include "caseview/err.h"
+#include "workers/source/registry_lookup.h"
 
 /* Ids that can be asked for at once. */
 #define REGISTRY_ASKED_MAX 64
 
 struct registry;
-
-struct registry_answer {
-    uint32_t id;
-    bool found;        /* false: the registry has no such id, or what it holds is not an Avro schema (err) */
-    struct buf schema; /* the schema's text */
-    json_t *externals; /* definitions of the types that it refers to: canonical.h. NULL: none */
-    struct err err;
-};
 
 /* base: the registry's URL. Never fails. */
 struct registry *registry_new(const char *base);

@@ -5,7 +5,18 @@
 #ifndef CASEVIEW_SOURCE_REGISTRY_LOOKUP_H
 #define CASEVIEW_SOURCE_REGISTRY_LOOKUP_H
 
-#include "workers/source/registry.h"
+#include <jansson.h>
+
+#include "caseview/buf.h"
+#include "caseview/err.h"
+
+struct registry_answer {
+    uint32_t id;
+    bool found;        /* false: the registry has no such id, or what it holds is not an Avro schema (err) */
+    struct buf schema; /* the schema's text */
+    json_t *externals; /* definitions of the types that it refers to: canonical.h. NULL: none */
+    struct err err;
+};
 
 /*
  * Fills schema, externals, found and err of the answer, which the caller releases with any status.

@@ -1,6 +1,6 @@
 /*
  * Any bytes as an access token: as sent, and as header, claims and signature (separated by line ends) that are encoded
- * first, so that what lies behind base64url is reached. Nothing here is signed by the key, so nothing may be accepted.
+ * first, so that the code after base64url is reached. Nothing here is signed by the key, so nothing may be accepted.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define TOKEN_MAX 8192
 
-/* The base point of P-256: a public key whose private one nobody uses. */
+/* The base point of P-256: a public key whose private key is not used. */
 static const char key_set[] = "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"k\","
                               "\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\","
                               "\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\"}]}";

@@ -4,6 +4,7 @@ import base64
 import http.server
 import json
 import os
+import signal
 import threading
 
 from jwcrypto import jwk, jws
@@ -31,6 +32,8 @@ def test_keys_that_do_not_fit_are_refused(own):
         "ps": ({"alg": "PS256"}, 401),
         "ops": ({"key_ops": ["encrypt"]}, 401),
         "alg-number": ({"alg": 7}, 401),
+        "ops-empty": ({"key_ops": []}, 200),
+        "nulls": ({"use": None, "alg": None, "key_ops": None, "x5c": None, "d": None}, 200),
     }
     made_keys = {kid: public(kid, **changes) for kid, (changes, _) in cases.items()}
     shown = [p for _, p in made_keys.values()]
@@ -41,6 +44,11 @@ def test_keys_that_do_not_fit_are_refused(own):
         made_keys["twice"] = public(twice)
         shown.append(made_keys["twice"][1])
     cases["twice"] = ({}, 401)
+    # one kid for encryption and for signatures, as some providers publish it
+    shown.append(public("both", use="enc")[1])
+    made_keys["both"] = public("both", use="sig")
+    shown.append(made_keys["both"][1])
+    cases["both"] = ({}, 200)
     short = jwk.JWK.generate(kty="RSA", size=1024)
     made_keys["short"], cases["short"] = (short, None), ({}, 401)
     shown.append({**short.export_public(as_dict=True), "kid": "short"})
@@ -72,8 +80,7 @@ def test_a_new_key_is_found_and_a_withdrawn_one_refused_from_then_on(own):
     assert api.call(old_token).status_code == 200
     assert api.call(old_token).status_code == 200  # remembered
     write_set(path, [new_public])
-    assert api.call(old_token).status_code == 200, "nothing has made it read the set again"
-    assert api.call(new_token).status_code == 200, "the unknown kid has, and this request waited for it"
+    assert api.call(new_token).status_code == 200, "the unknown kid makes it read the set, and this request waits for it"
     check_problem(api.call(old_token), 401, "invalid-token")
     # at most every 5 s: the next unknown kid finds nothing at first
     write_set(path, [new_public, old_public])
@@ -95,6 +102,29 @@ def test_the_set_is_read_again_by_itself_and_a_bad_one_changes_nothing(own):
     assert api.log().count("the key set cannot be read") == 1, "one log line"
     write_set(path, [])
     wait_for(lambda: api.call(token).status_code == 401, 20, "an empty set withdraws every key")
+
+
+def test_a_changed_file_is_noticed_by_itself_and_at_once_after_sighup(own):
+    """By its content: Kubernetes swaps a symbolic link, and the time stamp may be older than before."""
+    (old_key, old_public), (new_key, new_public) = public("old"), public("new")
+    first, second, path = own.folder / "first.json", own.folder / "second.json", own.folder / "link.json"
+    write_set(second, [new_public])
+    write_set(first, [old_public])
+    path.symlink_to(first)
+    api = own("--jwks-refresh-s", "86400", jwks=path)
+    api.wait_ready()
+    old_token = sign(old_key, '{"alg":"RS256","kid":"old"}', json.dumps(claims()))
+    new_token = sign(new_key, '{"alg":"RS256","kid":"new"}', json.dumps(claims()))
+    assert api.call(old_token).status_code == 200
+    swapped = own.folder / "swapped"
+    swapped.symlink_to(second)
+    os.replace(swapped, path)
+    wait_for(lambda: api.call(old_token).status_code == 401, 10, "the old key is withdrawn")
+    assert api.call(new_token).status_code == 200
+    write_set(second, [new_public, old_public])
+    api.signal(signal.SIGHUP)
+    api.wait_log("version 3", 3)
+    assert api.call(old_token).status_code == 200
 
 
 def test_key_set_by_url(own):

@@ -23,6 +23,13 @@ def test_metrics_and_probes(api, token):
     assert api.get("/live").status_code == 200 and api.get("/ready").status_code == 200
     assert api.get("/other").status_code == 404
     assert requests.post(f"http://{api.admin}/live", timeout=5).status_code == 405
+    assert requests.post(f"http://{api.admin}/live", data="x", timeout=5).status_code == 413
+    page = api.get("/metrics", headers={"Accept": "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"})
+    assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8" and "# EOF" not in page.text
+    assert "# TYPE caseview_api_requests_total counter\n" in page.text
+    page = api.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"})
+    assert page.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert "# TYPE caseview_api_requests counter\n" in page.text and page.text.endswith("# EOF\n")
 
 
 def test_remembered_tokens_expire(api, keys):
@@ -30,35 +37,6 @@ def test_remembered_tokens_expire(api, keys):
     assert api.call(token).status_code == 200
     wait_for(lambda: api.call(token).status_code == 401, 15, "expires though remembered")
     stays_true(lambda: api.call(token).status_code == 401, 0.3, "stays expired")
-
-
-def test_tls(own, token):
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    import datetime
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.utcnow()
-    certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    pem = own.folder / "tls.pem"
-    pem.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    api = own("--tls-certificate", str(pem))
-    api.wait_ready()
-    url = api.url().replace("http://", "https://")
-    with pytest.warns(Warning):
-        answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, verify=False, timeout=15)
-    assert answer.text == EXPECTED
-    with pytest.raises(requests.RequestException):
-        requests.get(api.url(), timeout=5)
 
 
 def test_wrong_configuration_is_exit_2(tmp_path, keys):

@@ -27,9 +27,13 @@ static const struct {
     {RSA ",\"use\":\"sig\",\"alg\":\"RS256\",\"key_ops\":[\"sign\",\"verify\"]", KEY_RSA},
     {RSA ",\"use\":\"enc\"", KEY_UNUSABLE},
     {RSA ",\"use\":1", KEY_UNUSABLE},
-    {RSA ",\"key_ops\":[]", KEY_UNUSABLE},
+    {RSA ",\"key_ops\":[]", KEY_RSA},
+    {RSA ",\"key_ops\":[\"encrypt\"]", KEY_UNUSABLE},
+    {RSA ",\"key_ops\":{}", KEY_UNUSABLE},
+    {RSA ",\"use\":null,\"key_ops\":null,\"alg\":null,\"x5c\":null,\"d\":null,\"p\":null,\"k\":null", KEY_RSA},
+    {EC ",\"use\":null,\"alg\":null,\"d\":null", KEY_EC_P256},
     {RSA ",\"key_ops\":\"verify\"", KEY_UNUSABLE},
-    {RSA ",\"alg\":null", KEY_UNUSABLE},
+    {RSA ",\"alg\":7", KEY_UNUSABLE},
     {RSA ",\"d\":\"AQAB\"", KEY_UNUSABLE},
     {RSA ",\"p\":\"AQAB\"", KEY_UNUSABLE},
     {"\"kty\":\"RSA\",\"n\":\"" N "\"", KEY_UNUSABLE},
@@ -56,8 +60,7 @@ static void test_parse_kinds(void **state)
                 fail_msg("%s: %s", keys[i].members, err.text);
             continue;
         }
-        const struct key *key = NULL;
-        assert_int_equal(key_set_find(set, "k", &key), KEY_FOUND);
+        const struct key *key = &set->keys[0];
         if (key->kind != keys[i].want)
             fail_msg("%s: kind %d", keys[i].members, key->kind);
         assert_int_equal(key_set_usable(set), keys[i].want != KEY_UNUSABLE);
@@ -85,20 +88,49 @@ static void test_parse_what_is_no_set(void **state)
     }
 }
 
+static void test_parse_skips_a_byte_order_mark(void **state)
+{
+    (void)state;
+    struct key_set *set = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(key_set_parse(STR("\xef\xbb\xbf{\"keys\":[{\"kid\":\"k\"," EC "}]}"), &set, &err), CV_OK);
+    assert_int_equal(key_set_usable(set), 1);
+    key_set_release(set);
+}
+
 static void test_find(void **state)
 {
     (void)state;
-    static const char text[] = "{\"keys\":[{\"kid\":\"a\"," RSA "},{\"kid\":\"b\"," EC "},{\"kid\":\"b\"," RSA "},"
-                               "{" RSA "},{\"kid\":\"\"," RSA "},{\"kid\":7," RSA "},null,\"x\"]}";
+    static const char text[] = "{\"keys\":[{\"kid\":\"rsa\"," RSA "},{\"kid\":\"mixed\"," EC "},{\"kid\":\"mixed\"," RSA
+                               "},"
+                               "{\"kid\":\"uses\"," RSA ",\"use\":\"enc\"},{\"kid\":\"uses\"," RSA ",\"use\":\"sig\"},"
+                               "{\"kid\":\"algs\"," RSA ",\"alg\":\"RS256\"},{\"kid\":\"algs\"," RSA
+                               ",\"alg\":\"PS256\"},"
+                               "{\"kid\":\"twice\"," RSA "},{\"kid\":\"twice\"," RSA ",\"alg\":\"RS256\"},"
+                               "{\"kid\":\"enc\"," RSA ",\"use\":\"enc\"},{" RSA "},{\"kid\":\"\"," RSA
+                               "},{\"kid\":7," RSA "},"
+                               "{\"kid\":null," RSA "},null,\"x\"]}";
+    static const struct {
+        const char *kid, *alg;
+        enum key_search want;
+        size_t index; /* of the key found */
+    } table[] = {
+        {"rsa", "RS256", KEY_FOUND, 0},   {"rsa", "PS256", KEY_FOUND, 0},       {"rsa", "ES256", KEY_UNFIT, 0},
+        {"mixed", "ES256", KEY_FOUND, 1}, {"mixed", "RS256", KEY_FOUND, 2},     {"uses", "RS256", KEY_FOUND, 4},
+        {"algs", "RS256", KEY_FOUND, 5},  {"algs", "PS256", KEY_FOUND, 6},      {"algs", "ES256", KEY_UNFIT, 0},
+        {"twice", "PS256", KEY_FOUND, 7}, {"twice", "RS256", KEY_AMBIGUOUS, 0}, {"enc", "RS256", KEY_UNFIT, 0},
+        {"RSA", "RS256", KEY_UNKNOWN, 0}, {"", "RS256", KEY_UNKNOWN, 0},
+    };
     struct key_set *set = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(key_set_parse(str_of(text), &set, &err), CV_OK);
-    const struct key *key = NULL;
-    assert_int_equal(key_set_find(set, "a", &key), KEY_FOUND);
-    assert_string_equal(key->kid, "a");
-    assert_int_equal(key_set_find(set, "b", &key), KEY_AMBIGUOUS);
-    assert_int_equal(key_set_find(set, "A", &key), KEY_UNKNOWN);
-    assert_int_equal(key_set_find(set, "", &key), KEY_UNKNOWN);
+    assert_int_equal(set->count, 10);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        const struct key *key = NULL;
+        enum key_search found = key_set_find(set, table[i].kid, table[i].alg, &key);
+        if (found != table[i].want || (found == KEY_FOUND && key != &set->keys[table[i].index]))
+            fail_msg("%s %s: %d", table[i].kid, table[i].alg, found);
+    }
     key_set_release(set);
 }
 
@@ -107,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_kinds),
         cmocka_unit_test(test_parse_what_is_no_set),
+        cmocka_unit_test(test_parse_skips_a_byte_order_mark),
         cmocka_unit_test(test_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@ static const struct {
     {PROBLEM_NO_CURRENT_UNIT, 403, "no-current-unit", NULL, NULL},
     {PROBLEM_NO_CURRENT_WORKSPACES, 409, "no-current-workspaces", "\"errorCode\":1011", NULL},
     {PROBLEM_UNAVAILABLE, 503, "unavailable", NULL, "Retry-After: 1\r\n"},
+    {PROBLEM_LIST_TOO_LONG, 503, "list-too-long", NULL, "Retry-After: 60\r\n"},
     {PROBLEM_BODY_TOO_LARGE, 413, "body-too-large", NULL, NULL},
 };
 

@@ -9,9 +9,9 @@
 static void test_park_reason_name_all_are_the_contracts(void **state)
 {
     (void)state;
-    static const char *const names[] = {"not-avro",     "unknown-schema", "wrong-type", "bad-guid",     "bad-text",
-                                        "bad-rank",     "bad-json",       "bad-time",   "bad-sequence", "missing-key",
-                                        "key-mismatch", "no-value",       "too-large",  "refused-by-database"};
+    static const char *const names[] = {
+        "not-avro", "unknown-schema", "wrong-type",  "bad-guid",     "bad-text", "bad-rank",  "bad-json",
+        "bad-time", "bad-sequence",   "missing-key", "key-mismatch", "no-value", "too-large", "refused-by-database"};
     assert_int_equal(ARRAY_LEN(names), PARK_REASON_COUNT - 1);
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         assert_string_equal(park_reason_name((enum park_reason)(PARK_NOT_AVRO + i)), names[i]);

@@ -1,22 +1,15 @@
 /* The server over real sockets: what is let through, what is refused, and what an answer looks like byte for byte. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "caseview/clock.h"
-#include "caseview/http.h"
-
-#define PATIENCE_MS 15000
+#include "tests/support/http_client.h"
 
 struct fixture {
     struct http_server *server;
@@ -80,61 +73,9 @@ static int stop(void **state)
     return 0;
 }
 
-static int dial(const struct fixture *fixture)
-{
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)http_port(fixture->server, 0)),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    union {
-        struct sockaddr_in in;
-        struct sockaddr any;
-    } address = {.in = to};
-    if (connect(fd, &address.any, sizeof to) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static void say(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-        if (n <= 0)
-            return; /* the server has closed: the answer tells why */
-        bytes += n;
-        len -= (size_t)n;
-    }
-}
-
-/* Everything until the server closes. */
-static char *hear(int fd, size_t *out_len)
-{
-    struct buf all;
-    buf_init(&all, 16 << 20);
-    int64_t deadline = clock_mono_ms() + PATIENCE_MS;
-    for (;;) {
-        struct pollfd ready = {.fd = fd, .events = POLLIN};
-        int left = (int)(deadline - clock_mono_ms());
-        assert_true(left > 0); /* nobody closed */
-        if (poll(&ready, 1, left) <= 0)
-            continue;
-        char block[65536];
-        ssize_t n = recv(fd, block, sizeof block, 0);
-        if (n <= 0)
-            break;
-        buf_append(&all, block, (size_t)n);
-    }
-    close(fd);
-    if (out_len)
-        *out_len = all.len;
-    return all.data ? all.data : cv_strdup("");
-}
-
 static char *exchange(struct fixture *fixture, const char *bytes, size_t len)
 {
-    int fd = dial(fixture);
+    int fd = dial(fixture->server);
     assert_true(fd >= 0);
     say(fd, bytes, len);
     return hear(fd, NULL);
@@ -157,6 +98,15 @@ static const struct {
     const char *part;
 } cases[] = {
     {"plain", "GET /a?b=c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 1, "200 OK", "GET /a"},
+    {"tab before a value", "GET / HTTP/1.1\r\nHost:\tx\r\nConnection:\tclose\r\nX-Echo:1\r\nX-Echo:\t 7\r\n\r\n", 1,
+     "200", "X-Seen: 7\r\n"},
+    {"tab in a value", "GET / HTTP/1.0\r\nX-Echo: 1\r\nX-Echo: a\tb\r\n\r\n", 1, "200", "X-Seen: a\tb\r\n"},
+    {"tabs around list items", "GET / HTTP/1.1\r\nHost: x\r\nConnection: te\t,\tclose\t\r\n\r\n", 1, "200", "GET /"},
+    {"tab in a name", "GET / HTTP/1.1\r\nHost: x\r\nX\t: 1\r\n\r\n", 1, "400", "refused"},
+    {"tab in the request line", "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n", 1, "400", "refused"},
+    {"tab that folds", "GET / HTTP/1.1\r\nHost: x\r\nX-Echo: 1\r\n\tfolded\r\n\r\n", 1, "400", "refused"},
+    {"tab in an unknown method's fields", "BREW / HTTP/1.1\r\nHost:\tx\r\nX-Echo: 1\r\nX-Echo:\t7\r\n\r\n", 1, "200",
+     "X-Seen: 7\r\n"},
     {"HTTP/1.0 without Host", "GET /a HTTP/1.0\r\n\r\n", 1, "200", "GET /a"},
     {"path as sent", "GET //a/../%61%2F/./ HTTP/1.0\r\n\r\n", 1, "200", "GET //a/../%61%2F/./"},
     {"second of two fields", "GET / HTTP/1.0\r\nX-Echo: 1\r\nx-eCHO: 2\r\n\r\n", 1, "200", "X-Seen: 2"},
@@ -251,7 +201,7 @@ static void test_head_has_length_but_no_body(void **state)
     free(heard);
 }
 
-/* n fields beside Host and Connection. */
+/* n fields next to Host and Connection. */
 static char *with_fields(struct fixture *fixture, int n, const char *last)
 {
     struct buf text;
@@ -324,7 +274,7 @@ static void test_body_64_kib_passes_above_is_413(void **state)
 
 static void test_expect_is_answered_before_the_body(void **state)
 {
-    int fd = dial(*state);
+    int fd = dial(((struct fixture *)*state)->server);
     static const char head[] = "GET /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n"
                                "Connection: close\r\n\r\n";
     say(fd, head, sizeof head - 1);
@@ -339,35 +289,13 @@ static void test_expect_is_answered_before_the_body(void **state)
 
 static void test_big_answer_arrives_whole(void **state)
 {
-    int fd = dial(*state);
+    int fd = dial(((struct fixture *)*state)->server);
     say(fd, "GET /big HTTP/1.0\r\n\r\n", 21);
     size_t len;
     char *heard = hear(fd, &len);
     assert_non_null(strstr(heard, "Content-Length: 1000000\r\n"));
     assert_int_equal((size_t)(strstr(heard, "\r\n\r\n") - heard) + 4 + 1000000, len);
     free(heard);
-}
-
-static void test_busy_threads_close_after_each_answer(void **state)
-{
-    struct fixture *fixture = *state;
-    int idle[9];
-    for (size_t i = 0; i < ARRAY_LEN(idle); i++)
-        idle[i] = dial(fixture);
-    int64_t deadline = clock_mono_ms() + PATIENCE_MS;
-    while (http_connections(fixture->server) < (int)ARRAY_LEN(idle) && clock_mono_ms() < deadline)
-        usleep(1000);
-    int fd = dial(fixture);
-    say(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", 28);
-    char *heard = hear(fd, NULL);
-    assert_non_null(strstr(heard, "Connection: close"));
-    free(heard);
-    for (size_t i = 0; i < ARRAY_LEN(idle); i++)
-        close(idle[i]);
-    deadline = clock_mono_ms() + PATIENCE_MS;
-    while (http_connections(fixture->server) > 0 && clock_mono_ms() < deadline)
-        usleep(1000);
-    assert_int_equal(http_connections(fixture->server), 0);
 }
 
 static void *stop_server(void *context)
@@ -380,7 +308,7 @@ static void *stop_server(void *context)
 static void test_stop_answers_what_is_under_way(void **state)
 {
     struct fixture *fixture = *state;
-    int fd = dial(fixture);
+    int fd = dial(fixture->server);
     say(fd, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", 31);
     int64_t deadline = clock_mono_ms() + PATIENCE_MS;
     while (!atomic_load(&fixture->slow_entered) && clock_mono_ms() < deadline)
@@ -390,7 +318,7 @@ static void test_stop_answers_what_is_under_way(void **state)
     pthread_t thread;
     pthread_create(&thread, NULL, stop_server, fixture);
     int refused_fd;
-    while ((refused_fd = dial(fixture)) >= 0 && clock_mono_ms() < deadline)
+    while ((refused_fd = dial(fixture->server)) >= 0 && clock_mono_ms() < deadline)
         close(refused_fd);
     assert_int_equal(refused_fd, -1); /* no new connections … */
     atomic_store(&fixture->let_go, true);
@@ -463,7 +391,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_body_64_kib_passes_above_is_413, start, stop),
         cmocka_unit_test_setup_teardown(test_expect_is_answered_before_the_body, start, stop),
         cmocka_unit_test_setup_teardown(test_big_answer_arrives_whole, start, stop),
-        cmocka_unit_test_setup_teardown(test_busy_threads_close_after_each_answer, start, stop),
         cmocka_unit_test_setup_teardown(test_stop_answers_what_is_under_way, start, stop),
         cmocka_unit_test_setup_teardown(test_start_taken_address_is_named, start, stop),
         cmocka_unit_test(test_decode_segment),

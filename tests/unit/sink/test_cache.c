@@ -119,10 +119,8 @@ static void test_clear_pinned_goes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get_many_keys_all_found),
-        cmocka_unit_test(test_trim_over_ceiling_evicts_unused),
-        cmocka_unit_test(test_remove_entry_is_gone),
-        cmocka_unit_test(test_trim_pinned_stays),
+        cmocka_unit_test(test_get_many_keys_all_found), cmocka_unit_test(test_trim_over_ceiling_evicts_unused),
+        cmocka_unit_test(test_remove_entry_is_gone),    cmocka_unit_test(test_trim_pinned_stays),
         cmocka_unit_test(test_clear_pinned_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,43 @@
+/*
+ * long_lists.h: looks long lists up, one statement per list, on a database connection and a thread of their own, so
+ * that short lists never wait behind them. Equal questions that wait at the same moment share one statement and its
+ * result.
+ *
+ * Bounded: at most LONG_LISTS_MAX requests at once, at most half of them of one application; each holds its place, and
+ * its list in memory, until long_list_release(). Further ones wait a second for a place and are refused then. Any
+ * thread.
+ */
+#ifndef CASEVIEW_API_LONG_LISTS_H
+#define CASEVIEW_API_LONG_LISTS_H
+
+#include "caseview/metrics.h"
+#include "question.h"
+
+#define LONG_LISTS_MAX     8
+#define LONG_LIST_MAX      ((size_t)8 * 1024 * 1024) /* bytes of one list; api/sql/long_list.sql has it, too */
+#define LONG_LIST_ROWS_MAX 2000                      /* likewise */
+
+struct long_lists;
+struct long_list; /* one request's place */
+
+enum long_list_outcome {
+    LONG_LIST_FOUND,       /* out_findings; when they allow it, out_list, which the caller must release */
+    LONG_LIST_TOO_LONG,    /* out_findings only */
+    LONG_LIST_UNAVAILABLE, /* out_why is one sentence */
+};
+
+/* database: conninfo; errors counts failed statements and connections. Both are borrowed for the life of long_lists. */
+struct long_lists *long_lists_new(const char *database, struct metric *errors);
+/* No thread may be asking, and all lists must have been released. */
+void long_lists_free(struct long_lists *lists);
+
+/* Waits at most 6 s. out_list is NULL whenever there is nothing to release. */
+enum long_list_outcome long_lists_ask(struct long_lists *lists, const struct question *question,
+                                      struct findings *out_findings, struct long_list **out_list,
+                                      const char **out_why) CV_MUST_CHECK;
+/* The JSON array; valid until the release. */
+struct str long_list_text(const struct long_list *list);
+/* Of a struct long_list; void so that it can be a callback. */
+void long_list_release(void *list);
+
+#endif

@@ -1,0 +1,117 @@
+"""HTTPS: the certificate, and its renewal while the program runs."""
+
+import datetime
+import os
+import signal
+import socket
+import ssl
+import time
+
+import pytest
+import requests
+
+from support.api_views import EXPECTED
+from support.programs import run
+from support.waiting import wait_for
+
+
+def certificate(name):
+    """PEM text of a self-signed certificate and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.utcnow()
+    made = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    return made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def connect(api):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    host, port = api.address.split(":")
+    return context.wrap_socket(socket.create_connection((host, int(port)), timeout=15))
+
+
+def shown(api):
+    """The certificate that a new connection gets."""
+    with connect(api) as conn:
+        return ssl.DER_cert_to_PEM_cert(conn.getpeercert(True)).encode()
+
+
+def ask(conn, token, path):
+    conn.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    heard = b""
+    while EXPECTED.encode() not in heard:
+        block = conn.recv(65536)
+        assert block, heard
+        heard += block
+    return heard
+
+
+def replace(path, content):
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def test_answers_and_kept_connections(own, token):
+    pem = own.folder / "tls.pem"
+    pem.write_bytes(certificate("localhost"))
+    api = own("--tls-certificate", str(pem))
+    api.wait_ready()
+    url = api.url().replace("http://", "https://")
+    with pytest.warns(Warning):
+        answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, verify=False, timeout=15)
+    assert answer.text == EXPECTED
+    with pytest.raises(requests.RequestException):
+        requests.get(api.url(), timeout=5)
+    path = api.url().split(api.address)[1]
+    with connect(api) as conn:
+        for pause in (0, 0.02, 0.5, 0.5):  # while a thread still has it, and after it was given back
+            time.sleep(pause)
+            assert b"Keep-Alive: timeout=75\r\n" in ask(conn, token, path)
+
+
+def test_a_renewed_certificate_is_taken_over_and_a_broken_one_is_not(own, token):
+    first, second, third = certificate("first"), certificate("second"), certificate("third")
+    pem = own.folder / "tls.pem"
+    pem.write_bytes(first)
+    api = own("--tls-certificate", str(pem))
+    api.wait_ready()
+    path = api.url().split(api.address)[1]
+    assert shown(api) in first
+    with connect(api) as old:
+        ask(old, token, path)
+        replace(pem, second)
+        wait_for(lambda: shown(api) in second, 10, "noticed by itself")
+        ask(old, token, path)  # a connection outlives its certificate
+        replace(pem, first[: len(first) // 2])
+        api.wait_log("changed tls-certificate cannot be used, the one in force stays", 10)
+        time.sleep(6)
+        assert api.log().count("cannot be used") == 1, "one line"
+        assert shown(api) in second
+        replace(pem, third)
+        api.signal(signal.SIGHUP)
+        wait_for(lambda: shown(api) in third, 3, "SIGHUP makes it look at once")
+        assert "PRIVATE KEY" not in api.log()
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "no key"])
+def test_a_certificate_that_cannot_be_used_is_exit_2(tmp_path, keys, kind):
+    pem = tmp_path / "bad.pem"
+    whole = certificate("x")
+    pem.write_bytes({"empty": b"", "text": b"no certificate", "no key": whole.split(b"-----BEGIN PRIVATE")[0]}[kind])
+    done = run(
+        "caseview-api", "--jwks", keys.write(tmp_path / "k.json"), "--issuer", "i", "--audience", "a", "--admin-listen",
+        "127.0.0.1:0", "--listen", "127.0.0.1:0", "--tls-certificate", str(pem), check=2,
+    )  # fmt: skip
+    assert "tls-certificate" in done.stderr and str(pem) in done.stderr
