@@ -92,7 +92,7 @@ def test_two_groups_that_believe_to_own_everything(make_stack):
     load.finish()
     stack.check()
     assert one.metric("caseview_fenced_total") > 0, "the test must have had something to decide"
-    one.wait_log(rf"other@\S+:{other.process.pid} by now, a worker of another consumer group \(group-id\)")
+    one.wait_log(rf"claimed by other@\S+:{other.process.pid}, a worker of another consumer group \(group-id\)")
     assert ("one",) in stack.database.query("SELECT split_part(owner, '@', 1) FROM ctl.cursor")
     watch.check()
 

@@ -69,20 +69,16 @@ size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 
 /* ---- filling ---- */
 
-/* An item counts for the most that it took while it is in the batch. */
-static void count_bytes(struct batch *batch, bool dirty, unsigned *counted, size_t bytes)
+/* What the state takes now, instead of what it took when it was counted last. */
+static void count_bytes(struct batch *batch, struct state *state, size_t bytes)
 {
-    size_t before = dirty ? *counted : 0;
-    if (bytes <= before)
-        return;
-    batch->bytes += bytes - before;
-    *counted = (unsigned)bytes;
+    batch->bytes += bytes - state->counted;
+    state->counted = (unsigned)bytes;
 }
 
 void batch_add_case(struct batch *batch, struct state *state, bool listed)
 {
-    count_bytes(batch, state->dirty, &state->counted,
-                state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
+    count_bytes(batch, state, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
     if (state->dirty)
         return;
     state->dirty = true;
@@ -93,7 +89,7 @@ void batch_add_case(struct batch *batch, struct state *state, bool listed)
 
 void batch_add_agent(struct batch *batch, struct state *state)
 {
-    count_bytes(batch, state->dirty, &state->counted, state->entry.bytes);
+    count_bytes(batch, state, state->entry.bytes);
     if (state->dirty)
         return;
     state->dirty = true;
@@ -104,13 +100,13 @@ void batch_add_agent(struct batch *batch, struct state *state)
 
 void batch_add_entity(struct batch *batch, struct entity *entity)
 {
-    count_bytes(batch, entity->dirty, &entity->counted, entity->entry.bytes);
     if (entity->dirty)
         return;
     entity->dirty = true;
     cache_pin(&entity->entry);
     batch->entities = make_room(batch->entities, batch->changed_entities, &batch->entity_room, sizeof(struct entity *));
     batch->entities[batch->changed_entities++] = entity;
+    batch->bytes += entity->entry.bytes;
 }
 
 void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id)
@@ -123,7 +119,7 @@ void batch_add_left_owner(struct batch *batch, const struct uuid *organization_i
 {
     batch->left_owners = make_room(batch->left_owners, batch->left_count, &batch->left_room,
                                    sizeof *batch->left_owners);
-    batch->left_owners[batch->left_count++] = (struct active_key){*organization_id, *application_id};
+    batch->left_owners[batch->left_count++] = (struct left_owner){*organization_id, *application_id};
 }
 
 void batch_count_record(struct batch *batch, const struct record *record)
@@ -191,6 +187,7 @@ static void close_cases(struct batch *batch)
         memcpy(row->case_id.b, state->entry.key, sizeof row->case_id.b);
         state->listed = (state->flags & CASE_LISTED) != 0;
         state->dirty = false; /* the pin is the row's now */
+        state->counted = 0;
     }
     batch->case_count = count;
     batch->changed_cases = 0;
@@ -216,50 +213,47 @@ static void close_agents(struct batch *batch)
         memcpy(row->organization_id.b, state->entry.key, sizeof row->organization_id.b);
         memcpy(row->user_id.b, state->entry.key + sizeof row->organization_id.b, sizeof row->user_id.b);
         state->dirty = false;
+        state->counted = 0;
     }
     batch->agent_count = count;
     batch->changed_agents = 0;
-}
-
-static int compare_ids(const struct entity_row *x, const struct entity_row *y)
-{
-    int by_kind = (x->kind > y->kind) - (x->kind < y->kind);
-    return by_kind != 0 ? by_kind : uuid_cmp(&x->entity_id, &y->entity_id);
 }
 
 /* A former owner's row comes first: an application has one owner at a time (unique index). */
 static int compare_entities(const void *a, const void *b)
 {
     const struct entity_row *x = a, *y = b;
-    int by_ids = compare_ids(x, y);
-    return by_ids != 0 ? by_ids : (x->status > y->status) - (x->status < y->status);
-}
-
-/* Of rows with the same key, the one that shows the owner's application comes first. */
-static int compare_owners(const void *a, const void *b)
-{
-    const struct entity_row *x = a, *y = b;
-    int by_ids = compare_ids(x, y);
-    int by_owner = by_ids != 0 ? by_ids : uuid_cmp(&x->organization_id, &y->organization_id);
-    return by_owner != 0 ? by_owner : (y->status > x->status) - (y->status < x->status);
-}
-
-/* A former owner that took its application back needs no row to blank: no statement may have two rows of one key. */
-static size_t drop_doubles(struct entity_row *rows, size_t count)
-{
-    size_t kept = 0;
-    qsort(rows, count, sizeof *rows, compare_owners);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || compare_ids(&rows[kept - 1], &rows[i]) != 0 ||
-            !uuid_eq(&rows[kept - 1].organization_id, &rows[i].organization_id))
-            rows[kept++] = rows[i];
-    return kept;
+    int by_kind = (x->kind > y->kind) - (x->kind < y->kind);
+    if (by_kind != 0)
+        return by_kind;
+    int by_entity = uuid_cmp(&x->entity_id, &y->entity_id);
+    if (by_entity != 0)
+        return by_entity;
+    return (x->status > y->status) - (x->status < y->status);
 }
 
 static struct entity_row *add_row(struct entity_row *rows, size_t *count)
 {
     rows[*count] = (struct entity_row){0};
     return &rows[(*count)++];
+}
+
+/* An owner that left may have come back, and left again: one row for each, and none for the owner at the end. */
+static bool is_owner_again(const struct batch *batch, size_t left)
+{
+    const struct left_owner *owner = &batch->left_owners[left];
+    for (size_t i = left + 1; i < batch->left_count; i++)
+        if (uuid_eq(&batch->left_owners[i].application_id, &owner->application_id) &&
+            uuid_eq(&batch->left_owners[i].organization_id, &owner->organization_id))
+            return true;
+    for (size_t i = 0; i < batch->changed_entities; i++) {
+        const struct entity *entity = batch->entities[i];
+        struct uuid id = entity_id_of(entity);
+        if (entity_kind_of(entity) == ENTITY_APPLICATION && uuid_eq(&id, &owner->application_id) &&
+            uuid_eq(&entity->state.organization_id, &owner->organization_id))
+            return true;
+    }
+    return false;
 }
 
 /* Only a visible change gets a number of the change feed. */
@@ -270,11 +264,13 @@ static void close_entities(struct batch *batch)
     batch->version_rows = arena_alloc(batch->rows, most * sizeof *batch->version_rows);
     assert(batch->entity_rows != NULL && batch->version_rows != NULL);
     for (size_t i = 0; i < batch->left_count; i++) {
+        if (is_owner_again(batch, i))
+            continue;
         struct entity_row *row = add_row(batch->entity_rows, &batch->entity_count);
         row->kind = ENTITY_APPLICATION;
         row->status = ENTITY_FORGOTTEN;
         row->organization_id = batch->left_owners[i].organization_id;
-        row->entity_id = batch->left_owners[i].case_id;
+        row->entity_id = batch->left_owners[i].application_id;
     }
     for (size_t i = 0; i < batch->changed_entities; i++) {
         struct entity *entity = batch->entities[i];
@@ -283,8 +279,6 @@ static void close_entities(struct batch *batch)
                                         : add_row(batch->version_rows, &batch->version_count));
         entity->dirty = entity->visible = false;
     }
-    if (batch->left_count > 0)
-        batch->entity_count = drop_doubles(batch->entity_rows, batch->entity_count);
     if (batch->entity_count > 0)
         qsort(batch->entity_rows, batch->entity_count, sizeof *batch->entity_rows, compare_entities);
     for (size_t i = 0; i < batch->entity_count; i++)
@@ -326,6 +320,7 @@ static void release_changed(struct state **items, size_t count)
     for (size_t i = 0; i < count; i++) {
         cache_unpin(&items[i]->entry);
         items[i]->dirty = false;
+        items[i]->counted = 0;
     }
 }
 
@@ -353,6 +348,7 @@ void batch_reset(struct batch *batch, const struct caches *caches)
     batch->foreign_count = batch->left_count = 0;
     batch->parked_count = batch->cursor_count = 0;
     batch->record_count = batch->bytes = 0;
+    batch->flooded = false;
     batch->counts = (struct batch_counts){0};
     batch->opened_at_us = 0;
     batch->oldest_record_ms = INT64_MAX;

@@ -9,7 +9,7 @@
 #include "sql_worker.h"
 
 #define IDLE_MS 20
-#define PAGE    1000 /* the LIMIT of feed_read.sql and feed_all_*.sql */
+#define PAGE    1000 /* the LIMIT of feed_*.sql */
 #define PIECE   1000 /* rows for one batch: what else is in it must not wait for long */
 #define PAGES   4    /* looked through in one step at most */
 
@@ -197,7 +197,7 @@ static enum cv_status look(struct feed *feed, const struct feed_context *context
 
 /* ---- which rows name what changed ---- */
 
-/* All cases of the customers, or the next page of cases or agents. */
+/* The next page of cases of the customers, of cases, or of agents. */
 static enum cv_status find_rows(struct feed *feed, const struct feed_context *context, struct err *err)
 {
     const struct parts *parts = feed->state == FEED_AGENTS ? &feed->agents : &feed->cases;
@@ -205,12 +205,11 @@ static enum cv_status find_rows(struct feed *feed, const struct feed_context *co
     struct db_args args;
     db_args_init(&args, context->arena);
     db_arg_int4_array(&args, parts->items, sizeof *parts->items, parts->count);
+    db_arg_uuid(&args, &feed->page[0]);
+    db_arg_uuid(&args, &feed->page[1]);
     if (feed->state == FEED_CUSTOMERS) {
         statement = &customers_statement;
         db_arg_int8_array(&args, feed->customers, sizeof *feed->customers, feed->customer_count);
-    } else {
-        db_arg_uuid(&args, &feed->page[0]);
-        db_arg_uuid(&args, &feed->page[1]);
     }
     return db_exec(context->db, statement, &args, QUERY_TIMEOUT_MS, &feed->rows, err);
 }
@@ -232,9 +231,14 @@ static bool is_skipped(const struct feed *feed, const struct folder_key *key)
 {
     for (size_t i = 0; i < feed->skipped_count; i++)
         if (feed->skipped[i].topic == key->topic && uuid_eq(&feed->skipped[i].id, &key->id) &&
-            uuid_eq(&feed->skipped[i].organization_id, &key->organization_id))
+            (key->topic == TOPIC_CASES || uuid_eq(&feed->skipped[i].organization_id, &key->organization_id)))
             return true;
     return false;
+}
+
+bool feed_has_rows(const struct feed *feed)
+{
+    return feed->state == FEED_CUSTOMERS || feed->state == FEED_CASES || feed->state == FEED_AGENTS;
 }
 
 void feed_skip(struct feed *feed, const struct folder_key *key)
@@ -282,7 +286,7 @@ static void next_state(struct feed *feed)
 static void leave_rows(struct feed *feed)
 {
     int rows = db_rows(feed->rows);
-    if (feed->state != FEED_CUSTOMERS && rows == PAGE) {
+    if (rows == PAGE) {
         feed->page[0] = db_uuid(feed->rows, rows - 1, COL_ORGANIZATION);
         feed->page[1] = db_uuid(feed->rows, rows - 1, COL_ID);
     } else {
@@ -310,6 +314,7 @@ static enum cv_status hand_out(struct feed *feed, const struct feed_context *con
     if (feed->state != FEED_DONE)
         return CV_OK;
     feed->number = feed->up_to;
+    feed->skipped_count = feed->skipped_next = 0;
     *out_dir_no = feed->up_to;
     feed->state = FEED_LOOKING;
     feed->next_look_ms = 0;

@@ -48,7 +48,9 @@ struct feed_context {
 enum cv_status feed_step(struct feed *feed, const struct feed_context *context, const struct folder_key **out_keys,
                          size_t *out_count, int64_t *out_dir_no, struct err *err) CV_MUST_CHECK;
 
-/* PostgreSQL refuses the row of this key for good: it stays as it is until a later change names it again. */
+/* Rows of the present round are still to be made again. */
+bool feed_has_rows(const struct feed *feed);
+/* PostgreSQL refuses the row of this key for good: it is left out of the present round. */
 void feed_skip(struct feed *feed, const struct folder_key *key);
 
 int64_t feed_number(const struct feed *feed); /* all changes up to here are shown, or in a batch in flight */

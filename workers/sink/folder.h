@@ -30,6 +30,11 @@ struct folder_refusal {
     const char *text;
 };
 
+/*
+ * Records that a chunk should hold so that the states which they change stay small together: fewer than `most` when
+ * states are large.
+ */
+size_t folder_chunk_records(const struct folder *folder, size_t most);
 /* A new chunk begins: nothing waits and nothing was refused. */
 void folder_begin(struct folder *folder);
 /*

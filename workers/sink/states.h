@@ -24,10 +24,10 @@ struct state {
     bool wanted;              /* being asked for */
     bool dirty;               /* part of the open batch */
     bool listed;              /* cases: has a row in active_case once every closed batch is committed */
+    unsigned counted;         /* bytes of it that the open batch has counted */
     int16_t flags;            /* cases: of case_state */
     int32_t rev;              /* of the row once every closed batch is committed; 0: there is none */
     int32_t part;             /* partition of the last event, or of the row */
-    unsigned counted;         /* bytes that the open batch counts for it */
     struct blob *blob;        /* NULL: no row and no event */
 };
 

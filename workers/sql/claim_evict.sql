@@ -1,5 +1,6 @@
--- The owner until now holds the cursor's lock and does not end (frozen, or cut off): its connection is closed.
+-- The previous owner holds the cursor's lock and does not end (frozen, or cut off): its backend is terminated. $4: the
+-- claimer's own writing connection, which may be the owner on record.
 SELECT count(*) FILTER (WHERE pg_terminate_backend(a.pid))::integer AS ended
   FROM ctl.cursor c
   JOIN pg_stat_activity a ON a.pid = c.backend_pid AND a.backend_start = c.backend_start
- WHERE c.gen = $1::integer AND c.topic = $2::text AND c.part = $3::integer AND a.pid <> pg_backend_pid()
+ WHERE c.gen = $1::integer AND c.topic = $2::text AND c.part = $3::integer AND a.pid <> pg_backend_pid() AND a.pid <> $4::integer
