@@ -69,16 +69,16 @@ size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 
 /* ---- filling ---- */
 
-/* What the state takes now, instead of what it took when it was counted last. */
-static void count_bytes(struct batch *batch, struct state *state, size_t bytes)
+/* What a state or an entity takes now, instead of what it took when it was counted last. */
+static void count_bytes(struct batch *batch, unsigned *counted, size_t bytes)
 {
-    batch->bytes += bytes - state->counted;
-    state->counted = (unsigned)bytes;
+    batch->bytes += bytes - *counted;
+    *counted = (unsigned)bytes;
 }
 
 void batch_add_case(struct batch *batch, struct state *state, bool listed)
 {
-    count_bytes(batch, state, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
+    count_bytes(batch, &state->counted, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
     if (state->dirty)
         return;
     state->dirty = true;
@@ -89,7 +89,7 @@ void batch_add_case(struct batch *batch, struct state *state, bool listed)
 
 void batch_add_agent(struct batch *batch, struct state *state)
 {
-    count_bytes(batch, state, state->entry.bytes);
+    count_bytes(batch, &state->counted, state->entry.bytes);
     if (state->dirty)
         return;
     state->dirty = true;
@@ -100,13 +100,13 @@ void batch_add_agent(struct batch *batch, struct state *state)
 
 void batch_add_entity(struct batch *batch, struct entity *entity)
 {
+    count_bytes(batch, &entity->counted, entity->entry.bytes);
     if (entity->dirty)
         return;
     entity->dirty = true;
     cache_pin(&entity->entry);
     batch->entities = make_room(batch->entities, batch->changed_entities, &batch->entity_room, sizeof(struct entity *));
     batch->entities[batch->changed_entities++] = entity;
-    batch->bytes += entity->entry.bytes;
 }
 
 void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id)
@@ -278,6 +278,7 @@ static void close_entities(struct batch *batch)
                         entity->visible ? add_row(batch->entity_rows, &batch->entity_count)
                                         : add_row(batch->version_rows, &batch->version_count));
         entity->dirty = entity->visible = false;
+        entity->counted = 0;
     }
     if (batch->entity_count > 0)
         qsort(batch->entity_rows, batch->entity_count, sizeof *batch->entity_rows, compare_entities);
@@ -330,8 +331,10 @@ static void release_entities(struct batch *batch, struct cache *entities)
     for (size_t i = 0; i < batch->changed_entities; i++) {
         struct entity *entity = batch->entities[i];
         cache_unpin(&entity->entry);
-        if (!batch->closed)
+        if (!batch->closed) {
             entity->dirty = false;
+            entity->counted = 0;
+        }
         if (entity->entry.pins == 0)
             cache_remove(entities, &entity->entry);
     }

@@ -16,7 +16,7 @@
 /* A row of case_state or agent. */
 struct fake_row {
     struct uuid key[2]; /* case; organization and user */
-    int32_t rev;
+    int32_t rev, part;
     int16_t flags; /* cases */
     struct str state;
 };
@@ -102,7 +102,7 @@ static inline void fake_put_int8(PGresult *rows, int row, int column, int64_t nu
 
 static inline PGresult *fake_cases(const struct db_args *args)
 {
-    PGresult *rows = fake_result(4);
+    PGresult *rows = fake_result(5);
     fake.last_keys = fake_keys(args, 0, sizeof(struct uuid));
     for (size_t i = 0; i < fake.last_keys; i++) {
         struct uuid key = fake_uuid(args, 0, i);
@@ -115,6 +115,7 @@ static inline PGresult *fake_cases(const struct db_args *args)
             fake_put_int4(rows, row, 1, found->rev);
             fake_put_int2(rows, row, 2, found->flags);
             fake_put(rows, row, 3, found->state.ptr, found->state.len);
+            fake_put_int4(rows, row, 4, found->part);
         }
     }
     return rows;
@@ -122,7 +123,7 @@ static inline PGresult *fake_cases(const struct db_args *args)
 
 static inline PGresult *fake_agents(const struct db_args *args)
 {
-    PGresult *rows = fake_result(4);
+    PGresult *rows = fake_result(5);
     fake.last_keys = fake_keys(args, 0, sizeof(struct uuid));
     for (size_t i = 0; i < fake.last_keys; i++) {
         struct uuid organization = fake_uuid(args, 0, i), user = fake_uuid(args, 1, i);
@@ -135,6 +136,7 @@ static inline PGresult *fake_agents(const struct db_args *args)
             fake_put(rows, row, 1, found->key[1].b, sizeof user.b);
             fake_put_int4(rows, row, 2, found->rev);
             fake_put(rows, row, 3, found->state.ptr, found->state.len);
+            fake_put_int4(rows, row, 4, found->part);
         }
     }
     return rows;

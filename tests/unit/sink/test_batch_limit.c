@@ -9,10 +9,9 @@
 
 #include "tests/support/random.h"
 
-#define RECORDS   20000
-#define LOG2      15   /* of RECORDS, rounded up */
-#define FULL      5000 /* a batch without a limit: by its bytes */
-#define CONFLICTS 30   /* so many in a row are no accident */
+#define RECORDS 20000
+#define LOG2    15   /* of RECORDS, rounded up */
+#define FULL    5000 /* a batch without a limit: by its bytes */
 
 /* A log, and what has become of its records. */
 struct simulation {
@@ -206,35 +205,21 @@ static void test_refused_without_search_of_one_item(void **state CV_UNUSED)
     assert_int_equal(limit.items, 2);
 }
 
-static void test_conflict_shrinks_to_sixteen(void **state CV_UNUSED)
+static void test_conflict_shrinks_to_one(void **state CV_UNUSED)
 {
-    static const size_t sizes[] = {1000, 250, 62, 16, 16};
+    static const size_t sizes[] = {1000, 250, 62, 15, 3, 1, 1};
     struct batch_limit limit;
     batch_limit_init(&limit, BATCH_LIMIT_NONE);
     for (size_t i = 0; i + 1 < ARRAY_LEN(sizes); i++) {
-        assert_false(batch_limit_conflict(&limit, sizes[i]));
+        batch_limit_conflict(&limit, sizes[i]);
         assert_int_equal(limit.items, sizes[i + 1]);
     }
-    assert_false(batch_limit_conflict(&limit, 3)); /* a small batch is no reason to allow more */
-    assert_int_equal(limit.items, 16);
-    batch_limit_committed(&limit, 16);
-    assert_int_equal(limit.items, 32);
-}
-
-static void test_conflict_thirty_in_a_row_are_a_refusal(void **state CV_UNUSED)
-{
-    struct batch_limit limit;
-    batch_limit_init(&limit, BATCH_LIMIT_NONE);
-    for (int i = 1; i < CONFLICTS; i++)
-        assert_false(batch_limit_conflict(&limit, 100));
-    batch_limit_committed(&limit, 0); /* only moved cursors: says nothing of the rows */
-    assert_true(batch_limit_conflict(&limit, 100));
-    assert_true(batch_limit_conflict(&limit, 100));
-
-    batch_limit_committed(&limit, 5);
-    for (int i = 1; i < CONFLICTS; i++)
-        assert_false(batch_limit_conflict(&limit, 100));
-    assert_true(batch_limit_conflict(&limit, 100));
+    batch_limit_committed(&limit, 1);
+    assert_int_equal(limit.items, 2);
+    batch_limit_committed(&limit, 2);
+    assert_int_equal(limit.items, 4);
+    batch_limit_conflict(&limit, 100); /* a batch from before is no reason to allow more */
+    assert_int_equal(limit.items, 4);
 }
 
 static void test_conflict_during_a_search_does_not_widen_it(void **state CV_UNUSED)
@@ -243,7 +228,7 @@ static void test_conflict_during_a_search_does_not_widen_it(void **state CV_UNUS
     batch_limit_init(&limit, BATCH_LIMIT_NONE);
     for (size_t items = 64; items > 1; items /= 2)
         assert_false(batch_limit_refused(&limit, items));
-    assert_false(batch_limit_conflict(&limit, 1));
+    batch_limit_conflict(&limit, 1);
     assert_int_equal(limit.items, 1);
     assert_true(batch_limit_refused(&limit, 1));
 }
@@ -282,8 +267,7 @@ int main(void)
         cmocka_unit_test(test_refused_growth_resumes_after_the_search),
         cmocka_unit_test(test_refused_search_given_up_after_twice_the_records),
         cmocka_unit_test(test_refused_without_search_of_one_item),
-        cmocka_unit_test(test_conflict_shrinks_to_sixteen),
-        cmocka_unit_test(test_conflict_thirty_in_a_row_are_a_refusal),
+        cmocka_unit_test(test_conflict_shrinks_to_one),
         cmocka_unit_test(test_conflict_during_a_search_does_not_widen_it),
         cmocka_unit_test(test_committed_nothing_changes_nothing),
         cmocka_unit_test(test_committed_never_above_most),

@@ -56,6 +56,7 @@ static struct state *load(size_t i)
     assert_false(model.cases[i].changed);
     state->loaded = true;
     state->rev = table->rev;
+    state->part = CASE_PART;
     state->flags = table->flags;
     state->listed = (table->flags & CASE_LISTED) != 0;
     if (table->rev > 0)
@@ -107,8 +108,6 @@ static void rerender_random_case(struct random *random)
     struct state *state = load(i);
     if (state->blob == NULL || (state->flags & CASE_LISTED) == 0)
         return;
-    if (!state->dirty)
-        state->part = CASE_PART; /* as folder_rerender(): the table's part is not read */
     batch_add_case(sink.open, state, true);
     model.cases[i].changed = true;
 }

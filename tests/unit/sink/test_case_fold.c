@@ -200,7 +200,8 @@ static void test_replace_same_organization_keeps_revision(void **unused CV_UNUSE
     const struct batch *batch = sink_submit(&sink);
     assert_int_equal(batch->case_rows[0].rev, 2);
     assert_int_equal(batch->case_rows[0].flags, CASE_INCOMPLETE);
-    assert_true(batch->case_rows[0].was_listed); /* its row of active_case goes, even if the flags say that there is none */
+    assert_true(
+        batch->case_rows[0].was_listed); /* its row of active_case goes, even if the flags say that there is none */
 }
 
 static void test_replace_another_organization_its_listed_row_goes(void **unused CV_UNUSED)

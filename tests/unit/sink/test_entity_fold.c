@@ -105,7 +105,7 @@ static void test_fold_forgotten_application_taken_over(void **unused CV_UNUSED)
     struct uuid former = sample_uuid(1), application = sample_uuid(2);
     assert_int_equal(sink.open->left_count, 1);
     assert_true(uuid_eq(&sink.open->left_owners[0].organization_id, &former));
-    assert_true(uuid_eq(&sink.open->left_owners[0].case_id, &application));
+    assert_true(uuid_eq(&sink.open->left_owners[0].application_id, &application));
     assert_int_equal(fold(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 1, 9).reason, PARK_KEY_MISMATCH);
 }
 

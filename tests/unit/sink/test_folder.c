@@ -79,8 +79,11 @@ static void store_case(unsigned number, int32_t rev, enum case_event_type type, 
     case_init(&state, &event.c.organization_id);
     (void)case_apply(&state, &event.c);
     case_store(&state, &stored);
-    fake.cases[fake.case_count++] = (struct fake_row){
-        .key = {sample_uuid(number)}, .rev = rev, .flags = case_row_flags(&state), .state = {stored.data, stored.len}};
+    fake.cases[fake.case_count++] = (struct fake_row){.key = {sample_uuid(number)},
+                                                      .rev = rev,
+                                                      .part = 9,
+                                                      .flags = case_row_flags(&state),
+                                                      .state = {stored.data, stored.len}};
 }
 
 static struct state *find_case(unsigned number)
@@ -210,7 +213,7 @@ static void test_load_agent_row_is_folded_on(void **unused CV_UNUSED)
     assert_true(state.len <= sizeof stored);
     memcpy(stored, state.ptr, state.len);
     fake.agents[fake.agent_count++] = (struct fake_row){
-        .key = {sample_uuid(1), sample_uuid(3)}, .rev = 6, .state = {stored, state.len}};
+        .key = {sample_uuid(1), sample_uuid(3)}, .rev = 6, .part = 4, .state = {stored, state.len}};
     reset_batch();
     folder_clear(folder);
     folder_begin(folder);
@@ -220,6 +223,31 @@ static void test_load_agent_row_is_folded_on(void **unused CV_UNUSED)
     assert_int_equal(batch->counts.duplicates, 1);
     batch_close(batch);
     assert_int_equal(batch->agent_rows[0].rev, 7);
+}
+
+/* Large states are read with more queries, so that no answer is large; small ones with one query again, later. */
+static void test_load_large_states_in_small_chunks(void **unused CV_UNUSED)
+{
+    static char long_text[200000];
+    memset(long_text, 'x', sizeof long_text);
+    assert_int_equal(folder_chunk_records(folder, 5000), 5000);
+    struct event event = case_event(2, CASE_UPDATED, 1, 0);
+    event.c.given = GROUP_BIT(GROUP_EMAIL);
+    event.c.fields.contact_email = (struct str){long_text, sizeof long_text};
+    add(event);
+    load();
+    size_t most = folder_chunk_records(folder, 5000);
+    assert_in_range(most, 16, (8u << 20) / sizeof long_text);
+    assert_int_equal(folder_chunk_records(folder, 3), 3);
+    fake.queries = 0;
+    for (unsigned i = 0; i < 100; i++)
+        add(case_event(1000 + i, CASE_QUEUED, 1, 0));
+    load();
+    assert_in_range(fake.queries, 2, 100 / 16 + 1);
+    assert_int_equal(batch->changed_cases, 101);
+    for (int64_t i = 2; i < 20000; i++)
+        add(case_event(1000, CASE_UPDATED, i, 1));
+    assert_true(folder_chunk_records(folder, 5000) > 10 * most);
 }
 
 /* ---- directory ---- */
@@ -327,10 +355,10 @@ static void test_rerender_listed_cases_only(void **unused CV_UNUSED)
     store_case(3, 5, CASE_POSITION_CHANGED, 1); /* incomplete */
     store_case(4, 5, CASE_CLOSED, 1);
     const struct folder_key keys[] = {
-        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(2)},
-        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(3)},
-        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(4)},
-        {.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(5)},
+        {.topic = TOPIC_CASES, .id = sample_uuid(2)},
+        {.topic = TOPIC_CASES, .id = sample_uuid(3)},
+        {.topic = TOPIC_CASES, .id = sample_uuid(4)},
+        {.topic = TOPIC_CASES, .id = sample_uuid(5)},
     };
     rerender(keys, ARRAY_LEN(keys));
     assert_int_equal(fake.queries, 1);
@@ -349,7 +377,7 @@ static void test_rerender_changed_case_keeps_its_partition(void **unused CV_UNUS
 {
     add(case_event(2, CASE_QUEUED, 1, 0));
     load();
-    rerender(&(struct folder_key){.topic = TOPIC_CASES, .part = 9, .id = sample_uuid(2)}, 1);
+    rerender(&(struct folder_key){.topic = TOPIC_CASES, .part = 8, .id = sample_uuid(2)}, 1);
     assert_int_equal(batch->changed_cases, 1);
     assert_int_equal(find_case(2)->part, CASE_PART);
 }
@@ -452,6 +480,7 @@ int main(void)
         TEST(test_load_outcomes_counted),
         TEST(test_load_database_away_folds_nothing),
         TEST(test_load_agent_row_is_folded_on),
+        TEST(test_load_large_states_in_small_chunks),
         TEST(test_load_entity_not_changed_is_not_kept),
         TEST(test_load_application_known_by_its_owner),
         TEST(test_refusals_name_record_and_organization),
