@@ -1,6 +1,7 @@
 /* A batch: rows of directory entities, and applications that change hands. */
 #include "workers/sink/batch.h"
 
+#include "caseview/clock.h"
 #include "tests/unit/sink/sink_fixture.h"
 
 static struct sink sink;
@@ -180,6 +181,23 @@ static void test_close_application_nobodys_in_the_end_one_row_for_each_owner(voi
     assert_int_equal(application_row(batch, 10)->status, ENTITY_FORGOTTEN);
 }
 
+/* A producer can have any number of applications change hands: closing takes time in proportion to what is in the
+ * batch. */
+static void test_close_many_applications_change_hands_in_time(void **unused CV_UNUSED)
+{
+    enum { APPLICATIONS = 50000 };
+    for (unsigned i = 0; i < APPLICATIONS; i++) {
+        change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 1, i, 7);
+        change(DIRECTORY_FORGOTTEN, ENTITY_APPLICATION, 1, i, 0);
+        change(DIRECTORY_UPSERTED, ENTITY_APPLICATION, 10, i, 1);
+    }
+    int64_t started_ms = clock_mono_ms();
+    const struct batch *batch = sink_submit(&sink);
+    int64_t took_ms = clock_mono_ms() - started_ms;
+    assert_int_equal(batch->entity_count, 2 * APPLICATIONS);
+    assert_in_range(took_ms, 0, 3000); /* a tenth of a second, on a machine that is not busy */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -193,6 +211,7 @@ int main(void)
         TEST(test_close_application_forgotten_in_an_earlier_batch_needs_no_row),
         TEST(test_close_application_comes_back_one_row_for_each_owner),
         TEST(test_close_application_nobodys_in_the_end_one_row_for_each_owner),
+        TEST(test_close_many_applications_change_hands_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
