@@ -1,6 +1,6 @@
 /*
- * fake_tables.h: answers the three statements with which a folder reads states, from tables that the test fills. Takes
- * the place of db_exec() by the linker's --wrap option (tests/CMakeLists.txt).
+ * fake_tables.h: answers the three statements with which a folder reads states, from tables that the test fills, or
+ * others by a function of the test. Takes the place of db_exec() by the linker's --wrap option (tests/CMakeLists.txt).
  */
 #ifndef CASEVIEW_TESTS_FAKE_TABLES_H
 #define CASEVIEW_TESTS_FAKE_TABLES_H
@@ -35,6 +35,8 @@ static struct {
     int queries;      /* answered */
     size_t last_keys; /* keys that the last one asked for */
     bool away;        /* the database does not answer */
+    /* If set, answers instead of the tables above. */
+    PGresult *(*other)(const char *name, const struct db_args *args);
 } fake;
 
 /* Arguments: one-dimensional arrays in PostgreSQL's binary format, without nulls. */
@@ -186,7 +188,8 @@ enum cv_status __wrap_db_exec(struct db *db CV_UNUSED, const struct db_statement
         err_set(err, "the database is away");
         return CV_RETRY;
     }
-    PGresult *rows = strcmp(statement->name, "case_load") == 0    ? fake_cases(args)
+    PGresult *rows = fake.other != NULL                           ? fake.other(statement->name, args)
+                     : strcmp(statement->name, "case_load") == 0  ? fake_cases(args)
                      : strcmp(statement->name, "agent_load") == 0 ? fake_agents(args)
                                                                   : fake_entities(args);
     fake.queries++;
