@@ -64,7 +64,7 @@ static struct http_server *server_of(const struct mg_connection *connection)
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-/* In parts, so that a client that reads slowly is given up after a time. False: not all was sent. */
+/* Sends in parts, so that a client that reads too slowly is dropped at the deadline. False: not all was sent. */
 static bool send_large(struct mg_connection *connection, struct str text)
 {
     int64_t deadline = clock_mono_ms() + LARGE_TIMEOUT_MS;
@@ -98,7 +98,7 @@ static void send_answer(struct mg_connection *connection, struct worker *worker,
         mg_disable_connection_keep_alive(connection);
 }
 
-static void give_back_large(struct buf *buf)
+static void free_if_large(struct buf *buf)
 {
     if (buf->cap > KEPT_MAX)
         buf_done(buf);
@@ -128,8 +128,8 @@ static void answer(struct mg_connection *connection, struct http_server *server,
     send_answer(connection, worker, &response, keep);
     if (response.release != NULL)
         response.release(response.owner);
-    give_back_large(&response.body);
-    give_back_large(&worker->out);
+    free_if_large(&response.body);
+    free_if_large(&worker->out);
     worker->headers = response.headers;
     worker->body = response.body;
 }
@@ -336,7 +336,7 @@ static void answer_dropped(struct mg_connection *connection, struct worker *work
     serve(connection, http_guard_layout(&worker->head), true);
 }
 
-/* Of every connection, once: it was idle and goes back to the door, or it ends. */
+/* Called once per connection that a thread had: an idle one returns to the door, any other one ends. */
 static void on_close(const struct mg_connection *connection)
 {
     struct http_server *server = server_of(connection);
@@ -402,14 +402,14 @@ static void init_library(void)
     mg_init_library(0);
 }
 
-/* Called by the door. */
+/* Called on the door's thread. */
 static void take_connection(void *context, int fd, struct ssl_st *ssl)
 {
     const struct http_server *server = context;
     mg_take_connection(server->context, fd, ssl);
 }
 
-/* How many connections the descriptors allow; the soft limit is raised to the hard one. */
+/* Computes how many connections the descriptors allow, after raising the soft limit to the hard one. */
 static enum cv_status count_connections(const struct http_options *options, int *out_max, struct err *err)
 {
     struct rlimit files = {.rlim_cur = 0};
