@@ -380,7 +380,7 @@ def test_many_parked_but_fewer_than_the_flood_go_on(make_stack):
     stays_true(lambda: stack.halt("case", 0)[0] == "live", 0.5, "1,000 are no flood")
 
 
-def test_a_parked_event_of_a_topic_that_was_made_anew_is_kept_aside(make_stack):
+def test_a_parked_event_of_a_recreated_topic_moves_to_skipped(make_stack):
     """Its offset is another record's now: both are there, and a replay of the same record changes nothing."""
     stack = make_stack(partitions={"cases": 1})
     where = (stack.topics.case, 0, 0)
@@ -394,7 +394,7 @@ def test_a_parked_event_of_a_topic_that_was_made_anew_is_kept_aside(make_stack):
     assert [bytes(row[3]) for row in stack.parked().values()] == [b"poison"]
     kept = 'SELECT topic, part, "offset", value, skip_reason FROM ctl.skipped'
     ((*place, value, reason),) = stack.database.query(kept)
-    assert (tuple(place), bytes(value)) == (where, b"of the old topic") and "made anew" in reason
+    assert (tuple(place), bytes(value)) == (where, b"of the old topic") and "recreated" in reason
     # The same record again, as after a crash.
     parked_at = stack.database.value("SELECT parked_at FROM gen_1.parked")
     (worker,) = stack.workers

@@ -395,8 +395,8 @@ def test_names_come_from_the_directory_while_it_knows(stack, org, kind):
     shows(named("Third"))
     stack.send_items([("directory", events.directory_key(kind, org, entity), None)])
     shows(own)
-    stack.send(events.directory_event(org, entity, 1, payload("Known anew")))
-    shows(named("Known anew"))
+    stack.send(events.directory_event(org, entity, 1, payload("Known again")))
+    shows(named("Known again"))
 
 
 def test_names_known_before_the_case_came(stack, org):

@@ -51,7 +51,7 @@ def test_a_name_that_comes_back_in_the_next_batch(make_stack):
     stack.check()
 
 
-def test_an_entity_forgotten_and_made_anew_in_the_next_batch(make_stack):
+def test_an_entity_forgotten_and_recreated_in_the_next_batch(make_stack):
     """After a null value any upsert counts, a lower version too."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=[])
     worker = stack.start_worker(environment=batches_of(4))

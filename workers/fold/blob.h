@@ -1,7 +1,7 @@
 /*
- * blob.h: the bytes in which fold/ stores its states: varints (LEB128), little-endian numbers, ids, texts. Private to
- * fold/. Writers trust the room that their caller reserved; the reader trusts nothing, and takes only what the writers
- * write (shortest varints), so that equal states are equal bytes both ways.
+ * blob.h: how fold/ stores its states: varints (LEB128), little-endian numbers, ids, texts. Private to fold/. Writers
+ * do not check the space that their caller reserved. The reader checks everything and accepts only the writers' form
+ * (shortest varints), so that equal states have equal bytes.
  */
 #ifndef CASEVIEW_FOLD_BLOB_H
 #define CASEVIEW_FOLD_BLOB_H
@@ -51,7 +51,7 @@ static inline char *blob_put_uuid(char *at, const struct uuid *uuid)
     return blob_put_bytes(at, uuid->b, sizeof uuid->b);
 }
 
-/* Null is 0, a text of n bytes is n + 1 and the bytes. */
+/* Null is stored as 0, a text of n bytes as n + 1 followed by the bytes. */
 static inline char *blob_put_text(char *at, struct str text)
 {
     if (!text.ptr)
@@ -60,7 +60,7 @@ static inline char *blob_put_text(char *at, struct str text)
     return blob_put_bytes(at, text.ptr, text.len);
 }
 
-/* After the first thing that does not fit, ok is false and everything read is zero. */
+/* After the first malformed item ok is false, and every further read returns zero. */
 struct blob_reader {
     const char *at;
     const char *end;
@@ -79,7 +79,7 @@ static inline void blob_bad(struct blob_reader *reader)
     reader->at = reader->end;
 }
 
-/* Nothing was wrong and nothing is left over. */
+/* True when everything was well-formed and no bytes are left. */
 static inline bool blob_finished(const struct blob_reader *reader)
 {
     return reader->ok && reader->at == reader->end;

@@ -1,4 +1,4 @@
--- The owner until now holds the cursor's lock and does not end (frozen, or cut off): its connection is closed.
+-- Terminates the backend of the previous owner, which holds the cursor's lock while unresponsive (frozen, or cut off).
 SELECT count(*) FILTER (WHERE pg_terminate_backend(a.pid))::integer AS ended
   FROM ctl.cursor c
   JOIN pg_stat_activity a ON a.pid = c.backend_pid AND a.backend_start = c.backend_start
