@@ -27,7 +27,7 @@ static bool has_space_before_colon(const struct http_field *field)
 
 const char *http_guard_layout(const struct http_head *head)
 {
-    const char *end_of_target = head->query ? head->query : head->target;
+    const char *end_of_target = head->query != NULL ? head->query : head->target;
     end_of_target += strlen(end_of_target);
     if (head->target != head->method + strlen(head->method) + 1 || head->version != end_of_target + 1 + strlen("HTTP/"))
         return "The request line has more than one space between its parts.";
@@ -129,7 +129,7 @@ const char *http_guard_fields(struct http_head *head)
     head->expects_continue = false;
     for (int i = 0; i < head->field_count; i++) {
         const char *why = look_at_field(head, &head->fields[i], &seen);
-        if (why)
+        if (why != NULL)
             return why;
     }
     bool is_1_1 = strcmp(head->version, "1.1") == 0;
@@ -169,7 +169,7 @@ const char *http_guard_split(char *text, struct http_head *head)
     while (*text && strcmp(text, "\r") != 0) { /* the block's last `\n` is a NUL already */
         char *line_end = strpbrk(text, "\r\n");
         char *colon = strchr(text, ':');
-        if (!line_end || line_end[0] != '\r' || line_end[1] != '\n' || !colon || colon > line_end)
+        if (line_end == NULL || line_end[0] != '\r' || line_end[1] != '\n' || colon == NULL || colon > line_end)
             return "A header line is not a field that ends in CRLF.";
         if (head->field_count == HTTP_FIELDS_MAX - 1)
             return "The request has more than 63 header fields.";

@@ -42,7 +42,7 @@ static bool make_room(struct agent_state *state)
         return true;
     size_t room = state->unit_room ? 2 * state->unit_room : FIRST_UNITS;
     struct agent_unit *units = arena_alloc(state->arena, room * sizeof *units);
-    if (!units)
+    if (units == NULL)
         return false;
     if (state->unit_count)
         memcpy(units, state->units, state->unit_count * sizeof *units);
@@ -65,7 +65,7 @@ static bool copy_set(struct arena *arena, const struct agent_event *event, const
     if (event->workspace_count == 0)
         return true;
     struct uuid *ids = arena_alloc(arena, event->workspace_count * sizeof *ids);
-    if (!ids)
+    if (ids == NULL)
         return false;
     memcpy(ids, event->workspace_ids, event->workspace_count * sizeof *ids);
     qsort(ids, event->workspace_count, sizeof *ids, compare_ids);
@@ -157,7 +157,7 @@ void agent_store(const struct agent_state *state, struct buf *out)
     for (size_t i = 0; i < state->unit_count; i++)
         max += 16 + 3 * BLOB_VARINT_MAX + state->units[i].workspace_count * sizeof(struct uuid);
     char *start = buf_reserve(out, max);
-    if (!start)
+    if (start == NULL)
         return;
     int64_t highest = state->sequence.highest;
     char *at = blob_put_byte(start, STORED_VERSION);
@@ -202,8 +202,8 @@ static bool get_unit(struct blob_reader *reader, struct arena *arena, int64_t hi
     if (unit->workspace_count) {
         size_t size = unit->workspace_count * sizeof(struct uuid);
         const char *bytes = blob_get_bytes(reader, size);
-        struct uuid *ids = bytes ? arena_alloc(arena, size) : NULL;
-        if (!ids)
+        struct uuid *ids = bytes != NULL ? arena_alloc(arena, size) : NULL;
+        if (ids == NULL)
             return false;
         memcpy(ids, bytes, size);
         unit->workspace_ids = ids;
@@ -235,7 +235,7 @@ bool agent_load(struct str blob, struct arena *arena, struct agent_state *out_st
     if (!count)
         return blob_finished(&reader);
     out_state->units = arena_alloc(arena, count * sizeof *out_state->units);
-    if (!out_state->units)
+    if (out_state->units == NULL)
         return false;
     out_state->unit_room = count;
     for (size_t i = 0; i < count; i++) {

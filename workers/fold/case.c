@@ -154,7 +154,7 @@ static void apply_rule(struct case_state *state, const struct case_rule *rule, c
         clears |= LOCK;
 
     uint32_t won = set_groups(state, event->sequence, sets, &event->fields);
-    if (rule->status && (won & STATUS))
+    if (rule->status != NULL && (won & STATUS))
         state->fields.status = str_of(rule->status);
     set_groups(state, event->sequence, clears, &null_fields);
     if (rule->prints)

@@ -139,7 +139,7 @@ void case_store(const struct case_state *state, struct buf *out)
     const struct sequence *sequence = &state->sequence;
     size_t max = STORED_FIXED_MAX + sequence_stored_max(sequence) + texts_len(&state->fields);
     char *start = buf_reserve(out, max);
-    if (!start)
+    if (start == NULL)
         return;
     char *at = blob_put_byte(start, STORED_VERSION);
     at = blob_put_byte(at, state->over ? STORED_OVER : flags_of(&state->fields));

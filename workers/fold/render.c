@@ -15,7 +15,7 @@ static inline char *copy(char *at, struct str text)
 static inline void put_fragment(struct buf *out, struct str fragment)
 {
     char *at = buf_reserve(out, fragment.len);
-    if (!at)
+    if (at == NULL)
         return;
     copy(at, fragment);
     out->len += fragment.len;
@@ -51,14 +51,14 @@ static inline bool is_plain(struct str text)
 
 static inline void put_text(struct buf *out, struct str fragment, struct str text)
 {
-    if (!text.ptr || !is_plain(text)) {
+    if (text.ptr == NULL || !is_plain(text)) {
         put_fragment(out, fragment);
         json_quote(out, text);
         return;
     }
     size_t len = fragment.len + text.len + 2;
     char *at = buf_reserve(out, len);
-    if (!at)
+    if (at == NULL)
         return;
     at = copy(at, fragment);
     *at++ = '"';
@@ -71,7 +71,7 @@ static inline void put_text(struct buf *out, struct str fragment, struct str tex
 static inline void put_id(struct buf *out, struct str fragment, const struct uuid *id)
 {
     char *at = buf_reserve(out, fragment.len + UUID_TEXT_LEN + 1);
-    if (!at)
+    if (at == NULL)
         return;
     at = copy(at, fragment);
     uuid_format(id, at);
@@ -88,7 +88,7 @@ static inline void put_time(struct buf *out, struct str fragment, int64_t us)
 /* A text of an entity: from the directory if it knows the entity, even when null there, otherwise from the event. */
 static struct str name_of(const struct entity_names *names, struct str from_event)
 {
-    return names ? names->name : from_event;
+    return names != NULL ? names->name : from_event;
 }
 
 static void render_ticket(struct buf *out, const struct ticket *ticket)
@@ -111,9 +111,9 @@ static void render_user(struct buf *out, const struct user_ref *user, const stru
         return;
     }
     put_id(out, STR("{\"userId\":\""), &user->id);
-    put_text(out, STR(",\"displayName\":"), names ? names->name : user->display_name);
-    put_text(out, STR(",\"initials\":"), names ? names->detail : user->initials);
-    put_text(out, STR(",\"picture\":"), names ? names->picture : user->picture);
+    put_text(out, STR(",\"displayName\":"), names != NULL ? names->name : user->display_name);
+    put_text(out, STR(",\"initials\":"), names != NULL ? names->detail : user->initials);
+    put_text(out, STR(",\"picture\":"), names != NULL ? names->picture : user->picture);
     put_fragment(out, STR("}"));
 }
 
@@ -134,7 +134,7 @@ static void render_customer(struct buf *out, const struct customer_ref *customer
         put_fragment(out, STR(",\"customer\":null"));
         return;
     }
-    if (names && !uuid_eq(&names->data_table_id, &customer->data_table_id))
+    if (names != NULL && !uuid_eq(&names->data_table_id, &customer->data_table_id))
         names = NULL;
     put_id(out, STR(",\"customer\":{\"dataTableId\":\""), &customer->data_table_id);
     put_id(out, STR(",\"recordId\":\""), &customer->record_id);
@@ -161,14 +161,14 @@ static void render_place(struct buf *out, const struct case_fields *fields,
     put_text(out, STR(",\"unitName\":"), name_of(names[NAME_UNIT], fields->unit.name));
     put_id(out, STR(",\"inboxId\":\""), &fields->inbox.id);
     put_text(out, STR(",\"inboxName\":"), name_of(inbox, fields->inbox.name));
-    put_text(out, STR(",\"inboxColorCode\":"), inbox ? inbox->detail : fields->inbox.color_code);
+    put_text(out, STR(",\"inboxColorCode\":"), inbox != NULL ? inbox->detail : fields->inbox.color_code);
 }
 
 /* Copies the value byte for byte: it is JSON already. */
 static void render_meeting(struct buf *out, struct str meeting)
 {
     put_fragment(out, STR(",\"onlineMeeting\":"));
-    buf_str(out, meeting.ptr ? meeting : STR("null"));
+    buf_str(out, meeting.ptr != NULL ? meeting : STR("null"));
 }
 
 void render_case(const struct uuid *case_id, const struct case_state *state,

@@ -56,7 +56,8 @@ static bool names_id(struct str value, const struct uuid *id)
     uuid_format(id, lower);
     for (size_t i = 0; i <= UUID_TEXT_LEN; i++)
         upper[i] = (char)(lower[i] >= 'a' && lower[i] <= 'f' ? lower[i] - 'a' + 'A' : lower[i]);
-    return memmem(value.ptr, value.len, lower, UUID_TEXT_LEN) || memmem(value.ptr, value.len, upper, UUID_TEXT_LEN);
+    return memmem(value.ptr, value.len, lower, UUID_TEXT_LEN) != NULL ||
+           memmem(value.ptr, value.len, upper, UUID_TEXT_LEN) != NULL;
 }
 
 static bool has_key(const struct record *record, const struct uuid *id)
@@ -185,13 +186,13 @@ static void find_owner(struct history_key *key)
     const struct history_entry *first = NULL;
     for (size_t i = 0; i < key->count; i++) {
         const struct history_entry *entry = &key->entries[i];
-        if (!entry->usable || entry->left_out || (first && !history_entry_counts(entry)))
+        if (!entry->usable || entry->left_out != NULL || (first != NULL && !history_entry_counts(entry)))
             continue;
-        if (!first || !history_entry_counts(first))
+        if (first == NULL || !history_entry_counts(first))
             first = entry;
     }
     key->has_organization = first != NULL;
-    if (first)
+    if (first != NULL)
         key->organization_id = first->event.c.organization_id;
 }
 

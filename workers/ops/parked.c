@@ -101,7 +101,7 @@ static enum cv_status list(struct operation *operation, struct found *found, str
     int rows = db_rows(result);
     for (int row = 0; row < rows; row++) {
         put_key(&key, db_str(result, row, COL_KEY));
-        struct str text = {key.data ? key.data : "", key.len};
+        struct str text = {key.data != NULL ? key.data : "", key.len};
         if (json)
             list_json(result, row, text, &out);
         else
@@ -266,7 +266,7 @@ static int run(const struct config *config, const struct subcommand *subcommand)
     struct err err = ERR_INIT;
     struct operation operation;
     struct found found = {0};
-    for (size_t i = 0; i < ARRAY_LEN(subcommand->needs) && subcommand->needs[i]; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(subcommand->needs) && subcommand->needs[i] != NULL; i++) {
         if (!config_is_set(config, subcommand->needs[i])) {
             fprintf(stderr, "caseview %s: needs --%s\n", subcommand->name, subcommand->needs[i]);
             return CV_EXIT_USAGE;

@@ -188,7 +188,7 @@ static int finish(struct retrying *r, enum cv_status status, struct err *err)
     bool chosen = config_is_set(config, "topic") || config_is_set(config, "partition") ||
                   config_is_set(config, "offset");
     struct err note_err = ERR_INIT;
-    if (r->operation.db && note(r, &note_err) != CV_OK && status == CV_OK) {
+    if (r->operation.db != NULL && note(r, &note_err) != CV_OK && status == CV_OK) {
         *err = note_err;
         status = CV_RETRY;
     }

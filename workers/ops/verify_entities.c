@@ -43,7 +43,7 @@ static void name_entity(enum entity_kind kind, const struct uuid *organization_i
     const char *name = entity_kind_name(kind);
     uuid_format(organization_id, organization);
     uuid_format(entity_id, entity);
-    snprintf(out, VERIFY_NAME_MAX, "%s %s of organization %s", name ? name : "entity", entity, organization);
+    snprintf(out, VERIFY_NAME_MAX, "%s %s of organization %s", name != NULL ? name : "entity", entity, organization);
 }
 
 /* ---- a row as a state ---- */

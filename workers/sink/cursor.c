@@ -93,7 +93,7 @@ static void read_cursor(const struct db_result *row, struct cursor *out)
         out->last_at = db_is_null(row, 0, 4) ? -1 : db_int8(row, 0, 4);
         out->last_crc = db_is_null(row, 0, 5) ? 0 : db_int8(row, 0, 5);
     }
-    snprintf(out->reason, sizeof out->reason, "%.*s", (int)reason.len, reason.ptr ? reason.ptr : "");
+    snprintf(out->reason, sizeof out->reason, "%.*s", (int)reason.len, reason.ptr != NULL ? reason.ptr : "");
 }
 
 static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, struct str topic, int32_t part,

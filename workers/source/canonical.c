@@ -20,14 +20,14 @@ static bool write_type(struct canon *canon, const json_t *type, const char *spac
 
 static bool fail(struct canon *canon, const char *what, const char *name)
 {
-    err_set(canon->err, "not an Avro schema: %s%s%.200s", what, name ? " " : "", name ? name : "");
+    err_set(canon->err, "not an Avro schema: %s%s%.200s", what, name != NULL ? " " : "", name != NULL ? name : "");
     return false;
 }
 
 const char *canonical_short_name(const char *full_name)
 {
     const char *dot = strrchr(full_name, '.');
-    return dot ? dot + 1 : full_name;
+    return dot != NULL ? dot + 1 : full_name;
 }
 
 static bool is_primitive(const char *name)
@@ -60,7 +60,7 @@ static char *full_name(const char *name, const char *space)
 {
     struct buf full;
     buf_init(&full, SIZE_MAX);
-    if (*space && !strchr(name, '.'))
+    if (*space && strchr(name, '.') == NULL)
         buf_printf(&full, "%s.", space);
     buf_puts(&full, name);
     return full.data;
@@ -154,12 +154,12 @@ static bool write_reference(struct canon *canon, const char *name, const char *s
     }
     CV_CLEANUP(cv_free_ptr) char *full = full_name(name, space);
     const char *written = json_string_value(json_object_get(canon->names, full));
-    if (written) {
+    if (written != NULL) {
         quote(canon, written);
         return true;
     }
     const json_t *external = json_object_get(canon->options->externals, full);
-    if (external)
+    if (external != NULL)
         return write_type(canon, external, "");
     return fail(canon, "an unknown type is named:", full);
 }
@@ -168,9 +168,9 @@ static bool write_reference(struct canon *canon, const char *name, const char *s
 static const char *known_as(struct canon *canon, const json_t *definition, const char *own, const char *record)
 {
     const struct canonical_options *options = canon->options;
-    if (!options->knows_record)
+    if (options->knows_record == NULL)
         return own;
-    if (record ? options->knows_field(record, own) : options->knows_record(canonical_short_name(own)))
+    if (record != NULL ? options->knows_field(record, own) : options->knows_record(canonical_short_name(own)))
         return own;
     size_t i;
     json_t *alias;
@@ -179,7 +179,7 @@ static const char *known_as(struct canon *canon, const json_t *definition, const
         const char *name = json_string_value(alias);
         if (name == NULL)
             continue;
-        if (record ? options->knows_field(record, name) : options->knows_record(canonical_short_name(name)))
+        if (record != NULL ? options->knows_field(record, name) : options->knows_record(canonical_short_name(name)))
             return name;
     }
     return own;
@@ -192,7 +192,7 @@ static bool has_field(const json_t *fields, const char *name)
     json_array_foreach(fields, i, field)
     {
         const char *own = json_string_value(json_object_get(field, "name"));
-        if (own && strcmp(own, name) == 0)
+        if (own != NULL && strcmp(own, name) == 0)
             return true;
     }
     return false;
@@ -226,9 +226,9 @@ static bool write_fields(struct canon *canon, const json_t *fields, const char *
             break;
         }
         const char *known = known_as(canon, field, name, canonical_short_name(record));
-        if (strcmp(known, name) != 0 && !has_field(fields, known) && !json_object_get(seen, known))
+        if (strcmp(known, name) != 0 && !has_field(fields, known) && json_object_get(seen, known) == NULL)
             name = known;
-        if (json_object_get(seen, name)) {
+        if (json_object_get(seen, name) != NULL) {
             ok = fail(canon, "two fields have one name in record", record);
             break;
         }
@@ -301,7 +301,7 @@ static bool write_size(struct canon *canon, const json_t *size, const char *name
 static char *namespace_of(const char *full)
 {
     const char *dot = strrchr(full, '.');
-    return cv_strndup(full, dot ? (size_t)(dot - full) : 0);
+    return cv_strndup(full, dot != NULL ? (size_t)(dot - full) : 0);
 }
 
 /* For avro-c: the name that it takes, in a namespace of its own. Short names that are strict stay: the reader's are. */
@@ -372,9 +372,9 @@ static bool write_named(struct canon *canon, const json_t *type, const char *kin
 {
     const char *name = json_string_value(json_object_get(type, "name"));
     if (name == NULL || *canonical_short_name(name) == '\0')
-        return fail(canon, "a named type without a name:", name ? name : kind);
+        return fail(canon, "a named type without a name:", name != NULL ? name : kind);
     const char *own_space = json_string_value(json_object_get(type, "namespace"));
-    CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space ? own_space : space);
+    CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space != NULL ? own_space : space);
     if (is_primitive(own))
         return fail(canon, "a type has the name of a primitive one:", own);
     CV_CLEANUP(cv_free_ptr) char *written = take_name(canon, type, own, strcmp(kind, "record") == 0);
@@ -412,7 +412,7 @@ static bool write_object(struct canon *canon, const json_t *type, const char *sp
     if (json_is_object(inner) || json_is_array(inner))
         return write_type(canon, inner, space);
     const char *kind = json_string_value(inner);
-    if (!kind)
+    if (kind == NULL)
         return fail(canon, "a type without \"type\"", NULL);
     if (strcmp(kind, "record") == 0 || strcmp(kind, "error") == 0)
         return write_named(canon, type, "record", space);
@@ -456,7 +456,7 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
                                struct err *err)
 {
     static const struct canonical_options none = {0};
-    struct canon canon = {.options = options ? options : &none,
+    struct canon canon = {.options = options != NULL ? options : &none,
                           .names = json_object(),
                           .written = json_object(),
                           .wrappers = json_object(),
@@ -476,13 +476,14 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
 /* Of all objects in a schema only definitions of named types have one of these members. */
 static bool defines_type(const json_t *object)
 {
-    return json_object_get(object, "fields") || json_object_get(object, "symbols") || json_object_get(object, "size");
+    return json_object_get(object, "fields") != NULL || json_object_get(object, "symbols") != NULL ||
+           json_object_get(object, "size") != NULL;
 }
 
 enum cv_status canonical_collect(json_t *canonical, json_t *externals, struct err *err)
 {
     const char *name = json_string_value(json_object_get(canonical, "name"));
-    if (name && defines_type(canonical) && !json_object_get(externals, name)) {
+    if (name != NULL && defines_type(canonical) && json_object_get(externals, name) == NULL) {
         if (json_object_size(externals) >= MAX_EXTERNAL_TYPES || json_object_set(externals, name, canonical)) {
             err_set(err, "too many types in referenced schemas");
             return CV_PARK;
@@ -507,8 +508,8 @@ enum cv_status canonical_collect(json_t *canonical, json_t *externals, struct er
 json_t *canonical_parse(struct str text, struct err *err)
 {
     json_error_t where;
-    json_t *json = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_DECODE_ANY, &where);
-    if (!json)
+    json_t *json = json_loadb(text.ptr != NULL ? text.ptr : "", text.len, JSON_DECODE_ANY, &where);
+    if (json == NULL)
         err_set(err, "no JSON: line %d, column %d: %s", where.line, where.column, where.text);
     return json;
 }

@@ -125,7 +125,7 @@ static const char *parse_directory_key(struct str key, struct directory_key *out
 {
     const char *end = key.ptr + key.len;
     const char *first = memchr(key.ptr, ':', key.len);
-    const char *second = first ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
+    const char *second = first != NULL ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
     out->has_organization = false;
     *out_reason = PARK_KEY_MISMATCH;
     if (second == NULL)

@@ -50,7 +50,7 @@ static const char *join(struct compiler *compiler, const char *path, const char 
 {
     size_t size = strlen(path) + strlen(name) + 2;
     char *joined = alloc(compiler, size);
-    if (joined)
+    if (joined != NULL)
         snprintf(joined, size, "%s%s%s", path, *path ? "." : "", name);
     return joined;
 }
@@ -58,7 +58,7 @@ static const char *join(struct compiler *compiler, const char *path, const char 
 static struct plan_node *new_node(struct compiler *compiler, enum plan_op op, const char *path)
 {
     struct plan_node *node = alloc(compiler, sizeof *node);
-    if (!node)
+    if (node == NULL)
         return NULL;
     node->op = op;
     node->path = path;
@@ -104,7 +104,7 @@ static void simplify_ignored(struct plan_node *node)
 static struct plan_node *compile_ignored(struct compiler *compiler, avro_schema_t writer)
 {
     avro_schema_t schema = writer_type_of(writer).schema;
-    for (struct seen_record *seen = is_avro_record(schema) ? compiler->ignored : NULL; seen; seen = seen->next)
+    for (struct seen_record *seen = is_avro_record(schema) ? compiler->ignored : NULL; seen != NULL; seen = seen->next)
         if (seen->schema == schema)
             return seen->node;
     struct plan_node *node = new_node(compiler, PLAN_SKIP, NULL);
@@ -165,20 +165,20 @@ static struct plan_node *compile_record(struct compiler *compiler, avro_schema_t
 {
     struct plan_node *node = new_node(compiler, PLAN_RECORD, path);
     size_t count = avro_schema_record_size(writer);
-    if (!node || !add_children(compiler, node, count))
+    if (node == NULL || !add_children(compiler, node, count))
         return NULL;
     uint64_t found = 0;
     for (size_t i = 0; i < count; i++) {
         avro_schema_t type = avro_schema_record_field_get_by_index(writer, (int)i);
         const struct reader_field *field = reader_field_find(record, avro_schema_record_field_name(writer, (int)i));
-        if (field) {
+        if (field != NULL) {
             found |= UINT64_C(1) << (field - record->fields);
             const char *inner = join(compiler, path, field->name);
-            node->children[i] = inner ? compile_field(compiler, type, field, base, inner) : NULL;
+            node->children[i] = inner != NULL ? compile_field(compiler, type, field, base, inner) : NULL;
         } else {
             node->children[i] = compile_ignored(compiler, type);
         }
-        if (!node->children[i])
+        if (node->children[i] == NULL)
             return NULL;
     }
     for (size_t i = 0; i < record->field_count; i++) {
@@ -244,10 +244,10 @@ static struct plan_node *compile_payload(struct compiler *compiler, avro_schema_
         return incompatible(compiler, path, "the writer has %s, not a record", writer_type_name(writer));
     const char *name = avro_schema_name(writer);
     const struct reader_payload *payload = reader_payload_find(compiler->topic, name);
-    if (!payload)
+    if (payload == NULL)
         return compile_ignored(compiler, writer);
     const char *inner = join(compiler, path, name);
-    if (!inner)
+    if (inner == NULL)
         return NULL;
     struct plan_node *node = compile_record(compiler, writer, payload->record, payload->base, inner);
     if (node == NULL)
@@ -336,14 +336,14 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
     if (node == NULL || !add_children(compiler, node, count))
         return NULL;
     node->mismatches = alloc(compiler, (count ? count : 1) * sizeof *node->mismatches);
-    if (!node->mismatches)
+    if (node->mismatches == NULL)
         return NULL;
     if (count == 0)
         return incompatible(compiler, path, "the writer has an empty union");
     for (size_t i = 0; i < count; i++) {
         struct writer_type branch = writer_type_of(avro_schema_union_branch(writer, (int)i));
         node->children[i] = compile_plain(compiler, &branch, field, base, path);
-        if (node->children[i]) {
+        if (node->children[i] != NULL) {
             readable++;
             continue;
         }
@@ -351,7 +351,7 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
             return NULL;
         node->mismatches[i] = arena_str(compiler->arena, str_of(compiler->err->text)).ptr;
         node->children[i] = compile_ignored(compiler, branch.schema);
-        if (!node->children[i])
+        if (node->children[i] == NULL)
             return NULL;
     }
     if (readable == 0) {
@@ -377,7 +377,7 @@ static void *arena_allocator(void *arena, void *ptr, size_t old_size, size_t new
     if (new_size == 0)
         return NULL;
     void *fresh = arena_alloc(arena, new_size);
-    if (fresh && ptr)
+    if (fresh != NULL && ptr != NULL)
         memcpy(fresh, ptr, old_size < new_size ? old_size : new_size);
     return fresh;
 }
@@ -391,7 +391,7 @@ static enum cv_status parse(struct arena *arena, const struct buf *canonical, av
     avro_set_allocator(arena_allocator, arena);
     int failed = avro_schema_from_json_length(canonical->data, canonical->len, &schema);
     avro_set_allocator(outer.alloc, outer.user_data);
-    if (failed || !schema) {
+    if (failed || schema == NULL) {
         err_set(err, "not an Avro schema: %.300s", avro_strerror());
         return CV_PARK;
     }
@@ -403,7 +403,7 @@ static enum cv_status parse(struct arena *arena, const struct buf *canonical, av
 static enum cv_status make_canonical(struct str schema_json, const json_t *externals, struct buf *out, struct err *err)
 {
     json_t *json = canonical_parse(schema_json, err);
-    if (!json)
+    if (json == NULL)
         return CV_PARK;
     struct canonical_options options = {.form = CANONICAL_FOR_AVRO_C,
                                         .externals = externals,
@@ -467,7 +467,7 @@ enum cv_status plan_compile(struct str schema_json, const json_t *externals, str
     struct arena *arena = arena_new(ARENA_BLOCK, ARENA_MAX);
     struct schema_plan *plan = arena_zalloc(arena, sizeof *plan);
     struct err compile_err = ERR_INIT;
-    struct compiler compiler = {.arena = arena, .err = err ? err : &compile_err};
+    struct compiler compiler = {.arena = arena, .err = err != NULL ? err : &compile_err};
     avro_schema_t schema;
     plan->arena = arena;
     status = parse(arena, &canonical, &schema, compiler.err);
@@ -489,6 +489,6 @@ size_t plan_bytes(const struct schema_plan *plan)
 
 void plan_free(struct schema_plan *plan)
 {
-    if (plan)
+    if (plan != NULL)
         arena_free(plan->arena);
 }
