@@ -44,7 +44,7 @@ enum cv_status folder_load(struct folder *folder, struct db *db, struct batch *b
 const struct folder_refusal *folder_refusals(const struct folder *folder, size_t *out_count);
 size_t folder_waiting(const struct folder *folder); /* events that wait for folder_load() */
 
-/* A listed case, or an agent, whose row must be made again although no event came for it. */
+/* A listed case, or an agent, whose row must be rendered again without an event. */
 struct folder_key {
     enum topic topic; /* TOPIC_CASES or TOPIC_AGENTS */
     int32_t part;

@@ -26,7 +26,7 @@ struct names {
     size_t wanted_count, wanted_room;
 };
 
-/* The columns that names_load.sql and feed_read.sql share. */
+/* The columns common to names_load.sql and feed_read.sql. */
 enum { COL_KIND, COL_ORGANIZATION, COL_ENTITY, COL_STATUS, COL_NAME, COL_DETAIL, COL_PICTURE, COL_PARENT };
 
 static void make_key(uint8_t key[KEY_SIZE], const struct uuid *organization_id, enum entity_kind kind,
@@ -75,7 +75,7 @@ void names_want(struct names *names, const struct uuid *organization_id, enum en
     make_key(key, organization_id, kind, id);
     struct name_entry *entry = (struct name_entry *)cache_get(names->cache, key, &made);
     if (!made)
-        return; /* known, or wanted already */
+        return; /* cached, or marked already */
     if (names->wanted_count == names->wanted_room) {
         names->wanted_room = names->wanted_room ? names->wanted_room * 2 : 256;
         names->wanted = cv_realloc(names->wanted, names->wanted_room * sizeof(struct name_entry *));
@@ -149,7 +149,7 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     struct db_result *result;
     enum cv_status status = db_exec(db, &names_load_statement, &args, 30000, &result, err);
     if (status != CV_OK)
-        return status; /* the caller recovers: every cache is cleared, wanted entries too */
+        return status; /* the caller recovers, which clears the cache with all marks */
     for (int row = 0; row < db_rows(result); row++)
         fill(names, find_row(names, result, row), result, row);
     db_result_free(result);
@@ -205,7 +205,7 @@ int64_t names_hash(const struct uuid *organization_id, enum entity_kind kind, co
 {
     uint8_t key[KEY_SIZE];
     make_key(key, organization_id, kind, id);
-    return (int64_t)(XXH3_64bits(key, sizeof key) | 1); /* stored in rows: never seeded, and 0 is none */
+    return (int64_t)(XXH3_64bits(key, sizeof key) | 1); /* stored in rows: no seed, and never 0 */
 }
 
 void names_put_ref(struct buf *out, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)

@@ -169,9 +169,9 @@ enum cv_status schemas_open_options(const struct config *config, struct schemas 
 {
     const char *folder = config_text(config, "schema-dir");
     const char *registry = config_text(config, "schema-registry");
-    if (!folder && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
+    if (folder == NULL && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
         folder = CASEVIEW_SCHEMA_DIR;
-    if (!folder && !registry)
+    if (folder == NULL && registry == NULL)
         log_warn("neither schema-dir nor schema-registry is given, and %s does not exist: no record can be decoded",
                  CASEVIEW_SCHEMA_DIR);
     return schemas_open(folder, registry, out_schemas, err);
