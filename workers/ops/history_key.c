@@ -143,7 +143,7 @@ static int by_order(const void *a, const void *b)
     return by_place(a, b);
 }
 
-/* Merges the partitions by record time; within a partition the offset alone decides, whatever the times are. */
+/* Merges the partitions by record time. Within a partition records stay in the order of their offsets. */
 static void sort_entries(struct history_key *key)
 {
     if (key->count == 0)
@@ -248,7 +248,7 @@ static enum cv_status read_on(struct history_key *key, struct history_reader *re
     return status;
 }
 
-/* Until reading takes so little time that a snapshot may be open meanwhile. */
+/* Repeats reading until so few records are left that a snapshot may be open while they are read. */
 static enum cv_status read_nearly_all(struct history_key *key, struct history_reader *reader, struct err *err)
 {
     for (int round = 0; round < ROUNDS_MAX; round++) {
@@ -271,7 +271,7 @@ static bool is_behind(const struct history_key *key, const struct history_reader
     return false;
 }
 
-/* What the snapshot says of each entry. */
+/* Marks each entry as parked, skipped or folded according to the snapshot. */
 static void mark_entries(struct history_key *key, const struct history_reader *reader)
 {
     for (size_t i = 0; i < key->count; i++) {

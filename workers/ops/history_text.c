@@ -97,7 +97,7 @@ const char *group_name(enum case_group group)
 
 /* ---- JSON ---- */
 
-/* The view's own code: a double would show digits that the view does not. */
+/* Uses the view's code: printing a double would show more digits than the view. */
 static void put_rank(struct json_writer *json, float rank)
 {
     struct buf text CV_CLEANUP(buf_done);

@@ -18,7 +18,7 @@
 static const struct db_statement list_statement = {"parked_list", sql_parked_list};
 static const struct db_statement skip_statement = {"parked_skip", sql_parked_skip};
 
-/* What a sub-command found. */
+/* The outcome of a sub-command. */
 struct found {
     int64_t count;
 };
@@ -138,16 +138,16 @@ static enum cv_status decoding_now(const struct config *config, const struct par
     struct arena *arena = arena_new(1u << 16, 2 * DECODE_ARENA_MAX);
     switch (parked_decode(config, schemas, row, arena, &record, &result, &why)) {
     case DECODE_EVENT:
-        snprintf(out, size, "good: `caseview parked retry` folds it");
+        snprintf(out, size, "valid: `caseview parked retry` folds it");
         break;
     case DECODE_SKIP:
-        snprintf(out, size, "of an unknown type: `caseview parked retry` passes it over");
+        snprintf(out, size, "of an unknown type: `caseview parked retry` removes it without effect");
         break;
     case DECODE_PARK:
         snprintf(out, size, "%s: %s", park_reason_name(result.reason), why.text);
         break;
     case DECODE_WAIT:
-        snprintf(out, size, "not known: %s", why.text);
+        snprintf(out, size, "unknown: %s", why.text);
         break;
     }
     arena_free(arena);

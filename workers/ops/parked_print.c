@@ -36,7 +36,7 @@ static void put_hex(struct buf *out, struct str bytes)
     }
 }
 
-/* Printable ASCII as it is, a dot for any other byte. */
+/* Appends printable ASCII unchanged, and a dot for any other byte. */
 static void put_readable(struct buf *out, struct str bytes)
 {
     for (size_t i = 0; i < bytes.len; i++)

@@ -33,7 +33,7 @@ static void put_line(struct json_writer *json, struct buf *table, struct buf *li
     buf_reset(line);
 }
 
-/* What to run next: items of the open array, or lines of the table. */
+/* Appends the commands to run next: items of the open array, or lines of the table. */
 static void put_next(const struct config *config, const struct status_data *data, struct json_writer *json,
                      struct buf *table)
 {

@@ -7,7 +7,7 @@
 struct canon {
     const struct canonical_options *options;
     json_t *names;    /* full name in the schema → the name it is written under */
-    json_t *written;  /* all of those */
+    json_t *written;  /* all names written */
     json_t *wrappers; /* around primitives with a logical type, which are defined once */
     unsigned types;   /* named types so far, for avro-c's namespaces */
     struct buf *out;
@@ -39,7 +39,7 @@ static bool is_primitive(const char *name)
     return false;
 }
 
-/* What the specification, and avro-c, takes for a name. */
+/* True for a name that the specification and avro-c accept. */
 static bool is_strict_name(const char *name)
 {
     if (*name >= '0' && *name <= '9')
@@ -136,7 +136,7 @@ static void write_logical(struct canon *canon, const char *primitive, const char
     buf_puts(canon->out, "}]}");
 }
 
-/* NULL: none, or none that this form keeps. */
+/* NULL: no logical type, or none that this form keeps. */
 static const char *logical_type(const struct canon *canon, const json_t *type)
 {
     if (canon->options->form == CANONICAL_FINGERPRINT)
@@ -164,7 +164,7 @@ static bool write_reference(struct canon *canon, const char *name, const char *s
     return fail(canon, "an unknown type is named:", full);
 }
 
-/* The alias by which the reader knows what `own` names, or own itself. record: of a field; NULL: own is a record. */
+/* The alias of `own` that the reader knows, or own itself. record: the field's record; NULL: own names a record. */
 static const char *known_as(struct canon *canon, const json_t *definition, const char *own, const char *record)
 {
     const struct canonical_options *options = canon->options;
@@ -304,7 +304,7 @@ static char *namespace_of(const char *full)
     return cv_strndup(full, dot != NULL ? (size_t)(dot - full) : 0);
 }
 
-/* For avro-c: the name that it takes, in a namespace of its own. Short names that are strict stay: the reader's are. */
+/* The name for avro-c, in a namespace of its own. Valid short names are kept, so the reader's names are. */
 static char *avro_c_name(struct canon *canon, const char *full)
 {
     struct buf name;
@@ -315,8 +315,8 @@ static char *avro_c_name(struct canon *canon, const char *full)
 }
 
 /*
- * The name under which a type is written, NULL: it is taken. Two types of one name are refused, but for an alias, which
- * counts only where the name itself is not taken.
+ * The name under which a type is written; NULL: it is already in use. Two types with the same name are refused. An
+ * alias is used only if no type has that name.
  */
 static char *take_name(struct canon *canon, const json_t *type, const char *own, bool record)
 {
@@ -347,7 +347,7 @@ static bool write_definition(struct canon *canon, const json_t *type, const char
     return ok;
 }
 
-/* A fixed with a logical type. Whoever names it later names its wrapper. */
+/* Writes a fixed with a logical type. Later references name its wrapper. */
 static bool write_logical_fixed(struct canon *canon, const json_t *type, const char *own, const char *written)
 {
     const char *logical = logical_type(canon, type);
@@ -473,7 +473,7 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
     return ok ? CV_OK : CV_PARK;
 }
 
-/* Of all objects in a schema only definitions of named types have one of these members. */
+/* Only definitions of named types have one of these members. */
 static bool defines_type(const json_t *object)
 {
     return json_object_get(object, "fields") != NULL || json_object_get(object, "symbols") != NULL ||

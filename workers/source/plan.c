@@ -9,7 +9,7 @@
 #define ARENA_BLOCK (64u << 10)
 /* Far above what a schema of SCHEMA_MAX_BYTES takes in the library, which does not check all of its allocations. */
 #define ARENA_MAX (512u << 20)
-/* Our own part: a schema whose nodes need more is refused. */
+/* Ceiling of our nodes: a schema that needs more is refused. */
 #define NODES_MAX (64u << 20)
 
 /* Ranges of a payload's fields that are cleared apart, and what must be between two of them. */
@@ -34,7 +34,7 @@ struct compiler {
 static struct plan_node *compile_field(struct compiler *compiler, avro_schema_t writer,
                                        const struct reader_field *field, uint32_t base, const char *path);
 
-/* NULL: the plan is too big; all callers pass that on. */
+/* NULL: the plan is too big; all callers propagate it. */
 static void *alloc(struct compiler *compiler, size_t size)
 {
     compiler->nodes_bytes += size;
@@ -84,8 +84,8 @@ static CV_PRINTF(3, 4) struct plan_node *incompatible(struct compiler *compiler,
 }
 
 /*
- * Without this a record of no bytes could take any time to skip: of two fields that are records of two fields each, and
- * so on. What takes no bytes is null, and a record with one other field is that field.
+ * Without this, skipping a record of zero bytes could take exponential time: two fields that are records of two fields
+ * each, and so on. A record of zero bytes becomes null, and a record with one other field becomes that field.
  */
 static void simplify_ignored(struct plan_node *node)
 {
@@ -100,7 +100,7 @@ static void simplify_ignored(struct plan_node *node)
         *node = *node->children[0];
 }
 
-/* What the reader does not use. */
+/* Compiles types that the reader does not use. */
 static struct plan_node *compile_ignored(struct compiler *compiler, avro_schema_t writer)
 {
     avro_schema_t schema = writer_type_of(writer).schema;
@@ -296,7 +296,7 @@ static struct plan_node *compile_inner(struct compiler *compiler, avro_schema_t 
     return compile_record(compiler, writer, field->record, base + field->offset, path);
 }
 
-/* A type that is not a union. */
+/* Compiles a type that is not a union. */
 static struct plan_node *compile_plain(struct compiler *compiler, const struct writer_type *writer,
                                        const struct reader_field *field, uint32_t base, const char *path)
 {
@@ -327,7 +327,7 @@ static struct plan_node *compile_plain(struct compiler *compiler, const struct w
     return node;
 }
 
-/* Only the branches that can be read are; the others are skipped over and make their records wrong-type. */
+/* Compiles the branches that can be read. The others are skipped, and their records are wrong-type. */
 static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t writer,
                                        const struct reader_field *field, uint32_t base, const char *path)
 {
@@ -370,8 +370,8 @@ static struct plan_node *compile_field(struct compiler *compiler, avro_schema_t 
     return compile_plain(compiler, &type, field, base, path);
 }
 
-/* The library's allocator while it parses: what it leaks after an error, or in a recursive schema, is freed with the
- * arena. */
+/* The library's allocator while it parses. What the library leaks after an error, or in a recursive schema, is freed
+ * with the arena. */
 static void *arena_allocator(void *arena, void *ptr, size_t old_size, size_t new_size)
 {
     if (new_size == 0)
@@ -399,7 +399,7 @@ static enum cv_status parse(struct arena *arena, const struct buf *canonical, av
     return CV_OK;
 }
 
-/* With the reader's names where the writer's aliases give them; without, when that gives two things one name. */
+/* Uses the reader's names where the writer's aliases have them, unless two things would then have the same name. */
 static enum cv_status make_canonical(struct str schema_json, const json_t *externals, struct buf *out, struct err *err)
 {
     json_t *json = canonical_parse(schema_json, err);
@@ -420,7 +420,7 @@ static enum cv_status make_canonical(struct str schema_json, const json_t *exter
     return status;
 }
 
-/* Of the types that a body can have each is compiled as a whole, for its organizationId alone, and to be skipped. */
+/* Compiles each type that a body can have three times: completely, for its organizationId alone, and for skipping. */
 static bool compile_branch(struct compiler *compiler, struct plan_branch *branch, avro_schema_t schema)
 {
     branch->name = arena_str(compiler->arena, str_of(writer_type_name(schema))).ptr;

@@ -23,7 +23,7 @@ struct lookup {
     struct err *err;
 };
 
-/* One path segment: everything but unreserved characters as %XX. */
+/* Appends a path segment, with all characters except the unreserved ones as %XX. */
 static void put_segment(struct buf *url, const char *text)
 {
     for (; *text; text++) {
@@ -67,7 +67,7 @@ static bool is_answer(const json_t *answer)
            (type == NULL || json_is_null(type) || json_is_string(type));
 }
 
-/* Everything but the registry's own answers may be a server in between, or a wrong URL: it is tried again. */
+/* Any other answer may come from a server in between, or from a wrong URL: it is retried. */
 static enum cv_status refuse(const struct lookup *lookup, const char *url, int http, const json_t *answer)
 {
     if (http == 404 && says_unknown(lookup, answer)) {
@@ -88,7 +88,7 @@ static enum cv_status refuse(const struct lookup *lookup, const char *url, int h
     return CV_RETRY;
 }
 
-/* GETs a schema's object, or says why there is none. */
+/* GETs a schema's object. */
 static enum cv_status get_object(struct lookup *lookup, const struct buf *url, json_t **out_json)
 {
     int64_t left_ms = lookup->deadline_ms - clock_mono_ms();
