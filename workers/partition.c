@@ -10,7 +10,7 @@ static const struct partition_transition transitions[] = {
     {PARTITION_UNCLAIMED, PARTITION_HALTED, "claimed, and the cursor says halted or paused"},
     {PARTITION_UNCLAIMED, PARTITION_HALTING, "claimed, but the directory topic has another number of partitions"},
     {PARTITION_PROVING, PARTITION_LIVE, "the log is the one that was read before"},
-    {PARTITION_PROVING, PARTITION_HALTING, "the log is another one, or the cursor lies outside it"},
+    {PARTITION_PROVING, PARTITION_HALTING, "the log is another one, or the cursor is outside it"},
     {PARTITION_LIVE, PARTITION_HELD, "the schema of a record cannot be fetched now"},
     {PARTITION_HELD, PARTITION_LIVE, "the schema is tried again"},
     {PARTITION_LIVE, PARTITION_HALTING,

@@ -4,7 +4,8 @@
  *
  * A batch is open while records are folded: it refers to the changed states, which stay pinned in their caches. When it
  * is closed (batch_close()), each changed state becomes a row that shares the state's blob; from then on the batch
- * never changes, whatever is folded afterwards. It is reset after its commit, or together with the caches (pipeline.h).
+ * never changes, even if more events are folded. It is reset after its commit, or together with the caches
+ * (pipeline.h).
  */
 #ifndef CASEVIEW_SINK_BATCH_H
 #define CASEVIEW_SINK_BATCH_H
