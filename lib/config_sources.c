@@ -188,7 +188,7 @@ static bool is_port_variable(const char *text)
 
 /*
  * True for the variables that the kubelet gives each container for every Service of its namespace (Kubernetes,
- * "Discovering services"; contract, section 8). A Service whose name begins with "caseview" gets CASEVIEW_….
+ * "Discovering services"; contract, section 6). A Service whose name begins with "caseview" gets CASEVIEW_….
  */
 static bool is_service_variable(const char *origin)
 {

@@ -142,7 +142,7 @@ static enum cv_status after_refusal(struct batch_outcome *outcome, struct err *e
             log_error("database: it refuses a row that was rendered again because the directory changed; the row stays "
                       "as it is: %s",
                       err->text);
-            directory_names_skip_row(outcome->names);
+            directory_names_skip_row(outcome->names, batch);
         }
     }
     err_prefix(err, "a row was refused");
@@ -160,8 +160,7 @@ static enum cv_status after_conflict(struct batch_outcome *outcome, struct err *
                  "partitions move, or while `parked retry` or `repair` runs; if it continues, `caseview status` shows "
                  "the owners",
                  times, err->text);
-    if (batch_limit_conflict(pipeline_limit(outcome->claims->pipeline), items_of(batch)))
-        return after_refusal(outcome, err);
+    batch_limit_conflict(pipeline_limit(outcome->claims->pipeline), items_of(batch));
     outcome->claims->not_before_ms = clock_mono_ms() + retry_failed(&outcome->conflict);
     return quietly(outcome);
 }

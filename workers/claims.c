@@ -63,11 +63,11 @@ static enum cv_status check_directory(struct claims *claims, int32_t count, bool
 }
 
 /* A flood that began under the previous owner goes on counting. */
-static enum cv_status read_flood(struct claims *claims, struct partition *partition, struct err *err)
+static enum cv_status read_flood(struct claims *claims, struct partition *partition, bool *out_flooded, struct err *err)
 {
     struct db_args args;
     struct db_result *result;
-    int64_t now = clock_mono_ms(), unused;
+    int64_t now = clock_mono_ms();
     db_args_init(&args, claims->arena);
     db_arg_text(&args, partition->topic_name);
     db_arg_int4(&args, partition->part);
@@ -76,13 +76,14 @@ static enum cv_status read_flood(struct claims *claims, struct partition *partit
     if (status != CV_OK)
         return status;
     poison_flood_reset(&partition->flood);
+    *out_flooded = false;
     for (int row = db_rows(result) - 1; row >= 0; row--) {
         int64_t parked = db_int8(result, row, 1), first = db_int8(result, row, 2);
         /* How many good ones came between: at most what the offsets leave room for. */
         int64_t next = row > 0 ? db_int8(result, row - 1, 2) : partition->cursor.next_offset;
         int64_t records = next - first > parked ? next - first : parked;
-        (void)poison_flood_add(&partition->flood, now - db_int4(result, row, 0) * INT64_C(1000), records, parked, first,
-                               &unused);
+        *out_flooded = poison_flood_add(&partition->flood, now - db_int4(result, row, 0) * INT64_C(1000), records,
+                                        parked, first, &partition->halt_back_to);
     }
     db_result_free(result);
     return CV_OK;
@@ -155,9 +156,15 @@ static enum cv_status claim_one(struct claims *claims, struct partition *partiti
         return CV_OK;
     }
     partition->stop_reported = false;
-    status = read_flood(claims, partition, err);
+    bool flooded;
+    status = read_flood(claims, partition, &flooded, err);
     if (status != CV_OK)
         return status;
+    if (flooded) { /* the previous owner ended before it could say so */
+        partitions_halt(claims->partitions, partition, HALT_POISON_FLOOD, NULL);
+        return CV_OK;
+    }
+    partition->halt_back_to = -1;
     if (partition->topic == TOPIC_DIRECTORY)
         return start_directory(claims, partition, err);
     start_reading(claims, partition);

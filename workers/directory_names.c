@@ -91,7 +91,6 @@ enum cv_status directory_names_follow(struct directory_names *names, struct err 
         names->unsaved = dir_no;
     if (count == 0)
         return CV_OK;
-    names->row = keys[count - 1];
     /* The rows are written under the claims of all their partitions. */
     for (size_t i = 0; i < names->partitions->count; i++)
         if (partition_shows_names(names->partitions->all[i]))
@@ -102,6 +101,8 @@ enum cv_status directory_names_follow(struct directory_names *names, struct err 
 
 void directory_names_add_cursors(struct directory_names *names)
 {
+    if (names->partitions->changed)
+        names->unsaved = 0; /* a partition that was claimed since may not show all up to this number */
     int64_t now = clock_mono_ms();
     bool alone = batch_is_empty(pipeline_open(names->pipeline));
     if (names->unsaved == 0 || (alone && now < names->saved_ms + 1000))
@@ -118,9 +119,22 @@ void directory_names_drop(struct directory_names *names)
     names->unsaved = 0;
 }
 
-void directory_names_skip_row(struct directory_names *names)
+void directory_names_skip_row(struct directory_names *names, const struct batch *refused)
 {
-    feed_skip(names->feed, &names->row);
+    struct folder_key key = {.topic = TOPIC_CASES};
+    if (refused->case_count > 0) {
+        key.id = refused->case_rows[0].case_id;
+    } else if (refused->agent_count > 0) {
+        key.topic = TOPIC_AGENTS;
+        key.organization_id = refused->agent_rows[0].organization_id;
+        key.id = refused->agent_rows[0].user_id;
+    }
+    feed_skip(names->feed, &key);
+}
+
+bool directory_names_has_rows(const struct directory_names *names)
+{
+    return feed_has_rows(names->feed);
 }
 
 int directory_names_wait_ms(const struct directory_names *names)

@@ -16,7 +16,7 @@
 #define ARENA_MAX     (256u << 20) /* of a chunk's lists: 1,000 roles or workspaces an event at most */
 #define CHUNK_BYTES   (8u << 20)   /* lists and waiting events above it are folded before the chunk goes on */
 #define HEADERS_MAX   CONSUMER_HEADERS_JSON_MAX
-#define CHUNK_WAITING 2000
+#define CHUNK_WAITING 1000
 #define PUSH_EVERY    128 /* records */
 
 void intake_init(struct intake *intake)
@@ -51,7 +51,7 @@ static void park(struct intake *intake, struct partition *partition, const struc
                organization_id, reason, text);
     if (cursor->parked++ == 0)
         cursor->first_parked = record->offset;
-    intake->flooded |= cursor->parked > FLOOD_PARKED;
+    pipeline_open(intake->pipeline)->flooded |= cursor->parked > FLOOD_PARKED;
     FAIL_POINT("parked");
 }
 
@@ -310,8 +310,11 @@ static void count_records(const struct intake *intake, const struct consumer_eve
 
 enum cv_status intake_take(struct intake *intake, struct err *err)
 {
-    size_t room = pipeline_room(intake->pipeline), max = room < INTAKE_RECORDS ? room : INTAKE_RECORDS;
+    size_t room = pipeline_room(intake->pipeline), max = folder_chunk_records(intake->folder, INTAKE_RECORDS);
+    if (room < max)
+        max = room;
     folder_trim(intake->folder);
+    arena_reset(intake->arena);
     size_t count = consumer_poll(intake->partitions->consumer, intake->events, max);
     intake->more = count == max;
     if (count == 0)

@@ -12,7 +12,7 @@
 #include "workers/worker_metrics.h"
 
 /* Records of one chunk at most. */
-#define INTAKE_RECORDS 2000
+#define INTAKE_RECORDS 1000
 
 struct intake {
     struct partitions *partitions;
@@ -25,8 +25,7 @@ struct intake {
     struct consumer_event *events; /* room for INTAKE_RECORDS */
     struct arena *arena;           /* lists of the events of a chunk */
     struct buf headers;
-    bool more;    /* the last chunk took all it could: there is more at hand */
-    bool flooded; /* a partition of the open batch has so many parked records that it should be judged now */
+    bool more; /* the last chunk took all it could: there is more at hand */
 };
 
 /* The pointers are borrowed; they are set by the caller. */

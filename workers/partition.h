@@ -1,7 +1,6 @@
 /*
  * partition.h: what the worker knows of one assigned partition, and the states that it goes through. The table of
- * transitions is in partition.c; docs/architecture.md shows the same table (`caseview-dev` does not print it; the lint
- * test compares the two). One thread.
+ * transitions is in partition.c; docs/architecture.md shows the same table. One thread.
  */
 #ifndef CASEVIEW_WORKERS_PARTITION_H
 #define CASEVIEW_WORKERS_PARTITION_H

@@ -7,7 +7,7 @@ void poison_flood_reset(struct poison_flood *flood)
 
 static struct flood_second *bucket_of(struct poison_flood *flood, int64_t second)
 {
-    struct flood_second *bucket = &flood->seconds[second % FLOOD_SECONDS];
+    struct flood_second *bucket = &flood->seconds[(uint64_t)second % FLOOD_SECONDS];
     if (bucket->second != second)
         *bucket = (struct flood_second){.second = second};
     return bucket;

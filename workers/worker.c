@@ -127,18 +127,13 @@ static bool all_read(const struct worker *worker)
     return true;
 }
 
-static bool is_full(const struct worker *worker)
-{
-    return pipeline_is_full(worker->pipeline) || worker->intake.flooded;
-}
-
 /* Small and prompt when caught up, growing when behind. */
 static bool is_due(const struct worker *worker)
 {
     const struct batch *batch = pipeline_open(worker->pipeline);
     if (batch_is_empty(batch))
         return false;
-    if (is_full(worker) || all_read(worker))
+    if (pipeline_is_full(worker->pipeline) || all_read(worker))
         return true;
     int64_t age_us = clock_mono_us() - batch->opened_at_us;
     return age_us >= (housekeeping_behind(&worker->partitions) > BEHIND_RECORDS ? BEHIND_AGE_US : PROMPT_AGE_US);
@@ -152,7 +147,6 @@ static void submit(struct worker *worker)
     directory_names_add_cursors(&worker->names);
     if (!is_due(worker))
         return;
-    worker->intake.flooded = false;
     pipeline_submit(worker->pipeline);
 }
 
@@ -178,6 +172,8 @@ static void retry_held(struct worker *worker)
 static bool flush(struct worker *worker, int64_t deadline_ms)
 {
     struct err err = ERR_INIT;
+    if (!writer_is_connected(worker->writer))
+        return false;
     for (;;) {
         if (!pipeline_is_busy(worker->pipeline)) {
             if (batch_is_empty(pipeline_open(worker->pipeline)))
@@ -205,8 +201,9 @@ static void before_revoke(void *context, const struct consumer_partition_id *rev
     struct err err = ERR_INIT;
     report_partitions(worker->partitions.topic_names, lost ? "lost" : "revoked", revoked, count);
     FAIL_POINT("revoke");
-    bool written = !lost && writer_is_connected(worker->writer) && flush(worker, clock_mono_ms() + budget_ms);
-    if (!written && !(batch_is_empty(pipeline_open(worker->pipeline)) && !pipeline_is_busy(worker->pipeline))) {
+    bool idle = batch_is_empty(pipeline_open(worker->pipeline)) && !pipeline_is_busy(worker->pipeline);
+    bool written = !lost && flush(worker, clock_mono_ms() + budget_ms);
+    if (!written && !idle) {
         err_set(&err, "partitions were revoked before their last records were written");
         worker->quiet = true;
         recover(worker, &err);
@@ -214,16 +211,20 @@ static void before_revoke(void *context, const struct consumer_partition_id *rev
     pipeline_drop(worker->pipeline); /* states of partitions that may come back changed */
     for (size_t i = 0; i < count; i++) {
         struct partition *partition = partitions_find(&worker->partitions, revoked[i].topic, revoked[i].partition);
-        if (partition != NULL)
-            partitions_release(&worker->partitions, partition);
+        if (partition == NULL)
+            continue;
+        partitions_release(&worker->partitions, partition);
+        partition->try_at_ms = INT64_MAX; /* it is not ours to claim until it is assigned again */
     }
 }
 
 /* ---- the loop ---- */
 
+/* While a refused row is searched, rows that the directory changed are tried first: alone, in small batches. */
 static bool has_room(const struct worker *worker)
 {
-    return !is_full(worker);
+    bool searching = pipeline_limit(worker->pipeline)->isolate_left > 0;
+    return !pipeline_is_full(worker->pipeline) && !(searching && directory_names_has_rows(&worker->names));
 }
 
 static int wait_ms(const struct worker *worker)
@@ -265,11 +266,11 @@ static enum cv_status look_at_cursors(struct worker *worker, struct err *err)
  * The duties of one turn, in their order. None of them recovers: CV_RETRY of any of them makes the caller do it. Those
  * that need a moment between two batches come before the next one is submitted.
  */
-static enum cv_status turn(struct worker *worker, bool take, struct err *err)
+static enum cv_status turn(struct worker *worker, struct err *err)
 {
     enum cv_status status = CV_OK;
     worker->loop_started_ms = clock_mono_ms();
-    if (take && has_room(worker))
+    if (has_room(worker))
         status = intake_take(&worker->intake, err);
     if (status == CV_OK)
         status = settle(worker, err);
@@ -292,28 +293,13 @@ static enum cv_status turn(struct worker *worker, bool take, struct err *err)
 }
 
 /* One turn, and the recovery if a duty asks for it. CV_OK or CV_FATAL. */
-static enum cv_status step(struct worker *worker, bool take, struct err *err)
+static enum cv_status step(struct worker *worker, struct err *err)
 {
     *err = (struct err)ERR_INIT;
-    enum cv_status status = turn(worker, take, err);
+    enum cv_status status = turn(worker, err);
     if (status == CV_RETRY) {
         recover(worker, err);
         return CV_OK;
-    }
-    return status;
-}
-
-static enum cv_status drain(struct worker *worker, struct err *err)
-{
-    int64_t deadline = clock_mono_ms() + DRAIN_MS;
-    enum cv_status status = CV_OK;
-    log_info("stopping: finishing the records in hand");
-    worker->intake.more = false;
-    while (status == CV_OK && clock_mono_ms() < deadline && writer_is_connected(worker->writer) &&
-           (pipeline_is_busy(worker->pipeline) || !batch_is_empty(pipeline_open(worker->pipeline)))) {
-        status = step(worker, false, err);
-        if (pipeline_is_busy(worker->pipeline))
-            db_pipeline_wait(writer_db(worker->writer), 20);
     }
     return status;
 }
@@ -323,9 +309,13 @@ static enum cv_status run(struct worker *worker, struct err *err)
     enum cv_status status = CV_OK;
     while (status == CV_OK && !stop_requested()) {
         wait_for_work(worker);
-        status = step(worker, true, err);
+        status = step(worker, err);
     }
-    return status == CV_OK ? drain(worker, err) : status;
+    if (status != CV_OK)
+        return status;
+    log_info("stopping: finishing the records in hand");
+    (void)flush(worker, clock_mono_ms() + DRAIN_MS); /* what is not written is read again by the next owner */
+    return CV_OK;
 }
 
 /* ---- start and end ---- */

@@ -92,7 +92,7 @@ def test_two_groups_that_both_own_all_partitions(make_stack):
     load.finish()
     stack.check()
     assert one.metric("caseview_fenced_total") > 0, "the two groups must have conflicted"
-    one.wait_log(rf"other@\S+:{other.process.pid}, a worker of another consumer group \(group-id\)")
+    one.wait_log(rf"claimed by other@\S+:{other.process.pid}, a worker of another consumer group \(group-id\)")
     assert ("one",) in stack.database.query("SELECT split_part(owner, '@', 1) FROM ctl.cursor")
     watch.check()
 

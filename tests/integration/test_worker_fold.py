@@ -553,6 +553,30 @@ def test_applications(stack, org):
     assert (org, application) not in stack.applications()
 
 
+def test_an_application_that_changes_hands_several_times_in_one_batch(stack, org):
+    """Each former owner's row is blanked once, and the last owner has the application."""
+    application, other, worker = events.guid(), events.guid(), stack.workers[0]
+    upsert = {"ApplicationUpserted": {"clientId": "c", "name": "n", "roles": [], "enabled": True}}
+
+    def upserted(organization, version):
+        return events.directory_key("application", organization, application), events.directory_event(
+            organization, application, version, upsert
+        )[1]
+
+    def forgotten(organization):
+        return events.directory_key("application", organization, application), None
+
+    stack.send_items([("directory", *upserted(org, 1))], partition=0)
+    stack.wait_caught_up()
+    worker.freeze()
+    hands = [forgotten(org), upserted(other, 1), forgotten(other), upserted(org, 2), forgotten(org), upserted(other, 2)]
+    stack.send_items([("directory", *item) for item in hands], partition=0)
+    worker.thaw()
+    stack.wait_caught_up()
+    assert (other, application) in stack.applications() and (org, application) not in stack.applications()
+    assert worker.metric("caseview_recoveries_total") == 0
+
+
 def test_guids_of_either_letter_case_come_out_lower(stack, org):
     _, value = events.queued(org.upper(), events.guid().upper(), unit=events.ref(events.guid().upper()))
     stack.send_items([("case", value["caseId"].encode(), value)])

@@ -114,6 +114,10 @@ static enum cv_status write_slice(struct retrying *r, const struct db_result *pa
     enum cv_status status = fold_slice(r, page, role, &behind, &count, &outcome, err);
     if (status != CV_OK || outcome == OPERATOR_STALE)
         return status;
+    if (outcome == OPERATOR_REFUSED && count == 1) {
+        err_prefix(err, "the row of the parked event cannot be changed");
+        return CV_FATAL;
+    }
     if (outcome == OPERATOR_REFUSED) { /* halves the transaction until the refused event is alone in it */
         r->slice = (int)count / 2;
         return CV_OK;

@@ -69,26 +69,33 @@ size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 
 /* ---- filling ---- */
 
+/* What the state takes now, instead of what it took when it was counted last. */
+static void count_bytes(struct batch *batch, struct state *state, size_t bytes)
+{
+    batch->bytes += bytes - state->counted;
+    state->counted = (unsigned)bytes;
+}
+
 void batch_add_case(struct batch *batch, struct state *state, bool listed)
 {
+    count_bytes(batch, state, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
     if (state->dirty)
         return;
     state->dirty = true;
     cache_pin(&state->entry);
     batch->cases = make_room(batch->cases, batch->changed_cases, &batch->case_room, sizeof(struct state *));
     batch->cases[batch->changed_cases++] = state;
-    batch->bytes += state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0);
 }
 
 void batch_add_agent(struct batch *batch, struct state *state)
 {
+    count_bytes(batch, state, state->entry.bytes);
     if (state->dirty)
         return;
     state->dirty = true;
     cache_pin(&state->entry);
     batch->agents = make_room(batch->agents, batch->changed_agents, &batch->agent_room, sizeof(struct state *));
     batch->agents[batch->changed_agents++] = state;
-    batch->bytes += state->entry.bytes;
 }
 
 void batch_add_entity(struct batch *batch, struct entity *entity)
@@ -112,7 +119,7 @@ void batch_add_left_owner(struct batch *batch, const struct uuid *organization_i
 {
     batch->left_owners = make_room(batch->left_owners, batch->left_count, &batch->left_room,
                                    sizeof *batch->left_owners);
-    batch->left_owners[batch->left_count++] = (struct active_key){*organization_id, *application_id};
+    batch->left_owners[batch->left_count++] = (struct left_owner){*organization_id, *application_id};
 }
 
 void batch_count_record(struct batch *batch, const struct record *record)
@@ -180,6 +187,7 @@ static void close_cases(struct batch *batch)
         memcpy(row->case_id.b, state->entry.key, sizeof row->case_id.b);
         state->listed = (state->flags & CASE_LISTED) != 0;
         state->dirty = false; /* the pin is the row's now */
+        state->counted = 0;
     }
     batch->case_count = count;
     batch->changed_cases = 0;
@@ -205,6 +213,7 @@ static void close_agents(struct batch *batch)
         memcpy(row->organization_id.b, state->entry.key, sizeof row->organization_id.b);
         memcpy(row->user_id.b, state->entry.key + sizeof row->organization_id.b, sizeof row->user_id.b);
         state->dirty = false;
+        state->counted = 0;
     }
     batch->agent_count = count;
     batch->changed_agents = 0;
@@ -229,6 +238,24 @@ static struct entity_row *add_row(struct entity_row *rows, size_t *count)
     return &rows[(*count)++];
 }
 
+/* An owner that left may have come back, and left again: one row for each, and none for the owner at the end. */
+static bool is_owner_again(const struct batch *batch, size_t left)
+{
+    const struct left_owner *owner = &batch->left_owners[left];
+    for (size_t i = left + 1; i < batch->left_count; i++)
+        if (uuid_eq(&batch->left_owners[i].application_id, &owner->application_id) &&
+            uuid_eq(&batch->left_owners[i].organization_id, &owner->organization_id))
+            return true;
+    for (size_t i = 0; i < batch->changed_entities; i++) {
+        const struct entity *entity = batch->entities[i];
+        struct uuid id = entity_id_of(entity);
+        if (entity_kind_of(entity) == ENTITY_APPLICATION && uuid_eq(&id, &owner->application_id) &&
+            uuid_eq(&entity->state.organization_id, &owner->organization_id))
+            return true;
+    }
+    return false;
+}
+
 /* Only a visible change gets a number of the change feed. */
 static void close_entities(struct batch *batch)
 {
@@ -237,11 +264,13 @@ static void close_entities(struct batch *batch)
     batch->version_rows = arena_alloc(batch->rows, most * sizeof *batch->version_rows);
     assert(batch->entity_rows != NULL && batch->version_rows != NULL);
     for (size_t i = 0; i < batch->left_count; i++) {
+        if (is_owner_again(batch, i))
+            continue;
         struct entity_row *row = add_row(batch->entity_rows, &batch->entity_count);
         row->kind = ENTITY_APPLICATION;
         row->status = ENTITY_FORGOTTEN;
         row->organization_id = batch->left_owners[i].organization_id;
-        row->entity_id = batch->left_owners[i].case_id;
+        row->entity_id = batch->left_owners[i].application_id;
     }
     for (size_t i = 0; i < batch->changed_entities; i++) {
         struct entity *entity = batch->entities[i];
@@ -291,6 +320,7 @@ static void release_changed(struct state **items, size_t count)
     for (size_t i = 0; i < count; i++) {
         cache_unpin(&items[i]->entry);
         items[i]->dirty = false;
+        items[i]->counted = 0;
     }
 }
 
@@ -318,6 +348,7 @@ void batch_reset(struct batch *batch, const struct caches *caches)
     batch->foreign_count = batch->left_count = 0;
     batch->parked_count = batch->cursor_count = 0;
     batch->record_count = batch->bytes = 0;
+    batch->flooded = false;
     batch->counts = (struct batch_counts){0};
     batch->opened_at_us = 0;
     batch->oldest_record_ms = INT64_MAX;

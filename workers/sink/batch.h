@@ -66,6 +66,10 @@ struct active_key {
     struct uuid organization_id, case_id;
 };
 
+struct left_owner {
+    struct uuid organization_id, application_id;
+};
+
 /* Events folded, by outcome; counted in the metrics when the batch is committed. */
 struct batch_counts {
     int64_t applied, duplicates, unknown_types, over, rerendered;
@@ -84,7 +88,7 @@ struct batch {
     struct agent_row *agent_rows;
     struct entity_row *entity_rows, *version_rows; /* with a visible change; only the version changes */
     size_t case_count, agent_count, entity_count, version_count;
-    struct active_key *left_owners; /* applications that changed hands: rows of their former owners to blank */
+    struct left_owner *left_owners; /* applications that changed hands: rows of their former owners to blank */
     size_t left_count, left_room;
 
     struct batch_parked *parked;
@@ -95,6 +99,7 @@ struct batch {
     struct arena *rows; /* rows */
     struct batch_counts counts;
     size_t record_count;      /* records that moved a cursor */
+    bool flooded;             /* so many records of one partition were parked that it should be judged now */
     size_t bytes;             /* of changed states, their rendered rows (estimated) and parked records */
     int64_t opened_at_us;     /* clock_mono_us() of the first entry */
     int64_t oldest_record_ms; /* smallest record timestamp, for the latency metric; INT64_MAX: none */

@@ -1,7 +1,6 @@
 #include "workers/sink/batch_limit.h"
 
-#define CONFLICT_ITEMS_MIN 16
-#define CONFLICTS_MAX      30      /* a writer that meets another one gets through long before */
+#define CONFLICT_ITEMS_MIN 1
 #define ITEMS_MAX          1000000 /* above it there is no limit again */
 
 void batch_limit_init(struct batch_limit *limit, size_t most)
@@ -13,7 +12,6 @@ void batch_limit_committed(struct batch_limit *limit, size_t items)
 {
     if (items == 0)
         return;
-    limit->conflicts = 0;
     if (limit->isolate_left > items) {
         limit->isolate_left -= items;
         return;
@@ -24,12 +22,11 @@ void batch_limit_committed(struct batch_limit *limit, size_t items)
         limit->items = limit->most;
 }
 
-bool batch_limit_conflict(struct batch_limit *limit, size_t items)
+void batch_limit_conflict(struct batch_limit *limit, size_t items)
 {
     size_t fewer = items / 4 > CONFLICT_ITEMS_MIN ? items / 4 : CONFLICT_ITEMS_MIN;
     if (fewer < limit->items)
         limit->items = fewer;
-    return ++limit->conflicts >= CONFLICTS_MAX;
 }
 
 bool batch_limit_refused(struct batch_limit *limit, size_t items)

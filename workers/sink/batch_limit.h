@@ -19,14 +19,12 @@ struct batch_limit {
     size_t items;        /* records and rows of the next batch, BATCH_LIMIT_NONE: no limit */
     size_t most;         /* `items` without refusals: BATCH_LIMIT_NONE but in tests */
     size_t isolate_left; /* while searching a refused record: items to commit before the search is given up, else 0 */
-    unsigned conflicts;  /* in a row */
 };
 
 void batch_limit_init(struct batch_limit *limit, size_t most);
 /* A batch of so many items was committed. */
 void batch_limit_committed(struct batch_limit *limit, size_t items);
-/* True: this goes on although batches are small; treat it as a refusal for good. */
-bool batch_limit_conflict(struct batch_limit *limit, size_t items);
+void batch_limit_conflict(struct batch_limit *limit, size_t items);
 /* True: the batch held one item, which is the refused one; the search is over. */
 bool batch_limit_refused(struct batch_limit *limit, size_t items);
 

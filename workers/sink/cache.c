@@ -82,8 +82,10 @@ const struct cache_entry *cache_prefetch(const struct cache *cache, const void *
         __builtin_prefetch(bucket);
         break;
     case PREFETCH_ENTRY:
-        __builtin_prefetch(*bucket);
-        __builtin_prefetch((const char *)*bucket + 64);
+        if (*bucket != NULL) {
+            __builtin_prefetch(*bucket);
+            __builtin_prefetch((*bucket)->key);
+        }
         break;
     case PREFETCH_VALUE:
         return *bucket;

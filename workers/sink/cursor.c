@@ -96,11 +96,12 @@ static void read_cursor(const struct db_result *row, struct cursor *out)
     snprintf(out->reason, sizeof out->reason, "%.*s", (int)reason.len, reason.ptr != NULL ? reason.ptr : "");
 }
 
-static enum cv_status evict(struct db *other, struct arena *arena, int32_t gen, struct str topic, int32_t part,
-                            bool *out_evicted, struct err *err)
+static enum cv_status evict(const struct db *writer, struct db *other, struct arena *arena, int32_t gen,
+                            struct str topic, int32_t part, bool *out_evicted, struct err *err)
 {
     struct db_args args;
     key_args(&args, arena, gen, topic, part);
+    db_arg_int4(&args, db_backend_pid(writer));
     struct db_result *result;
     enum cv_status status = db_exec(other, &evict_statement, &args, CLAIM_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
@@ -148,7 +149,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
         if (!blocked || try == CLAIM_TRIES)
             return status;
         struct err evict_err = ERR_INIT;
-        if (evict(other, arena, gen, topic, part, &evicted, &evict_err) != CV_OK) {
+        if (evict(writer, other, arena, gen, topic, part, &evicted, &evict_err) != CV_OK) {
             *err = evict_err;
             if (err->sqlstate[0] != '\0')
                 err_prefix(err, "the previous owner holds the cursor's lock, and its backend could not be terminated");

@@ -9,7 +9,7 @@
 #include "sql_worker.h"
 
 #define IDLE_MS 20
-#define PAGE    1000 /* the LIMIT of feed_read.sql, feed_cases.sql and feed_agents.sql */
+#define PAGE    1000 /* the LIMIT of feed_*.sql */
 #define PIECE   1000 /* rows per batch: its events must not wait for long */
 #define PAGES   4    /* scanned per step at most */
 
@@ -195,7 +195,7 @@ static enum cv_status poll_changes(struct feed *feed, const struct feed_context 
 
 /* ---- finding rows that name changed entities ---- */
 
-/* Reads all cases of the changed customers, or the next page of cases or agents. */
+/* Reads the next page of cases of the changed customers, of cases, or of agents. */
 static enum cv_status find_rows(struct feed *feed, const struct feed_context *context, struct err *err)
 {
     const struct parts *parts = feed->state == FEED_AGENTS ? &feed->agents : &feed->cases;
@@ -203,12 +203,11 @@ static enum cv_status find_rows(struct feed *feed, const struct feed_context *co
     struct db_args args;
     db_args_init(&args, context->arena);
     db_arg_int4_array(&args, parts->items, sizeof *parts->items, parts->count);
+    db_arg_uuid(&args, &feed->page[0]);
+    db_arg_uuid(&args, &feed->page[1]);
     if (feed->state == FEED_CUSTOMERS) {
         statement = &customers_statement;
         db_arg_int8_array(&args, feed->customers, sizeof *feed->customers, feed->customer_count);
-    } else {
-        db_arg_uuid(&args, &feed->page[0]);
-        db_arg_uuid(&args, &feed->page[1]);
     }
     return db_exec(context->db, statement, &args, QUERY_TIMEOUT_MS, &feed->rows, err);
 }
@@ -230,9 +229,14 @@ static bool is_skipped(const struct feed *feed, const struct folder_key *key)
 {
     for (size_t i = 0; i < feed->skipped_count; i++)
         if (feed->skipped[i].topic == key->topic && uuid_eq(&feed->skipped[i].id, &key->id) &&
-            uuid_eq(&feed->skipped[i].organization_id, &key->organization_id))
+            (key->topic == TOPIC_CASES || uuid_eq(&feed->skipped[i].organization_id, &key->organization_id)))
             return true;
     return false;
+}
+
+bool feed_has_rows(const struct feed *feed)
+{
+    return feed->state == FEED_CUSTOMERS || feed->state == FEED_CASES || feed->state == FEED_AGENTS;
 }
 
 void feed_skip(struct feed *feed, const struct folder_key *key)
@@ -280,7 +284,7 @@ static void next_state(struct feed *feed)
 static void finish_page(struct feed *feed)
 {
     int rows = db_rows(feed->rows);
-    if (feed->state != FEED_CUSTOMERS && rows == PAGE) {
+    if (rows == PAGE) {
         feed->page[0] = db_uuid(feed->rows, rows - 1, COL_ORGANIZATION);
         feed->page[1] = db_uuid(feed->rows, rows - 1, COL_ID);
     } else {
@@ -308,6 +312,7 @@ static enum cv_status fill_piece(struct feed *feed, const struct feed_context *c
     if (feed->state != FEED_DONE)
         return CV_OK;
     feed->number = feed->up_to;
+    feed->skipped_count = feed->skipped_next = 0;
     *out_dir_no = feed->up_to;
     feed->state = FEED_POLLING;
     feed->next_poll_ms = 0;

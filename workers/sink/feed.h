@@ -48,10 +48,12 @@ struct feed_context {
 enum cv_status feed_step(struct feed *feed, const struct feed_context *context, const struct folder_key **out_keys,
                          size_t *out_count, int64_t *out_dir_no, struct err *err) CV_MUST_CHECK;
 
-/* Excludes a key whose row PostgreSQL refuses permanently. It keeps its old row. The last 256 keys are remembered. */
+/* True while rows of the current round are left to render. */
+bool feed_has_rows(const struct feed *feed);
+/* Leaves a key out of the current round, because PostgreSQL refuses its row permanently. */
 void feed_skip(struct feed *feed, const struct folder_key *key);
 
-int64_t
-feed_number(const struct feed *feed); /* rows are rendered with all changes up to here, committed or in flight */
+/* Rows are rendered with all changes up to this number, committed or in flight. */
+int64_t feed_number(const struct feed *feed);
 
 #endif

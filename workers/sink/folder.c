@@ -44,6 +44,7 @@ struct folder {
     struct waiting *first, **last;
     size_t waiting;
     struct missing missing[TOPIC_COUNT];
+    size_t large_state; /* bytes of a large state among the last ones: rises at once, falls slowly */
     struct folder_refusal *refusals;
     size_t refusal_count, refusal_room;
 };
@@ -127,6 +128,24 @@ void folder_clear(struct folder *folder)
     names_clear(folder->names);
 }
 
+/* ---- sizes ---- */
+
+#define CHUNK_STATES_BYTES (8u << 20)
+#define CHUNK_MIN          16
+
+static void note_size(struct folder *folder, size_t bytes)
+{
+    folder->large_state = bytes > folder->large_state ? bytes : folder->large_state - folder->large_state / 1024;
+}
+
+size_t folder_chunk_records(const struct folder *folder, size_t most)
+{
+    size_t records = CHUNK_STATES_BYTES / (folder->large_state + 1);
+    if (records < CHUNK_MIN)
+        records = CHUNK_MIN;
+    return records < most ? records : most;
+}
+
 /* ---- folding ---- */
 
 static void refuse(struct folder *folder, const struct record *record, const struct uuid *organization_id,
@@ -171,10 +190,12 @@ static void fold(struct folder *folder, struct batch *batch, const struct record
     switch (event->topic) {
     case TOPIC_CASES:
         result = case_fold(folder->caches.cases, target, record->partition, &event->c, &folder->scratch, batch);
+        note_size(folder, ((struct state *)target)->entry.bytes);
         count(folder, batch, record, &event->c.organization_id, &result);
         break;
     case TOPIC_AGENTS:
         result = agent_fold(folder->caches.agents, target, record->partition, &event->a, &folder->scratch, batch);
+        note_size(folder, ((struct state *)target)->entry.bytes);
         count(folder, batch, record, &event->a.organization_id, &result);
         break;
     case TOPIC_DIRECTORY:
@@ -255,17 +276,16 @@ void folder_prefetch_case(const struct folder *folder, struct str key, enum cach
         states_prefetch(folder->caches.cases, &case_id, what);
 }
 
-static enum cv_status load_cases(struct folder *folder, struct db *db, struct err *err)
+static enum cv_status load_cases(struct folder *folder, struct db *db, void **targets, size_t count, struct err *err)
 {
-    const struct missing *missing = &folder->missing[TOPIC_CASES];
-    struct uuid *ids = arena_alloc(folder->arena, (missing->count + 1) * sizeof *ids);
+    struct uuid *ids = arena_alloc(folder->arena, (count + 1) * sizeof *ids);
     struct db_args args;
     struct db_result *result;
     assert(ids != NULL);
-    for (size_t i = 0; i < missing->count; i++)
-        memcpy(ids[i].b, ((struct state *)missing->targets[i])->entry.key, sizeof ids[i].b);
+    for (size_t i = 0; i < count; i++)
+        memcpy(ids[i].b, ((struct state *)targets[i])->entry.key, sizeof ids[i].b);
     db_args_init(&args, folder->arena);
-    db_arg_uuid_array(&args, ids, sizeof *ids, missing->count);
+    db_arg_uuid_array(&args, ids, sizeof *ids, count);
     enum cv_status status = db_exec(db, &case_load_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
@@ -275,24 +295,25 @@ static enum cv_status load_cases(struct folder *folder, struct db *db, struct er
         state->rev = db_int4(result, row, 1);
         state->flags = db_int2(result, row, 2);
         state->listed = (state->flags & CASE_LISTED) != 0;
+        state->part = db_int4(result, row, 4);
         states_set(folder->caches.cases, state, db_str(result, row, 3));
+        note_size(folder, state->entry.bytes);
     }
     db_result_free(result);
     return CV_OK;
 }
 
-static enum cv_status load_agents(struct folder *folder, struct db *db, struct err *err)
+static enum cv_status load_agents(struct folder *folder, struct db *db, void **targets, size_t count, struct err *err)
 {
-    const struct missing *missing = &folder->missing[TOPIC_AGENTS];
-    struct uuid *keys = arena_alloc(folder->arena, (2 * missing->count + 1) * sizeof *keys);
+    struct uuid *keys = arena_alloc(folder->arena, (2 * count + 1) * sizeof *keys);
     struct db_args args;
     struct db_result *result;
     assert(keys != NULL);
-    for (size_t i = 0; i < missing->count; i++)
-        memcpy(keys[2 * i].b, ((struct state *)missing->targets[i])->entry.key, 2 * sizeof *keys);
+    for (size_t i = 0; i < count; i++)
+        memcpy(keys[2 * i].b, ((struct state *)targets[i])->entry.key, 2 * sizeof *keys);
     db_args_init(&args, folder->arena);
-    db_arg_uuid_array(&args, keys, 2 * sizeof *keys, missing->count);
-    db_arg_uuid_array(&args, keys + 1, 2 * sizeof *keys, missing->count);
+    db_arg_uuid_array(&args, keys, 2 * sizeof *keys, count);
+    db_arg_uuid_array(&args, keys + 1, 2 * sizeof *keys, count);
     enum cv_status status = db_exec(db, &agent_load_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
@@ -300,7 +321,9 @@ static enum cv_status load_agents(struct folder *folder, struct db *db, struct e
         const struct uuid key[2] = {db_uuid(result, row, 0), db_uuid(result, row, 1)};
         struct state *state = states_find(folder->caches.agents, key);
         state->rev = db_int4(result, row, 2);
+        state->part = db_int4(result, row, 4);
         states_set(folder->caches.agents, state, db_str(result, row, 3));
+        note_size(folder, state->entry.bytes);
     }
     db_result_free(result);
     return CV_OK;
@@ -319,27 +342,26 @@ static struct entity_key_columns key_columns(const struct entity *entity)
     return key;
 }
 
-static enum cv_status load_entities(struct folder *folder, struct db *db, struct err *err)
+static enum cv_status load_entities(struct folder *folder, struct db *db, void **targets, size_t count, struct err *err)
 {
-    const struct missing *missing = &folder->missing[TOPIC_DIRECTORY];
-    struct entity_key_columns *keys = arena_alloc(folder->arena, (missing->count + 1) * sizeof *keys);
+    struct entity_key_columns *keys = arena_alloc(folder->arena, (count + 1) * sizeof *keys);
     struct db_args args;
     struct db_result *result;
     assert(keys != NULL);
-    for (size_t i = 0; i < missing->count; i++)
-        keys[i] = key_columns(missing->targets[i]);
+    for (size_t i = 0; i < count; i++)
+        keys[i] = key_columns(targets[i]);
     db_args_init(&args, folder->arena);
-    db_arg_int2_array(&args, &keys->kind, sizeof *keys, missing->count);
-    db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, missing->count);
-    db_arg_uuid_array(&args, &keys->entity_id, sizeof *keys, missing->count);
+    db_arg_int2_array(&args, &keys->kind, sizeof *keys, count);
+    db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, count);
+    db_arg_uuid_array(&args, &keys->entity_id, sizeof *keys, count);
     enum cv_status status = db_exec(db, &directory_load_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     for (int row = 0; row < db_rows(result); row++)
         entity_load(folder->caches.entities, result, row, folder->arena);
     db_result_free(result);
-    for (size_t i = 0; i < missing->count; i++)
-        ((struct entity *)missing->targets[i])->loaded = true;
+    for (size_t i = 0; i < count; i++)
+        ((struct entity *)targets[i])->loaded = true;
     return CV_OK;
 }
 
@@ -352,17 +374,21 @@ static void set_loaded(struct missing *missing)
     }
 }
 
+typedef enum cv_status (*load_fn)(struct folder *folder, struct db *db, void **targets, size_t count, struct err *err);
+
+/* With as many queries as keep the answers small. */
 static enum cv_status load_missing(struct folder *folder, struct db *db, struct err *err)
 {
-    enum cv_status status = CV_OK;
-    if (folder->missing[TOPIC_CASES].count > 0)
-        status = load_cases(folder, db, err);
-    if (status == CV_OK && folder->missing[TOPIC_AGENTS].count > 0)
-        status = load_agents(folder, db, err);
-    if (status == CV_OK && folder->missing[TOPIC_DIRECTORY].count > 0)
-        status = load_entities(folder, db, err);
-    if (status != CV_OK)
-        return status;
+    static const load_fn load[TOPIC_COUNT] = {load_cases, load_agents, load_entities};
+    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
+        struct missing *missing = &folder->missing[topic];
+        for (size_t at = 0, n; at < missing->count; at += n) {
+            n = folder_chunk_records(folder, missing->count - at);
+            enum cv_status status = load[topic](folder, db, missing->targets + at, n, err);
+            if (status != CV_OK)
+                return status;
+        }
+    }
     set_loaded(&folder->missing[TOPIC_CASES]);
     set_loaded(&folder->missing[TOPIC_AGENTS]);
     return CV_OK;
@@ -445,8 +471,6 @@ enum cv_status folder_rerender(struct folder *folder, struct db *db, struct batc
         struct state *state = find_state(folder, keys[i].topic, key);
         if (state->blob == NULL || !can_render(folder, keys[i].topic, state))
             continue; /* deleted or no longer listed since the caller found it */
-        if (!state->dirty)
-            state->part = keys[i].part;
         if (keys[i].topic == TOPIC_AGENTS)
             batch_add_agent(batch, state);
         else

@@ -30,6 +30,11 @@ struct folder_refusal {
     const char *text;
 };
 
+/*
+ * Maximum number of records of the next chunk: `most`, or fewer if states are large, so that the states that they
+ * change do not need too much memory.
+ */
+size_t folder_chunk_records(const struct folder *folder, size_t most);
 /* A new chunk begins: nothing waits and nothing was refused. */
 void folder_begin(struct folder *folder);
 /*

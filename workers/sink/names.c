@@ -122,6 +122,14 @@ static struct name_entry *find_row(struct names *names, const struct db_result *
     return (struct name_entry *)cache_find(names->cache, key);
 }
 
+/* Removes the marked entities, which were not read: otherwise they would count as unknown. */
+static void forget_wanted(struct names *names)
+{
+    for (size_t i = 0; i < names->wanted_count; i++)
+        cache_remove(names->cache, &names->wanted[i]->entry);
+    names->wanted_count = 0;
+}
+
 enum cv_status names_load(struct names *names, struct db *db, struct arena *arena, struct err *err)
 {
     size_t n = names->wanted_count;
@@ -133,6 +141,7 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     } *keys = arena_alloc(arena, n * sizeof *keys);
     if (keys == NULL) {
         err_set(err, "loading %zu directory entities: the batch is too large for its memory", n);
+        forget_wanted(names);
         return CV_FATAL;
     }
     for (size_t i = 0; i < n; i++) {
@@ -148,8 +157,10 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     db_arg_uuid_array(&args, &keys->id, sizeof *keys, n);
     struct db_result *result;
     enum cv_status status = db_exec(db, &names_load_statement, &args, 30000, &result, err);
-    if (status != CV_OK)
-        return status; /* the caller recovers, which clears the cache with all marks */
+    if (status != CV_OK) {
+        forget_wanted(names);
+        return status;
+    }
     for (int row = 0; row < db_rows(result); row++)
         fill(names, find_row(names, result, row), result, row);
     db_result_free(result);

@@ -40,7 +40,8 @@ void operator_write_still_parked(struct operator_write *write, const struct reco
 /*
  * The row of the key is repaired. rev: of the row as the caller saw it before it read the log, 0: there was none; when
  * it is another one now the write is stale. replace: the events of the key are all that the log has, and their fold
- * takes the place of the stored state; else they are folded on top of it, and its row is written in any case.
+ * takes the place of the stored state; else they are folded on top of it, and the rows of an agent or a listed case are
+ * written in any case.
  */
 void operator_write_repair(struct operator_write *write, const struct folder_key *key, int32_t rev, bool replace);
 

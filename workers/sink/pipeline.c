@@ -53,7 +53,8 @@ size_t pipeline_room(const struct pipeline *pipeline)
 
 bool pipeline_is_full(const struct pipeline *pipeline)
 {
-    return pipeline->open->bytes >= pipeline->batch_bytes || pipeline_room(pipeline) == 0;
+    const struct batch *batch = pipeline->open;
+    return batch->bytes >= pipeline->batch_bytes || batch->flooded || pipeline_room(pipeline) == 0;
 }
 
 bool pipeline_is_busy(const struct pipeline *pipeline)

@@ -24,6 +24,7 @@ struct state {
     bool wanted;              /* its row is being read */
     bool dirty;               /* part of the open batch */
     bool listed;              /* cases: has a row in active_case once every closed batch is committed */
+    unsigned counted;         /* bytes of it that the open batch has counted */
     int16_t flags;            /* cases: of case_state */
     int32_t rev;              /* of the row once every closed batch is committed; 0: there is none */
     int32_t part;             /* partition of the last event, or of the row */

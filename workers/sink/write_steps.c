@@ -111,7 +111,7 @@ static void send_settings(struct write_steps *steps)
 {
     char timeout[16];
     struct db_args args;
-    snprintf(timeout, sizeof timeout, "%dms", steps->operator->lock_timeout_ms);
+    snprintf(timeout, sizeof timeout, "%dms", steps->command->lock_timeout_ms);
     db_args_init(&args, steps->arena);
     db_arg_text(&args, str_of(timeout));
     send(steps, &settings_statement, &args, STEP_OTHER);
@@ -131,7 +131,7 @@ static void send_claim(struct write_steps *steps)
         struct db_args args;
         db_args_init(&args, steps->arena);
         db_arg_int4(&args, steps->gen);
-        db_arg_int8(&args, steps->operator->clock);
+        db_arg_int8(&args, steps->command->clock);
         db_arg_text_array(&args, &c->topic_name, sizeof *c, n);
         db_arg_int4_array(&args, &c->part, sizeof *c, n);
         db_arg_uuid_array(&args, &c->claim, sizeof *c, n);
@@ -180,7 +180,9 @@ static void send_delete(struct write_steps *steps, const struct active_key *keys
 static void send_unlisted(struct write_steps *steps)
 {
     const struct batch *batch = steps->batch;
-    struct active_key *keys = alloc(steps, (SLICE_BYTES / ROW_BYTES + 1) * sizeof *keys);
+    size_t most = batch->case_count - steps->at;
+    struct active_key *keys = alloc(steps, (most < SLICE_BYTES / ROW_BYTES ? most + 1 : SLICE_BYTES / ROW_BYTES) *
+                                               sizeof *keys);
     size_t n = 0;
     if (steps->at == 0)
         send_delete(steps, batch->foreign, batch->foreign_count);
@@ -216,8 +218,8 @@ struct listed_case {
 static struct listed_case *next_listed(struct write_steps *steps, size_t *out_count)
 {
     const struct batch *batch = steps->batch;
-    struct listed_case *listed = alloc(steps, SLICE_RENDERED * sizeof *listed);
-    size_t n = 0, bytes = 0;
+    size_t most = batch->case_count - steps->at, n = 0, bytes = 0;
+    struct listed_case *listed = alloc(steps, (most < SLICE_RENDERED ? most + 1 : SLICE_RENDERED) * sizeof *listed);
     for (; steps->at < batch->case_count && n < SLICE_RENDERED && bytes < SLICE_BYTES / 2; steps->at++) {
         const struct case_row *row = &batch->case_rows[steps->at];
         if ((row->flags & CASE_LISTED) == 0)
@@ -414,12 +416,12 @@ static void send_still_parked(struct write_steps *steps)
 /* Deletes the parked rows that this batch folds, and updates the reason of those that still cannot be folded. */
 static void send_unparks(struct write_steps *steps)
 {
-    const struct operator_steps *operator= steps->operator;
-    struct batch_unpark *folded = alloc(steps, (operator->unpark_count + 1) * sizeof *folded);
+    const struct operator_steps *command = steps->command;
+    struct batch_unpark *folded = alloc(steps, (command->unpark_count + 1) * sizeof *folded);
     size_t n = 0;
-    for (size_t i = 0; i < operator->unpark_count; i++)
-        if (!is_still_parked(steps->batch, &operator->unparks[i]))
-            folded[n++] = operator->unparks[i];
+    for (size_t i = 0; i < command->unpark_count; i++)
+        if (!is_still_parked(steps->batch, &command->unparks[i]))
+            folded[n++] = command->unparks[i];
     if (n > 0) {
         struct db_args args;
         db_args_init(&args, steps->arena);
@@ -514,15 +516,15 @@ static const write_step_fn repair_steps[] = {
 };
 
 void write_steps_begin(struct write_steps *steps, struct db *db, struct db *loader, const struct batch *batch,
-                       struct names *names, const struct operator_steps *operator)
+                       struct names *names, const struct operator_steps *command)
 {
     assert(batch->closed);
     steps->db = db;
     steps->loader = loader;
     steps->batch = batch;
     steps->names = names;
-    steps->operator= operator;
-    steps->step = operator== NULL ? worker_steps : operator->unparking ? retry_steps : repair_steps;
+    steps->command = command;
+    steps->step = command == NULL ? worker_steps : command->unparking ? retry_steps : repair_steps;
     steps->at = steps->sent = 0;
     steps->status = CV_OK;
 }

@@ -50,7 +50,7 @@ struct write_steps {
 
     const struct batch *batch;
     struct names *names;
-    const struct operator_steps *operator;
+    const struct operator_steps *command;
     const write_step_fn *step; /* the next one */
     size_t at;                 /* its next row */
     size_t sent;               /* statements */
@@ -62,9 +62,9 @@ struct write_steps {
 void write_steps_init(struct write_steps *steps, int32_t gen);
 void write_steps_done(struct write_steps *steps);
 
-/* operator: NULL for a worker's batch. batch, names and operator are borrowed until the end. */
+/* command: NULL for a worker's batch. batch, names and command are borrowed until the end. */
 void write_steps_begin(struct write_steps *steps, struct db *db, struct db *loader, const struct batch *batch,
-                       struct names *names, const struct operator_steps *operator);
+                       struct names *names, const struct operator_steps *command);
 /* Before COMMIT everything else should be on its way (db_pipeline_flush()). */
 bool write_steps_at_commit(const struct write_steps *steps);
 bool write_steps_ended(const struct write_steps *steps);

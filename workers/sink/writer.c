@@ -120,22 +120,21 @@ static void before_commit(const struct writer *writer)
         FAIL_POINT("directory.numbered");
 }
 
-/* Sends what the connection has room for. */
+/* Sends as much as the socket takes; the rest when it takes more. */
 static enum cv_status send_more(struct writer *writer)
 {
     struct write_steps *steps = &writer->steps;
     enum cv_status status = CV_OK;
-    while (status == CV_OK && !write_steps_ended(steps) && db_pipeline_has_room(writer->db)) {
-        if (write_steps_at_commit(steps)) {
+    while (status == CV_OK && !write_steps_ended(steps)) {
+        if (!db_pipeline_has_room(writer->db) || write_steps_at_commit(steps)) {
             status = db_pipeline_flush(writer->db, &writer->err);
             if (status != CV_OK || !db_pipeline_has_room(writer->db))
                 return status;
-            before_commit(writer);
+            if (write_steps_at_commit(steps))
+                before_commit(writer);
         }
         status = write_steps_next(steps, &writer->err);
     }
-    if (status == CV_OK && !write_steps_ended(steps))
-        return db_pipeline_flush(writer->db, &writer->err);
     if (status == CV_OK) {
         status = db_pipeline_end(writer->db, &writer->err);
         writer->ended = true;
@@ -145,13 +144,13 @@ static enum cv_status send_more(struct writer *writer)
 }
 
 void writer_send(struct writer *writer, const struct batch *batch, struct names *names,
-                 const struct operator_steps *operator)
+                 const struct operator_steps *command)
 {
     writer->busy = true;
     writer->ended = writer->lost_parked = false;
     writer->err = (struct err)ERR_INIT;
     writer->sending = db_pipeline_begin(writer->db, &writer->err);
-    write_steps_begin(&writer->steps, writer->db, writer->loader, batch, names, operator);
+    write_steps_begin(&writer->steps, writer->db, writer->loader, batch, names, command);
     if (writer->sending == CV_OK)
         writer->sending = send_more(writer);
 }
@@ -206,8 +205,8 @@ enum writer_outcome writer_poll(struct writer *writer, struct err *err)
         return WRITER_IDLE;
     writer_push(writer);
     if (writer->sending != CV_OK) {
-        writer->busy = false; /* the pipeline is half built: the connection is of no more use */
         *err = writer->err;
+        writer_disconnect(writer); /* the pipeline is half built */
         return WRITER_LOST;
     }
     if (!writer->ended)

@@ -36,11 +36,11 @@ struct db *writer_db(struct writer *writer);     /* batches and claims */
 struct db *writer_loader(struct writer *writer); /* reads */
 
 /*
- * Begins to send a closed batch, which is borrowed until writer_poll() reports its outcome, as are names and operator
+ * Begins to send a closed batch, which is borrowed until writer_poll() reports its outcome, as are names and command
  * (NULL: a worker's batch). The outcome of what can go wrong here, too, comes from writer_poll().
  */
 void writer_send(struct writer *writer, const struct batch *batch, struct names *names,
-                 const struct operator_steps *operator);
+                 const struct operator_steps *command);
 /* Sends more of the batch in flight, if the connection takes it. What goes wrong is reported by writer_poll(). */
 void writer_push(struct writer *writer);
 /* Sends more and collects answers. Never blocks, but for reading names. err is filled for the outcomes after COMMITTED.

@@ -13,7 +13,7 @@
  * function here, into a copy that lives as long as the record; nothing else is copied.
  */
 size_t consumer_headers_size(const struct record *record);
-/* Key, value and headers together: above RECORD_MAX_BYTES the record is too-large (contract, section 8). */
+/* Key, value and headers together: above RECORD_MAX_BYTES the record is too-large (contract, section 3). */
 size_t consumer_record_size(const struct record *record);
 
 /* consumer_headers_json() appends at most this many bytes. */

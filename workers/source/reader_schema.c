@@ -2,7 +2,7 @@
 
 #define FLAG(offset) ((offset) + 1)
 
-/* Limits of texts, in bytes (contract, section 8). */
+/* Limits of texts, in bytes (contract, section 3). */
 #define MAX_TEXT    (1u << 10)
 #define MAX_EMAIL   (2u << 10)
 #define MAX_PICTURE (4u << 10)

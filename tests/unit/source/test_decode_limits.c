@@ -1,4 +1,4 @@
-/* How large records, texts and lists may be (contract, section 8). */
+/* How large records, texts and lists may be (contract, section 3). */
 #include "tests/unit/source/decode_fixture.h"
 
 static struct fixture fixture;
