@@ -62,7 +62,7 @@ static bool split(struct str token, struct parts *parts)
         const char *dot = memchr(p, '.', (size_t)(end - p));
         if ((dot == NULL) != (i == 2))
             return false;
-        const char *part_end = dot ? dot : end;
+        const char *part_end = dot != NULL ? dot : end;
         parts->text[i] = (struct str){p, (size_t)(part_end - p)};
         if (parts->text[i].len == 0 || parts->text[i].len > PART_MAX ||
             !decode_base64url(parts->text[i], parts->bytes[i], &parts->length[i]))
@@ -86,8 +86,8 @@ static bool signature_holds(struct str token, const struct key *key)
 {
     cjose_err ignored;
     cjose_jws_t *jws = cjose_jws_import(token.ptr, token.len, &ignored);
-    bool holds = jws && cjose_jws_verify(jws, key->jwk, &ignored);
-    if (jws)
+    bool holds = jws != NULL && cjose_jws_verify(jws, key->jwk, &ignored);
+    if (jws != NULL)
         cjose_jws_release(jws);
     ERR_clear_error();
     return holds;
@@ -99,11 +99,11 @@ static const char *check_header(const json_t *header)
     const char *alg = json_string_value(json_object_get(header, "alg"));
     const char *kid = json_string_value(json_object_get(header, "kid"));
     const json_t *b64 = json_object_get(header, "b64");
-    if (!alg || (strcmp(alg, "RS256") != 0 && strcmp(alg, "PS256") != 0 && strcmp(alg, "ES256") != 0))
+    if (alg == NULL || (strcmp(alg, "RS256") != 0 && strcmp(alg, "PS256") != 0 && strcmp(alg, "ES256") != 0))
         return "The token's algorithm is not one of RS256, PS256 and ES256.";
-    if (!kid || !*kid)
+    if (kid == NULL || !*kid)
         return "The token has no kid.";
-    if (json_object_get(header, "crit") || (b64 && !json_is_true(b64)))
+    if (json_object_get(header, "crit") != NULL || (b64 != NULL && !json_is_true(b64)))
         return "The token's header asks for an extension (crit, b64).";
     return NULL;
 }
@@ -112,7 +112,7 @@ static const char *check_signature(const struct auth_options *options, struct st
                                    const json_t *header, uint64_t *out_version)
 {
     const char *why = check_header(header);
-    if (why)
+    if (why != NULL)
         return why;
     const char *kid = json_string_value(json_object_get(header, "kid"));
     const char *alg = json_string_value(json_object_get(header, "alg"));
@@ -141,7 +141,7 @@ static const char *check_signature(const struct auth_options *options, struct st
 
 static bool is_one_of(const char *text, const char *const *list)
 {
-    for (; *list; list++)
+    for (; *list != NULL; list++)
         if (strcmp(text, *list) == 0)
             return true;
     return false;
@@ -153,7 +153,7 @@ static bool audience_fits(const json_t *aud, const char *const *audiences)
         return is_one_of(json_string_value(aud), audiences);
     for (size_t i = 0; i < json_array_size(aud); i++) {
         const char *text = json_string_value(json_array_get(aud, i));
-        if (text && is_one_of(text, audiences))
+        if (text != NULL && is_one_of(text, audiences))
             return true;
     }
     return false;
@@ -173,14 +173,14 @@ static const char *check_claims(const struct auth_options *options, const json_t
     const char *issuer = json_string_value(json_object_get(claims, "iss"));
     const json_t *expires = json_object_get(claims, "exp");
     const json_t *not_before = json_object_get(claims, "nbf");
-    if (!issuer || !is_one_of(issuer, options->issuers))
+    if (issuer == NULL || !is_one_of(issuer, options->issuers))
         return "The token's issuer is not accepted.";
     if (!audience_fits(json_object_get(claims, "aud"), options->audiences))
         return "The token is for another audience.";
-    if (!json_is_number(expires) || (not_before && !json_is_number(not_before)))
+    if (!json_is_number(expires) || (not_before != NULL && !json_is_number(not_before)))
         return "The token's exp is missing, or its exp or nbf is no number.";
     principal->expires_us = to_us(json_number_value(expires)) + LEEWAY_US;
-    principal->not_before_us = not_before ? to_us(json_number_value(not_before)) - LEEWAY_US : INT64_MIN;
+    principal->not_before_us = not_before != NULL ? to_us(json_number_value(not_before)) - LEEWAY_US : INT64_MIN;
     if (now_us >= principal->expires_us)
         return "The token has expired.";
     if (now_us < principal->not_before_us)
@@ -230,13 +230,13 @@ const char *auth_verify(const struct auth_options *options, struct str token, in
         header = parse_object(parts->bytes[0], parts->length[0]);
         claims = parse_object(parts->bytes[1], parts->length[1]);
     }
-    if (!header || !claims)
+    if (header == NULL || claims == NULL)
         why = "The token is no signed JWT.";
-    if (!why)
+    if (why == NULL)
         why = check_signature(options, token, parts, header, &out_principal->keys_version);
-    if (!why)
+    if (why == NULL)
         why = check_claims(options, claims, now_us, out_principal);
-    if (!why) {
+    if (why == NULL) {
         take_client(claims, out_principal);
         out_principal->has_role = claims_have_role(claims);
     }
@@ -269,11 +269,11 @@ enum auth_outcome auth_request(const struct auth_options *options, const struct 
                                struct principal *out_principal, const char **out_why)
 {
     const char *field = http_header(request, "Authorization", 0);
-    if (field && http_header(request, "Authorization", 1)) {
+    if (field != NULL && http_header(request, "Authorization", 1) != NULL) {
         *out_why = "Authorization is given twice.";
         return AUTH_INVALID_TOKEN;
     }
-    struct str token = field ? take_bearer(field) : STR("");
+    struct str token = field != NULL ? take_bearer(field) : STR("");
     if (token.len == 0) {
         *out_why = NULL;
         return AUTH_NO_TOKEN;
@@ -282,7 +282,7 @@ enum auth_outcome auth_request(const struct auth_options *options, const struct 
     if (tokens_find(options->tokens, token, key_source_version(options->keys), now_us, out_principal))
         return AUTH_OK;
     *out_why = auth_verify(options, token, now_us, out_principal);
-    if (*out_why)
+    if (*out_why != NULL)
         return AUTH_INVALID_TOKEN;
     tokens_remember(options->tokens, token, out_principal);
     return AUTH_OK;

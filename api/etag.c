@@ -30,7 +30,7 @@ bool etag_value_matches(const char *value, const char *etag)
         if (strncmp(p, "W/", 2) == 0)
             p += 2;
         const char *end = *p == '"' ? strchr(p + 1, '"') : NULL;
-        if (!end)
+        if (end == NULL)
             return false;
         end++;
         if ((size_t)(end - p) == len && memcmp(p, etag, len) == 0)

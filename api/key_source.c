@@ -74,17 +74,17 @@ static enum cv_status read_set(const char *source, struct key_set **out_set, uin
     enum cv_status status = is_url(source) ? read_url(source, &text, err) : file_read(source, &text, err);
     if (status != CV_OK)
         return status;
-    *out_fingerprint = XXH3_64bits(text.data ? text.data : "", text.len);
-    return key_set_parse((struct str){text.data ? text.data : "", text.len}, out_set, err);
+    *out_fingerprint = XXH3_64bits(text.data != NULL ? text.data : "", text.len);
+    return key_set_parse((struct str){text.data != NULL ? text.data : "", text.len}, out_set, err);
 }
 
 /* Caller holds the mutex. Returns the set to release: the old one, or the new one when its text is the same. */
 static struct key_set *publish(struct key_source *keys, struct key_set *set, uint64_t fingerprint)
 {
     struct key_set *old = keys->set;
-    if (old && fingerprint == keys->fingerprint)
+    if (old != NULL && fingerprint == keys->fingerprint)
         return set; /* what was verified stays verified */
-    set->version = (old ? old->version : 0) + 1;
+    set->version = (old != NULL ? old->version : 0) + 1;
     keys->set = set;
     keys->fingerprint = fingerprint;
     atomic_store_explicit(&keys->version, set->version, memory_order_release);
@@ -105,7 +105,7 @@ static void log_new_set(const struct key_source *keys)
 static void log_failure(const struct key_source *keys, const struct err *err)
 {
     log_warn("keys: the key set cannot be read, %s: %s",
-             keys->set ? "the old one stays in force" : "every token is refused until it can", err->text);
+             keys->set != NULL ? "the old one stays in force" : "every token is refused until it can", err->text);
 }
 
 static void read_once(struct key_source *keys)
@@ -126,7 +126,7 @@ static void read_once(struct key_source *keys)
 
     pthread_mutex_lock(&keys->mutex);
     bool was_bad = keys->why.text[0] != '\0';
-    bool news = good ? was_bad && keys->set : strcmp(keys->why.text, err.text) != 0;
+    bool news = good ? was_bad && keys->set != NULL : strcmp(keys->why.text, err.text) != 0;
     struct key_set *surplus = good ? publish(keys, set, fingerprint) : NULL;
     if (good)
         err.text[0] = '\0';
@@ -169,7 +169,7 @@ static void *run(void *context)
         pthread_mutex_lock(&keys->mutex);
         while (!keys->wanted && !keys->stopping && clock_mono_ms() < due) {
             int64_t tick = clock_mono_ms() + 1000; /* the age on the metrics page moves */
-            if (keys->set)
+            if (keys->set != NULL)
                 metric_set(keys->age, (double)(clock_mono_ms() - keys->read_ms) / 1000);
             wait_until(&keys->wake, &keys->mutex, tick < due ? tick : due);
         }
@@ -206,7 +206,7 @@ struct key_source *key_source_new(const char *source, int refresh_s, struct metr
 
 void key_source_free(struct key_source *keys)
 {
-    if (!keys)
+    if (keys == NULL)
         return;
     pthread_mutex_lock(&keys->mutex);
     keys->stopping = true;
@@ -236,7 +236,7 @@ uint64_t key_source_version(const struct key_source *keys)
 void key_source_reason(struct key_source *keys, char *out, size_t size)
 {
     pthread_mutex_lock(&keys->mutex);
-    if (keys->set)
+    if (keys->set != NULL)
         out[0] = '\0';
     else
         snprintf(out, size, "no key set yet%s%s", keys->why.text[0] ? ": " : "", keys->why.text);
@@ -263,7 +263,7 @@ static bool ask_for_reading(struct key_source *keys)
 static enum key_search search(struct key_source *keys, const char *kid, const char *alg, const struct key **out_key,
                               struct key_set **out_set)
 {
-    if (!keys->set)
+    if (keys->set == NULL)
         return KEY_NO_SET;
     enum key_search found = key_set_find(keys->set, kid, alg, out_key);
     if (found == KEY_FOUND) {

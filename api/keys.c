@@ -75,12 +75,12 @@ static void load(struct key *key, json_t *jwk)
     cjose_err ignored;
     if (is_text(jwk, "kty", "RSA")) {
         key->jwk = import(jwk);
-        size_t bits = key->jwk ? cjose_jwk_get_keysize(key->jwk, &ignored) : 0;
+        size_t bits = key->jwk != NULL ? cjose_jwk_get_keysize(key->jwk, &ignored) : 0;
         key->kind = bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX ? KEY_RSA : KEY_UNUSABLE;
         key->signature_length = (bits + 7) / 8;
     } else if (is_text(jwk, "kty", "EC") && is_text(jwk, "crv", "P-256")) {
         key->jwk = import(jwk);
-        key->kind = key->jwk ? KEY_EC_P256 : KEY_UNUSABLE;
+        key->kind = key->jwk != NULL ? KEY_EC_P256 : KEY_UNUSABLE;
         key->signature_length = 64;
     }
 }

@@ -146,7 +146,7 @@ static void end_statement(struct lookup_stream *stream, struct batch *batch, str
     stream->asked -= batch->count;
     struct batch *next = take_if_worth_it(stream);
     pthread_mutex_unlock(&stream->mutex);
-    if (next)
+    if (next != NULL)
         send_batch(stream, next);
     batch_end(batch, result, why);
     batch_pool_release(&stream->pool, batch);
@@ -267,15 +267,15 @@ static bool take_answers(struct lookup_stream *stream, struct err *err)
         struct db_result *result = NULL;
         pthread_mutex_lock(&stream->connection_mutex);
         enum cv_status status = db_stream_receive(stream->db, &result, err);
-        if (result || err->sqlstate[0])
+        if (result != NULL || err->sqlstate[0])
             batch = take_answered(stream);
         pthread_mutex_unlock(&stream->connection_mutex);
-        if (!batch)
+        if (batch == NULL)
             return status == CV_OK;
         stream->proven = true;
         retry_reset(&stream->retry);
         metric_observe_us(stream->duration, clock_mono_us() - batch->sent_us);
-        if (result)
+        if (result != NULL)
             note_success(stream);
         else if (try_again(stream, batch, err))
             continue;
@@ -305,7 +305,7 @@ static void ping(struct lookup_stream *stream)
     if (stream->in_flight == 0)
         batch = take_forming(stream);
     pthread_mutex_unlock(&stream->mutex);
-    if (batch)
+    if (batch != NULL)
         send_batch(stream, batch);
 }
 

@@ -122,8 +122,9 @@ static enum cv_status start_server(struct api *api, struct err *err)
         return status;
     for (size_t i = 0; i < options.listen_count; i++) {
         const char *colon = strrchr(api->listen[i], ':');
-        log_info("listening on %s://%.*s:%d with %d threads", certificate ? "https" : "http",
-                 (int)(colon ? colon - api->listen[i] : 0), api->listen[i], http_port(api->server, i), options.threads);
+        log_info("listening on %s://%.*s:%d with %d threads", certificate != NULL ? "https" : "http",
+                 (int)(colon != NULL ? colon - api->listen[i] : 0), api->listen[i], http_port(api->server, i),
+                 options.threads);
     }
     return CV_OK;
 }
@@ -229,7 +230,7 @@ int main(int argc, char **argv)
         config_free(api.config);
         return CV_EXIT_OK;
     }
-    if (config_operand(api.config, 0)) {
+    if (config_operand(api.config, 0) != NULL) {
         fprintf(stderr, "caseview-api: unexpected word: %s\n", config_shown(config_operand(api.config, 0)));
         config_free(api.config);
         return CV_EXIT_USAGE;

@@ -59,7 +59,7 @@ void problem_answer(struct http_response *response, enum problem problem, const 
     json_put_text(&json, "type", type);
     json_put_text(&json, "title", problems[problem].title);
     json_put_int(&json, "status", problems[problem].status);
-    json_put_text(&json, "detail", detail ? detail : problems[problem].detail);
+    json_put_text(&json, "detail", detail != NULL ? detail : problems[problem].detail);
     if (problems[problem].error_code)
         json_put_int(&json, "errorCode", problems[problem].error_code);
     json_close(&json);

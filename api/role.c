@@ -37,7 +37,7 @@ bool role_array_has_impersonator(struct str array)
      */
     int32_t dimensions, ignored, len;
     struct str rest = array;
-    if (!array.ptr || !take_int(&rest, &dimensions) || !take_int(&rest, &ignored) || !take_int(&rest, &ignored))
+    if (array.ptr == NULL || !take_int(&rest, &dimensions) || !take_int(&rest, &ignored) || !take_int(&rest, &ignored))
         return false;
     for (int32_t i = 0; i < 2 * dimensions; i++)
         if (!take_int(&rest, &ignored))

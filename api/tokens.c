@@ -61,7 +61,7 @@ struct tokens *tokens_new(struct metrics *metrics)
 
 void tokens_free(struct tokens *tokens)
 {
-    if (!tokens)
+    if (tokens == NULL)
         return;
     for (size_t i = 0; i < SHARDS; i++) {
         for (size_t set = 0; set < SETS; set++)
@@ -74,7 +74,7 @@ void tokens_free(struct tokens *tokens)
 
 static bool is_token(const struct slot *slot, uint64_t hash, struct str token)
 {
-    return slot->stored && slot->hash == hash && slot->stored->token_len == token.len &&
+    return slot->stored != NULL && slot->hash == hash && slot->stored->token_len == token.len &&
            memcmp(slot->stored->bytes, token.ptr, token.len) == 0;
 }
 
@@ -116,7 +116,7 @@ bool tokens_find(struct tokens *tokens, struct str token, uint64_t keys_version,
 
 static void forget(struct tokens *tokens, struct shard *shard, struct slot *slot)
 {
-    if (!slot->stored)
+    if (slot->stored == NULL)
         return;
     shard->bytes -= size_of(slot->stored);
     free(slot->stored);
@@ -144,7 +144,7 @@ void tokens_remember(struct tokens *tokens, struct str token, const struct princ
     struct slot *set = set_of(shard, hash);
     size_t gone = WAYS - 1; /* the oldest, or an older memory of the same token */
     for (size_t way = 0; way < WAYS; way++)
-        if (!set[way].stored || is_token(&set[way], hash, token)) {
+        if (set[way].stored == NULL || is_token(&set[way], hash, token)) {
             gone = way;
             break;
         }

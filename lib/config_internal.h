@@ -1,8 +1,9 @@
 /*
  * config_internal.h: what the files of config share.
  *
- *   config.c          the tables, what is known of each option, questions of callers
+ *   config.c          loads the tables, and returns values to callers
  *   config_sources.c  reads command line, environment and file
+ *   config_slot.c     stores the values of one option
  *   config_check.c    checks one value; splits a list
  *   config_help.c     --help and docs/configuration.md
  */
@@ -21,7 +22,7 @@ struct config_pair {
     enum config_source source;
 };
 
-/* What is known of one name. */
+/* One option and the values given for it. */
 struct config_slot {
     const struct option_def *option; /* the row of the scope that runs, else the first one of that name */
     bool in_scope;
@@ -46,7 +47,7 @@ struct config {
     bool wants_help;
 };
 
-/* The slot of a name, or NULL. */
+/* The slot of a name; NULL: there is no such option. */
 struct config_slot *config_find(const struct config *config, struct str name);
 
 /*
@@ -58,6 +59,8 @@ enum cv_status config_put_value(struct config_slot *slot, enum config_source sou
 /* The same for one property of an OPTION_PAIR. */
 enum cv_status config_put_pair(struct config_slot *slot, enum config_source source, const char *origin,
                                struct str property, const char *value, struct err *err) CV_MUST_CHECK;
+/* Frees what the slot owns. */
+void config_slot_done(struct config_slot *slot);
 
 /* Each reads one source. CV_OK or CV_FATAL. config_read_arguments() stops at --help and sets wants_help. */
 enum cv_status config_read_arguments(struct config *config, int argc, char **argv, struct err *err) CV_MUST_CHECK;

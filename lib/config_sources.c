@@ -17,14 +17,6 @@
 
 /* ---- names ---- */
 
-struct config_slot *config_find(const struct config *config, struct str name)
-{
-    for (size_t i = 0; i < config->slot_count; i++)
-        if (str_eq(str_of(config->slots[i].option->name), name))
-            return &config->slots[i];
-    return NULL;
-}
-
 static bool is_plain(struct str word)
 {
     for (size_t i = 0; i < word.len; i++)

@@ -64,7 +64,7 @@ static struct http_server *server_of(const struct mg_connection *connection)
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-/* In parts, so that a client that reads slowly is given up after a time. False: not all was sent. */
+/* Sends in parts, so that a client that reads too slowly is dropped at the deadline. False: not all was sent. */
 static bool send_large(struct mg_connection *connection, struct str text)
 {
     int64_t deadline = clock_mono_ms() + LARGE_TIMEOUT_MS;
@@ -98,7 +98,7 @@ static void send_answer(struct mg_connection *connection, struct worker *worker,
         mg_disable_connection_keep_alive(connection);
 }
 
-static void give_back_large(struct buf *buf)
+static void free_if_large(struct buf *buf)
 {
     if (buf->cap > KEPT_MAX)
         buf_done(buf);
@@ -110,14 +110,15 @@ static void answer(struct mg_connection *connection, struct http_server *server,
     struct http_response response = {.headers = worker->headers, .body = worker->body};
     buf_reset(&response.headers);
     buf_reset(&response.body);
-    http_handler handler = request->refusal ? server->options.refused : server->options.handler;
-    if (handler)
+    http_handler handler = request->refusal != NULL ? server->options.refused : server->options.handler;
+    if (handler != NULL)
         handler(server->options.context, request, &response);
     else
         response.status = request->refusal_status;
     if (response.status == 0 || response.body.overflow || response.headers.overflow) {
-        log_error("bug: no answer to %s %.*s", request->method ? request->method : "a request",
-                  (int)(request->path.len < 512 ? request->path.len : 512), request->path.ptr ? request->path.ptr : "");
+        log_error("bug: no answer to %s %.*s", request->method != NULL ? request->method : "a request",
+                  (int)(request->path.len < 512 ? request->path.len : 512),
+                  request->path.ptr != NULL ? request->path.ptr : "");
         response.status = 500;
         response.content_type = NULL;
         response.large = STR_NULL;
@@ -128,8 +129,8 @@ static void answer(struct mg_connection *connection, struct http_server *server,
     send_answer(connection, worker, &response, keep);
     if (response.release != NULL)
         response.release(response.owner);
-    give_back_large(&response.body);
-    give_back_large(&worker->out);
+    free_if_large(&response.body);
+    free_if_large(&worker->out);
     worker->headers = response.headers;
     worker->body = response.body;
 }
@@ -184,7 +185,7 @@ static void drain_refused_body(struct mg_connection *connection)
 static bool began_late(struct worker *worker)
 {
     const char *begin = worker->head.method;
-    if (!worker->buffer || begin < worker->buffer)
+    if (worker->buffer == NULL || begin < worker->buffer)
         worker->buffer = begin;
     return begin != worker->buffer || (uintptr_t)begin % 16 != 0;
 }
@@ -196,21 +197,21 @@ static void serve(struct mg_connection *connection, const char *why, bool readab
     struct worker *worker = mg_get_thread_pointer(connection);
     struct http_head *head = &worker->head;
     struct http_request request = {
-        .method = head->method, .head = head, .refusal = why, .refusal_status = why ? 400 : 0};
-    bool late = head->method && began_late(worker);
+        .method = head->method, .head = head, .refusal = why, .refusal_status = why != NULL ? 400 : 0};
+    bool late = head->method != NULL && began_late(worker);
 
     atomic_fetch_add(&server->in_flight, 1);
-    if (!request.refusal)
+    if (request.refusal == NULL)
         request.refusal = http_guard_fields(head);
-    if (!request.refusal)
+    if (request.refusal == NULL)
         request.refusal = http_guard_path(head);
-    if (!request.refusal && late && (head->chunked || head->content_length > 0))
+    if (request.refusal == NULL && late && (head->chunked || head->content_length > 0))
         request.refusal = "White space precedes a request with a body.";
-    request.refusal_status = request.refusal ? 400 : 0;
+    request.refusal_status = request.refusal != NULL ? 400 : 0;
     request.path = head->path;
 
     enum body body = BODY_READ;
-    if (!request.refusal && readable_body)
+    if (request.refusal == NULL && readable_body)
         body = read_body(connection, head);
     if (body == BODY_TOO_LARGE) {
         request.refusal_status = 413;
@@ -221,7 +222,7 @@ static void serve(struct mg_connection *connection, const char *why, bool readab
         request.refusal = "The request body is not what its header announces, or did not come in time.";
     }
     /* After a chunked body CivetWeb may leave trailers unread without reporting it. */
-    bool may_keep = !request.refusal && head->keep_alive && !head->chunked && !late && readable_body;
+    bool may_keep = request.refusal == NULL && head->keep_alive && !head->chunked && !late && readable_body;
     answer(connection, server, worker, &request, may_keep);
     if (body == BODY_TOO_LARGE && !server->options.no_bodies)
         drain_refused_body(connection);
@@ -262,9 +263,9 @@ static bool is_version(const char *version)
  */
 static bool is_unknown_method(const struct mg_request_info *info, int status)
 {
-    return status == 400 && info->num_headers == 0 && info->request_method && info->request_uri && info->http_version &&
-           info->http_version - info->request_method >= 9 && memcmp(info->http_version - 5, "HTTP/", 5) == 0 &&
-           is_version(info->http_version);
+    return status == 400 && info->num_headers == 0 && info->request_method != NULL && info->request_uri != NULL &&
+           info->http_version != NULL && info->http_version - info->request_method >= 9 &&
+           memcmp(info->http_version - 5, "HTTP/", 5) == 0 && is_version(info->http_version);
 }
 
 static const char *split_rest(struct worker *worker)
@@ -275,7 +276,7 @@ static const char *split_rest(struct worker *worker)
     if (len > HTTP_HEAD_MAX)
         return "The header block is longer than 8 KiB.";
     memcpy(worker->text, rest, len + 1);
-    for (char *p = strchr(worker->text, '\r'); p; p = strchr(p + 1, '\r'))
+    for (char *p = strchr(worker->text, '\r'); p != NULL; p = strchr(p + 1, '\r'))
         if (p[1] != '\n' && p[1] != '\0')
             return "A header line does not end in CRLF.";
     return http_guard_split(worker->text, &worker->head);
@@ -329,14 +330,14 @@ static int on_connection(const struct mg_connection *connection, void **user_dat
 static void answer_dropped(struct mg_connection *connection, struct worker *worker)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
-    if (worker->error_answered || !info || !info->request_uri || info->local_uri_raw)
+    if (worker->error_answered || info == NULL || info->request_uri == NULL || info->local_uri_raw != NULL)
         return;
     take_head(worker, info);
     worker->head.query = NULL; /* not split off here */
     serve(connection, http_guard_layout(&worker->head), true);
 }
 
-/* Of every connection, once: it was idle and goes back to the door, or it ends. */
+/* Called once per connection that a thread had: an idle one returns to the door, any other one ends. */
 static void on_close(const struct mg_connection *connection)
 {
     struct http_server *server = server_of(connection);
@@ -374,7 +375,7 @@ static void on_thread_end(const struct mg_context *context, int type, void *poin
 {
     (void)context;
     struct worker *worker = pointer;
-    if (type != 1 || !worker)
+    if (type != 1 || worker == NULL)
         return;
     buf_done(&worker->headers);
     buf_done(&worker->body);
@@ -385,8 +386,8 @@ static void on_thread_end(const struct mg_context *context, int type, void *poin
 /* During the start its first message becomes our error; later ones are about clients. */
 static int on_message(const struct mg_connection *connection, const char *message)
 {
-    struct http_server *server = connection ? server_of(connection) : NULL;
-    if (!server || atomic_load(&server->started))
+    struct http_server *server = connection != NULL ? server_of(connection) : NULL;
+    if (server == NULL || atomic_load(&server->started))
         log_debug("http: %s", message);
     else if (!server->start_error[0]) /* the first one names the address, the next ones what follows from it */
         snprintf(server->start_error, sizeof server->start_error, "%s", message);
@@ -402,14 +403,14 @@ static void init_library(void)
     mg_init_library(0);
 }
 
-/* Called by the door. */
+/* Called on the door's thread. */
 static void take_connection(void *context, int fd, struct ssl_st *ssl)
 {
     const struct http_server *server = context;
     mg_take_connection(server->context, fd, ssl);
 }
 
-/* How many connections the descriptors allow; the soft limit is raised to the hard one. */
+/* Computes how many connections the descriptors allow, after raising the soft limit to the hard one. */
 static enum cv_status count_connections(const struct http_options *options, int *out_max, struct err *err)
 {
     struct rlimit files = {.rlim_cur = 0};
@@ -472,7 +473,7 @@ static struct mg_context *start_civetweb(struct http_server *server)
     struct mg_init_data init = {.callbacks = &callbacks, .user_data = server, .configuration_options = settings};
     struct mg_error_data error = {.text = text, .text_buffer_size = sizeof text};
     struct mg_context *context = mg_start2(&init, &error);
-    if (!context && !server->start_error[0])
+    if (context == NULL && !server->start_error[0])
         snprintf(server->start_error, sizeof server->start_error, "%s", text);
     return context;
 }

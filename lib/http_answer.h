@@ -4,7 +4,7 @@
 #ifndef CASEVIEW_LIB_HTTP_ANSWER_H
 #define CASEVIEW_LIB_HTTP_ANSWER_H
 
-#include "caseview/http.h"
+#include "caseview/http_message.h"
 
 /* The text of the Date field, made once a second; a thread's own. All zero: not made yet. */
 struct http_date {

@@ -110,8 +110,8 @@ static void move_guest(struct http_door *door, struct guest *guest, enum guest_s
     link_guest(door, guest, state, deadline_ms);
 }
 
-/* epoll may have reported it already: the memory is freed after the round. */
-static void let_go(struct http_door *door, struct guest *guest)
+/* Stops watching the guest. Its memory is freed after the round: epoll may have reported it already. */
+static void remove_guest(struct http_door *door, struct guest *guest)
 {
     if (guest->watched)
         epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, guest->fd, NULL);
@@ -126,13 +126,13 @@ static void forget_address(struct http_door *door, int fd)
 
 static void close_guest(struct http_door *door, struct guest *guest)
 {
-    let_go(door, guest);
+    remove_guest(door, guest);
     forget_address(door, guest->fd);
     http_tls_close(guest->ssl);
     close(guest->fd);
 }
 
-/* bucket -1: of any address. False: there is none without a request. */
+/* Closes the oldest guest of a bucket (-1: of any address). False: every connection has a request. */
 static bool shed_oldest(struct http_door *door, int bucket)
 {
     static const enum guest_state order[] = {GUEST_NEW, GUEST_IDLE};
@@ -159,7 +159,7 @@ static void free_gone(struct http_door *door)
 
 /* --- is there a request? ------------------------------------------------------------------------------------------ */
 
-/* Does the text hold a whole header block, or what no header block can hold and is refused at once? */
+/* True for a complete header block, and for bytes that no header block can contain: the parser refuses them. */
 static bool is_header_block(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -174,7 +174,7 @@ static bool is_header_block(const char *text, size_t len)
     return false;
 }
 
-/* The first record of TLS has its length in the bytes 3 and 4; what is no record is refused at once. */
+/* True for a complete TLS record (its length is in bytes 3 and 4), and for bytes that OpenSSL will refuse. */
 static bool is_tls_record(const char *text, size_t len)
 {
     if ((unsigned char)text[0] < 20 || (unsigned char)text[0] > 24)
@@ -184,7 +184,7 @@ static bool is_tls_record(const char *text, size_t len)
 
 enum found { FOUND_NOTHING, FOUND_PART, FOUND_REQUEST, FOUND_END };
 
-static enum found look_for_request(const struct guest *guest, bool ended)
+static enum found peek_request(const struct guest *guest, bool ended)
 {
     char text[HTTP_HEAD_MAX];
     ssize_t n = recv(guest->fd, text, sizeof text, MSG_PEEK | MSG_DONTWAIT);
@@ -201,7 +201,7 @@ static void look_at_guest(struct http_door *door, struct guest *guest, bool ende
 {
     if (guest->state != GUEST_NEW && guest->state != GUEST_IDLE)
         return;
-    switch (look_for_request(guest, ended)) {
+    switch (peek_request(guest, ended)) {
     case FOUND_NOTHING:
         break;
     case FOUND_PART:
@@ -217,7 +217,7 @@ static void look_at_guest(struct http_door *door, struct guest *guest, bool ende
     }
 }
 
-/* For the next bytes of a guest that has no request yet. */
+/* Waits for the next bytes of a guest that has no request yet. */
 static void watch(struct http_door *door, struct guest *guest)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = guest};
@@ -328,7 +328,7 @@ static void hand_over(struct http_door *door)
 {
     struct guest *guest;
     while ((guest = door->lists[GUEST_READY].first) != NULL && atomic_load(&door->active) < door->options.threads) {
-        let_go(door, guest);
+        remove_guest(door, guest);
         atomic_fetch_add(&door->active, 1);
         door->options.hand_over(door->options.context, guest->fd, guest->ssl);
     }
@@ -341,7 +341,7 @@ static void close_expired(struct http_door *door, int64_t now_ms)
             close_guest(door, guest);
 }
 
-/* Once, when the server stops: no new connections, and no further requests on the old ones. */
+/* Called once, when the server stops accepting connections. */
 static void close_listeners(struct http_door *door)
 {
     for (size_t i = 0; i < door->options.listen_count; i++) {

@@ -15,7 +15,7 @@
 
 #include "caseview/base.h"
 #include "caseview/err.h"
-#include "caseview/http.h"
+#include "caseview/http_stats.h"
 #include "http_tls.h"
 
 #define HTTP_LISTENERS_MAX 16

@@ -3,9 +3,6 @@
 #include <ctype.h>
 #include <strings.h>
 
-#include "caseview/http.h"
-#include "caseview/utf8.h"
-
 /* RFC 9110, section 5.6.2. */
 static bool is_token_char(char c)
 {
@@ -30,7 +27,7 @@ static bool has_space_before_colon(const struct http_field *field)
 
 const char *http_guard_layout(const struct http_head *head)
 {
-    const char *end_of_target = head->query ? head->query : head->target;
+    const char *end_of_target = head->query != NULL ? head->query : head->target;
     end_of_target += strlen(end_of_target);
     if (head->target != head->method + strlen(head->method) + 1 || head->version != end_of_target + 1 + strlen("HTTP/"))
         return "The request line has more than one space between its parts.";
@@ -132,7 +129,7 @@ const char *http_guard_fields(struct http_head *head)
     head->expects_continue = false;
     for (int i = 0; i < head->field_count; i++) {
         const char *why = look_at_field(head, &head->fields[i], &seen);
-        if (why)
+        if (why != NULL)
             return why;
     }
     bool is_1_1 = strcmp(head->version, "1.1") == 0;
@@ -172,7 +169,7 @@ const char *http_guard_split(char *text, struct http_head *head)
     while (*text && strcmp(text, "\r") != 0) { /* the block's last `\n` is a NUL already */
         char *line_end = strpbrk(text, "\r\n");
         char *colon = strchr(text, ':');
-        if (!line_end || line_end[0] != '\r' || line_end[1] != '\n' || !colon || colon > line_end)
+        if (line_end == NULL || line_end[0] != '\r' || line_end[1] != '\n' || colon == NULL || colon > line_end)
             return "A header line is not a field that ends in CRLF.";
         if (head->field_count == HTTP_FIELDS_MAX - 1)
             return "The request has more than 63 header fields.";
@@ -184,45 +181,4 @@ const char *http_guard_split(char *text, struct http_head *head)
         text = line_end + 2;
     }
     return NULL;
-}
-
-const char *http_header(const struct http_request *request, const char *name, size_t n)
-{
-    for (int i = 0; i < request->head->field_count; i++)
-        if (strcasecmp(request->head->fields[i].name, name) == 0 && n-- == 0)
-            return request->head->fields[i].value;
-    return NULL;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool http_decode_segment(struct str text, char *out, size_t *out_len)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] != '%') {
-            out[len++] = text.ptr[i];
-            continue;
-        }
-        int high = i + 2 < text.len ? hex_value(text.ptr[i + 1]) : -1;
-        int low = i + 2 < text.len ? hex_value(text.ptr[i + 2]) : -1;
-        if (high < 0 || low < 0)
-            return false;
-        out[len++] = (char)(high << 4 | low);
-        i += 2;
-    }
-    for (size_t i = 0; i < len;) {
-        size_t n = out[i] != '\0' ? utf8_length(out + i, len - i) : 0;
-        if (n == 0)
-            return false;
-        i += n;
-    }
-    *out_len = len;
-    return true;
 }

@@ -1,4 +1,4 @@
-"""Fixtures of the black-box tests: servers of the session, one stack a test, logs of what failed."""
+"""Fixtures of the black-box tests: servers per session, one stack per test, logs of failed programs."""
 
 import contextlib
 import pathlib
@@ -20,7 +20,7 @@ TAIL_BYTES = 6000
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item, nextitem):
-    """No test may hang: the whole of one, fixtures included, has a limit."""
+    """No test may hang: each has a time limit, fixtures included."""
 
     def too_long(*_):
         raise TimeoutError(f"the test took longer than {TEST_LIMIT_S * PATIENCE:g} s")

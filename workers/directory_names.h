@@ -17,7 +17,7 @@ struct directory_names {
     struct folder *folder;
     struct writer *writer;
     struct arena *arena; /* arguments of queries */
-    int64_t unsaved;     /* the cursors may say this number, with the next batch or a second later; 0: nothing new */
+    int64_t unsaved;     /* number to store in the cursors with the next batch, or a second later; 0: none */
     int64_t saved_ms;    /* clock_mono_ms() of the last time */
 };
 
@@ -30,9 +30,9 @@ enum cv_status directory_names_follow(struct directory_names *names, struct err 
 void directory_names_add_cursors(struct directory_names *names);
 /* What was not written is forgotten; the feed starts from the cursors. */
 void directory_names_drop(struct directory_names *names);
-/* PostgreSQL refuses the one row of this batch, which was made again: it stays as it is. */
+/* Leaves out the one re-rendered row of this batch, which PostgreSQL refuses permanently. */
 void directory_names_skip_row(struct directory_names *names, const struct batch *refused);
-/* Rows are about to be made again. */
+/* True while rows are to be rendered again. */
 bool directory_names_has_rows(const struct directory_names *names);
 /* Milliseconds until there is something to do; -1: not by itself. */
 int directory_names_wait_ms(const struct directory_names *names);

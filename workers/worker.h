@@ -1,6 +1,6 @@
 /*
- * worker.h: `caseview worker`: Kafka in, PostgreSQL out. Runs until SIGTERM (drains: finishes and commits what is at
- * hand, leaves the group) or until something that no waiting can mend. Services that are away are waited for, for ever.
+ * worker.h: `caseview worker`: Kafka in, PostgreSQL out. Runs until SIGTERM (drains: commits the records read so far
+ * and leaves the group) or until a permanent error. Waits indefinitely for unavailable services.
  */
 #ifndef CASEVIEW_WORKER_H
 #define CASEVIEW_WORKER_H

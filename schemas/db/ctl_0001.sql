@@ -1,7 +1,7 @@
--- Shared by all generations: who reads which partition how far, and which generations there are.
--- Run by `caseview migrate` as the owner; a released migration is never edited.
+-- Tables shared by all generations: the cursors and owners of partitions, and the list of generations.
+-- Run by `caseview migrate` as the owner. The statements of a released migration are never edited.
 
--- Roles belong to the whole server: another database's migration may make them at the same moment.
+-- Roles belong to the whole server: a migration of another database may create them at the same time.
 DO $$
 DECLARE
     role text;
@@ -28,30 +28,30 @@ CREATE TABLE ctl.migration (
 CREATE TABLE ctl.generation (
     gen                  integer PRIMARY KEY CHECK (gen > 0),
     schema_name          text NOT NULL UNIQUE,  -- gen_N
-    template_version     integer NOT NULL,      -- of gen.sql when it was made
+    template_version     integer NOT NULL,      -- of gen.sql when it was created
     state                text NOT NULL CHECK (state IN ('live', 'waiting', 'past')),
     directory_partitions integer,               -- of the directory topic; must never change. NULL: not read yet
     created_at           timestamptz NOT NULL DEFAULT now()
 );
 
--- How far each partition is folded into a generation, and who may write. The row is locked first in every batch.
+-- The position of each partition in a generation, and its owner. Every batch locks its cursors first.
 CREATE TABLE ctl.cursor (
     gen                integer NOT NULL REFERENCES ctl.generation,
     topic              text NOT NULL,
     part               integer NOT NULL,
     next_offset        bigint NOT NULL DEFAULT 0,
-    claim              uuid,                      -- only the worker that knows it may write; new with every assignment
-    backend_pid        integer,                   -- the claimer's connection, ended by the next one when it is in the way
+    claim              uuid,                      -- only the worker that has it may write; new with every claim
+    backend_pid        integer,                   -- of the owner; the next owner terminates it if needed
     backend_start      timestamptz,
-    owner_epoch        bigint NOT NULL DEFAULT 0, -- counts the claims, for people
+    owner_epoch        bigint NOT NULL DEFAULT 0, -- count of claims, for people
     owner              text,                      -- host:pid, for people
     dir_no             bigint NOT NULL DEFAULT 0, -- directory changes up to here are shown by this partition's rows
-    last_record_offset bigint,                    -- the last record folded, to notice a topic that was made anew
+    last_record_offset bigint,                    -- the last record folded, to detect a recreated topic
     last_record_at     bigint,                    -- its timestamp, ms since 1970
     last_record_crc    bigint,                    -- checksum of its key and value
-    complete_at        timestamptz,               -- last moment at which the partition had been read to its end
+    complete_at        timestamptz,               -- last time at which the partition was read to its end
     state              text NOT NULL DEFAULT 'live' CHECK (state IN ('live', 'paused', 'halted')),
-    reason             text,                      -- why halted
+    reason             text,                      -- of a halt or pause
     updated_at         timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (gen, topic, part)
 ) WITH (fillfactor = 50);

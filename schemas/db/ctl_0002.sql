@@ -1,4 +1,4 @@
--- What operators did, and the parked events that they gave up.
+-- The audit trail of operators' commands, and the parked events that they skipped.
 
 CREATE TABLE ctl.audit (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -9,11 +9,11 @@ CREATE TABLE ctl.audit (
     command text NOT NULL,            -- "cursor set", "parked skip" …
     topic   text,
     part    integer,
-    reason  text,                     -- the operator's words
+    reason  text,                     -- as the operator gave it
     detail  jsonb NOT NULL DEFAULT '{}'
 );
 
--- Moved here from gen_N.parked by `caseview parked skip`: never folded, never lost.
+-- `caseview parked skip` moves events here from gen_N.parked. They are never folded and never deleted.
 CREATE TABLE ctl.skipped (
     gen              integer NOT NULL REFERENCES ctl.generation,
     organization_id  uuid,

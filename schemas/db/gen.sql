@@ -1,24 +1,24 @@
--- Template of a generation: `caseview migrate` puts the number in the place of the N of gen_N, and the name of the view
--- schema (caseview for the live generation) in the place of caseview_N. A generation's tables are never altered: a new
--- shape is a new generation, rebuilt from the log.
+-- Template of a generation. `caseview migrate` replaces the N of gen_N by the number, and caseview_N by the name of
+-- the view schema (caseview for the live generation). A generation's tables are never altered: another table layout is
+-- a new generation, rebuilt from the log.
 
 CREATE SCHEMA gen_N;
 
--- The private fold: one row a case, tombstones included. rev counts the writes and fences stale caches.
+-- The folded state: one row per case, tombstones included. rev counts the writes; a writer with a stale rev is refused.
 CREATE TABLE gen_N.case_state (
     case_id     uuid PRIMARY KEY,
     rev         integer NOT NULL,
-    part        integer NOT NULL,      -- partition of the case topic that wrote it last
+    part        integer NOT NULL,      -- partition of the case topic whose worker wrote it last
     flags       smallint NOT NULL,     -- 1 listed, 2 degraded, 4 incomplete, 8 over
-    degraded_at timestamptz,           -- since when a number is missing
-    over_at     timestamptz,           -- when it was seen to be over: deleted tombstone-days later
+    degraded_at timestamptz,           -- since when a sequence number is missing
+    over_at     timestamptz,           -- when it was found over; deleted tombstone-days later
     state       bytea NOT NULL
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX case_state_degraded ON gen_N.case_state (part, degraded_at) WHERE degraded_at IS NOT NULL;
 CREATE INDEX case_state_incomplete ON gen_N.case_state (part) WHERE flags & 4 <> 0;
 CREATE INDEX case_state_over ON gen_N.case_state (over_at) WHERE over_at IS NOT NULL;
 
--- The view: one row a listed case, its JSON ready.
+-- The view: one row per listed case, with its rendered JSON.
 CREATE TABLE gen_N.active_case (
     organization_id uuid NOT NULL,
     case_id         uuid NOT NULL,
@@ -41,11 +41,11 @@ CREATE TABLE gen_N.agent (
     user_id         uuid NOT NULL,
     rev             integer NOT NULL,
     part            integer NOT NULL,
-    current_unit_id uuid,              -- NULL: none counts
+    current_unit_id uuid,              -- NULL: none
     has_workspaces  boolean NOT NULL,
     degraded        boolean NOT NULL,
     degraded_at     timestamptz,
-    refs            bytea NOT NULL,    -- hashes of the unit and the workspaces that decide over the gates
+    refs            bytea NOT NULL,    -- hashes of the unit and the workspaces that determine the gates
     state           bytea NOT NULL,
     PRIMARY KEY (organization_id, user_id)
 ) WITH (fillfactor = 80);
@@ -57,7 +57,7 @@ CREATE TABLE gen_N.directory (
     entity_id       uuid NOT NULL,
     status          smallint NOT NULL, -- 0 forgotten, 1 known, 2 removed
     version         bigint NOT NULL,
-    change_no       bigint NOT NULL,   -- place in the change feed
+    change_no       bigint NOT NULL,   -- number in the change feed
     name            text,
     detail          text,              -- colorCode, initials or clientId
     picture         text,
@@ -88,7 +88,7 @@ CREATE TABLE gen_N.parked (
 GRANT USAGE ON SCHEMA gen_N TO caseview_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gen_N TO caseview_worker;
 
--- What the API and anyone granted caseview_reader sees.
+-- What the API and other members of caseview_reader can read.
 CREATE SCHEMA caseview_N;
 
 CREATE VIEW caseview_N.active_case AS

@@ -111,7 +111,7 @@ def counted(metrics):
 
 
 def check(backlog, database, metrics):
-    """A drain that parked or lost events measures something else."""
+    """Fails if the drain parked or lost events, which would make its figures invalid."""
     parked = database.value("SELECT count(*) FROM caseview.parked")
     taken = metric(metrics, "caseview_records_total")
     if parked or taken < backlog.total:
@@ -172,7 +172,7 @@ def drain_rows(rig, backlog, count, plain, drained):
 
 
 def memory_target(rig):
-    """`memory` and what a worker may need besides."""
+    """Returns `memory` plus the allowance for the rest of a worker."""
     return f"≤ {rig.wanted.memory / MIB + OUTSIDE_MIB:.0f}" if rig.wanted.memory else ""
 
 

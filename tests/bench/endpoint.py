@@ -1,4 +1,4 @@
-"""The endpoint under load, beside what PostgreSQL alone and CivetWeb alone can do on the same machine, in turn.
+"""The endpoint under load, compared with PostgreSQL alone and CivetWeb alone on the same machine, in turn.
 
 - caseview-api: wrk asks for many agents, each with a valid token of its organization's client.
 - pgbench: the same agents' cases as a bare query, prepared, over the unix socket, as a reader of the views.
@@ -52,7 +52,7 @@ SELECT organization_id, case_id, user_id, current_unit_id, '2024-04-11T11:13:38Z
   FROM c ORDER BY random();
 """
 
-# What one answer needs from the database, as bare as it can be. pgbench knows only numbers: the ids are made of them.
+# What one answer needs from the database, in its simplest form. pgbench knows only numbers, from which the ids are made.
 QUERY = """
 \\set agent random(100000000000, {last})
 \\set organization 100000000000 + (:agent - 100000000000) % {organizations}
@@ -99,7 +99,7 @@ def fill(rig):
 
 
 class Target:
-    """What is put under load. each: connections → one run's numbers."""
+    """A program under load. each: connections → numbers of one run."""
 
     def __init__(self, rig, database):
         self.rig, self.database = rig, database
@@ -228,7 +228,7 @@ def write_requests(rig):
             file.write(f"/{application}/agents/{user}/activeCases\t{tokens[n % TOKENS]}\n")
 
 
-def figures(target, connections, samples, beside):
+def figures(target, connections, samples, reference):
     middle = medians(samples)
     cpu = {key.removeprefix("cpu_"): value for key, value in middle.items() if key.startswith("cpu_") and value >= 0.05}
     row = Row(
@@ -236,8 +236,8 @@ def figures(target, connections, samples, beside):
         more=f"p50 {middle['p50']:.2f} ms · p99 {middle['p99']:.2f} ms"
         + (f" · {middle['batch']:.1f} requests a statement" if "batch" in middle else ""),
     )  # fmt: skip
-    if beside is not None:
-        row.ratio, row.ratio_to = row.value / statistics.median(s["rate"] for s in beside), "pgbench"
+    if reference is not None:
+        row.ratio, row.ratio_to = row.value / statistics.median(s["rate"] for s in reference), "pgbench"
         row.target = f"≥ {TARGETS[connections]} × pgbench" if connections in TARGETS else ""
     return row
 
@@ -262,7 +262,7 @@ def run(rig):
         for turn in range(rig.wanted.repetitions):
             for connections in CONNECTIONS:
                 rig.say(f"endpoint, {connections} connections, turn {turn + 1} of {rig.wanted.repetitions}")
-                # Each begins in turn: what follows a pause would always be the same one otherwise.
+                # They take turns in starting, so that not always the same one runs after the pause.
                 for t in targets[turn % len(targets) :] + targets[: turn % len(targets)]:
                     samples[connections, t.name].append(t.each(connections))
     finally:

@@ -36,7 +36,7 @@ select %(org)s, ('ffffffff-0000-4000-8000-' || lpad(a::text, 12, '0'))::uuid, %(
 
 
 def fill(database):
-    """Returns the paths that each attack asks for."""
+    """Returns the paths that each attack requests."""
     database.query(api_views.SCHEMA)
     attacker = (api_views.ORG, api_views.APP)
     for organization, application in (VICTIM, attacker):
@@ -55,7 +55,7 @@ def fill(database):
 
 
 class Victim:
-    """Asks all the time; how long its answers took, and those that were none."""
+    """Sends requests continuously; records latencies and failures."""
 
     def __init__(self, api, path, token):
         self.times, self.failures = [], 0

@@ -29,7 +29,7 @@ BLOCKS = 5  # the probes of one run, cut into so many parts: their percentiles s
 
 
 class Client:
-    """One kept connection that asks for one agent's cases; made again when the API had closed it because it was idle."""
+    """One kept connection that requests one agent's cases; reopened when the API has closed it as idle."""
 
     def __init__(self, api, path, token):
         host, port = api.url.removeprefix("http://").split(":")
@@ -37,7 +37,7 @@ class Client:
         self.request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
 
     def ask(self):
-        """The whole answer, header and body."""
+        """Returns the complete answer, header and body."""
         for attempt in (1, 2):
             if self.connection is None:
                 self.connection = socket.create_connection(self.address, timeout=10)
@@ -163,7 +163,7 @@ class Prober:
 
 
 def measured(rig, worker, prober):
-    """The probes, and what the worker says of the same time."""
+    """Sends the probes, and reads the worker's metrics for the same time."""
     cpu = Cpu(worker=worker.process.pid, pg=rig.postgres.process.pid, kafka=rigs.java_pid(rig.scratch))
     before, began = worker.metrics(), time.monotonic()
     probes = [prober.probe() for _ in range(rig.wanted.probes)]

@@ -1,4 +1,4 @@
-"""What is measured: CPU time of process trees, memory of a process, medians of repetitions."""
+"""Measurements: CPU time of process trees, memory of a process, medians of repetitions."""
 
 import dataclasses
 import os

@@ -57,7 +57,7 @@ def revision(root):
 
 
 class Quiet:
-    """How busy the processors are with other work, from two readings of /proc/stat."""
+    """The load of the processors by other work, from two readings of /proc/stat."""
 
     def __init__(self):
         self.first = self._look()

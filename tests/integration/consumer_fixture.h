@@ -32,7 +32,7 @@ struct fixture {
     char group[64];
 };
 
-/* What a member knows of a partition. Every record is checked against `next`: nothing is lost or delivered twice. */
+/* A member's state of a partition. Every record is checked against `next`: none is lost or delivered twice. */
 struct seen {
     bool assigned, positioned, out_of_range;
     int64_t next, eof;
@@ -43,7 +43,7 @@ struct member {
     struct consumer *consumer;
     struct seen seen[TOPIC_COUNT][PARTITIONS_MAX];
     int before_revokes, losts, errors, fatals, budget_ms;
-    int announced_revokes[TOPIC_COUNT][PARTITIONS_MAX]; /* how often before_revoke named each */
+    int announced_revokes[TOPIC_COUNT][PARTITIONS_MAX]; /* number of times that before_revoke named each */
     char error[512];
     bool gaps; /* offsets need not be contiguous, nor values be offsets */
 };
@@ -143,7 +143,7 @@ static inline void fixture_trim(struct fixture *f, enum topic topic, int partiti
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* A topic of a real broker gets more partitions. */
+/* Adds partitions to a topic of a real broker. */
 static inline void fixture_grow(struct fixture *f, enum topic topic, int partitions)
 {
     char text[256];
@@ -291,7 +291,7 @@ static inline void take(struct member *m, const struct consumer_event *e)
     }
 }
 
-/* One turn of the worker's loop: wait for the descriptor, drain it, poll. */
+/* One iteration of the worker's loop: wait for the descriptor, drain it, poll. */
 static inline size_t turn(struct member *m, int timeout_ms, size_t max)
 {
     struct consumer_event events[512];
@@ -316,7 +316,7 @@ void wait_readable(int fd, int timeout_ms)
     (void)poll(&p, 1, timeout_ms);
 }
 
-/* Turns of all members until the condition holds. */
+/* Iterates all members until the condition holds. */
 #define UNTIL(condition, ...)                                                                         \
     do {                                                                                              \
         struct member *members_[] = {__VA_ARGS__};                                                    \
@@ -329,7 +329,7 @@ void wait_readable(int fd, int timeout_ms)
         }                                                                                             \
     } while (0)
 
-/* Turns of the member for a while: to check that something does not happen. */
+/* Iterates the member for a while, to check that something does not happen. */
 static inline void for_ms(struct member *m, int ms)
 {
     for (int64_t end = clock_mono_ms() + ms; clock_mono_ms() < end;)

@@ -47,7 +47,7 @@ static void test_position_flows_from_there_to_the_end(void **state)
     fixture_close(f);
 }
 
-/* Any partition at any moment to any offset: check_record() finds a record that is lost or from before. */
+/* Sets any partition to any offset at any time: check_record() detects lost and stale records. */
 static void test_position_while_records_flow_is_exact(void **state)
 {
     enum { COUNT = 3000, PARTITIONS = 4 };
@@ -101,7 +101,7 @@ static void test_position_beyond_the_end_is_out_of_range(void **state)
         UNTIL(m->seen[TOPIC_CASES][0].eof == 100, m);
         assert_int_equal(m->seen[TOPIC_CASES][0].records, 60);
     }
-    /* A bad position that is replaced before its error was delivered, or while the error is in flight. */
+    /* An invalid position that is replaced before its error was delivered, or while the error is in flight. */
     for (int i = 0; i < 40; i++) {
         position(m, TOPIC_CASES, 0, 1000 + i);
         for (int polls = i % 5; polls > 0; polls--)
@@ -199,7 +199,7 @@ static void test_queued_records_of_a_lost_partition_are_dropped(void **state)
 
     struct member *b = member_open(f, NULL, NULL);
     int64_t give_up = clock_mono_ms() + WAIT_MS;
-    while (assigned(a) != 6 || assigned(b) != 6) { /* one record a turn: nearly all stay queued */
+    while (assigned(a) != 6 || assigned(b) != 6) { /* one record per iteration: nearly all stay queued */
         assert_true(clock_mono_ms() < give_up);
         turn(a, 5, 1);
         turn(b, 5, 512);
@@ -409,7 +409,7 @@ static void test_headers_too_large_are_left_out_and_counted(void **state)
     fixture_close(f);
 }
 
-/* The worst bytes that still count as text: all of them stay, six bytes each, and no more than the promised length. */
+/* The bytes with the longest escapes: all are kept, six bytes each, within the maximum length. */
 static void test_headers_within_the_bound_are_all_there(void **state)
 {
     struct fixture *f = fixture_open(1);

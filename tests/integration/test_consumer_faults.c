@@ -18,7 +18,7 @@ static void test_broker_away_and_back(void **state)
     rd_kafka_mock_broker_set_down(f->mock, 1);
     UNTIL(m->errors > 0, m);
     for_ms(m, 3000);
-    /* There are many attempts, but few errors, each time further apart. */
+    /* There are many attempts, but few errors at growing intervals. */
     assert_in_range(m->errors, 1, 8);
     rd_kafka_mock_broker_set_up(f->mock, 1);
     produce(f, TOPIC_CASES, 0, 100, 50);
@@ -141,7 +141,7 @@ static void test_descriptor_wakes_and_rests(void **state)
     struct pollfd fd = {.fd = consumer_fd(m->consumer), .events = POLLIN};
     assert_int_equal(poll(&fd, 1, 2000), 1);
     assert_true(clock_mono_ms() - start < 1000);
-    /* More than one poll takes: it stays readable until all was taken. */
+    /* More than one poll returns: it stays readable until all records were taken. */
     while (m->seen[TOPIC_CASES][0].eof != 20) {
         assert_int_equal(poll(&fd, 1, 2000), 1);
         turn(m, 0, 4);

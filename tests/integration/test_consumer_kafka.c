@@ -164,7 +164,7 @@ static void test_transactions_end_after_their_control_records(void **state)
     fixture_close(f);
 }
 
-/* A caller slower than the broker lets the queue fill: fetching must go on as soon as there is room again. */
+/* A caller slower than the broker lets the queue fill: fetching must continue as soon as there is space again. */
 static void test_full_queue_does_not_stall(void **state)
 {
     /* Any request to the broker would wake the fetcher, so the other ones are made rare. */
@@ -196,7 +196,7 @@ static void test_full_queue_does_not_stall(void **state)
         int before = m->seen[TOPIC_CASES][0].records;
         turn(m, 20, 100);
         for (int64_t end = clock_mono_us() + 2000; clock_mono_us() < end;)
-            ; /* 100 records of work */
+            ; /* work for 100 records */
         if (m->seen[TOPIC_CASES][0].records == before)
             continue;
         stalls += before > 0 && clock_mono_ms() - heard_ms > 600;
@@ -236,7 +236,7 @@ static void test_cooperative_moves_only_what_must(void **state)
     for (int t = 0; t < TOPIC_COUNT; t++)
         for (int p = 0; p < 4; p++) {
             assert_int_equal(a->seen[t][p].assigned + b->seen[t][p].assigned, 1);
-            assert_int_equal(a->seen[t][p].assigns, 1); /* what stayed was never revoked */
+            assert_int_equal(a->seen[t][p].assigns, 1); /* partitions that stayed were never revoked */
         }
     for (int round = 0; round < 50; round++) {
         for (int p = 0; p < 4; p++)

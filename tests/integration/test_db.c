@@ -34,7 +34,7 @@ static enum cv_status open_with(const char *words, struct db **out_db, struct er
     return db_open(words, "test_db", NULL, TIMEOUT_MS, out_db, err);
 }
 
-/* The server quotes users and databases; what the connection string names is hidden, what the server adds is not. */
+/* The server's messages quote users and databases: names of the connection string are hidden, other text is not. */
 static void test_open_refused_by_the_server_hides_the_values(void **state CV_UNUSED)
 {
     struct err err = ERR_INIT;
@@ -111,7 +111,7 @@ static void test_same_server_of_two_connections(void **state CV_UNUSED)
     struct db *first = open_db(), *second = open_db();
     struct err err = ERR_INIT;
     assert_ok(db_same_server(first, second, TIMEOUT_MS, &err), &err);
-    /* A schema in front of pg_catalog shows one of the connections another server's answers. */
+    /* A schema before pg_catalog makes one connection appear to be on another server. */
     run(second, "DROP SCHEMA IF EXISTS test_db_fake CASCADE; CREATE SCHEMA test_db_fake;"
                 "CREATE FUNCTION test_db_fake.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql AS "
                 "$$SELECT now()$$;"

@@ -1,4 +1,4 @@
-"""caseview-dev from outside: what it simulates, its keys and tokens, and its broker."""
+"""caseview-dev as a program: simulated events, keys and tokens, and the mock broker."""
 
 import collections
 import json
@@ -18,7 +18,7 @@ SIMULATE = ("simulate", "--events", 12_000, "--cases", 100)
 
 
 def simulate(folder, name="events.jsonl", *args, seed=7):
-    """The events, as lines, and the manifest."""
+    """Returns the events as lines, and the manifest."""
     file, manifest = folder / name, folder / f"{name}.manifest"
     programs.run("caseview-dev", *SIMULATE, "--seed", seed, "--output", file, "--manifest", manifest, *args, check=0)
     return file.read_text(encoding="utf-8").splitlines(), json.loads(manifest.read_text())
@@ -40,7 +40,7 @@ def test_same_seed_same_bytes(tmp_path):
     assert first[0] != other[0]
 
 
-def test_every_type_of_the_contract_happens(day, schemas):
+def test_every_event_type_of_the_contract_occurs(day, schemas):
     events, _ = day
     known = set()
     for file in ("case-event", "agent-event", "directory-event"):
@@ -50,7 +50,7 @@ def test_every_type_of_the_contract_happens(day, schemas):
     assert set(payloads(events)) == known | {"forgotten"}
 
 
-def test_sequences_and_versions_have_no_holes(day):
+def test_sequences_and_versions_have_no_gaps(day):
     numbers = collections.defaultdict(list)
     for event in (e for e in day[0] if e["value"]):
         value = event["value"]
@@ -61,7 +61,7 @@ def test_sequences_and_versions_have_no_holes(day):
     assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
 
 
-def test_events_per_case_is_about_what_was_asked(tmp_path):
+def test_events_per_case_is_close_to_the_option(tmp_path):
     for wanted in (2, 5, 20):
         lines, _ = simulate(tmp_path, f"mean-{wanted}", "--events-per-case", wanted)
         counts = collections.Counter(e["value"]["caseId"] for e in map(json.loads, lines) if e["topic"] == "case")
@@ -83,8 +83,8 @@ def test_one_event_per_case_queues_and_nothing_else(tmp_path):
     assert set(payloads(cases)) == {"CaseQueued"} and len({e["value"]["caseId"] for e in cases}) == len(cases) > 10_000
 
 
-def test_manifest_is_what_the_log_says(make_stack, tmp_path):
-    """The simulator's own count against the naive fold of what it produced; no worker takes part."""
+def test_manifest_agrees_with_the_log(make_stack, tmp_path):
+    """Compares the simulator's manifest with the naive fold of its events; no worker runs."""
     stack = make_stack()
     file = tmp_path / "manifest.json"
     stack.dev(*SIMULATE, "--seed", 11, "--manifest", file, deadline_s=60)
@@ -111,7 +111,7 @@ def test_manifest_is_what_the_log_says(make_stack, tmp_path):
 
 
 def test_rate_and_stop(make_stack, tmp_path):
-    """At a rate, with the wall clock, until SIGTERM: exit 0, all delivered, the manifest up to date."""
+    """Runs at a fixed rate by the wall clock until SIGTERM: exit 0, all delivered, the manifest up to date."""
     stack = make_stack(migrate=False)
     manifest = tmp_path / "manifest.json"
     argv = [
@@ -138,7 +138,7 @@ def token(folder, *args, **options):
 
 
 def verified(folder, text, algorithm):
-    """Header and claims; the signature fits the published key."""
+    """Returns header and claims after verifying the signature with the published key."""
     keys = jwk.JWKSet.from_json((folder / "keys/jwks.json").read_text())
     signed = jws.JWS()
     signed.allowed_algs = [algorithm]
@@ -199,7 +199,7 @@ def test_token_several_at_once_make_one_set(tmp_path):
 
 
 def test_broker_ends_with_its_parent(tmp_path):
-    """Whoever started it is killed outright: the broker goes too."""
+    """The broker exits when its parent process is killed."""
     file = tmp_path / "bootstrap"
     code = (
         "import subprocess, sys\n"
@@ -228,7 +228,7 @@ def test_broker_ends_with_its_parent(tmp_path):
     wait_for(gone, 20, "the broker ended")
 
 
-def test_broker_has_the_topics_and_partitions_asked_for(make_stack):
+def test_broker_has_the_given_topics_and_partitions(make_stack):
     stack = make_stack(migrate=False, partitions={"cases": 7, "agents": 3, "directory": 1})
     found = stack.broker.producer().list_topics(timeout=20).topics
     assert {name: len(t.partitions) for name, t in found.items()} == {

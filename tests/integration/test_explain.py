@@ -1,4 +1,4 @@
-"""`caseview explain`: what the log has of a key, what each event did, and why a case is listed or not."""
+"""`caseview explain`: the events of a key, the effect of each, and why a case is listed or not."""
 
 import json
 import threading
@@ -38,7 +38,7 @@ def folded(stack, *events):
     stack.wait_caught_up()
 
 
-def test_a_listed_case_is_explained_with_what_each_event_did(stack, ids):
+def test_a_listed_case_is_explained_with_the_effect_of_each_event(stack, ids):
     organization, case, agent, unit = ids
     folded(
         stack,
@@ -77,7 +77,7 @@ def test_a_listed_case_is_explained_with_what_each_event_did(stack, ids):
         ({}, "but that user has no current unit, so the endpoint does not return it now."),
     ],
 )
-def test_why_a_case_is_not_seen(stack, ids, fields, verdict):
+def test_the_reason_why_a_case_is_not_listed(stack, ids, fields, verdict):
     organization, case, *_ = ids
     folded(stack, queued(organization, case, 1, **fields))
     assert explain_json(stack, "--case", case)["verdict"].endswith(verdict)
@@ -104,7 +104,7 @@ def test_incomplete_over_and_elsewhere(stack, ids):
 
 
 def test_values_read_as_in_the_view(stack, ids):
-    """One value is never printed in two ways: a double of this float32 has digits that the view does not show."""
+    """explain prints values as the view does: this float32 as a double would have more digits."""
     organization, case, *_ = ids
     meeting = '{ "url": "https://meet.example/1", "big": 12345678901234567890.10 }'
     folded(
@@ -149,13 +149,13 @@ def test_skipped_events_are_shown(stack, ids):
     stack.wait_caught_up()
     stack.database.query(
         "WITH gone AS (DELETE FROM gen_1.parked RETURNING *) INSERT INTO ctl.skipped"
-        " SELECT 1, gone.*, now(), 'nobody needs it' FROM gone RETURNING 1"
+        " SELECT 1, gone.*, now(), 'not needed' FROM gone RETURNING 1"
     )
     event = explain_json(stack, "--case", case)["events"][1]
     assert event["skipped"] == "not-avro" and event["effect"].startswith("skipped by an operator")
 
 
-def test_an_agent_is_explained_with_what_the_directory_says(stack, ids):
+def test_an_agent_is_explained_with_the_directory(stack, ids):
     organization, _, agent, unit = ids
     gone, stays = guid(), guid()
     folded(
@@ -195,7 +195,7 @@ def test_a_user_of_two_organizations_needs_the_organization(stack, ids):
     assert len(explain_json(stack, "--user", agent, "--organization", two)["events"]) == 1
 
 
-def test_a_damaged_row_is_told_and_an_unknown_key_is_exit_1(stack, ids):
+def test_a_damaged_row_is_reported_and_an_unknown_key_is_exit_1(stack, ids):
     organization, case, *_ = ids
     folded(stack, queued(organization, case, 1))
     stack.database.query("UPDATE gen_1.active_case SET body = '{}' RETURNING 1")
@@ -216,7 +216,7 @@ def test_a_case_whose_topic_grew_is_explained_from_all_partitions(make_stack, id
     assert sorted(e["partition"] for e in found["events"]) == [0, 1] and found["row_agrees"]
 
 
-def test_what_cannot_work_is_said_in_one_line(stack):
+def test_wrong_usage_is_reported_in_one_line(stack):
     id = guid()
     for args, code, words in [
         ((), 2, "give either --case ID or --user ID"),
@@ -236,7 +236,7 @@ def test_what_cannot_work_is_said_in_one_line(stack):
 
 @pytest.mark.parametrize("command", ["explain", "repair"])
 def test_no_snapshot_is_open_while_the_topic_is_read(stack, ids, command):
-    """A large topic takes minutes, in which PostgreSQL could clean nothing up."""
+    """A large topic takes minutes, during which PostgreSQL could not remove dead rows."""
     organization, case, *_ = ids
     folded(stack, queued(organization, case, 1))
     states = f"SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = 'caseview {command}'"

@@ -1,4 +1,4 @@
-"""`caseview pause`, `resume` and `cursor`: beside running workers, each with a record of who did what."""
+"""`caseview pause`, `resume` and `cursor` while workers run. Each command leaves a row in ctl.audit."""
 
 import json
 
@@ -25,7 +25,7 @@ def offset(stack, role, partition):
     return stack.progress()[stack.topics.name(role), partition][0]
 
 
-def test_pause_and_resume_leave_a_record(make_stack):
+def test_pause_and_resume_are_recorded_in_the_audit_trail(make_stack):
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, before, there, here = (events.guid() for _ in range(4))
@@ -55,7 +55,7 @@ def test_pause_and_resume_leave_a_record(make_stack):
 
 
 def test_pause_everything_under_load(make_stack):
-    """All partitions stand still with what is before their cursors committed, and all go on."""
+    """All partitions stop, with everything before their cursors committed, and continue after the resume."""
     stack = make_stack(partitions={"cases": 3, "agents": 2, "directory": 2})
     stack.start_worker(ready=False, environment=batches_of(200))
     stack.start_worker(ready=False, environment=batches_of(200))
@@ -91,7 +91,7 @@ def test_cursor_show(make_stack):
     assert len(text) == 2 and text[1].split()[:5] == [stack.topics.case, "1", "live", "1", "0"]
 
 
-def test_cursor_set_needs_force_and_an_offset_of_the_log(make_stack):
+def test_cursor_set_needs_force_and_an_offset_within_the_log(make_stack):
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     stack.send(*(events.queued(events.guid(), events.guid()) for _ in range(3)))
@@ -109,8 +109,8 @@ def test_cursor_set_needs_force_and_an_offset_of_the_log(make_stack):
     assert "is not checked" in done.stderr
 
 
-def test_cursor_set_is_followed_at_once_by_an_idle_owner(make_stack):
-    """Rows that somebody destroyed come back without a record that wakes the worker; other partitions are not touched."""
+def test_an_idle_owner_follows_cursor_set_at_once(make_stack):
+    """Deleted rows are rebuilt although no new record arrives; other partitions are not affected."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, case = events.guid(), events.guid()
@@ -131,7 +131,7 @@ def test_cursor_set_is_followed_at_once_by_an_idle_owner(make_stack):
     assert row[:5] == ("cursor set", stack.topics.case, 0, "rows were deleted", {"old_offset": 1, "new_offset": 0})
 
 
-def test_cursor_set_forwards_leaves_out_what_lies_between(make_stack):
+def test_cursor_set_forwards_skips_the_records_between(make_stack):
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     organization = events.guid()
@@ -148,7 +148,7 @@ def test_cursor_set_forwards_leaves_out_what_lies_between(make_stack):
 
 
 def test_cursor_set_back_and_forth_under_load(make_stack):
-    """Whatever the owner has under way is refused: nothing is lost or doubled."""
+    """The fence refuses the owner's batch in flight: no event is lost or applied twice."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     stack.start_worker(environment=batches_of(100))
     items = History(92, organizations=2, cases=500, directory=False).items
@@ -158,7 +158,7 @@ def test_cursor_set_back_and_forth_under_load(make_stack):
     stack.check()
 
 
-def test_a_database_that_is_away_or_empty(make_stack):
+def test_an_unreachable_or_empty_database(make_stack):
     away = ("--database", "host=127.0.0.1 port=1 user=x", "--connect-timeout-s", 1)
     bare = make_stack(migrate=False)
     for command in ("pause", "resume", "cursor show"):
@@ -168,7 +168,7 @@ def test_a_database_that_is_away_or_empty(make_stack):
 
 
 def status(stack, *args, check=0):
-    """The object of `status --json --check`, and the same as text."""
+    """Returns the object of `status --json --check`, and the text form."""
     argv = ("--database", stack.database.conninfo, *args, "--log-format", "text", "--check")
     report = json.loads(programs.caseview("status", *argv, "--json", check=check).stdout)
     return report, programs.caseview("status", *argv, check=check).stdout
@@ -201,7 +201,7 @@ def test_status_says_why_it_is_not_healthy_without_a_broker(make_stack):
 
 
 def test_status_says_which_partition_lags(make_stack):
-    """Not healthy for its lag alone: the line says so."""
+    """A lag alone makes status unhealthy, and a line says so."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     stack.send(events.queued(events.guid(), events.guid()))

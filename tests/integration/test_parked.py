@@ -1,4 +1,4 @@
-"""`caseview parked`: events that could not be used are shown, exported, skipped, and folded once they can be decoded."""
+"""`caseview parked`: lists, shows, exports and skips parked events, and folds those that can be decoded now."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ def lines(done):
 
 
 def in_registry_framing(stack, role, value):
-    """Good, but nobody knows its schema until register()."""
+    """A valid event whose schema is unknown until register()."""
     key, single = events.key_of(role, value), stack.encode(role, value)
     return key, b"\0" + SCHEMA_ID[role].to_bytes(4, "big") + single[10:], ()
 
@@ -58,7 +58,7 @@ def at(stack, role, where):
 
 @pytest.fixture
 def unknown(make_stack, registry):
-    """unknown(…): a stack whose registry knows no schema yet."""
+    """unknown(…): a stack whose registry has no schema yet."""
     return lambda **options: make_stack(registry=registry, **options)
 
 
@@ -105,7 +105,7 @@ def test_list_show_and_export(unknown):
     assert all(r["timestamp"] for r in exported)
 
 
-def test_what_is_not_there_and_wrong_usage(unknown, make_stack):
+def test_missing_events_and_wrong_usage(unknown, make_stack):
     stack = unknown()
     for word in ("list", "export", "retry"):
         assert "nothing is parked" in parked(stack, word).stderr
@@ -132,8 +132,8 @@ def test_what_is_not_there_and_wrong_usage(unknown, make_stack):
 # --- retry
 
 
-def test_retry_folds_what_is_good_by_now(unknown):
-    """A late event: the row leaves parked, the case is whole again; what is still bad keeps its row."""
+def test_retry_folds_events_that_are_valid_now(unknown):
+    """The row of a late event is removed from parked and its case is complete again; invalid events keep their rows."""
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, case, unit, user = (events.guid() for _ in range(4))
@@ -161,7 +161,7 @@ def test_retry_folds_what_is_good_by_now(unknown):
     stack.check()
     audit = [row for row in stack.database.query(AUDIT) if row[0] == "parked retry"]
     assert [(row[4]["tried"], row[4]["folded"]) for row in audit] == [(4, 0), (4, 3)]
-    # Afterwards the owners go on as ever.
+    # Afterwards the owners continue.
     stack.send(events.case_event(organization, case, 4, {"CasePositionChanged": {"rank": 9.0}}))
     stack.wait_body(case, lambda body: '"rank":9' in body)
     stack.check()
@@ -185,7 +185,7 @@ def test_pages_and_slices(unknown):
     assert len(view.active_cases) == count
 
 
-def test_retry_of_one_says_the_present_reason(unknown):
+def test_retry_of_one_event_updates_its_reason(unknown):
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     organization = events.guid()
@@ -202,7 +202,7 @@ def test_retry_of_one_says_the_present_reason(unknown):
 
 
 def test_retry_meets_another_organizations_case(unknown):
-    """The first organization to arrive keeps the case: the retried event is parked still, for that reason now."""
+    """The first organization keeps the case: the retried event stays parked, with that reason."""
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     owner, late, case = (events.guid() for _ in range(3))
@@ -228,7 +228,7 @@ def test_retry_of_a_topic_of_another_name(unknown):
     assert len(stack.parked()) == 1
 
 
-def test_retry_while_the_registry_is_away(unknown):
+def test_retry_while_the_registry_is_unreachable(unknown):
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     send_unknown(stack, events.queued(events.guid(), events.guid()))
@@ -241,7 +241,7 @@ def test_retry_while_the_registry_is_away(unknown):
 
 
 def test_retry_moves_a_case_that_was_listed_elsewhere(unknown):
-    """The late event ends it, unlists it, or lists it for another user: no row is left behind."""
+    """The late event ends the case, unlists it, or lists it for another user: no stale row remains."""
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     organization, over, waits, moved = (events.guid() for _ in range(4))
@@ -281,7 +281,7 @@ def outcome(process, deadline_s=90):
 
 
 def send_history(stack, rng, items, unknown_share=0.2):
-    """Some of the cases' and agents' events come in a framing that is not known yet; the directory's are left alone."""
+    """Gives some events of cases and agents a framing that is not known yet; directory events are unchanged."""
     plain = []
     for role, key, value in items:
         if value is not None and role != "directory" and rng.random() < unknown_share:
@@ -295,7 +295,7 @@ def send_history(stack, rng, items, unknown_share=0.2):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_retry_under_load_equals_the_naive_fold(unknown, workers):
-    """Two retries at once, while the workers fold further events of the same cases and names change all the time."""
+    """Two retries at the same time, while workers fold further events of the same cases and names keep changing."""
     seed = random.SystemRandom().randrange(10**9)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -330,7 +330,7 @@ def test_retry_under_load_equals_the_naive_fold(unknown, workers):
 
 
 def test_a_unit_renamed_during_retry_leaves_no_stale_name(unknown):
-    """Name changes come between the fold and the write, before it, and while the owner recovers."""
+    """Name changes arrive before the fold, between fold and write, and while the owner recovers."""
     stack = unknown(partitions={"cases": 2, "agents": 1, "directory": 1})
     stack.start_worker()
     organization, unit = events.guid(), events.guid()
@@ -363,8 +363,8 @@ def test_a_unit_renamed_during_retry_leaves_no_stale_name(unknown):
     assert stack.database.value(NAMES, (f'%"unitName":"name {version}"%',)) == len(cases)
 
 
-def test_directory_events_are_retried_beside_a_busy_directory(unknown):
-    """Rows have no revision there: a retry that the owner's batch overtook is folded again, and none is starved."""
+def test_directory_events_are_retried_while_the_directory_is_busy(unknown):
+    """Directory rows have no revision: a retry is re-folded when the owner's batch came first, and none starves."""
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     organization = events.guid()
@@ -407,7 +407,7 @@ def test_directory_events_are_retried_beside_a_busy_directory(unknown):
 
 @pytest.mark.parametrize("point", ["outside.folded", "outside.sent", "outside.answered", "retry.slice"])
 def test_retry_killed_in_the_middle(unknown, tmp_path, point):
-    """Each transaction is whole or not there; the next retry does the rest."""
+    """Each transaction is atomic; the next retry folds the remaining events."""
     stack = unknown(partitions={"cases": 4, "agents": 1, "directory": 1})
     stack.start_worker()
     organization = events.guid()
@@ -431,7 +431,7 @@ def test_retry_killed_in_the_middle(unknown, tmp_path, point):
 # --- skip
 
 
-def test_skip_keeps_the_event_and_says_who_and_why(unknown):
+def test_skip_keeps_the_event_and_records_who_and_why(unknown):
     stack = unknown(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     case = events.queued(events.guid(), events.guid())
@@ -457,7 +457,7 @@ def test_skip_keeps_the_event_and_says_who_and_why(unknown):
     assert stack.body(case[1]["caseId"]) is None
 
 
-def test_what_was_skipped_is_not_parked_again_by_a_replay(make_stack):
+def test_a_replay_does_not_park_skipped_events_again(make_stack):
     stack = make_stack(partitions={"cases": 1})
     worker = stack.start_worker()
     stack.send_raw("case", [(b"x", b"given up", ()), (b"y", b"never good", ())])

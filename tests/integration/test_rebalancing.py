@@ -1,8 +1,8 @@
-"""Workers come, go and die under load, on Apache Kafka: nothing is lost or doubled, and no partition stands still for
-longer than the group's own protocol makes it.
+"""Workers join, leave and are killed under load, on Apache Kafka: no event is lost or applied twice, and no partition
+stalls for longer than the group's protocol requires.
 
-Which librdkafka the workers load says what is tried: the cooperative protocol needs 2.6.1. To try it where the system's
-is older, name the folder of a newer librdkafka.so.1 in LD_LIBRARY_PATH."""
+The cooperative protocol is tested if the workers load librdkafka 2.6.1 or later. To test it where the system's is
+older, name the folder of a newer librdkafka.so.1 in LD_LIBRARY_PATH."""
 
 import collections
 import contextlib
@@ -25,7 +25,7 @@ COOPERATIVE = {"partition.assignment.strategy": "cooperative-sticky"}
 IS_SOUND = LIBRARY_VERSION >= 0x020601FF
 STRATEGIES = {"range": {}, **({"cooperative": COOPERATIVE} if IS_SOUND else {})}
 
-PROMISED_S = 3  # from what the group does to the first commit, and while it does nothing
+PROMISED_S = 3  # from a rebalance to the first commit, and between commits without a rebalance
 SAMPLE_S = 0.01
 CHUNK, PAUSE_S = 60, 0.1
 
@@ -33,7 +33,7 @@ LINE = re.compile(r"(?m)^(\S+Z) +\w+ +caseview: (?:group: (assigned|revoked|lost
 
 
 class Load(threading.Thread):
-    """Sends events all the time, in small pieces; when the broker had each is known."""
+    """Sends events continuously, in small pieces, and records when the broker had each."""
 
     def __init__(self, stack, items):
         super().__init__(daemon=True)
@@ -70,7 +70,7 @@ class Load(threading.Thread):
 
 
 class Advances(threading.Thread):
-    """When each cursor was seen to move, and where to."""
+    """Records when each cursor moved, and where to."""
 
     QUERY = "SELECT topic, part, next_offset FROM ctl.cursor"
 
@@ -114,7 +114,7 @@ def named(text):
 
 
 def protocol_times(logs, killed):
-    """(topic, partition) → [(from, to)]: nobody had it, as far as a worker can know. logs: text of each worker; killed:
+    """(topic, partition) → [(from, to)] without an owner, by the workers' logs. logs: text of each worker; killed:
     index → moment."""
     events = []
     for index, text in enumerate(logs):
@@ -142,7 +142,7 @@ def overlap(start, end, windows):
 
 
 def stalls(arrived, moves, windows):
-    """Of one partition: [(seconds, of them the protocol's)] from a record at hand, or the commit before, to the commit."""
+    """Of one partition: [(seconds, part due to the protocol)] from a waiting record, or the last commit, to the commit."""
     out, number = [], 0
     for (before, done), (now, _) in zip(moves, moves[1:], strict=False):
         while number < len(arrived) and arrived[number][0] < done:
@@ -156,7 +156,7 @@ def stalls(arrived, moves, windows):
 
 
 def first_commits(arrived, moves, windows):
-    """Of one partition: seconds from being given to the first commit, where records were waiting by then."""
+    """Of one partition: seconds from each assignment with waiting records to the first commit."""
     out = []
     for since, given in windows:
         done = max((offset for at, offset in moves if at <= given), default=0)
@@ -170,7 +170,7 @@ def first_commits(arrived, moves, windows):
 
 
 def owners(stack):
-    """pid → how many case partitions it owns."""
+    """pid → number of case partitions that it owns."""
     rows = stack.database.query(
         "SELECT split_part(owner, ':', 2)::int, count(*)::int FROM ctl.cursor WHERE topic = %s GROUP BY 1",
         (stack.topics.case,),
@@ -179,13 +179,14 @@ def owners(stack):
 
 
 def wait_shared(stack, workers, deadline_s=60):
-    """Every one of the workers, and nobody else, owns case partitions."""
+    """Waits until all of these workers own case partitions, and no other process does."""
     pids = {worker.process.pid for worker in workers}
     wait_for(lambda: set(owners(stack)) == pids, deadline_s, f"the partitions are spread over {len(pids)} workers")
 
 
 def report(load, advances, windows):
-    """Prints a line a partition; the largest stall beside the protocol's time, and the longest way to a first commit."""
+    """Prints a line per partition. Returns the largest stall without the protocol's time, and the longest time to a first
+    commit."""
     worst_own = worst_first = 0
     for where in sorted(load.arrived):
         args = load.arrived[where], advances.moves[where], windows[where]
@@ -193,11 +194,11 @@ def report(load, advances, windows):
         own = max((total - protocol for total, protocol in stalls(*args)), default=0)
         first = max(first_commits(*args), default=0)
         print(
-            f"{where[0]}/{where[1]}: longest stall {longest[0]:.2f} s, of them the protocol's {longest[1]:.2f}; "
-            f"beside the protocol {own:.2f}; given to first commit {first:.2f}; moved {len(windows[where])} times"
+            f"{where[0]}/{where[1]}: longest stall {longest[0]:.2f} s, of these {longest[1]:.2f} s by the protocol; "
+            f"without the protocol {own:.2f}; assigned to first commit {first:.2f}; moved {len(windows[where])} times"
         )
         worst_own, worst_first = max(worst_own, own), max(worst_first, first)
-    print(f"worst: beside the protocol {worst_own:.2f} s, given to first commit {worst_first:.2f} s")
+    print(f"worst: without the protocol {worst_own:.2f} s, assigned to first commit {worst_first:.2f} s")
     return worst_own, worst_first
 
 
@@ -236,14 +237,14 @@ def test_one_four_two_workers_under_load(make_kafka_stack, end, membership, stra
     watch.check()
     windows = protocol_times([worker.log() for worker in everybody], killed)
     moved = sum(len(windows[stack.topics.case, partition]) for partition in range(8))
-    assert moved >= 6 + 4, "six go to the three that join, four are left by those that go"
+    assert moved >= 6 + 4, "six move to the three that join, four from those that leave"
     own, first = report(load, advances, windows)
     assert own <= PROMISED_S * PATIENCE
     assert first <= PROMISED_S * PATIENCE
 
 
 def test_a_cooperative_group_needs_a_sound_library(make_kafka_stack):
-    """Refused at the start, in one line, by a library whose cooperative protocol is not sound; else taken."""
+    """A library with a faulty cooperative protocol refuses it at the start in one line; other versions accept it."""
     stack = make_kafka_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     worker = stack.start_worker(ready=False, properties=COOPERATIVE)
     if IS_SOUND:
@@ -257,9 +258,9 @@ def test_a_cooperative_group_needs_a_sound_library(make_kafka_stack):
         assert word in lines[0]
 
 
-def test_a_member_that_joins_takes_nothing_twice(make_kafka_stack):
-    """It comes while the first one is far behind, its queue full of what is no longer its own: no batch of the first is
-    refused for a partition that it gave up, and no row is written by both."""
+def test_a_joining_member_does_not_conflict_with_the_previous_owner(make_kafka_stack):
+    """It joins while the first one is far behind and has records of revoked partitions in its queue: no batch of the
+    first is refused for a revoked partition, and no row is written by both."""
     stack = make_kafka_stack(partitions={"cases": 4, "agents": 1, "directory": 1})
     items = [item for item in History(5, organizations=2, cases=9000, directory=False).items if item[0] == "case"]
     stack.send_items(items)

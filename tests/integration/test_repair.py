@@ -1,4 +1,4 @@
-"""`caseview repair`: whatever a row says, afterwards it says what the log says, while workers go on."""
+"""`caseview repair`: any damaged row agrees with the log afterwards, while workers run."""
 
 import json
 import threading
@@ -89,7 +89,7 @@ AGENT_DAMAGES = [
 @pytest.mark.parametrize(
     "damages, kind", [(CASE_DAMAGES[:10], "case"), (CASE_DAMAGES[10:], "case"), (AGENT_DAMAGES, "user")]
 )
-def test_each_damage_is_mended_beside_a_running_worker(stack, damages, kind):
+def test_each_damage_is_repaired_while_a_worker_runs(stack, damages, kind):
     world = World(stack)
     id = world.case if kind == "case" else world.agent
     assert "nothing had to be changed" in repair(stack, f"--{kind}", id.upper())
@@ -106,7 +106,7 @@ def test_each_damage_is_mended_beside_a_running_worker(stack, damages, kind):
     assert len(rows) == len(damages)
     assert rows[0][0] == "repair" and rows[0][2][kind] == id and rows[0][2]["events"] == 2
     assert rows[0][2]["fields"], rows[0]
-    # The worker goes on upon the repaired rows.
+    # The worker continues with the repaired rows.
     stack.send(
         case_event(world.organization, world.case, 2, {"CasePositionChanged": {"rank": 9.0}}),
         agent_event(world.organization, world.agent, 3, {"AgentCurrentUnitCleared": {}}),
@@ -115,7 +115,7 @@ def test_each_damage_is_mended_beside_a_running_worker(stack, damages, kind):
     assert verify(stack)["agrees"]
 
 
-def test_what_was_repaired_is_said(stack):
+def test_repaired_fields_are_reported(stack):
     world = World(stack)
     stack.database.query("UPDATE gen_1.active_case SET degraded = false WHERE case_id = %s", (world.case,))
     assert repair(stack, "--case", world.case).splitlines() == [
@@ -131,7 +131,7 @@ def test_the_many_mark_of_an_agent_is_cleared(stack):
         stack.send(*[agent_event(organization, agent, n, {"AgentCurrentUnitSelected": {"unitId": unit}}) for n in sequences])
         stack.wait_caught_up()
 
-    select(*range(1, 81, 2))  # 39 numbers are missing: just "many" is kept
+    select(*range(1, 81, 2))  # 39 numbers are missing: only "many" is kept
     select(*range(2, 80, 2))
     assert stack.agents()[organization, agent][2], "the mark stays though all have come"
     assert verify(stack)["agrees"]  # it may depend on the order
@@ -175,7 +175,7 @@ def test_unknown_keys_and_keys_of_the_future(stack):
     assert "no folded event" in repair(stack, "--user", guid(), check=1)
     for worker in list(stack.workers):
         stack.stop_worker(worker)
-    # A partition that is read again: the row knows what lies behind the cursor.
+    # A partition that is read again: the row contains events after the cursor.
     stack.database.query("UPDATE ctl.cursor SET next_offset = 0")
     assert "nothing had to be changed" in repair(stack, "--case", world.case)
     stack.database.query("UPDATE gen_1.active_case SET body = '{}'")
@@ -195,7 +195,7 @@ def test_without_the_start_of_the_log_the_stored_state_is_kept(make_kafka_stack)
     assert audit(stack)[0][2]["replaced"] is False
 
 
-def test_a_role_without_rights_is_told_which_one_it_needs(stack):
+def test_the_error_for_a_role_without_rights_names_the_role_needed(stack):
     world = World(stack)
     stack.postgres.query("postgres", "CREATE ROLE nobody_much LOGIN")
     try:

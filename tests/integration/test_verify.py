@@ -1,4 +1,4 @@
-"""`caseview verify`: every damage is found, and nothing is reported where nothing is wrong."""
+"""`caseview verify`: every damage is reported, and undamaged rows are not."""
 
 import contextlib
 import json
@@ -153,11 +153,11 @@ def test_parked_and_skipped_events_are_left_out(stack):
     assert len(stack.parked()) == 3
     stack.database.query(
         "WITH gone AS (DELETE FROM gen_1.parked WHERE key = %s RETURNING *) INSERT INTO ctl.skipped"
-        " SELECT 1, gone.*, now(), 'nobody needs it' FROM gone", (world.waiting.encode(),),
+        " SELECT 1, gone.*, now(), 'not needed' FROM gone", (world.waiting.encode(),),
     )  # fmt: skip
     report = found(stack)
     assert report["left_out"] == 3 and report["agrees"]
-    # An event that was neither folded nor kept is a difference.
+    # An event that was neither folded nor parked is a difference.
     stack.database.query("DELETE FROM gen_1.parked")
     assert fields(found(stack, check=1)) == {"parked"}
 
@@ -189,7 +189,7 @@ def test_nothing_is_reported_under_load_and_after_a_random_history(make_stack, s
     assert rounds >= 2 and report["compared"]["listed"] > 50
 
 
-def test_a_sample_is_a_part_and_always_the_same(stack):
+def test_a_sample_is_a_fixed_subset(stack):
     stack.start_worker()
     organization = guid()
     stack.send(*[queued(organization, guid(), 1) for _ in range(200)])
@@ -222,7 +222,7 @@ def test_the_start_of_the_log_may_be_gone(make_kafka_stack):
     assert world.case in verify(stack, check=1).stdout
 
 
-def test_a_topic_that_does_not_exist_is_said(make_kafka_stack):
+def test_a_topic_that_does_not_exist_is_reported(make_kafka_stack):
     stack = make_kafka_stack()
     out = verify(stack, "--generation", "3", check=2)
     assert "caseview migrate" in out.stderr
@@ -236,7 +236,7 @@ def test_a_topic_that_does_not_exist_is_said(make_kafka_stack):
 
 
 def test_a_compacted_directory_may_keep_a_stale_version_only(make_kafka_stack, kafka):
-    """Compaction keeps the last record of a key, not the greatest version: what it took is not known, nor a difference."""
+    """Compaction keeps the last record of a key, not the greatest version. Removed versions are no differences."""
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1})
     name = f"{stack.topics.directory}-compact"
     kafka.topic_by_script(
@@ -262,7 +262,7 @@ def test_a_compacted_directory_may_keep_a_stale_version_only(make_kafka_stack, k
 
 
 def test_growth_and_transactions_are_no_differences(make_kafka_stack):
-    """Keys move to other partitions, and control records leave holes."""
+    """Keys move to other partitions, and control records take offsets."""
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     world = World(stack)
     name = stack.topics.name("case")
@@ -287,7 +287,8 @@ def test_growth_and_transactions_are_no_differences(make_kafka_stack):
 
 @contextlib.contextmanager
 def verify_waiting_for_the_broker(stack):
-    """Inside: verify has read cursors and parked records, and waits for the log. Outside: it reads on. Yields its report."""
+    """Inside the block verify has read cursors and parked records and waits for the log. Afterwards it continues.
+    Yields its report."""
     report = {}
     thread = threading.Thread(target=lambda: report.update(found(stack, check=None)))
     activity = "SELECT state, query FROM pg_stat_activity WHERE application_name = 'caseview verify'"
@@ -307,7 +308,7 @@ def verify_waiting_for_the_broker(stack):
 
 
 def test_no_snapshot_is_open_while_the_log_is_read(stack):
-    """PostgreSQL cleans nothing up behind a snapshot, and every batch updates a cursor's row."""
+    """A snapshot keeps PostgreSQL from removing dead rows, and every batch updates a cursor's row."""
     World(stack)
     with verify_waiting_for_the_broker(stack) as report:
         pass
@@ -315,7 +316,7 @@ def test_no_snapshot_is_open_while_the_log_is_read(stack):
 
 
 def test_rows_that_move_on_while_the_log_is_read_are_no_differences(make_stack, registry):
-    """A parked record is folded after verify has listed it as parked: the rows know more than the log up to then."""
+    """A parked record is folded after verify listed it as parked: the rows are newer than the log read so far."""
     stack = make_stack(registry=registry, partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     organization, late, new, unit = guid(), guid(), guid(), guid()
@@ -339,14 +340,14 @@ def test_rows_that_move_on_while_the_log_is_read_are_no_differences(make_stack, 
         programs.caseview("parked", *retry, check=0)
     assert report["agrees"], report["differences"]
     assert report["compared"]["cases"] == 2 and report["records"] == 5 and not any(report["unknown"].values())
-    # The same in which a row is wrong: found though it is not compared with the first history.
+    # The same with a damaged row, which is found although it is not compared with the first history.
     with verify_waiting_for_the_broker(stack) as report:
         stack.database.query("UPDATE gen_1.case_state SET state = set_byte(state, 20, get_byte(state, 20) + 1)")
     assert {d["key"] for d in report["differences"]} == {f"case {late}", f"case {new}"}
 
 
 def test_a_damaged_row_is_found_under_load(make_stack):
-    """Other rows are newer than the log that was read; this one is wrong at any time."""
+    """Other rows are newer than the log that was read; this one is damaged throughout."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     stack.start_worker()
     organization, damaged = guid(), guid()
@@ -371,7 +372,7 @@ def test_a_damaged_row_is_found_under_load(make_stack):
         assert any(f.startswith("case_state.state") for f in fields(report)) and "active_case" in fields(report)
 
 
-def test_a_member_of_caseview_worker_may_ask(stack):
+def test_a_member_of_caseview_worker_may_verify(stack):
     World(stack)
     stack.postgres.query("postgres", "CREATE ROLE asker LOGIN IN ROLE caseview_worker")
     try:

@@ -1,4 +1,4 @@
-"""Whatever can never be used is parked whole, with its reason; everything else flows on (contract, section 4)."""
+"""A record that can never be folded is parked with its reason; all other records are folded (contract, section 4)."""
 
 import os
 import struct
@@ -15,14 +15,14 @@ LARGE = (1 << 20) + 1
 
 
 class Maker:
-    """Makes (key, value, headers) of records that have one thing wrong each."""
+    """Makes (key, value, headers) of records that have one fault each."""
 
     def __init__(self, schemas):
         self.schemas = schemas
         self.organization = events.guid()
 
     def case(self, change=None, key=None, headers=(), **fields):
-        """A good CaseQueued; fields of the snapshot or, by change(event), anything else go wrong."""
+        """A valid CaseQueued with faulty fields of the snapshot, or with any fault that change(event) makes."""
         role, event = events.queued(self.organization, events.guid(), **fields)
         key = events.key_of(role, event) if key is None else key
         if change:
@@ -77,7 +77,7 @@ def with_more(made):
 
 
 def bad_branch(m):
-    """The payload's union names a branch that there is not."""
+    """The branch number of the payload's union does not exist."""
     key, value, headers = m.agent({"AgentCurrentUnitCleared": {}})
     assert value[-1:] == b"\x02"
     return key, value[:-1] + b"\x7e", headers
@@ -215,14 +215,14 @@ def removed_kind_differs(m):
 
 @pytest.fixture(scope="module")
 def bad(postgres, schemas, tmp_path_factory):
-    """Every kind of bad input, twice, between good events; folded by one worker. name → [(role, partition, offset)]."""
+    """Every kind of invalid input, twice, between valid events, for one worker. name → [(role, partition, offset)]."""
     registry = avro_codec.Registry()
     with mock_stack(postgres, schemas, tmp_path_factory.mktemp("bad"), registry=registry) as stack:
         maker, sent = Maker(schemas), {}
         stack.start_worker()
         for _ in range(2):
             for number, (name, (role, reason, make)) in enumerate(KINDS.items()):
-                # The mock cluster keeps 5 MB of a partition: the large ones are spread, whatever their keys are.
+                # The mock cluster keeps 5 MB of a partition: large records are spread, regardless of their keys.
                 place = number % stack.topics.partitions[role] if reason == "too-large" else None
                 ((partition, offset),) = stack.send_raw(role, [make(maker)], place)
                 sent.setdefault(name, []).append((stack.topics.name(role), partition, offset))
@@ -243,7 +243,7 @@ def test_parked_with_its_reason(bad, name):
         assert parked[where][6], "the row says in words what is wrong"
 
 
-def test_everything_else_flows_and_rows_are_whole(bad):
+def test_all_other_records_are_folded_and_parked_rows_are_complete(bad):
     stack, sent, _ = bad
     view = stack.check()
     assert len(view.parked) == sum(map(len, sent.values()))
@@ -314,7 +314,7 @@ def test_another_organizations_application_is_parked(bad):
     stack.wait_caught_up()
     assert stack.parked()[stack.topics.directory, partition, offset][0] == "key-mismatch"
     assert stack.applications()[first, application][0] == "one"
-    # Removed is still owned; forgotten is free.
+    # A removed application still has its owner, a forgotten one has none.
     stack.send(events.directory_event(first, application, 2, {"EntityRemoved": {"kind": "application"}}))
     stack.wait_caught_up()
     ((partition, offset),) = stack.send(upsert(second, 6, "two"))
@@ -351,7 +351,7 @@ def test_poison_flood_halts_its_partition_alone(make_stack):
     stack.send(*good_cases(20), partition=0)
     stack.send_raw("case", poison(700), 0)
     wait_for(lambda: len(stack.parked()) == 700, 30, "the first part is parked")
-    # More good ones than bad: no flood in partition 1, however many are parked.
+    # More valid than invalid records: partition 1 does not halt, however many are parked.
     stack.send(*good_cases(1300), partition=1)
     stack.send_raw("case", poison(1100), 1)
     stack.send_raw("case", poison(900), 0)
@@ -370,7 +370,7 @@ def test_poison_flood_halts_its_partition_alone(make_stack):
     assert [p["state"] for p in report["partitions"] if (p["topic"], p["partition"]) == (topic, 0)] == ["halted"]
 
 
-def test_many_parked_but_fewer_than_the_flood_go_on(make_stack):
+def test_many_parked_records_below_the_flood_limit_do_not_halt(make_stack):
     stack = make_stack(partitions={"cases": 1})
     stack.start_worker()
     stack.send_raw("case", poison(1000))
@@ -380,8 +380,8 @@ def test_many_parked_but_fewer_than_the_flood_go_on(make_stack):
     stays_true(lambda: stack.halt("case", 0)[0] == "live", 0.5, "1,000 are no flood")
 
 
-def test_a_parked_event_of_a_topic_that_was_made_anew_is_kept_aside(make_stack):
-    """Its offset is another record's now: both are there, and a replay of the same record changes nothing."""
+def test_a_parked_event_of_a_recreated_topic_moves_to_skipped(make_stack):
+    """Another record has its offset now: both are kept, and a replay of the same record changes nothing."""
     stack = make_stack(partitions={"cases": 1})
     where = (stack.topics.case, 0, 0)
     stack.database.query(
@@ -394,7 +394,7 @@ def test_a_parked_event_of_a_topic_that_was_made_anew_is_kept_aside(make_stack):
     assert [bytes(row[3]) for row in stack.parked().values()] == [b"poison"]
     kept = 'SELECT topic, part, "offset", value, skip_reason FROM ctl.skipped'
     ((*place, value, reason),) = stack.database.query(kept)
-    assert (tuple(place), bytes(value)) == (where, b"of the old topic") and "made anew" in reason
+    assert (tuple(place), bytes(value)) == (where, b"of the old topic") and "recreated" in reason
     # The same record again, as after a crash.
     parked_at = stack.database.value("SELECT parked_at FROM gen_1.parked")
     (worker,) = stack.workers

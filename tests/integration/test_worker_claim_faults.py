@@ -1,4 +1,4 @@
-"""Claims that something outside the worker delays: a synchronous standby that is away, an old owner that may not be ended."""
+"""Claims delayed from outside: an unavailable synchronous standby, a previous owner that may not be terminated."""
 
 import contextlib
 import time
@@ -17,7 +17,7 @@ LOCK = "SELECT FROM ctl.cursor WHERE topic = %s AND part = %s FOR UPDATE"
 
 
 def set_standby(server, name):
-    """name: a standby that each commit waits for; none is connected. Empty: none."""
+    """name: a synchronous standby that is not connected, so that each commit waits for it. Empty: none."""
     server.query("postgres", f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
     server.query("postgres", "SELECT pg_reload_conf()")
     wait_for(
@@ -26,7 +26,7 @@ def set_standby(server, name):
 
 
 def test_claims_do_not_wait_for_a_synchronous_standby(make_stack):
-    """A rolling update while the standby is away: each new owner claims its partitions and folds."""
+    """A rolling update while the standby is unavailable: each new owner claims its partitions and folds."""
     with contextlib.closing(Postgres()) as server:
         stack = make_stack(postgres=server, partitions={"cases": 2, "agents": 1, "directory": 1})
         set_standby(server, "absent")
@@ -54,7 +54,7 @@ def worker_role(postgres):
 
 
 @pytest.mark.parametrize("monitors", [True, False], ids=["sees other sessions", "sees only its own"])
-def test_an_old_owner_that_may_not_be_ended_delays_its_partition_alone(make_stack, postgres, worker_role, monitors):
+def test_a_previous_owner_that_may_not_be_terminated_delays_only_its_partition(make_stack, postgres, worker_role, monitors):
     """Its session belongs to a superuser and holds the cursor row: pg_terminate_backend is refused."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     stack.database.query(f"GRANT caseview_worker TO {worker_role}")

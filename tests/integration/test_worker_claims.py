@@ -1,4 +1,4 @@
-"""What a claim finds: a log that is not what the cursor says, a database that is in the way."""
+"""Claims when the log does not match the cursor, or when the database delays them."""
 
 import contextlib
 import signal
@@ -10,12 +10,12 @@ from support.waiting import wait_for
 
 
 def test_records_lost_behind_an_empty_partition_are_noticed(make_stack):
-    """It had been read to its end at offset 0; what came since is gone: not a new partition that begins somewhere."""
+    """The partition was read to its end at offset 0, and later records are gone: it is not a new partition."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     wait_for(lambda: stack.progress()[stack.topics.case, 0][1], 20, "the empty partition is complete")
     stack.stop_worker(worker)
-    # The mock cluster keeps some megabytes.
+    # The mock cluster keeps a few megabytes.
     organization, meeting = events.guid(), '{"notes":"' + "x" * 60_000 + '"}'
     stack.send(*(events.queued(organization, events.guid(), onlineMeeting=meeting) for _ in range(150)))
     low, _ = stack.broker.ends(stack.topics)[stack.topics.case, 0]
@@ -25,8 +25,8 @@ def test_records_lost_behind_an_empty_partition_are_noticed(make_stack):
     assert row[2] == 0
 
 
-def test_a_cursor_that_somebody_holds_stops_its_partition_alone(make_stack):
-    """An operator's open transaction, not a worker's: nobody is there to be ended."""
+def test_a_cursor_locked_by_another_session_delays_only_its_partition(make_stack):
+    """An operator's open transaction holds the lock, so there is no previous owner to terminate."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     stack.stop_worker(stack.start_worker())
     organization, here, there = events.guid(), events.guid(), events.guid()
@@ -45,8 +45,8 @@ def test_a_cursor_that_somebody_holds_stops_its_partition_alone(make_stack):
     stack.check()
 
 
-def test_a_question_that_no_broker_answers_is_not_asked_all_the_time(make_stack):
-    """The mock cluster never says whether a topic is compacted: its partition waits, and lets the others go on."""
+def test_a_query_that_no_broker_answers_is_not_repeated_all_the_time(make_stack):
+    """The mock cluster never reports whether a topic is compacted: its partition waits without delaying the others."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     organization = events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(10)), partition=0)
@@ -69,8 +69,8 @@ def test_a_question_that_no_broker_answers_is_not_asked_all_the_time(make_stack)
     assert worker.metric("caseview_claims_total") < 15
 
 
-def test_sigterm_does_not_wait_for_a_database_that_says_nothing(make_stack):
-    """Its port takes the connection, and that is all."""
+def test_sigterm_does_not_wait_for_a_silent_database(make_stack):
+    """Its port accepts the connection and never answers."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as mute:
         address = f"host=127.0.0.1 port={mute.getsockname()[1]} user=x dbname=x"

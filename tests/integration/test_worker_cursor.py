@@ -1,4 +1,4 @@
-"""What a claim checks, and what the cursor says: halts with a named reason, reading to the end, resuming
+"""Checks of a claim and states of the cursor: halts with a reason, reading to the end, resuming
 (docs/architecture.md)."""
 
 import pytest
@@ -33,19 +33,19 @@ class Cursors:
         )
 
 
-# What happens to a case partition while no worker runs; the reason with which it then halts, None: it goes on.
+# What happens to a case partition while no worker runs, and the reason with which it then halts. None: it continues.
 NOTHING = {"last_record_offset": "NULL", "last_record_at": "NULL", "last_record_crc": "NULL"}
 CHANGES = {
     "beyond the end": ("beyond-end", {"next_offset": "next_offset + 1000", "last_record_offset": "last_record_offset + 1000"}),
-    "beyond the end, the last record stands": ("beyond-end", {"next_offset": "next_offset + 1000"}),
+    "beyond the end, the last record unchanged": ("beyond-end", {"next_offset": "next_offset + 1000"}),
     "beyond the end, never had a record": ("beyond-end", {"next_offset": "1000", **NOTHING}),
     "other content": ("recreated", {"last_record_crc": "last_record_crc # 1"}),
     "other time": ("recreated", {"last_record_at": "last_record_at - 1"}),
     "records lost unread": ("retention-gap", {}),
     "records lost that were read": (None, {}),
     "paused": (None, {"state": "'paused'"}),
-    "to be mended": ("recreated", {"last_record_crc": "last_record_crc # 1"}),
-    "not to be mended": ("recreated", {"last_record_at": "last_record_at + 1"}),
+    "to be fixed": ("recreated", {"last_record_crc": "last_record_crc # 1"}),
+    "not to be fixed": ("recreated", {"last_record_at": "last_record_at + 1"}),
     "nothing": (None, {}),
 }  # fmt: skip
 PARTITION = {name: number for number, name in enumerate(CHANGES)}
@@ -53,7 +53,7 @@ HALTING = [name for name, (reason, _) in CHANGES.items() if reason]
 
 
 def fill_up(stack, partition):
-    """More than the mock cluster keeps of a partition (5 MB): its first records go. Returns the first offset left."""
+    """Sends more than the mock cluster keeps of a partition (5 MB). Returns the first offset that remains."""
     role, event = events.queued(events.guid(), events.guid())
     padding = [("padding", b"x" * 500_000)]
     stack.send_raw(role, [(events.key_of(role, event), stack.encode(role, event), padding)] * 14, partition)
@@ -62,7 +62,7 @@ def fill_up(stack, partition):
 
 @pytest.fixture(scope="module")
 def changed(postgres, schemas, tmp_path_factory):
-    """All of CHANGES, a partition each, between two workers; the second one runs, and ten more records came everywhere."""
+    """All of CHANGES, one per partition, between two workers. The second one runs, and each partition got ten records."""
     folder = tmp_path_factory.mktemp("cursor")
     with mock_stack(postgres, schemas, folder, partitions={"cases": len(CHANGES)}) as stack:
         cursors = Cursors(stack)
@@ -77,7 +77,7 @@ def changed(postgres, schemas, tmp_path_factory):
         for name, (_, columns) in CHANGES.items():
             if columns:
                 cursors.set("case", PARTITION[name], **columns)
-        # As if only what is gone by now had been read.
+        # As if only records that are gone now had been read.
         cursors.set("case", read, next_offset=first, last_record_offset=first - 1)
         assert fill_up(stack, PARTITION["records lost unread"]) > ROWS
         stack.start_worker(ready=False)
@@ -87,7 +87,7 @@ def changed(postgres, schemas, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", HALTING)
-def test_broken_promise_halts_its_partition(changed, name):
+def test_a_log_that_does_not_match_halts_its_partition(changed, name):
     stack, cursors = changed
     reason, partition = CHANGES[name][0], PARTITION[name]
     stack.wait_halt("case", partition, reason)
@@ -97,7 +97,7 @@ def test_broken_promise_halts_its_partition(changed, name):
     stays_true(lambda: cursors.get("case", partition, "next_offset") == place, 0.3, "a halted partition's cursor")
 
 
-def test_the_others_go_on(changed):
+def test_the_other_partitions_continue(changed):
     stack, cursors = changed
     end = stack.broker.ends(stack.topics)[stack.topics.case, PARTITION["records lost that were read"]][1]
     for name, expected in (("nothing", ROWS + 10), ("records lost that were read", end)):
@@ -106,17 +106,17 @@ def test_the_others_go_on(changed):
 
 
 def test_paused_by_an_operator(changed):
-    """A cursor that says paused is left alone by whoever claims it."""
+    """A worker that claims a paused partition does not read it."""
     stack, cursors = changed
     partition = PARTITION["paused"]
     assert stack.progress()[stack.topics.case, partition][::2] == (ROWS, "paused")
     resume = ("resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, "--partition", partition)
     programs.caseview(*resume, check=0)
-    wait_for(lambda: cursors.get("case", partition, "next_offset") == ROWS + 10, 20, "it goes on")
+    wait_for(lambda: cursors.get("case", partition, "next_offset") == ROWS + 10, 20, "it continues")
     assert programs.caseview(*resume).returncode == 1, "neither halted nor paused any more"
 
 
-def test_status_names_what_halted(changed):
+def test_status_names_halted_partitions(changed):
     stack, _ = changed
     for name in HALTING:
         stack.wait_halt("case", PARTITION[name], CHANGES[name][0])
@@ -126,25 +126,25 @@ def test_status_names_what_halted(changed):
     assert halted == {PARTITION[name]: CHANGES[name][0] for name in HALTING}
     checked = ("status", "--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--check")
     assert programs.caseview(*checked).returncode == 1
-    stack.workers[0].wait_ready()  # a halted partition is told by metric and status, and holds no rolling update up
+    stack.workers[0].wait_ready()  # metric and status report a halted partition; it does not block a rolling update
     assert stack.workers[0].is_running()
 
 
-def test_resume_after_the_cause_was_mended(changed):
+def test_resume_after_the_cause_was_fixed(changed):
     stack, cursors = changed
-    partition = PARTITION["to be mended"]
+    partition = PARTITION["to be fixed"]
     stack.wait_halt("case", partition, "recreated")
     cursors.set("case", partition, last_record_crc="last_record_crc # 1")
     programs.caseview(
         "resume", "--database", stack.database.conninfo, "--topic", stack.topics.case, "--partition", partition, check=0
     )
-    wait_for(lambda: cursors.get("case", partition, "next_offset") == ROWS + 10, 20, "it goes on")
+    wait_for(lambda: cursors.get("case", partition, "next_offset") == ROWS + 10, 20, "it continues")
     assert stack.halt("case", partition)[0] == "live"
 
 
-def test_resume_does_not_help_before_that(changed):
+def test_resume_before_the_cause_was_fixed_halts_again(changed):
     stack, cursors = changed
-    partition = PARTITION["not to be mended"]
+    partition = PARTITION["not to be fixed"]
     stack.wait_halt("case", partition, "recreated")
     epoch = cursors.get("case", partition, "owner_epoch")
     programs.caseview(

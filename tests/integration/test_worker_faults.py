@@ -1,4 +1,4 @@
-"""Processes die, freeze and come back; services go away: the rows stay what the log says, and no cursor steps back."""
+"""Processes die, freeze and resume, services are unavailable: rows agree with the log, and no cursor moves back."""
 
 import contextlib
 import signal
@@ -11,7 +11,7 @@ from support.waiting import stays_true, wait_for
 
 
 class Load(threading.Thread):
-    """Sends a history in slices, a slice every few milliseconds, so that faults hit the middle of it."""
+    """Sends a history in slices, one every few milliseconds, so that faults occur in the middle of it."""
 
     def __init__(self, stack, seed, cases=600, slice_size=40):
         super().__init__(daemon=True)
@@ -59,7 +59,7 @@ def test_killed_in_the_middle_of_a_load(make_stack):
 
 
 def test_frozen_past_its_session_and_thawed(make_stack):
-    """A zombie that still believes to own its partitions must not write a row."""
+    """A zombie that still considers itself the owner must not write a row."""
     stack = make_stack()
     watch = stack.watch_cursors()
     zombie = stack.start_worker(instance="zombie", ready=False)
@@ -81,8 +81,8 @@ def test_frozen_past_its_session_and_thawed(make_stack):
     watch.check()
 
 
-def test_two_groups_that_believe_to_own_everything(make_stack):
-    """Kafka's group may be wrong about who owns what (here it is, all the time); the database decides batch by batch."""
+def test_two_groups_that_both_own_all_partitions(make_stack):
+    """Kafka's group may have two owners of a partition (here always); the database decides for each batch."""
     stack = make_stack()
     watch = stack.watch_cursors()
     one, other = (stack.start_worker("--group-id", name, ready=False) for name in ("one", "other"))
@@ -91,7 +91,7 @@ def test_two_groups_that_believe_to_own_everything(make_stack):
     stack.stop_worker(other)
     load.finish()
     stack.check()
-    assert one.metric("caseview_fenced_total") > 0, "the test must have had something to decide"
+    assert one.metric("caseview_fenced_total") > 0, "the two groups must have conflicted"
     one.wait_log(rf"claimed by other@\S+:{other.process.pid}, a worker of another consumer group \(group-id\)")
     assert ("one",) in stack.database.query("SELECT split_part(owner, '@', 1) FROM ctl.cursor")
     watch.check()
@@ -114,7 +114,7 @@ def test_worker_joins_and_leaves(make_stack):
 
 
 def test_database_killed_and_restarted(make_stack, schemas, tmp_path):
-    """Commits are asynchronous: a crash may lose the last of them, rows and cursor together."""
+    """Commits are asynchronous: a crash may lose the last ones, rows and cursor together."""
     server = Postgres()
     with contextlib.closing(server):
         stack = make_stack(postgres=server)
@@ -136,7 +136,7 @@ def test_database_killed_and_restarted(make_stack, schemas, tmp_path):
 
 
 def test_backend_terminated(make_stack):
-    """The administrator ends the worker's connections: it comes back by itself."""
+    """An administrator terminates the worker's backends: it reconnects by itself."""
     stack = make_stack()
     worker = stack.start_worker()
     load = Load(stack, 106, cases=400)
@@ -168,7 +168,7 @@ def test_waits_for_database_and_schema(make_stack, tmp_path):
         stack.database.drop()
 
 
-def test_broker_away_at_the_start_and_in_between(make_stack):
+def test_broker_unreachable_at_the_start_and_later(make_stack):
     stack = make_stack()
     organization = events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(50)))
@@ -186,13 +186,13 @@ def test_broker_away_at_the_start_and_in_between(make_stack):
     assert len(view.active_cases) == 100
 
 
-def test_registry_away(make_stack, registry):
-    """What needs it waits, nothing is parked, the other partitions go on; then all goes on. Four ways to be away."""
+def test_registry_unreachable(make_stack, registry):
+    """Records that need it wait, none is parked, other partitions continue. Four ways to be unreachable."""
     stack = make_stack(registry=registry)
     worker = stack.start_worker()
     organization, listed = events.guid(), 0
     for mode in ("off", "error", "hang", "moved"):
-        # An id that the worker has not met yet, or it would not ask.
+        # An id that the worker has not seen yet: it does not request known ones.
         schema = avro_codec.Schema({**stack.schemas.by_role["case"].json, "doc": mode})
         schema_id = registry.register(schema.text)
         if mode == "off":
@@ -218,7 +218,7 @@ def test_registry_away(make_stack, registry):
 
 
 def test_topic_missing_at_the_start(make_stack):
-    """The other topics flow; the missing one is read once it is there."""
+    """The other topics are read; the missing one is read once it exists."""
     stack = make_stack()
     missing = f"{stack.topics.agent}-later"
     stack.topics = stack.topics.renamed(agent=missing, partitions=4)
@@ -241,7 +241,7 @@ def test_sigterm_in_the_middle_of_a_load_drains(make_stack):
         worker = stack.start_worker()
         load.wait_share(share)
         stack.stop_worker(worker)
-        # What it said is what it did: the rows agree with the cursors it left.
+        # The rows agree with the cursors that it committed.
     load.finish()
     stack.start_worker()
     stack.check()
@@ -249,7 +249,7 @@ def test_sigterm_in_the_middle_of_a_load_drains(make_stack):
 
 
 def test_second_sigterm_ends_at_once(make_stack):
-    """Draining waits for a database that hangs; the second signal does not."""
+    """Draining waits for a hanging database; the second signal does not."""
     stack = make_stack()
     worker = stack.start_worker()
     with contextlib.closing(stack.postgres.connect(stack.database.name)) as blocker:
@@ -271,8 +271,8 @@ def test_second_sigterm_ends_at_once(make_stack):
     assert len(stack.active_cases()) == moved, "row and cursor, or neither"
 
 
-def test_other_writers_delay_and_are_noticed(make_stack):
-    """Somebody else's lock on a row delays a batch and changes nothing."""
+def test_locks_and_writes_of_other_sessions(make_stack):
+    """The lock of another session on a row only delays a batch."""
     stack = make_stack()
     worker = stack.start_worker()
     organization, case = events.guid(), events.guid()
@@ -286,7 +286,7 @@ def test_other_writers_delay_and_are_noticed(make_stack):
         blocker.rollback()
     stack.wait_body(case, lambda body: '"rank":2,' in body)
 
-    # A row whose revision another writer moved is loaded again, not overwritten from a stale cache.
+    # A row whose revision another writer changed is re-read, not overwritten from a stale cache.
     stack.database.query("UPDATE gen_1.case_state SET rev = rev + 1 WHERE case_id = %s", (case,))
     stack.send(events.case_event(organization, case, 3, {"CasePositionChanged": {"rank": 3.0}}))
     stack.check()

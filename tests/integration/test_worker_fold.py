@@ -1,4 +1,4 @@
-"""What the worker makes of good events: order, doubles, gaps, unknown types, names and gates (contract, sections 3 and 4)."""
+"""The worker's fold of valid events: order, duplicates, gaps, unknown types, names, gates (contract, sections 3, 4)."""
 
 import copy
 import json
@@ -18,10 +18,10 @@ def with_field(schema, field):
 
 @pytest.fixture(scope="module")
 def stack(postgres, schemas, tmp_path_factory):
-    """One worker for all tests of this file: each has ids of its own. The last test folds the whole log again."""
+    """One worker for all tests of this file: each uses its own ids. The last test folds the whole log again."""
     registry = avro_codec.Registry(user="reader:secret")
     folder = tmp_path_factory.mktemp("fold")
-    # Several versions of a schema lie side by side in the folder.
+    # The folder has several versions of a schema.
     schema_folder = shutil.copytree(schemas.folder, folder / "schemas")
     newer = with_field(schemas.by_role["case"].json, {"name": "weather", "type": "string"})
     (schema_folder / "case-event-2.avsc").write_text(json.dumps(newer))
@@ -107,7 +107,7 @@ def counts(stack):
     return report["degraded"], report["incomplete"]
 
 
-def test_gap_is_degraded_until_the_late_one_comes(stack, org):
+def test_gap_is_degraded_until_the_late_event_arrives(stack, org):
     degraded, incomplete = counts(stack)
     alarms = stack.workers[0].log().count("missing")
     case = Case(stack, org).send((1, {}), (2, rank(2.0)), (4, phone("4")), (5, rank(5.0)))
@@ -124,7 +124,7 @@ def test_gap_is_degraded_until_the_late_one_comes(stack, org):
     wait_for(lambda: stack.metric("caseview_gap_alarms") == 0, 10, "the alarm ends")
 
 
-def test_incomplete_until_the_snapshot_comes(stack, org):
+def test_incomplete_until_the_snapshot_arrives(stack, org):
     degraded, incomplete = counts(stack)
     case = Case(stack, org).send((2, {"CaseServiceStarted": {"status": "Active", "lockedBy": events.user()}}), (3, rank(7.0)))
     assert case.row is None
@@ -136,7 +136,7 @@ def test_incomplete_until_the_snapshot_comes(stack, org):
     assert counts(stack) == (degraded, incomplete)
 
 
-def test_what_is_missing_below_a_snapshot_does_not_matter(stack, org):
+def test_gaps_below_a_snapshot_do_not_matter(stack, org):
     case = Case(stack, org).send((3, rank(9.0)), (10, {}), (11, rank(11.0)))
     assert not case.degraded and case.body["rank"] == 11
     case.send((13, rank(13.0)))
@@ -192,7 +192,7 @@ def test_over_is_never_listed_again(stack, org, ending):
     case.send((3, ending))
     assert case.row is None
     case.send((2, rank(2.0)), (4, {}), (5, status("Active")))
-    assert case.row is None, "whatever comes later or late"
+    assert case.row is None, "later and late events"
     first = Case(stack, org).send((5, ending), (9, {}))
     assert first.row is None, "over came before anything else was known"
 
@@ -212,7 +212,7 @@ def test_unlocking_takes_the_case_off_the_list(stack, org):
     case.send((2, status("Waiting")))
     assert case.row is None
     case.send((3, status("Active")))
-    assert case.row is None, "Active, but nobody serves it"
+    assert case.row is None, "Active, but not locked by a user"
     case.send((4, {"CaseMoved": {"status": "Active", "inbox": events.inbox(), "unit": events.ref(), "rank": 1.0,
                                  "lockedBy": events.user(name="N")}}))  # fmt: skip
     assert case.body["lockedBy"]["displayName"] == "N"
@@ -257,7 +257,7 @@ def test_second_version_in_the_schema_folder(stack, org):
 
 
 def with_type(schema, name):
-    """One more type of payload, which the reader does not know."""
+    """Adds a payload type that the reader does not know."""
     schema = copy.deepcopy(schema)
     payload = next(f for f in schema["fields"] if f["name"] == "payload")
     payload["type"].append({"type": "record", "name": name, "fields": [{"name": "x", "type": "bytes"}]})
@@ -316,7 +316,7 @@ def test_older_writers_fields_and_other_orders(stack, org):
     user, unit = events.guid(), events.guid()
     _, value = events.agent_event(org, user, 1, {"AgentWorkspacesSelected": {"unitId": unit, "workspaceIds": [events.guid()]}})
     send_by(stack, schema, 9, "agent", value)
-    # No actor at all, and a number that is only an int.
+    # No actor, and a number that is only an int.
     schema = copy.deepcopy(schema)
     schema["fields"] = [f for f in schema["fields"] if f["name"] != "actor"]
     next(f for f in schema["fields"] if f["name"] == "sequence")["type"] = "int"
@@ -332,7 +332,7 @@ def test_unknown_registry_id_is_parked(stack, org):
     ((partition, offset),) = stack.send_raw(role, [(events.key_of(role, value), data, ())])
     stack.wait_caught_up()
     assert stack.parked()[stack.topics.case, partition, offset][0] == "unknown-schema"
-    # The naive fold at the end must see what the worker saw: the id stays unknown.
+    # The naive fold at the end must see the same as the worker: the id stays unknown.
 
 
 # --- names
@@ -395,11 +395,11 @@ def test_names_come_from_the_directory_while_it_knows(stack, org, kind):
     shows(named("Third"))
     stack.send_items([("directory", events.directory_key(kind, org, entity), None)])
     shows(own)
-    stack.send(events.directory_event(org, entity, 1, payload("Known anew")))
-    shows(named("Known anew"))
+    stack.send(events.directory_event(org, entity, 1, payload("Known again")))
+    shows(named("Known again"))
 
 
-def test_names_known_before_the_case_came(stack, org):
+def test_names_known_before_the_case_arrived(stack, org):
     unit, user = events.guid(), events.guid()
     stack.send(
         events.directory_event(org, unit, 1, {"UnitUpserted": {"name": "Before"}}),
@@ -527,7 +527,7 @@ def test_removed_unit_and_workspace_do_not_count_until_upserted(stack, org):
     agent.becomes(unit, True)
 
 
-def test_removed_before_the_agent_came(stack, org):
+def test_removed_before_the_agent_arrived(stack, org):
     unit, agent = events.guid(), Agent(stack, org)
     stack.send(events.directory_event(org, unit, 1, {"EntityRemoved": {"kind": "unit"}}))
     stack.wait_caught_up()

@@ -7,7 +7,7 @@ from support import avro_codec, events
 
 
 def test_a_flood_of_another_organizations_events_halts(make_stack):
-    """Parked is parked, also where only folding can tell."""
+    """Records that only the fold can refuse count for the flood, too."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     case, other = events.guid(), events.guid()
@@ -21,8 +21,8 @@ def test_a_flood_of_another_organizations_events_halts(make_stack):
     stack.check()
 
 
-def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
-    """Small events of cases with large texts: what they fold into is hundreds of times what was read."""
+def test_batches_that_would_exceed_memory_are_smaller(make_stack):
+    """Small events of cases with large texts: the folded states are hundreds of times larger than the records."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=["--memory", 64 << 20])
     worker = stack.start_worker()
     organization, first = events.guid(), events.guid()
@@ -35,7 +35,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
         FROM gen_1.case_state t, ids""")
     cases = [row[0] for row in stack.database.query("SELECT id::text FROM ids")]
     sent = [events.case_event(organization, case, 2, {"CasePositionChanged": {"rank": 2.0}}) for case in cases]
-    # Frozen meanwhile, so that it finds all of them at once.
+    # Frozen meanwhile, so that it reads all of them at once.
     worker.freeze()
     stack.send(*sent)
     worker.thaw()
@@ -45,7 +45,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller(make_stack):
 
 
 class OddRegistry(avro_codec.Registry):
-    """Its schemas are of a type whose name has two bytes a character, an odd number of bytes before it."""
+    """The schemas name a type with two bytes per character after an odd number of bytes."""
 
     def _answer(self, request, body):
         request.send_response(200)
@@ -58,7 +58,7 @@ class OddRegistry(avro_codec.Registry):
 
 
 def test_a_reason_with_a_cut_character_is_stored(make_stack):
-    """What the database refuses in a parked row would be sent again for ever."""
+    """A parked row that the database refuses would otherwise be sent again indefinitely."""
     registry = OddRegistry()
     with contextlib.closing(registry):
         stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, registry=registry)

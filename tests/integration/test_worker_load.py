@@ -1,4 +1,4 @@
-"""What must not wait until a partition with much to read has been read."""
+"""Work that must not wait until a partition with a large backlog has been read."""
 
 from support import events
 from support.stack import batches_of
@@ -6,7 +6,7 @@ from support.waiting import stays_true, wait_for
 
 
 def backlog(stack, records, partition):
-    """Many cases in one partition; small batches let it last."""
+    """Many cases in one partition; small batches make it take long."""
     organization = events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(records)), partition=partition)
 
@@ -26,7 +26,7 @@ def test_a_flood_halts_while_another_partition_is_read(make_stack):
 
 
 def test_sweeps_keep_up(make_stack):
-    """Tombstones and forgotten entities go in small pieces, one after the other while there are more."""
+    """Tombstones and forgotten entities are deleted in small pieces, without a pause while there are more."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     organization, case, unit = events.guid(), events.guid(), events.guid()
     stack.send(events.queued(organization, case), events.case_event(organization, case, 2, {"CaseClosed": {}}))
@@ -46,8 +46,8 @@ def test_sweeps_keep_up(make_stack):
     wait_for(lambda: stack.database.query(counts) == [(0, 1)], 40, "all that is old is gone")
 
 
-def test_a_refusal_that_stays_is_not_asked_all_the_time(make_stack):
-    """The database says no to every row of a case, for a reason that may go away: the wait between attempts grows."""
+def test_a_lasting_refusal_backs_off(make_stack):
+    """The database refuses every row of a case, for a reason that may be temporary: the delay between attempts grows."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     stack.database.query("""
@@ -63,8 +63,8 @@ def test_a_refusal_that_stays_is_not_asked_all_the_time(make_stack):
     stack.wait_body(case)
 
 
-def test_look_ups_do_not_depend_on_what_the_planner_saw(make_stack):
-    """Statistics of empty tables make it walk through a table for each key; the tables grow long before the next ones."""
+def test_look_ups_do_not_depend_on_statistics(make_stack):
+    """Statistics of empty tables make the planner scan a table for each key, and tables grow before the next ANALYZE."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.database.query("ANALYZE")
     worker = stack.start_worker(environment=batches_of(200))
@@ -75,7 +75,7 @@ def test_look_ups_do_not_depend_on_what_the_planner_saw(make_stack):
     stack.send(*named, *(events.agent_event(organization, agent, 1, unit) for agent, unit in zip(agents, select, strict=True)))
     stack.check()
     read = "SELECT pg_stat_clear_snapshot(), relname::text, sum(idx_tup_read)::int FROM pg_stat_user_indexes GROUP BY relname"
-    stack.stop_worker(worker)  # what is in memory needs no look-up
+    stack.stop_worker(worker)  # cached states need no look-up
     stack.start_worker(environment=batches_of(200))
     before = {table: number for _, table, number in stack.database.query(read)}
     stack.send(

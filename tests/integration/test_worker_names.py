@@ -1,4 +1,4 @@
-"""Names of the directory, where a batch is made while the one before is still on its way to the database."""
+"""Names of the directory while a batch is filled and the previous one is still in flight."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ SELECT count(*) FROM pg_locks WHERE NOT granted
 
 @contextlib.contextmanager
 def held_up(stack, sql, *args):
-    """While this lasts, the worker's next batch waits for the lock that sql takes, and it goes on reading."""
+    """Inside the block the worker's next batch waits for the lock that sql takes, and the worker continues reading."""
     with contextlib.closing(stack.postgres.connect(stack.database.name)) as blocker:
         blocker.autocommit = False
         blocker.cursor().execute(sql, args)
@@ -30,7 +30,7 @@ def read_up_to(stack, worker, records):
     wait_for(lambda: worker.metric("caseview_records_total", kind="directory") >= records, 20, f"{records} are taken")
 
 
-def test_a_name_that_comes_back_in_the_next_batch(make_stack):
+def test_a_name_that_changes_back_in_the_next_batch(make_stack):
     """A, then B in one batch, then A again in the next one, which is full before the first is committed."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=[])
     worker = stack.start_worker(environment=batches_of(4))
@@ -51,8 +51,8 @@ def test_a_name_that_comes_back_in_the_next_batch(make_stack):
     stack.check()
 
 
-def test_an_entity_forgotten_and_made_anew_in_the_next_batch(make_stack):
-    """After a null value any upsert counts, a lower version too."""
+def test_an_entity_forgotten_and_recreated_in_the_next_batch(make_stack):
+    """After a null value any upsert is applied, even with a lower version."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=[])
     worker = stack.start_worker(environment=batches_of(4))
     organization, unit, case = events.guid(), events.guid(), events.guid()
@@ -71,8 +71,8 @@ def test_an_entity_forgotten_and_made_anew_in_the_next_batch(make_stack):
     stack.check()
 
 
-def test_new_names_reach_what_gets_a_duplicate_in_the_same_batch(make_stack):
-    """A duplicate changes nothing, and does not take the place of the rendering that a new name asks for."""
+def test_new_names_reach_a_case_with_a_duplicate_in_the_same_batch(make_stack):
+    """A duplicate changes nothing, and must not suppress the rendering that a new name requires."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, unit, case, user = events.guid(), events.guid(), events.guid(), events.guid()
@@ -99,7 +99,7 @@ def test_new_names_reach_what_gets_a_duplicate_in_the_same_batch(make_stack):
 
 
 def test_a_name_that_thousands_of_cases_show_is_spread_over_batches(make_stack):
-    """Nothing else waits until all are rendered, and memory stays what it is."""
+    """Events do not wait until all are rendered, and memory does not grow."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, unit, case = events.guid(), events.guid(), events.guid()
@@ -122,7 +122,7 @@ def test_a_name_that_thousands_of_cases_show_is_spread_over_batches(make_stack):
 
 
 def test_new_names_reach_the_rows_of_a_halted_partition(make_stack):
-    """It is read no further; what is served of it keeps its names, and holds nobody's place in the change feed."""
+    """The partition is not read any more, but its rows get new names and its cursor advances in the change feed."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     stack.start_worker()
     organization, unit, case = events.guid(), events.guid(), events.guid()

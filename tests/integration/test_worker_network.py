@@ -1,4 +1,4 @@
-"""Between worker and database, connections break at the worst moments."""
+"""Connections between worker and database break at the worst moments."""
 
 import contextlib
 import random
@@ -10,8 +10,8 @@ from support.random_history import History
 
 
 class Wire(threading.Thread):
-    """Passes bytes between a port of its own and the server's. cut(): what the server answers from now on is lost, and
-    some milliseconds later both ends are closed, as when a cable is pulled: a COMMIT is done, and nobody heard of it."""
+    """Forwards bytes between its own port and the server. cut(): further answers of the server are lost, and some
+    milliseconds later both ends are closed, as after a network failure: a COMMIT is done but not acknowledged."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -48,7 +48,7 @@ class Wire(threading.Thread):
                         key.data.sendall(data)
 
     def cut(self, after_s):
-        """Deaf for the worker first, then gone."""
+        """First drops the server's answers, then closes."""
         pairs, self.pairs = self.pairs, []
         for pair in pairs:
             pair["mute"].set()
@@ -67,7 +67,7 @@ class Wire(threading.Thread):
 
 
 def test_answers_are_lost_on_the_way(make_stack):
-    """Whether a batch was committed is what its cursor says."""
+    """The cursor decides whether a batch was committed."""
     chance = random.Random(4)
     stack = make_stack()
     watch = stack.watch_cursors()

@@ -1,4 +1,4 @@
-"""What operators do with the database."""
+"""Operators' commands, and what operators see."""
 
 import contextlib
 import itertools
@@ -14,7 +14,7 @@ from support.waiting import all_the_time, wait_for
 
 
 def test_databases_of_one_server_are_migrated_at_the_same_time():
-    """Roles belong to the server: whoever comes second finds them."""
+    """Roles belong to the server: the second migration finds them."""
     with contextlib.closing(Postgres()) as server:
         for _ in range(6):
             databases = [server.create_database() for _ in range(4)]
@@ -51,7 +51,7 @@ def cursor(stack, role, partition):
 
 
 def test_an_idle_partition_is_paused_and_resumed(make_stack):
-    """Its worker notices within about a second, without a record that would tell it."""
+    """Its worker notices within about a second, without a new record."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, before, there, here = (events.guid() for _ in range(4))
@@ -75,8 +75,8 @@ def test_an_idle_partition_is_paused_and_resumed(make_stack):
     assert worker.log().count("paused") == 1
 
 
-def test_a_busy_partition_is_paused_and_the_others_go_on(make_stack):
-    """A batch that meets the pause is dropped: all partitions start from their cursors, nothing is lost or doubled."""
+def test_a_busy_partition_is_paused_and_the_others_continue(make_stack):
+    """The batch refused by the pause is dropped: all partitions restart from their cursors, without loss."""
     stack = make_stack(partitions={"cases": 4, "agents": 1, "directory": 1})
     watch = stack.watch_cursors()
     worker = stack.start_worker(environment=batches_of(200))
@@ -100,8 +100,8 @@ def test_a_busy_partition_is_paused_and_the_others_go_on(make_stack):
     watch.check()
 
 
-def test_a_partition_resumed_while_names_change_has_no_rival(make_stack):
-    """Names of a paused partition are rendered; the batch that is being made then has a claim that resuming replaces."""
+def test_a_partition_is_resumed_while_names_change(make_stack):
+    """Names of a paused partition are rendered; resuming replaces the claim of the batch being filled."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, unit = events.guid(), events.guid()
@@ -125,8 +125,8 @@ def test_a_partition_resumed_while_names_change_has_no_rival(make_stack):
     assert worker.metric("caseview_fenced_total") == 0
 
 
-def test_a_paused_partition_stands_still_under_load(make_stack):
-    """Everything up to its cursor is in the rows, and nothing beyond it, for as long as it is paused."""
+def test_a_paused_partition_does_not_move_under_load(make_stack):
+    """While it is paused, the rows contain everything up to its cursor and nothing beyond it."""
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     items = History(78, organizations=2, cases=1500).items
@@ -135,7 +135,7 @@ def test_a_paused_partition_stands_still_under_load(make_stack):
     worker.wait_log(rf"{stack.topics.case}/1: paused", 5)
     at = cursor(stack, "case", 1)
     stack.send_items(items[1000:])
-    stack.halted.add((stack.topics.case, 1))  # only what lies before its cursor is expected
+    stack.halted.add((stack.topics.case, 1))  # only records before its cursor are expected
     stack.check()
     assert cursor(stack, "case", 1) == at
     stack.halted.clear()
@@ -151,8 +151,8 @@ def next_commands(stack, *args):
     return report, report["next"]
 
 
-def test_whatever_needs_somebody_is_seen_with_the_command_to_run(make_stack):
-    """In metrics, in one log line, and in what status prints; and that is all that is said of it."""
+def test_problems_are_reported_with_the_command_to_run(make_stack):
+    """Each appears in the metrics, in one log line and in the output of status, and only there."""
     stack = make_stack(partitions={"cases": 4, "agents": 1, "directory": 1}, options=["--gap-alarm-s", "1"])
     worker = stack.start_worker()
     stack.wait_caught_up()
@@ -182,7 +182,7 @@ def test_whatever_needs_somebody_is_seen_with_the_command_to_run(make_stack):
     wait_for(lambda: worker.metric("caseview_incomplete") == 1, 10, "it is counted")
     assert f"1 incomplete, one of them: caseview explain --case {incomplete}" in next_commands(stack)[1]
 
-    # Paused, and halted by somebody who wrote so into the cursor: what a worker claims from another looks like that.
+    # Paused, and halted in the cursor, as a worker finds it when it claims the partition from another one.
     pause(stack, "case", 2, "new brokers")
     worker.wait_log(rf"{case_topic}/2: paused \(new brokers\) at offset 0; .*caseview resume --topic {case_topic} --partition 2")
     stack.database.query("UPDATE ctl.cursor SET state = 'halted', reason = 'recreated' WHERE topic = %s AND part = 3", (case_topic,))
@@ -199,7 +199,7 @@ def test_whatever_needs_somebody_is_seen_with_the_command_to_run(make_stack):
         wait_for(lambda state=state: worker.metric("caseview_partitions", state=state) == 1, 5, f"one is {state}")
 
 
-def test_claims_that_wait_in_vain_are_seen(make_stack):
+def test_claims_that_cannot_succeed_are_reported(make_stack):
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.stop_worker(stack.start_worker())
     with contextlib.closing(stack.postgres.connect(stack.database.name)) as operator:
@@ -213,9 +213,9 @@ def test_claims_that_wait_in_vain_are_seen(make_stack):
     stack.check()
 
 
-def test_rows_that_others_write_and_locks_are_seen_and_do_not_flood_the_log(make_stack):
-    """A row that another writer changed meanwhile: the batch is refused and its records are read again, each time; one
-    line reports the first, and the next ones are counted."""
+def test_concurrent_writes_and_locks_are_reported_without_flooding_the_log(make_stack):
+    """When another writer has changed a row, the batch is refused and its records are read again. One line reports the
+    first time, and further ones are counted."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, case = events.guid(), events.guid()
@@ -234,7 +234,7 @@ def test_rows_that_others_write_and_locks_are_seen_and_do_not_flood_the_log(make
 
 
 def test_a_record_after_a_quiet_time_is_not_an_old_lag(make_stack):
-    """The last record folded is an hour old; what came since has waited for a moment only."""
+    """The last record folded is an hour old; newer ones have only waited for a moment."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     worker = stack.start_worker()
     organization, case = events.guid(), events.guid()
@@ -250,8 +250,8 @@ def test_a_record_after_a_quiet_time_is_not_an_old_lag(make_stack):
     stack.wait_caught_up()
 
 
-def test_a_worker_that_stands_still_is_not_live(make_stack, tmp_path):
-    """Longer than the group waits for it: who restarts it may know."""
+def test_a_frozen_worker_is_not_live(make_stack, tmp_path):
+    """After the group has expelled it, /live fails, so that Kubernetes restarts it."""
     options = ["--kafka", "max.poll.interval.ms=7000"]
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=options)
     points = Points(tmp_path / "points", [("decoded", "wait", 1)])
@@ -268,7 +268,7 @@ def test_a_worker_that_stands_still_is_not_live(make_stack, tmp_path):
 
 
 def test_a_worker_ends_even_if_its_kafka_library_does_not(make_stack, tmp_path):
-    """It may wait for ever, for threads of its own or for the answer of a group that has ended."""
+    """The library may wait indefinitely for its own threads or for the answer of a closed group."""
     stack = make_stack()
     points = Points(tmp_path / "points", [("consumer.destroy", "wait", 1)])
     worker = stack.start_worker(environment=points.environment)

@@ -1,5 +1,5 @@
-"""An operator pauses a partition while a batch with records of that partition alone is in flight, and the records after
-them are folded on top. A session that locks the cursor row keeps the batch in flight for as long as the test wants."""
+"""An operator pauses a partition while a batch with only that partition's records is in flight, and later records are
+folded on top. A session that locks the cursor row keeps the batch in flight for as long as the test needs."""
 
 import contextlib
 
@@ -20,7 +20,7 @@ def stack(make_stack):
 
 @contextlib.contextmanager
 def held_cursor(stack, partition):
-    """A transaction that has the cursor row of a case partition; it ends with commit()."""
+    """A transaction that locks the cursor row of a case partition; commit() ends it."""
     with contextlib.closing(stack.postgres.connect(stack.database.name)) as session:
         session.autocommit = False
         session.cursor().execute(LOCK, (stack.topics.case, partition))
@@ -46,7 +46,7 @@ def rank(organization, case, sequence):
 
 
 class Cases:
-    """Cases of one partition, listed at sequence 1. Those that end get nothing after that."""
+    """Cases of one partition, listed at sequence 1. Those that end get no further events."""
 
     def __init__(self, stack, partition, lasting=40, ending=10):
         self.organization = events.guid()
@@ -109,7 +109,7 @@ def test_pause_while_the_only_batch_is_in_flight(stack, lasts, followed_by):
 
 
 def test_pauses_again_and_again(stack):
-    """Each round meets another cache: what was evicted or rebuilt by the round before."""
+    """Each round finds another cache: the previous one evicted and rebuilt it."""
     worker = stack.start_worker()
     cases = Cases(stack, 0)
     for sequence in range(2, 14, 2):

@@ -1,4 +1,4 @@
-"""What counts for `poison-flood`: records that are parked in the database, each once, by all owners of the partition."""
+"""`poison-flood` counts each record parked in the database once, across all owners of the partition."""
 
 import contextlib
 
@@ -25,7 +25,7 @@ def wait_parked(stack, count):
 
 
 def test_a_record_that_is_read_again_counts_once(stack):
-    """600 bad records; the connection is lost three times while they are being written."""
+    """600 invalid records; the connection is lost three times while they are written."""
     worker = stack.start_worker()
     with contextlib.closing(stack.postgres.connect(stack.database.name)) as blocker:
         blocker.autocommit = False
@@ -49,7 +49,7 @@ def test_a_record_that_is_read_again_counts_once(stack):
 
 @pytest.mark.parametrize("second, halts", [(500, False), (501, True)])
 @pytest.mark.parametrize("how", ["stops", "is killed"])
-def test_the_next_owner_goes_on_counting(stack, second, halts, how):
+def test_the_next_owner_continues_counting(stack, second, halts, how):
     worker = stack.start_worker()
     organization = events.guid()
     stack.send(*(events.queued(organization, events.guid()) for _ in range(10)), partition=0)

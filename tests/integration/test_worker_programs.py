@@ -89,7 +89,7 @@ REFUSED = ["no.such.property=1", "enable.partition.eof=false", "auto.offset.rese
 
 
 @pytest.mark.parametrize("property_", REFUSED)
-def test_kafka_property_that_cannot_be(migrated, schemas, property_):
+def test_invalid_kafka_property(migrated, schemas, property_):
     done = programs.caseview(
         "worker", "--database", migrated.conninfo, "--kafka", "bootstrap.servers=127.0.0.1:1", "--kafka", property_,
         "--schema-dir", schemas.folder, "--admin-listen", "127.0.0.1:0", check=2,
@@ -144,7 +144,7 @@ def test_migrate_without_a_database_gives_up():
 
 
 def test_migrate_waits_for_the_database(postgres):
-    """What comes within the time is not too late."""
+    """A database that starts within the time is migrated."""
     name = f"later_{free_port()}"
     argv = [programs.binary("caseview"), "migrate", "--database", postgres.conninfo(name), "--connect-timeout-s", "20"]
     migrate = programs.Program("migrate", argv, postgres.folder)
@@ -220,7 +220,7 @@ def test_reader_may_do_nothing_else(reader, sql):
 
 
 def test_worker_needs_only_its_role(make_stack):
-    """caseview_worker is enough to work; the owner's rights are for migrate alone."""
+    """caseview_worker is sufficient for a worker; only migrate needs the owner's rights."""
     stack = make_stack()
     stack.database.query("CREATE ROLE little_worker LOGIN IN ROLE caseview_worker")
     try:
@@ -255,7 +255,7 @@ def test_live_and_ready(served):
     assert worker.get("/nowhere").status_code == 404
 
 
-def test_ready_says_why_not(make_stack):
+def test_ready_says_why_it_is_not_ready(make_stack):
     stack = make_stack(migrate=False)
     worker = stack.start_worker(ready=False)
     worker.wait_log("admin port")

@@ -1,4 +1,4 @@
-"""Random histories over partitions and workers: the rows are what the naive fold makes of the log, whatever the order."""
+"""Random histories over partitions and workers: the rows equal the naive fold of the log, in any order."""
 
 import random
 
@@ -10,7 +10,7 @@ from support.stack import batches_of
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_history(make_stack, seed):
-    """Give CASEVIEW_TEST_SEEDS=… the seed that a failure shows to see it again."""
+    """CASEVIEW_TEST_SEEDS=… with the seed of a failure repeats it."""
     stack = make_stack(partitions={"cases": 4, "agents": 2, "directory": 3})
     history = History(seed, organizations=4, cases=700)
     stack.watch_cursors()
@@ -28,7 +28,7 @@ def test_random_history(make_stack, seed):
 
 @pytest.mark.parametrize("seed", [s + 1 for s in SEEDS])
 def test_random_history_with_keys_in_many_partitions(make_stack, seed):
-    """As after a growth of the topic: events of one case or agent lie in several partitions, of several workers."""
+    """As after partitions were added: events of one case or agent are in several partitions, of several workers."""
     stack = make_stack(partitions={"cases": 4, "agents": 3, "directory": 2})
     history = History(seed, organizations=3, cases=400)
     rng = random.Random(seed)
@@ -45,7 +45,7 @@ def test_random_history_with_keys_in_many_partitions(make_stack, seed):
 
 @pytest.mark.parametrize("seed", [s + 2 for s in SEEDS])
 def test_random_history_in_tiny_batches_and_read_twice(make_stack, seed):
-    """Batch cuts and caches change nothing; nor does a second reading, where every event is a duplicate."""
+    """Batch limits, caches and a second reading, in which every event is a duplicate, do not change the rows."""
     stack = make_stack()
     history = History(seed, organizations=2, cases=150)
     stack.send_items(history.items)
@@ -53,7 +53,7 @@ def test_random_history_in_tiny_batches_and_read_twice(make_stack, seed):
     stack.check()
     stack.stop_worker(first)
     before = (stack.active_cases(), stack.agents())
-    # The directory's order is the log's: read again it passes through its own past, so only the others are wound back.
+    # The directory depends on the order of the log and would show old versions again, so only the others are reset.
     stack.database.query(
         "UPDATE ctl.cursor SET next_offset = 0, last_record_offset = NULL, last_record_at = NULL, last_record_crc = NULL"
         " WHERE topic <> %s", (stack.topics.directory,),
@@ -69,8 +69,8 @@ CREATE TRIGGER slow AFTER INSERT ON gen_1.active_case FOR EACH STATEMENT EXECUTE
 
 
 @pytest.mark.parametrize("seed", [s + 3 for s in SEEDS])
-def test_random_history_that_trickles(make_stack, seed):
-    """Many small batches: names change all the time while the rows that show them are being written, and slowly."""
+def test_random_history_in_a_slow_stream(make_stack, seed):
+    """Many small batches: names keep changing while the rows that show them are written slowly."""
     stack = make_stack()
     stack.database.query(SLOW)
     stack.start_worker(ready=False)

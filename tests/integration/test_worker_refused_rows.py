@@ -1,5 +1,5 @@
-"""A row that PostgreSQL refuses for good (SQLSTATE classes 22, 23 and 54): its record is parked with the server's text, and
-everything else goes on. Triggers of the test play the part of what refuses."""
+"""A row that PostgreSQL refuses permanently (SQLSTATE classes 22, 23 and 54): its record is parked with the server's
+text, and all others are folded. Triggers of the test refuse the rows."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def places(stack, role, where):
 
 
 def check(stack, refused, settle_s=20):
-    """The rows are those of the log without the refused records, which are parked, all others are not."""
+    """The rows are those of the log without the refused records. Only these are parked."""
     stack.wait_caught_up(60)
     records, refused = stack.broker.read_all(stack.topics), set(refused)
     kept = {role: [r for r in rs if (r.topic, r.partition, r.offset) not in refused] for role, rs in records.items()}
@@ -108,7 +108,7 @@ def test_a_check_constraint_refuses(stack):
 
 
 def test_some_of_many_are_refused(stack):
-    """A backlog: they are met in large batches, several in each, side by side and far apart."""
+    """In a backlog: large batches contain several refused rows, adjacent and far apart."""
     organization, made = events.guid(), [events.guid() for _ in range(3000)]
     bad = [*made[:2], *made[700:703], made[1500], made[2998], made[2999]]
     where = stack.send(*(events.queued(organization, case) for case in made))
@@ -120,7 +120,7 @@ def test_some_of_many_are_refused(stack):
 
 
 def test_later_events_of_the_same_case(stack):
-    """Each of them is refused by itself; what is not refused is kept, and degraded where a number is missing."""
+    """Each refused event is parked by itself; the others are folded, and the case is degraded."""
     worker = stack.start_worker()
     organization, case = events.guid(), events.guid()
     stack.send(events.queued(organization, case), partition=0)
@@ -138,7 +138,7 @@ def test_later_events_of_the_same_case(stack):
     assert stack.database.value("SELECT degraded FROM caseview.active_case WHERE case_id = %s", (case,)) is True
 
 
-def test_it_is_folded_when_the_database_takes_it(stack):
+def test_retry_folds_it_when_the_database_accepts_it(stack):
     organization, bad = events.guid(), events.guid()
     refuse(stack, "case_state", "case_id", "23514", bad)
     stack.start_worker()
@@ -156,8 +156,8 @@ def test_it_is_folded_when_the_database_takes_it(stack):
 
 
 @pytest.mark.parametrize("sqlstate", ["53100", "42501", "57014"])
-def test_other_errors_are_not_the_record_s_fault(stack, sqlstate):
-    """A full disk, a missing grant, a cancelled statement: tried again until it works, nothing is parked."""
+def test_other_errors_do_not_park_records(stack, sqlstate):
+    """A full disk, a missing grant, a cancelled statement: retried until it works, and no record is parked."""
     organization, bad = events.guid(), events.guid()
     refuse(stack, "case_state", "case_id", sqlstate, bad)
     worker = stack.start_worker()

@@ -1,5 +1,5 @@
-"""Two writers of the same rows, all the time: old and new partitions of a topic that has grown, `repair`, `parked retry`.
-Each refuses the other's revisions; both must make progress, and the rows at the end are those of the log."""
+"""Two writers of the same rows at the same time: old and new partitions after partitions were added, `repair`,
+`parked retry`. Each makes the other's revisions stale; both must make progress, and the rows must equal the log."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ from support.kafka import partition_of
 from support.waiting import PATIENCE, wait_for
 
 CASES = 60
-STALL_S = 5  # the longest time without a commit while there is something to read
+STALL_S = 5  # the longest time without a commit while there are records to read
 SCHEMA_ID = 7001
 # Records come in small pieces, so that there are many batches to meet each other.
 PIECES = {"fetch.message.max.bytes": 16_384}
@@ -24,7 +24,7 @@ def change(organization, case, sequence):
 
 
 class Load(threading.Thread):
-    """Changes all cases again and again, one sequence number after the other."""
+    """Changes all cases repeatedly, in the order of sequence numbers."""
 
     def __init__(self, stack, organization, cases, first=2, choose=None):
         """choose(role, key): the partition of each record."""
@@ -62,7 +62,7 @@ class Load(threading.Thread):
 
 
 class Stalls(threading.Thread):
-    """The longest time for which no case partition of a list moved."""
+    """The longest time in which no case partition of a list moved."""
 
     def __init__(self, stack, partitions):
         super().__init__(daemon=True)
@@ -103,9 +103,9 @@ def listed_cases(stack, count=CASES):
     return organization, cases
 
 
-def test_a_grown_topic_whose_old_partition_is_far_behind(make_kafka_stack):
-    """The same cases are in partition 0, where their old events go on and on, and in new partitions with their latest
-    events. One worker reads the one, the other one the others."""
+def test_added_partitions_while_the_old_partition_is_far_behind(make_kafka_stack):
+    """The same cases have old events in partition 0 and their latest events in new partitions. One worker reads
+    partition 0, another one the new partitions."""
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     organization, cases = listed_cases(stack)
     stack.broker.grow_topic(stack.topics.case, 4)
@@ -150,7 +150,7 @@ def test_repairs_under_full_load(make_stack, workers):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_parked_events_are_retried_under_full_load(make_stack, registry, workers):
-    """Late events of the cases that change all the time: their numbers are missing until the retry."""
+    """Late events of cases that keep changing: their numbers are missing until the retry."""
     stack = make_stack(registry=registry, partitions={"cases": 2, "agents": 1, "directory": 1})
     for name in ("one", "other")[:workers]:
         stack.start_worker(instance=name, ready=False, properties=PIECES)

@@ -110,7 +110,7 @@ class Api(Served):
         return requests.request(method, self.url(app, user), headers=fields, timeout=15, **options)
 
     def raw(self, data, deadline_s=15):
-        """Sends bytes; everything that comes back until the server closes."""
+        """Sends bytes and returns everything received until the server closes."""
         host, port = self.address.split(":")
         with socket.create_connection((host, int(port)), timeout=deadline_s) as conn:
             conn.sendall(data)
@@ -173,7 +173,7 @@ def claims(**changes):
 
 
 def sign(key, header, payload):
-    """Any header and payload text, really signed."""
+    """Signs any header and payload text."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 

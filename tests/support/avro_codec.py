@@ -20,7 +20,7 @@ EMPTY_CRC = 0xC15D213AA4D7A795
 
 
 class BadAvro(ValueError):
-    """The bytes are no such value."""
+    """The bytes are not a valid value."""
 
 
 class BadText(ValueError):
@@ -128,7 +128,7 @@ class Schema:
         return bytes(out)
 
     def decode(self, data):
-        """The value; BadAvro also when bytes are left over."""
+        """Returns the value; BadAvro also if bytes are left over."""
         value, position = read(self.root, data, 0)
         if position != len(data):
             raise BadAvro(f"{len(data) - position} bytes left over")
@@ -403,7 +403,7 @@ class Registry:
             self._server = None
 
     def behave(self, mode):
-        """From now on; requests that hang go on, unless the new mode is to hang."""
+        """Sets the mode of further requests. Hanging requests are answered, unless the new mode is to hang, too."""
         self.mode = mode
         if mode == "hang":
             self._released.clear()

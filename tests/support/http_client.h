@@ -38,7 +38,7 @@ static inline void say(int fd, const char *bytes, size_t len)
     while (len > 0) {
         ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
         if (n <= 0)
-            return; /* the server has closed: the answer tells why */
+            return; /* the server has closed: its answer has the reason */
         bytes += n;
         len -= (size_t)n;
     }

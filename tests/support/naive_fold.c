@@ -28,7 +28,7 @@ static bool status_is_active(const struct case_fields *fields)
     return fields->status.ptr && fields->status.len == 6 && memcmp(fields->status.ptr, "Active", 6) == 0;
 }
 
-/* Events that change who serves the case, and where. */
+/* Events that change the user who serves the case, or its place. */
 static void replay_service(struct case_fields *fields, const struct case_event *event)
 {
     const struct case_fields *from = &event->fields;
@@ -66,7 +66,7 @@ static void replay_service(struct case_fields *fields, const struct case_event *
     }
 }
 
-/* Events that change one thing. */
+/* Events that change one group. */
 static void replay_detail(struct case_fields *fields, const struct case_event *event)
 {
     const struct case_fields *from = &event->fields;
@@ -146,7 +146,7 @@ struct naive_case naive_case_fold(const struct uuid *organization_id, const stru
     return result;
 }
 
-/* The last event about a unit's set of workspaces decides. */
+/* The last event about a unit's workspaces wins. */
 static void take_workspaces(struct naive_agent *result, const struct agent_event *sorted, size_t count)
 {
     const struct agent_event *decides = NULL;

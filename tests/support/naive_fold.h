@@ -17,7 +17,7 @@ struct naive_case {
     struct case_fields fields;
 };
 
-/* Events of another organization count for nothing. */
+/* Events of another organization are ignored. */
 struct naive_case naive_case_fold(const struct uuid *organization_id, const struct case_event *events, size_t count);
 
 struct naive_agent {

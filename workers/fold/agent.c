@@ -15,7 +15,7 @@ void agent_init(struct agent_state *state, struct arena *arena)
     state->unit_room = 0;
 }
 
-/* True when the unit is known; out_at is where it is, or where it would have to be. */
+/* True when the state has the unit. out_at is its index, or the index at which to insert it. */
 static bool find_unit(const struct agent_state *state, const struct uuid *unit_id, size_t *out_at)
 {
     size_t low = 0;
@@ -42,7 +42,7 @@ static bool make_room(struct agent_state *state)
         return true;
     size_t room = state->unit_room ? 2 * state->unit_room : FIRST_UNITS;
     struct agent_unit *units = arena_alloc(state->arena, room * sizeof *units);
-    if (!units)
+    if (units == NULL)
         return false;
     if (state->unit_count)
         memcpy(units, state->units, state->unit_count * sizeof *units);
@@ -56,7 +56,7 @@ static int compare_ids(const void *a, const void *b)
     return uuid_cmp(a, b);
 }
 
-/* Copies the event's set into the arena: ascending, without doubles. */
+/* Copies the event's set into the arena, in ascending order and without duplicates. */
 static bool copy_set(struct arena *arena, const struct agent_event *event, const struct uuid **out_ids,
                      size_t *out_count)
 {
@@ -65,7 +65,7 @@ static bool copy_set(struct arena *arena, const struct agent_event *event, const
     if (event->workspace_count == 0)
         return true;
     struct uuid *ids = arena_alloc(arena, event->workspace_count * sizeof *ids);
-    if (!ids)
+    if (ids == NULL)
         return false;
     memcpy(ids, event->workspace_ids, event->workspace_count * sizeof *ids);
     qsort(ids, event->workspace_count, sizeof *ids, compare_ids);
@@ -88,7 +88,7 @@ static struct agent_unit *insert_unit(struct agent_state *state, size_t at, cons
     return unit;
 }
 
-/* WorkspacesSelected and Revoked. Memory comes first, so that a refusal leaves the state as it was. */
+/* Folds WorkspacesSelected and Revoked. Allocates first, so that a full arena leaves the state unchanged. */
 static enum fold_outcome apply_to_unit(struct agent_state *state, const struct agent_event *event)
 {
     size_t at;
@@ -114,7 +114,7 @@ static enum fold_outcome apply_to_unit(struct agent_state *state, const struct a
     return FOLD_APPLIED;
 }
 
-/* CurrentUnitSelected and Cleared. */
+/* Folds CurrentUnitSelected and Cleared. */
 static enum fold_outcome apply_current_unit(struct agent_state *state, const struct agent_event *event)
 {
     if (!sequence_add(&state->sequence, event->sequence, false))
@@ -150,14 +150,14 @@ bool agent_is_degraded(const struct agent_state *state)
     return sequence_has_missing(&state->sequence);
 }
 
-/* Sequences are stored as in a case: 0 never, else the distance from the highest plus one. */
+/* Sequences are stored as in a case: 0 if never set, otherwise 1 + the distance from the highest. */
 void agent_store(const struct agent_state *state, struct buf *out)
 {
     size_t max = 1 + sequence_stored_max(&state->sequence) + 2 * BLOB_VARINT_MAX + 1 + 16;
     for (size_t i = 0; i < state->unit_count; i++)
         max += 16 + 3 * BLOB_VARINT_MAX + state->units[i].workspace_count * sizeof(struct uuid);
     char *start = buf_reserve(out, max);
-    if (!start)
+    if (start == NULL)
         return;
     int64_t highest = state->sequence.highest;
     char *at = blob_put_byte(start, STORED_VERSION);
@@ -202,8 +202,8 @@ static bool get_unit(struct blob_reader *reader, struct arena *arena, int64_t hi
     if (unit->workspace_count) {
         size_t size = unit->workspace_count * sizeof(struct uuid);
         const char *bytes = blob_get_bytes(reader, size);
-        struct uuid *ids = bytes ? arena_alloc(arena, size) : NULL;
-        if (!ids)
+        struct uuid *ids = bytes != NULL ? arena_alloc(arena, size) : NULL;
+        if (ids == NULL)
             return false;
         memcpy(ids, bytes, size);
         unit->workspace_ids = ids;
@@ -215,8 +215,7 @@ static bool get_unit(struct blob_reader *reader, struct arena *arena, int64_t hi
 
 bool agent_load(struct str blob, struct arena *arena, struct agent_state *out_state)
 {
-    /* The least that a unit takes, so that a wrong count cannot ask for more memory than a small multiple of the blob.
-     */
+    /* Minimum size of a stored unit. It bounds what a corrupt count can make us allocate. */
     enum { UNIT_MIN = 16 + 3 };
 
     agent_init(out_state, arena);
@@ -236,7 +235,7 @@ bool agent_load(struct str blob, struct arena *arena, struct agent_state *out_st
     if (!count)
         return blob_finished(&reader);
     out_state->units = arena_alloc(arena, count * sizeof *out_state->units);
-    if (!out_state->units)
+    if (out_state->units == NULL)
         return false;
     out_state->unit_room = count;
     for (size_t i = 0; i < count; i++) {
@@ -250,7 +249,7 @@ bool agent_load(struct str blob, struct arena *arena, struct agent_state *out_st
     return blob_finished(&reader);
 }
 
-/* The unit that the agent chose, if it was not taken away after that. */
+/* The unit that the agent selected, unless access to it was revoked afterwards. */
 bool agent_current_unit(const struct agent_state *state, struct uuid *out_unit_id)
 {
     size_t at;

@@ -1,7 +1,7 @@
 /*
- * blob.h: the bytes in which fold/ stores its states: varints (LEB128), little-endian numbers, ids, texts. Private to
- * fold/. Writers trust the room that their caller reserved; the reader trusts nothing, and takes only what the writers
- * write (shortest varints), so that equal states are equal bytes both ways.
+ * blob.h: how fold/ stores its states: varints (LEB128), little-endian numbers, ids, texts. Private to fold/. Writers
+ * do not check the space that their caller reserved. The reader checks everything and accepts only the writers' form
+ * (shortest varints), so that equal states have equal bytes.
  */
 #ifndef CASEVIEW_FOLD_BLOB_H
 #define CASEVIEW_FOLD_BLOB_H
@@ -51,16 +51,16 @@ static inline char *blob_put_uuid(char *at, const struct uuid *uuid)
     return blob_put_bytes(at, uuid->b, sizeof uuid->b);
 }
 
-/* Null is 0, a text of n bytes is n + 1 and the bytes. */
+/* Null is stored as 0, a text of n bytes as n + 1 followed by the bytes. */
 static inline char *blob_put_text(char *at, struct str text)
 {
-    if (!text.ptr)
+    if (text.ptr == NULL)
         return blob_put_byte(at, 0);
     at = blob_put_varint(at, (uint64_t)text.len + 1);
     return blob_put_bytes(at, text.ptr, text.len);
 }
 
-/* After the first thing that does not fit, ok is false and everything read is zero. */
+/* After the first malformed item ok is false, and every further read returns zero. */
 struct blob_reader {
     const char *at;
     const char *end;
@@ -69,7 +69,7 @@ struct blob_reader {
 
 static inline struct blob_reader blob_reader(struct str blob)
 {
-    const char *at = blob.ptr ? blob.ptr : "";
+    const char *at = blob.ptr != NULL ? blob.ptr : "";
     return (struct blob_reader){.at = at, .end = at + blob.len, .ok = true};
 }
 
@@ -79,7 +79,7 @@ static inline void blob_bad(struct blob_reader *reader)
     reader->at = reader->end;
 }
 
-/* Nothing was wrong and nothing is left over. */
+/* True when everything was well-formed and no bytes are left. */
 static inline bool blob_finished(const struct blob_reader *reader)
 {
     return reader->ok && reader->at == reader->end;
@@ -105,7 +105,7 @@ static inline const char *blob_get_bytes(struct blob_reader *reader, size_t len)
 static inline unsigned blob_get_byte(struct blob_reader *reader)
 {
     const char *at = blob_get_bytes(reader, 1);
-    return at ? (unsigned char)*at : 0;
+    return at != NULL ? (unsigned char)*at : 0;
 }
 
 static inline uint64_t blob_get_varint(struct blob_reader *reader)
@@ -143,7 +143,7 @@ static inline uint32_t blob_get_u32(struct blob_reader *reader)
 {
     const char *at = blob_get_bytes(reader, sizeof(uint32_t));
     uint32_t number = 0;
-    if (at)
+    if (at != NULL)
         memcpy(&number, at, sizeof number);
     return le32toh(number);
 }
@@ -152,7 +152,7 @@ static inline int64_t blob_get_i64(struct blob_reader *reader)
 {
     const char *at = blob_get_bytes(reader, sizeof(uint64_t));
     uint64_t number = 0;
-    if (at)
+    if (at != NULL)
         memcpy(&number, at, sizeof number);
     return (int64_t)le64toh(number);
 }
@@ -161,7 +161,7 @@ static inline struct uuid blob_get_uuid(struct blob_reader *reader)
 {
     struct uuid uuid = {{0}};
     const char *at = blob_get_bytes(reader, sizeof uuid.b);
-    if (at)
+    if (at != NULL)
         memcpy(uuid.b, at, sizeof uuid.b);
     return uuid;
 }
@@ -173,7 +173,7 @@ static inline struct str blob_get_text(struct blob_reader *reader)
     if (len == 0)
         return STR_NULL;
     const char *at = blob_get_bytes(reader, (size_t)(len - 1));
-    return (struct str){at, at ? (size_t)(len - 1) : 0};
+    return (struct str){at, at != NULL ? (size_t)(len - 1) : 0};
 }
 
 /*

@@ -1,9 +1,9 @@
 #include "workers/fold/case.h"
 
-/* When lockedBy and workstation become null. */
+/* When an event sets lockedBy and workstation to null. */
 enum unlock { UNLOCK_NEVER, UNLOCK_ALWAYS, UNLOCK_UNLESS_ACTIVE };
 
-/* What an event of one type does; the payload table of the contract, section 3. */
+/* What an event of one type does (payload table of the contract, section 3). */
 struct case_rule {
     uint32_t sets;       /* groups taken from the event */
     uint32_t sets_given; /* groups taken from the event if its payload gives them */
@@ -128,7 +128,7 @@ static void copy_group(struct case_fields *to, enum case_group group, const stru
     }
 }
 
-/* Last writer wins: of these groups, those that were set by a lower sequence. Returns which they were. */
+/* Last writer wins: sets those of `groups` that an event with a lower sequence set last. Returns the groups set. */
 static uint32_t set_groups(struct case_state *state, int64_t sequence, uint32_t groups, const struct case_fields *from)
 {
     uint32_t won = 0;
@@ -154,7 +154,7 @@ static void apply_rule(struct case_state *state, const struct case_rule *rule, c
         clears |= LOCK;
 
     uint32_t won = set_groups(state, event->sequence, sets, &event->fields);
-    if (rule->status && (won & STATUS))
+    if (rule->status != NULL && (won & STATUS))
         state->fields.status = str_of(rule->status);
     set_groups(state, event->sequence, clears, &null_fields);
     if (rule->prints)

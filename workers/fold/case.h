@@ -1,9 +1,9 @@
 /*
- * case.h: the fold of one case: order-free, last writer wins group by group, over is sticky (contract, sections 3 and
- * 4). Pure: (state, event) → state.
+ * case.h: the fold of one case (contract, sections 3 and 4). Pure: (state, event) → state. The order of the events does
+ * not matter: in each group of fields the last writer wins, and a case that is over stays over.
  *
- * A state in memory borrows every text, from the blob it was loaded from and from the events folded since; both must
- * outlive it. case_store() writes a new blob: canonical, so that equal states are equal bytes.
+ * A state in memory borrows every text from the blob it was loaded from and from the events folded since; both must
+ * outlive it. case_store() writes a new blob in canonical form, so that equal states have equal bytes.
  */
 #ifndef CASEVIEW_FOLD_CASE_H
 #define CASEVIEW_FOLD_CASE_H
@@ -14,24 +14,24 @@
 
 struct case_state {
     struct uuid organization_id;
-    bool over;         /* then nothing else is kept */
+    bool over;         /* if true, nothing else is kept */
     bool has_snapshot; /* sequence.base > 0 */
     struct sequence sequence;
     int64_t group_sequence[GROUP_COUNT]; /* 0: never set */
     struct case_fields fields;
 };
 
-/* A case of which nothing is known; the organization is that of its first event. */
+/* A case without events; organization_id is that of its first event. */
 void case_init(struct case_state *state, const struct uuid *organization_id);
 enum fold_outcome case_apply(struct case_state *state, const struct case_event *event);
 
 bool case_is_listed(
-    const struct case_state *state); /* snapshot, not over, status exactly "Active", locked by somebody */
+    const struct case_state *state); /* has a snapshot, not over, status is exactly "Active", lockedBy is set */
 bool case_is_incomplete(const struct case_state *state); /* no snapshot yet and not over */
-bool case_is_degraded(const struct case_state *state);   /* snapshot, not over, a number is missing */
+bool case_is_degraded(const struct case_state *state);   /* has a snapshot, not over, a sequence number is missing */
 
 void case_store(const struct case_state *state, struct buf *out);
-/* False: not a blob of ours (version, length); out_state is then undefined. */
+/* False: not a blob that case_store() wrote; out_state is then undefined. */
 bool case_load(struct str blob, struct case_state *out_state) CV_MUST_CHECK;
 
 /* The directory entities whose texts a case shows, one slot each. */
@@ -53,7 +53,7 @@ struct entity_ref {
     struct uuid id;
 };
 
-/* Which entity stands in each slot now. */
+/* The entity that each slot refers to. */
 void case_names_wanted(const struct case_state *state, struct entity_ref out_refs[NAME_SLOT_COUNT]);
 
 /* caseTimestamp and statusDate for the view's columns are state->fields.*; its user is fields.locked_by.id. */

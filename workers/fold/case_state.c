@@ -1,6 +1,6 @@
 /*
- * The stored form of a case: a version, flags, the organization, the sequence, then for each group the number that set
- * it and, unless that is none, its fields. Ids and times have a fixed size, everything else is small numbers and texts.
+ * The stored form of a case: version, flags, organization, sequence, then for each group the sequence number that set
+ * it and, if it was ever set, its fields. Ids and times have a fixed size; everything else is a varint or a text.
  */
 #include "workers/fold/case.h"
 
@@ -8,7 +8,7 @@
 
 #define STORED_VERSION 1
 
-/* 0001-01-01 … 9999-12-31T23:59:59.999999Z in microseconds: what events may carry, and json_time() can write. */
+/* 0001-01-01 … 9999-12-31T23:59:59.999999Z in microseconds: the range of events and of json_time(). */
 #define TIME_MIN_US INT64_C(-62135596800000000)
 #define TIME_MAX_US INT64_C(253402300799999999)
 
@@ -23,7 +23,7 @@ enum stored_flag {
     STORED_PRINTED = 0x80,
 };
 
-/* Everything of fixed size, generously: 15 group sequences, 9 ids, 5 times, the lengths of 20 texts, the head. */
+/* Upper bound for everything of fixed size: 15 group sequences, 9 ids, 5 times, the lengths of 20 texts, the head. */
 #define STORED_FIXED_MAX (32 + GROUP_COUNT * BLOB_VARINT_MAX + 9 * 16 + 6 * 8 + 20 * BLOB_VARINT_MAX)
 
 static size_t texts_len(const struct case_fields *fields)
@@ -139,7 +139,7 @@ void case_store(const struct case_state *state, struct buf *out)
     const struct sequence *sequence = &state->sequence;
     size_t max = STORED_FIXED_MAX + sequence_stored_max(sequence) + texts_len(&state->fields);
     char *start = buf_reserve(out, max);
-    if (!start)
+    if (start == NULL)
         return;
     char *at = blob_put_byte(start, STORED_VERSION);
     at = blob_put_byte(at, state->over ? STORED_OVER : flags_of(&state->fields));
@@ -225,7 +225,7 @@ static void get_rest(struct blob_reader *reader, struct case_fields *fields)
     fields->entry_mode = blob_get_text(reader);
 }
 
-/* The other half of put_fields(), in the same order. */
+/* Reads what put_fields() wrote, in the same order. */
 static void get_fields(struct blob_reader *reader, unsigned flags, const int64_t set[GROUP_COUNT],
                        struct case_fields *fields)
 {
@@ -265,7 +265,7 @@ static void get_fields(struct blob_reader *reader, unsigned flags, const int64_t
     fields->printed_ticket = flags & STORED_PRINTED;
 }
 
-/* A value can only be there when its group was set. */
+/* A value is only valid if its group was set. */
 static bool flags_fit(unsigned flags, const int64_t set[GROUP_COUNT])
 {
     return (set[GROUP_DATE_CLOSED] || !(flags & STORED_DATE_CLOSED)) &&

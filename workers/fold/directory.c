@@ -23,7 +23,7 @@ static bool same_fields(const struct entity_fields *a, const struct entity_field
            a->enabled == b->enabled && same_roles(a, b);
 }
 
-/* An application belongs to the first organization that came with it, until it is forgotten. */
+/* An application belongs to the organization of its first event, until it is forgotten. */
 static bool owned_by_another(const struct directory_state *state, const struct directory_event *event)
 {
     return event->kind == ENTITY_APPLICATION && state->status != ENTITY_FORGOTTEN &&

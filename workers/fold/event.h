@@ -1,7 +1,7 @@
 /*
- * event.h: decoded events, the hinge between source and fold. Plain data: every struct str points into the arena that
- * the decoder was given, ids are binary, texts are valid UTF-8 without U+0000, times lie in years 1–9999, rank is
- * finite, sequence and version are ≥ 1, onlineMeeting is a JSON object already trimmed to its braces.
+ * event.h: decoded events, the interface between source and fold. Plain data: every struct str points into the arena
+ * that the decoder was given. Ids are binary, texts are valid UTF-8 without U+0000, times are within years 1–9999, rank
+ * is finite, sequence and version are ≥ 1, onlineMeeting is a JSON object trimmed to its braces.
  */
 #ifndef CASEVIEW_FOLD_EVENT_H
 #define CASEVIEW_FOLD_EVENT_H
@@ -43,7 +43,7 @@ struct ticket {
     int32_t number;
 };
 
-/* The groups of fields of a case: each remembers the sequence that set it (contract, section 4). */
+/* The groups of a case's fields. The state keeps for each the sequence that set it (contract, section 4). */
 enum case_group {
     GROUP_STATUS,      /* status, status_date */
     GROUP_DATE_CLOSED, /* date_closed */
@@ -59,14 +59,14 @@ enum case_group {
     GROUP_PRINTED,
     GROUP_MEETING,
     GROUP_TIMESTAMP, /* case_timestamp */
-    GROUP_REST,      /* service category and type, reference_date, date_opened, entry_mode: set by snapshots only */
+    GROUP_REST,      /* service category and type, reference_date, date_opened, entry_mode; only snapshots set it */
     GROUP_COUNT,
 };
 
 #define GROUP_BIT(group) (1u << (group))
 #define GROUP_ALL        ((1u << GROUP_COUNT) - 1)
 
-/* Every field of a case, in an event (only the groups that its type sets mean something) and in the state. */
+/* All fields of a case, in the state and in an event. In an event only the groups that its type sets are valid. */
 struct case_fields {
     struct str status;
     int64_t status_date;
@@ -94,7 +94,7 @@ struct case_fields {
 };
 
 enum case_event_type {
-    CASE_UNKNOWN_TYPE, /* a payload that this reader does not know: counts as seen, without effect */
+    CASE_UNKNOWN_TYPE, /* a payload that this version does not know: counts as seen, without effect */
     CASE_QUEUED,
     CASE_APPOINTMENT_BOOKED,
     CASE_APPOINTMENT_CHECKED_IN,
@@ -121,8 +121,8 @@ struct case_event {
     struct uuid organization_id;
     struct uuid case_id;
     int64_t sequence;
-    /* Which optional groups the payload really gives: GROUP_TICKET of AppointmentCheckedIn; GROUP_CHANNEL, _CUSTOMER,
-     * _PHONE and _EMAIL of CaseUpdated (a Set… record with a null value gives its group too). Else 0. */
+    /* The optional groups that the payload contains: GROUP_TICKET of AppointmentCheckedIn; GROUP_CHANNEL, _CUSTOMER,
+     * _PHONE and _EMAIL of CaseUpdated (a Set… record with a null value counts too). Otherwise 0. */
     uint32_t given;
     struct case_fields fields;
 };
@@ -146,7 +146,7 @@ struct agent_event {
     size_t workspace_count;
 };
 
-/* What a directory entity is; the numbers are stored. */
+/* Kinds of directory entities; the numbers are stored. */
 enum entity_kind {
     ENTITY_UNIT = 1,
     ENTITY_SERVICE_CATEGORY = 2,
@@ -159,7 +159,7 @@ enum entity_kind {
     ENTITY_APPLICATION = 9,
 };
 
-/* "unit", "service-category" … as in keys; NULL for a number that is none. */
+/* "unit", "service-category" … as in keys; NULL for an invalid number. */
 const char *entity_kind_name(enum entity_kind kind);
 /* False when the text names no kind. */
 bool entity_kind_parse(struct str text, enum entity_kind *out_kind) CV_MUST_CHECK;
@@ -168,10 +168,10 @@ enum directory_event_type {
     DIRECTORY_UNKNOWN_TYPE,
     DIRECTORY_UPSERTED,
     DIRECTORY_REMOVED,
-    DIRECTORY_FORGOTTEN, /* a null value: only the key is known */
+    DIRECTORY_FORGOTTEN, /* the record's value is null: only the key is known */
 };
 
-/* The texts and ids of an entity; which of them a kind uses stands beside each. */
+/* The texts and ids of an entity; each names the kinds that use it. */
 struct entity_fields {
     struct str name;    /* all; displayName of users and customers */
     struct str detail;  /* inbox: colorCode; user: initials; application: clientId */
@@ -194,7 +194,7 @@ struct directory_event {
 };
 
 struct event {
-    enum topic topic; /* tells which member is meant */
+    enum topic topic; /* selects the member */
     union {
         struct case_event c;
         struct agent_event a;
@@ -204,10 +204,10 @@ struct event {
 
 const struct uuid *event_organization(const struct event *event);
 
-/* What an event did when it was folded. */
+/* The effect of folding an event. */
 enum fold_outcome {
     FOLD_APPLIED,      /* seen for the first time (it may still have lost to a greater sequence in every group) */
-    FOLD_DUPLICATE,    /* its number was seen before; directory: stale version */
+    FOLD_DUPLICATE,    /* its sequence number was seen before; directory: stale version */
     FOLD_UNKNOWN_TYPE, /* counts as seen, without effect */
     FOLD_OVER,         /* the case is over: without effect */
     FOLD_KEY_MISMATCH, /* belongs to another organization: park it; the state is unchanged */

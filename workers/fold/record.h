@@ -1,12 +1,12 @@
 /*
- * record.h: one Kafka record as the worker sees it, and why one may have to be parked (contract, section 4).
+ * record.h: one Kafka record, and the reasons for parking one (contract, section 4).
  */
 #ifndef CASEVIEW_FOLD_RECORD_H
 #define CASEVIEW_FOLD_RECORD_H
 
 #include "caseview/base.h"
 
-/* The three topics, by role; their names are configuration. */
+/* The three topics by role; their names are options. */
 enum topic { TOPIC_CASES, TOPIC_AGENTS, TOPIC_DIRECTORY, TOPIC_COUNT };
 
 struct record {
@@ -19,7 +19,7 @@ struct record {
     void *handle;         /* the library's message, for consumer_headers_json() */
 };
 
-/* No record value, key or header set above this is looked into (parked as too-large, stored whole all the same). */
+/* A larger value, key or header set is not decoded: the record is parked as too-large, and stored completely. */
 #define RECORD_MAX_BYTES (1u << 20)
 
 enum park_reason {
@@ -37,11 +37,11 @@ enum park_reason {
     PARK_KEY_MISMATCH,
     PARK_NO_VALUE,
     PARK_TOO_LARGE,
-    PARK_REFUSED_BY_DATABASE, /* PostgreSQL refuses what the record leads to, whatever else is written */
+    PARK_REFUSED_BY_DATABASE, /* PostgreSQL refuses the record's write, even alone in its batch */
     PARK_REASON_COUNT,
 };
 
-/* "not-avro" …: the names of the contract. */
+/* The contract's name of the reason: "not-avro" … */
 const char *park_reason_name(enum park_reason reason);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Everything between two values is a constant fragment: `,"key":`. The fragments are written straight into the buffer,
- * with room reserved once for a fragment and the value of fixed size behind it.
+ * Everything between two values is a constant fragment: `,"key":`. A fragment and the fixed-size value after it are
+ * written directly into the buffer, after one reservation for both.
  */
 #include "workers/fold/render.h"
 
@@ -15,16 +15,16 @@ static inline char *copy(char *at, struct str text)
 static inline void put_fragment(struct buf *out, struct str fragment)
 {
     char *at = buf_reserve(out, fragment.len);
-    if (!at)
+    if (at == NULL)
         return;
     copy(at, fragment);
     out->len += fragment.len;
 }
 
-/* Each byte of a machine word. */
+/* Repeats a byte in all bytes of a machine word. */
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* A bit is set if some byte of the word is below U+0020, a quote or a backslash. */
+/* Not zero if any byte of the word is below U+0020, a quote or a backslash. */
 static inline uint64_t must_escape(uint64_t word)
 {
     uint64_t quote = word ^ EACH('"');
@@ -33,7 +33,7 @@ static inline uint64_t must_escape(uint64_t word)
     return (control | ((quote - EACH(1)) & ~quote) | ((backslash - EACH(1)) & ~backslash)) & EACH(0x80);
 }
 
-/* The text goes into the string as it is: nearly always, and found out eight bytes at a time. */
+/* True when the text needs no escaping. This is the common case, checked eight bytes at a time. */
 static inline bool is_plain(struct str text)
 {
     size_t at = 0;
@@ -51,14 +51,14 @@ static inline bool is_plain(struct str text)
 
 static inline void put_text(struct buf *out, struct str fragment, struct str text)
 {
-    if (!text.ptr || !is_plain(text)) {
+    if (text.ptr == NULL || !is_plain(text)) {
         put_fragment(out, fragment);
         json_quote(out, text);
         return;
     }
     size_t len = fragment.len + text.len + 2;
     char *at = buf_reserve(out, len);
-    if (!at)
+    if (at == NULL)
         return;
     at = copy(at, fragment);
     *at++ = '"';
@@ -71,7 +71,7 @@ static inline void put_text(struct buf *out, struct str fragment, struct str tex
 static inline void put_id(struct buf *out, struct str fragment, const struct uuid *id)
 {
     char *at = buf_reserve(out, fragment.len + UUID_TEXT_LEN + 1);
-    if (!at)
+    if (at == NULL)
         return;
     at = copy(at, fragment);
     uuid_format(id, at);
@@ -85,10 +85,10 @@ static inline void put_time(struct buf *out, struct str fragment, int64_t us)
     json_time(out, us);
 }
 
-/* The texts of an entity: all from the directory when it knows the entity, nulls included, else all from the event. */
+/* A text of an entity: from the directory if it knows the entity, even when null there, otherwise from the event. */
 static struct str name_of(const struct entity_names *names, struct str from_event)
 {
-    return names ? names->name : from_event;
+    return names != NULL ? names->name : from_event;
 }
 
 static void render_ticket(struct buf *out, const struct ticket *ticket)
@@ -111,9 +111,9 @@ static void render_user(struct buf *out, const struct user_ref *user, const stru
         return;
     }
     put_id(out, STR("{\"userId\":\""), &user->id);
-    put_text(out, STR(",\"displayName\":"), names ? names->name : user->display_name);
-    put_text(out, STR(",\"initials\":"), names ? names->detail : user->initials);
-    put_text(out, STR(",\"picture\":"), names ? names->picture : user->picture);
+    put_text(out, STR(",\"displayName\":"), names != NULL ? names->name : user->display_name);
+    put_text(out, STR(",\"initials\":"), names != NULL ? names->detail : user->initials);
+    put_text(out, STR(",\"picture\":"), names != NULL ? names->picture : user->picture);
     put_fragment(out, STR("}"));
 }
 
@@ -127,14 +127,14 @@ static void render_workstation(struct buf *out, const struct ref *workstation, c
     put_text(out, STR(",\"workstationName\":"), name_of(names, workstation->name));
 }
 
-/* A record of another data table may carry the same id: its name is not this customer's. */
+/* A record of another data table may have the same id; its name must not be used for this customer. */
 static void render_customer(struct buf *out, const struct customer_ref *customer, const struct entity_names *names)
 {
     if (!customer->present) {
         put_fragment(out, STR(",\"customer\":null"));
         return;
     }
-    if (names && !uuid_eq(&names->data_table_id, &customer->data_table_id))
+    if (names != NULL && !uuid_eq(&names->data_table_id, &customer->data_table_id))
         names = NULL;
     put_id(out, STR(",\"customer\":{\"dataTableId\":\""), &customer->data_table_id);
     put_id(out, STR(",\"recordId\":\""), &customer->record_id);
@@ -161,14 +161,14 @@ static void render_place(struct buf *out, const struct case_fields *fields,
     put_text(out, STR(",\"unitName\":"), name_of(names[NAME_UNIT], fields->unit.name));
     put_id(out, STR(",\"inboxId\":\""), &fields->inbox.id);
     put_text(out, STR(",\"inboxName\":"), name_of(inbox, fields->inbox.name));
-    put_text(out, STR(",\"inboxColorCode\":"), inbox ? inbox->detail : fields->inbox.color_code);
+    put_text(out, STR(",\"inboxColorCode\":"), inbox != NULL ? inbox->detail : fields->inbox.color_code);
 }
 
-/* Already JSON: copied byte for byte. */
+/* Copies the value byte for byte: it is JSON already. */
 static void render_meeting(struct buf *out, struct str meeting)
 {
     put_fragment(out, STR(",\"onlineMeeting\":"));
-    buf_str(out, meeting.ptr ? meeting : STR("null"));
+    buf_str(out, meeting.ptr != NULL ? meeting : STR("null"));
 }
 
 void render_case(const struct uuid *case_id, const struct case_state *state,
@@ -201,5 +201,5 @@ void render_case(const struct uuid *case_id, const struct case_state *state,
     put_text(out, STR(",\"contactPhoneNumber\":"), fields->contact_phone_number);
     put_text(out, STR(",\"contactEmail\":"), fields->contact_email);
     put_text(out, STR(",\"entryMode\":"), fields->entry_mode);
-    buf_str(out, STR(",\"fields\":null,\"tags\":null}")); /* also puts the buffer's NUL */
+    buf_str(out, STR(",\"fields\":null,\"tags\":null}")); /* also appends the buffer's terminating NUL */
 }

@@ -7,7 +7,7 @@
 #include "caseview/buf.h"
 #include "workers/fold/case.h"
 
-/* What the directory says of one entity that is KNOWN. */
+/* The directory's texts of one entity that is KNOWN. */
 struct entity_names {
     struct str name;           /* displayName of users and customers */
     struct str detail;         /* inbox: colorCode; user: initials */
@@ -15,7 +15,7 @@ struct entity_names {
     struct uuid data_table_id; /* customer */
 };
 
-/* names[slot] NULL: the directory does not know the entity, the event's own texts are shown. */
+/* Appends the Case object. names[slot] NULL: the directory does not know the entity, the event's texts are used. */
 void render_case(const struct uuid *case_id, const struct case_state *state,
                  const struct entity_names *const names[NAME_SLOT_COUNT], struct buf *out);
 

@@ -9,13 +9,13 @@ void sequence_init(struct sequence *sequence)
     sequence->gap_count = 0;
 }
 
-static void give_up_counting(struct sequence *sequence)
+static void stop_counting(struct sequence *sequence)
 {
     sequence->many_up_to = sequence->highest;
     sequence->gap_count = 0;
 }
 
-/* number lies above everything seen: what it jumps over is a gap. */
+/* number > highest. The numbers between the two become a gap. */
 static void add_above(struct sequence *sequence, int64_t number)
 {
     int64_t first = sequence->highest + 1;
@@ -23,7 +23,7 @@ static void add_above(struct sequence *sequence, int64_t number)
     if (first == number)
         return;
     if (sequence->gap_count == SEQUENCE_MAX_GAPS) {
-        give_up_counting(sequence);
+        stop_counting(sequence);
         return;
     }
     sequence->gaps[sequence->gap_count++] = (struct sequence_range){first, number - 1};
@@ -36,7 +36,7 @@ static void remove_gaps(struct sequence *sequence, unsigned at, unsigned count)
     sequence->gap_count = (uint8_t)(sequence->gap_count - count);
 }
 
-/* number lies in gaps[at]. */
+/* Removes number from gaps[at], which contains it. */
 static void fill_gap(struct sequence *sequence, unsigned at, int64_t number)
 {
     struct sequence_range *gap = &sequence->gaps[at];
@@ -47,7 +47,7 @@ static void fill_gap(struct sequence *sequence, unsigned at, int64_t number)
     } else if (number == gap->last) {
         gap->last--;
     } else if (sequence->gap_count == SEQUENCE_MAX_GAPS) {
-        give_up_counting(sequence);
+        stop_counting(sequence);
     } else {
         memmove(gap + 1, gap, (sequence->gap_count - at) * sizeof *gap);
         sequence->gap_count++;
@@ -86,7 +86,7 @@ static bool add_below(struct sequence *sequence, int64_t number)
     return missing;
 }
 
-/* The bits of first … last (first <= last < base) that fall into the window below base. */
+/* The bits of first … last (first <= last < base) that are within the window below base. */
 static uint64_t window_bits(int64_t base, int64_t first, int64_t last)
 {
     int64_t nearest = base - 1 - last;
@@ -97,7 +97,7 @@ static uint64_t window_bits(int64_t base, int64_t first, int64_t last)
     return up_to_farthest & (UINT64_MAX << nearest);
 }
 
-/* base < number <= highest, and number was seen, so no gap reaches across it. */
+/* base < number <= highest, and number was seen, so no gap contains it. */
 static void raise_base(struct sequence *sequence, int64_t number)
 {
     int64_t shift = number - sequence->base;
@@ -143,7 +143,7 @@ size_t sequence_stored_max(const struct sequence *sequence)
     return 2 + 4 * BLOB_VARINT_MAX + (size_t)sequence->gap_count * 2 * BLOB_VARINT_MAX;
 }
 
-/* Gaps go from the highest down, each as its distance from the one above and its length: small numbers. */
+/* Gaps are stored from the highest down, each as its distance from the one above and its length: small varints. */
 char *sequence_put(const struct sequence *sequence, char *at)
 {
     unsigned flags = (sequence->base ? STORED_BASE : 0) | (sequence->many_up_to ? STORED_MANY : 0) |
@@ -168,7 +168,7 @@ char *sequence_put(const struct sequence *sequence, char *at)
     return at;
 }
 
-/* A number that is stored only when it is not zero. */
+/* Reads a number that is stored only if it is not zero. */
 static int64_t get_positive(struct blob_reader *reader, bool stored, int64_t max)
 {
     if (!stored)
@@ -188,7 +188,7 @@ static void get_gaps(struct blob_reader *reader, struct sequence *sequence)
     }
     int64_t floor = sequence->base > sequence->many_up_to ? sequence->base : sequence->many_up_to;
     int64_t above = sequence->highest;
-    int64_t nearest = 1; /* highest itself was seen; further down a seen number lies between two gaps */
+    int64_t nearest = 1; /* highest was seen; below it, a seen number is between any two gaps */
     for (unsigned i = count; i-- > 0;) {
         int64_t last = above - blob_get_upto(reader, above);
         int64_t first = last - blob_get_upto(reader, last);
@@ -216,7 +216,7 @@ void sequence_get(struct blob_reader *reader, struct sequence *out_sequence)
         blob_bad(reader);
     if (flags & STORED_LOW) {
         uint64_t missing = blob_get_varint(reader);
-        int64_t before = out_sequence->base - 1; /* so many numbers lie below base */
+        int64_t before = out_sequence->base - 1; /* count of numbers below base */
         if (missing == 0 || before < 1 || (before < SEQUENCE_WINDOW && missing >> before != 0))
             blob_bad(reader);
         out_sequence->low_missing = missing;

@@ -1,5 +1,5 @@
 /*
- * broker_options.h: whether a command that asks brokers itself knows one.
+ * broker_options.h: checks whether a broker's address was given.
  */
 #ifndef CASEVIEW_OPS_BROKER_OPTIONS_H
 #define CASEVIEW_OPS_BROKER_OPTIONS_H

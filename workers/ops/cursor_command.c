@@ -71,7 +71,8 @@ static void show_line(const struct db_result *result, int row, struct buf *out)
         snprintf(last, sizeof last, "%" PRId64, db_int8(result, row, COL_LAST));
     buf_printf(out, "%-20.*s %4d  %-7.*s %14" PRId64 " %14s  %-24.*s %.*s\n", (int)topic.len, topic.ptr,
                db_int4(result, row, COL_PART), (int)state.len, state.ptr, db_int8(result, row, COL_NEXT), last,
-               (int)owner.len, owner.ptr ? owner.ptr : "", (int)reason.len, reason.ptr ? reason.ptr : "");
+               (int)owner.len, owner.ptr != NULL ? owner.ptr : "", (int)reason.len,
+               reason.ptr != NULL ? reason.ptr : "");
 }
 
 static enum cv_status show(struct operation *operation, int *out_count, struct err *err)
@@ -102,7 +103,7 @@ static enum cv_status show(struct operation *operation, int *out_count, struct e
 static bool may_set(const struct config *config)
 {
     const char *topic = config_text(config, "topic");
-    if (!topic || !config_is_set(config, "partition") || !config_is_set(config, "offset")) {
+    if (topic == NULL || !config_is_set(config, "partition") || !config_is_set(config, "offset")) {
         fprintf(stderr, "caseview cursor set: needs --topic, --partition and --offset\n");
         return false;
     }

@@ -1,7 +1,7 @@
 /*
- * cursor_command.h: `caseview cursor show|set`: where partitions are read next, and by whom; and setting one to another
- * offset, when records must be read again, or left out knowingly. The owner's claim is taken away, so that no batch of
- * before can move the cursor.
+ * cursor_command.h: `caseview cursor show|set`: shows the next offset and the owner of partitions, or sets a partition
+ * to another offset, so that records are read again or deliberately skipped. Setting it also changes the claim, so that
+ * no earlier batch of the owner can move the cursor.
  */
 #ifndef CASEVIEW_OPS_CURSOR_COMMAND_H
 #define CASEVIEW_OPS_CURSOR_COMMAND_H

@@ -27,7 +27,7 @@ static const char *id_text(const struct uuid *id, char text[UUID_TEXT_LEN + 1])
 
 /* ---- cases ---- */
 
-/* Whether the user who serves the case gets it listed: the endpoint reads this from the row in agent. */
+/* Whether the endpoint returns the case to the user who serves it, which depends on the row in agent. */
 static enum cv_status judge_visibility(struct explain *explain, const struct case_state *state, struct err *err)
 {
     struct buf *out = &explain->out.verdict;

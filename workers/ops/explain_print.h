@@ -11,7 +11,7 @@ struct explanation {
     const struct history_fold *fold;
     const char *topic;
     struct buf verdict; /* one sentence: why the case is listed or not, or which gates the agent passes */
-    struct buf row;     /* one sentence: whether the row agrees */
+    struct buf row;     /* one sentence: whether the row agrees with the log */
     bool row_agrees;
     const struct history_check *check;
 };

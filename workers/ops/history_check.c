@@ -21,7 +21,7 @@ void history_check_done(struct history_check *check)
     free(check->differences);
 }
 
-/* A cursor may have been set back: the rows know events at or beyond it already. */
+/* After a cursor was set back, rows already contain events at or beyond it. */
 static bool may_know_more(const struct history_check *check)
 {
     return check->start_gone || check->fold->not_yet > 0;
@@ -67,7 +67,7 @@ static enum cv_status compare_with_listed(struct history_check *check, const str
     struct case_state state;
     struct listed_row expected;
     struct db_result *result;
-    /* The log's state is the reference, unless the row may know more. */
+    /* The state folded from the log is the reference, unless the row may contain more events. */
     if (check->fold->known && !may_know_more(check))
         state = check->fold->c;
     else if (!case_load(row->state, &state))

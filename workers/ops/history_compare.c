@@ -216,18 +216,18 @@ static void report_unit(const struct difference_sink *out, const struct agent_un
     char id[UUID_TEXT_LEN + 1], field[80];
     buf_init(&a, TEXT_MAX);
     buf_init(&b, TEXT_MAX);
-    agent_unit_put(row ? row : &none, &a);
-    agent_unit_put(log ? log : &none, &b);
+    agent_unit_put(row != NULL ? row : &none, &a);
+    agent_unit_put(log != NULL ? log : &none, &b);
     if (a.len == b.len && memcmp(a.data, b.data, a.len) == 0)
         return;
-    uuid_format(row ? &row->unit_id : &log->unit_id, id);
+    uuid_format(row != NULL ? &row->unit_id : &log->unit_id, id);
     snprintf(field, sizeof field, "agent.state workspaces of unit %s", id);
     report(out, field, (struct str){a.data, a.len}, (struct str){b.data, b.len});
 }
 
 static int64_t newest(const struct agent_unit *unit)
 {
-    return unit ? unit->set_sequence : 0;
+    return unit != NULL ? unit->set_sequence : 0;
 }
 
 static void report_units(const struct agent_state *row, const struct agent_state *log, bool incomplete, bool *unknown,
@@ -241,7 +241,7 @@ static void report_units(const struct agent_state *row, const struct agent_state
             report_unit(out, own, &log->units[i]);
     }
     for (size_t i = 0; i < row->unit_count; i++) {
-        if (find_unit(log, &row->units[i].unit_id))
+        if (find_unit(log, &row->units[i].unit_id) != NULL)
             continue;
         if (incomplete)
             *unknown = true;

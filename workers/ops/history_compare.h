@@ -2,8 +2,8 @@
  * history_compare.h: compares one stored row with a folded state and reports each difference, field by field. Pure.
  *
  * The columns of a row depend on two things. The state and the partition depend on the log; all other columns follow
- * from the row's own state and from the directory. They are compared apart, because the log is not needed for the
- * second kind.
+ * from the row's own state and from the directory. They are compared separately, because the second kind
+ * does not need the log.
  */
 #ifndef CASEVIEW_OPS_HISTORY_COMPARE_H
 #define CASEVIEW_OPS_HISTORY_COMPARE_H
@@ -11,7 +11,7 @@
 #include "workers/ops/stored_rows.h"
 #include "workers/sink/rows.h"
 
-/* Where differences go: the field's name, what the row says, what the log says. The texts are borrowed. */
+/* Receives differences: the field's name, the row's value, the value from the log. The texts are borrowed. */
 struct difference_sink {
     void (*report)(void *context, const char *field, struct str row, struct str log);
     void *context;
@@ -24,10 +24,10 @@ struct difference_counter {
 };
 struct difference_sink difference_counter_sink(struct difference_counter *counter);
 
-/* What is known of a key's history besides its state. */
+/* Facts about a key's history besides its state. */
 struct history_knowledge {
     uint64_t parts;  /* part_bit() of the partitions of its events */
-    bool incomplete; /* the row may know events that the history lacks: only what the history knows better counts */
+    bool incomplete; /* the row may contain events that the history lacks: only newer groups of the history count */
 };
 
 uint64_t part_bit(int32_t part); /* partitions from 63 on share a bit */

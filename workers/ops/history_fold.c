@@ -182,7 +182,7 @@ enum cv_status history_fold_key(const struct history_key *key, struct history_fo
     struct history_fold fold = {.effects = arena_zalloc(key->arena, (key->count + 1) * sizeof *fold.effects)};
     buf_init(&text, EFFECT_MAX);
     agent_init(&fold.a, key->arena);
-    for (size_t i = 0; i < key->count && fold.effects; i++) {
+    for (size_t i = 0; i < key->count && fold.effects != NULL; i++) {
         buf_reset(&text);
         fold_entry(key, &fold, &key->entries[i], &text);
         fold.effects[i] = arena_str(key->arena, (struct str){text.len ? text.data : "", text.len});

@@ -1,5 +1,5 @@
 /*
- * history_fold.h: folds the events of one key with the worker's own fold, and notes the effect of each event.
+ * history_fold.h: folds the events of one key with the worker's own fold, and records the effect of each event.
  */
 #ifndef CASEVIEW_OPS_HISTORY_FOLD_H
 #define CASEVIEW_OPS_HISTORY_FOLD_H

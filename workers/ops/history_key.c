@@ -56,7 +56,8 @@ static bool names_id(struct str value, const struct uuid *id)
     uuid_format(id, lower);
     for (size_t i = 0; i <= UUID_TEXT_LEN; i++)
         upper[i] = (char)(lower[i] >= 'a' && lower[i] <= 'f' ? lower[i] - 'a' + 'A' : lower[i]);
-    return memmem(value.ptr, value.len, lower, UUID_TEXT_LEN) || memmem(value.ptr, value.len, upper, UUID_TEXT_LEN);
+    return memmem(value.ptr, value.len, lower, UUID_TEXT_LEN) != NULL ||
+           memmem(value.ptr, value.len, upper, UUID_TEXT_LEN) != NULL;
 }
 
 static bool has_key(const struct record *record, const struct uuid *id)
@@ -142,7 +143,7 @@ static int by_order(const void *a, const void *b)
     return by_place(a, b);
 }
 
-/* Merges the partitions by record time; within a partition the offset alone decides, whatever the times are. */
+/* Merges the partitions by record time. Within a partition records stay in the order of their offsets. */
 static void sort_entries(struct history_key *key)
 {
     if (key->count == 0)
@@ -185,13 +186,13 @@ static void find_owner(struct history_key *key)
     const struct history_entry *first = NULL;
     for (size_t i = 0; i < key->count; i++) {
         const struct history_entry *entry = &key->entries[i];
-        if (!entry->usable || entry->left_out || (first && !history_entry_counts(entry)))
+        if (!entry->usable || entry->left_out != NULL || (first != NULL && !history_entry_counts(entry)))
             continue;
-        if (!first || !history_entry_counts(first))
+        if (first == NULL || !history_entry_counts(first))
             first = entry;
     }
     key->has_organization = first != NULL;
-    if (first)
+    if (first != NULL)
         key->organization_id = first->event.c.organization_id;
 }
 
@@ -247,7 +248,7 @@ static enum cv_status read_on(struct history_key *key, struct history_reader *re
     return status;
 }
 
-/* Until reading takes so little time that a snapshot may be open meanwhile. */
+/* Repeats reading until so few records are left that a snapshot may be open while they are read. */
 static enum cv_status read_nearly_all(struct history_key *key, struct history_reader *reader, struct err *err)
 {
     for (int round = 0; round < ROUNDS_MAX; round++) {
@@ -270,7 +271,7 @@ static bool is_behind(const struct history_key *key, const struct history_reader
     return false;
 }
 
-/* What the snapshot says of each entry. */
+/* Marks each entry as parked, skipped or folded according to the snapshot. */
 static void mark_entries(struct history_key *key, const struct history_reader *reader)
 {
     for (size_t i = 0; i < key->count; i++) {

@@ -14,9 +14,9 @@ struct history_entry {
     int32_t bytes;        /* of key and value */
     char schema[40];      /* "fingerprint 0123456789abcdef", "id 17" or "none" */
     bool folded;          /* below the partition's cursor */
-    bool foreign;         /* its key is a different one; only its body names the one asked for */
+    bool foreign;         /* its key is a different one; only its body has the id of this key */
     const struct history_left_out *left_out;
-    bool usable; /* decoded into event; false: reason and text tell why not */
+    bool usable; /* decoded into event; false: reason and text say why not */
     struct event event;
     enum park_reason reason;
     struct str text;
@@ -46,8 +46,8 @@ enum cv_status history_key_init(struct history_key *key, const struct config *co
 void history_key_done(struct history_key *key);
 
 /*
- * Reads the topic and keeps the events of the key; then begins a snapshot and leaves it open, with each entry marked
- * as the snapshot has it. No snapshot is open while the topic is read, but for what is appended at the very end.
+ * Reads the topic and keeps the events of the key; then begins a snapshot, leaves it open, and marks each entry
+ * according to it. No snapshot is open while the topic is read, except for the last records appended.
  * Called again, it reads only what was appended since. For an agent without an organization: finds it; if several have
  * that agent, CV_FATAL with their ids. CV_OK also when there is no event.
  */

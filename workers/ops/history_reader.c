@@ -116,7 +116,7 @@ static int compare_left_out(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* Both lists are sorted. True: a record that was left out before is not any more. */
+/* Both lists are sorted. True: a record that was left out before no longer is. */
 static bool lacks_one_of(const struct history_left_out *list, size_t count, const struct history_left_out *before,
                          size_t before_count)
 {
@@ -256,7 +256,7 @@ static enum cv_status keep_record(const struct run *run, struct record *record, 
     return CV_FATAL;
 }
 
-/* A registry that cannot be reached is waited for, as workers do, but not indefinitely. */
+/* Waits for an unreachable registry, as workers do, but not indefinitely. */
 static enum cv_status decode(struct run *run, const struct record *record, struct decode_result *result,
                              enum decode_outcome *out_outcome, struct err *err)
 {
@@ -275,7 +275,7 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
         if (clock_mono_ms() >= deadline_ms || stop_requested())
             return CV_RETRY;
         status = schemas_wait(reader->schemas, REGISTRY_WAIT_MS);
-        (void)status; /* in time or not: tried again */
+        (void)status; /* tries again in either case */
     }
     if (*out_outcome != DECODE_SKIP && consumer_record_size(record) > RECORD_MAX_BYTES) {
         err_set(err, "key, value and headers together are larger than 1 MiB");
@@ -315,7 +315,7 @@ static enum cv_status on_record(void *context, const struct record *record, stru
         return status;
     }
     if (outcome == DECODE_SKIP)
-        return CV_OK; /* of no entity */
+        return CV_OK; /* not of an entity */
     out.decoded = outcome == DECODE_EVENT ? CV_OK : CV_PARK;
     out.reason = result.reason;
     out.text = why.text;
@@ -359,7 +359,7 @@ static int64_t start_of(const struct history_reading *reading, const struct wate
     return from < mark->low ? mark->low : from > mark->end ? mark->end : from;
 }
 
-/* Lists what is to be read of each partition. *out_list is the caller's. */
+/* Lists the offsets to read of each partition. The caller frees *out_list. */
 static enum cv_status find_partitions(struct history_reader *reader, const struct consumer_options *options,
                                       const struct history_reading *reading, struct scan_partition **out_list,
                                       size_t *out_count, struct err *err)

@@ -1,6 +1,6 @@
 /*
- * history_reader.h: what `explain`, `verify` and `repair` share: snapshots of one generation, and Kafka's log as a
- * snapshot has it: decoded, with the records marked that were parked or skipped. Blocking; one thread.
+ * history_reader.h: what `explain`, `verify` and `repair` share: snapshots of one generation, and Kafka's log
+ * decoded, with records marked that are parked or skipped according to a snapshot. Blocking; one thread.
  */
 #ifndef CASEVIEW_OPS_HISTORY_READER_H
 #define CASEVIEW_OPS_HISTORY_READER_H
@@ -19,7 +19,7 @@ struct history_cursor {
     int64_t next_offset, dir_no;
 };
 
-/* A record that is parked, or that an operator gave up with `caseview parked skip`. */
+/* A record that is parked, or that an operator skipped with `caseview parked skip`. */
 struct history_left_out {
     enum topic topic;
     int32_t part;
@@ -47,7 +47,7 @@ struct history_reader {
     int64_t dir_clock;
     struct history_left_out *left_out; /* read by history_reader_snapshot() only */
     size_t left_out_count;
-    bool left_out_shrank; /* a record of the list before is not in it any more: it was folded meanwhile */
+    bool left_out_shrank; /* a record of the previous list is no longer in it: it was folded meanwhile */
     int64_t progress_ms;
 };
 
@@ -62,7 +62,7 @@ struct history_record {
     const char *text;                        /* CV_PARK */
 };
 
-/* What to read, and where the records go. */
+/* What to read, and the callbacks for records. */
 struct history_reading {
     unsigned topics;                                                     /* bits 1 << enum topic */
     int64_t (*from)(void *context, enum topic topic, int32_t partition); /* first offset; NULL: all from the start */
@@ -80,7 +80,7 @@ void history_reader_close(struct history_reader *reader);
 
 /*
  * Begins a read-only transaction, after ending the one before, and reads the cursors: all queries on reader->db see
- * the same moment until history_reader_end(). PostgreSQL cannot clean up behind an open snapshot: keep it short.
+ * the same moment until history_reader_end(). Keep it short: an open snapshot keeps PostgreSQL from removing dead rows.
  */
 enum cv_status history_reader_begin(struct history_reader *reader, struct err *err) CV_MUST_CHECK;
 /* The same, and reads the list of left-out records. The history of this moment can be read after the snapshot's end. */
@@ -88,8 +88,8 @@ enum cv_status history_reader_snapshot(struct history_reader *reader, struct err
 enum cv_status history_reader_end(struct history_reader *reader, struct err *err) CV_MUST_CHECK;
 
 /*
- * Reads the topics to the ends that they have when it begins, also beyond the cursors: those records show what rows may
- * contain besides. Prints its progress on standard error once a second.
+ * Reads the topics to the ends that they have when it begins, also beyond the cursors: rows may already contain those
+ * records. Prints its progress on standard error once a second.
  */
 enum cv_status history_reader_run(struct history_reader *reader, const struct history_reading *reading,
                                   struct err *err) CV_MUST_CHECK;

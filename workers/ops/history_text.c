@@ -97,7 +97,7 @@ const char *group_name(enum case_group group)
 
 /* ---- JSON ---- */
 
-/* The view's own code: a double would show digits that the view does not. */
+/* Uses the view's code: printing a double would show more digits than the view. */
 static void put_rank(struct json_writer *json, float rank)
 {
     struct buf text CV_CLEANUP(buf_done);
@@ -222,7 +222,7 @@ static void put_fields(struct json_writer *json, const struct case_fields *field
         json_put_bool(json, "printedTicket", fields->printed_ticket);
         return;
     case GROUP_MEETING:
-        json_put_raw(json, "onlineMeeting", fields->online_meeting.ptr ? fields->online_meeting : STR("null"));
+        json_put_raw(json, "onlineMeeting", fields->online_meeting.ptr != NULL ? fields->online_meeting : STR("null"));
         return;
     case GROUP_TIMESTAMP:
         json_put_time(json, "caseTimestamp", fields->case_timestamp);

@@ -11,7 +11,7 @@
 #include "caseview/stop.h"
 #include "sql_schema.h"
 
-/* The shared migrations in order; each runs once, in a transaction with its row in ctl.migration. */
+/* The shared migrations in order. Each runs once, in a transaction with its row in ctl.migration, found by its name. */
 static const struct {
     const char *name;
     const char *sql;
@@ -75,7 +75,7 @@ static enum cv_status apply_shared(struct db *db, struct arena *arena, struct er
     return CV_OK;
 }
 
-/* The template with gen_N and caseview_N replaced. */
+/* Appends the template with gen_N and caseview_N replaced. */
 static void expand_template(struct buf *out, const char *template, const char *schema, const char *views)
 {
     const char *at = template;
@@ -171,6 +171,6 @@ int migrate_main(const struct config *config)
     db_close(db);
     if (status == CV_OK)
         return CV_EXIT_OK;
-    /* What the server refuses needs a change of configuration or rights, not another try. */
+    /* If the server refuses, the configuration or rights must change: a retry cannot help. */
     return status == CV_RETRY && err.sqlstate[0] == '\0' ? CV_EXIT_UNREACHABLE : CV_EXIT_USAGE;
 }

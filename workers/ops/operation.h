@@ -1,6 +1,6 @@
 /*
- * operation.h: what the operators' commands share: a connection, who changed what and why (ctl.audit), and the exit
- * code. One thread.
+ * operation.h: what the operators' commands share: a connection, the arguments for ctl.audit, and the exit code. One
+ * thread.
  */
 #ifndef CASEVIEW_OPS_OPERATION_H
 #define CASEVIEW_OPS_OPERATION_H
@@ -35,7 +35,7 @@ void operation_offset_arg(struct operation *operation, struct db_args *args);
 /* Runs a statement that locks rows which workers lock, too: repeats it after a deadlock or a lock timeout. */
 enum cv_status operation_run(struct operation *operation, const struct db_statement *statement,
                              const struct db_args *args, struct db_result **out_result, struct err *err) CV_MUST_CHECK;
-/* "topic T, partition 3", "topic T" or "any topic": what the options selected. */
+/* Describes what the options selected: "topic T, partition 3", "topic T" or "any topic". */
 void operation_describe(const struct operation *operation, char *out, size_t size);
 
 #endif

@@ -18,7 +18,7 @@
 static const struct db_statement list_statement = {"parked_list", sql_parked_list};
 static const struct db_statement skip_statement = {"parked_skip", sql_parked_skip};
 
-/* What a sub-command found. */
+/* The outcome of a sub-command. */
 struct found {
     int64_t count;
 };
@@ -101,7 +101,7 @@ static enum cv_status list(struct operation *operation, struct found *found, str
     int rows = db_rows(result);
     for (int row = 0; row < rows; row++) {
         put_key(&key, db_str(result, row, COL_KEY));
-        struct str text = {key.data ? key.data : "", key.len};
+        struct str text = {key.data != NULL ? key.data : "", key.len};
         if (json)
             list_json(result, row, text, &out);
         else
@@ -138,16 +138,16 @@ static enum cv_status decoding_now(const struct config *config, const struct par
     struct arena *arena = arena_new(1u << 16, 2 * DECODE_ARENA_MAX);
     switch (parked_decode(config, schemas, row, arena, &record, &result, &why)) {
     case DECODE_EVENT:
-        snprintf(out, size, "good: `caseview parked retry` folds it");
+        snprintf(out, size, "valid: `caseview parked retry` folds it");
         break;
     case DECODE_SKIP:
-        snprintf(out, size, "of an unknown type: `caseview parked retry` passes it over");
+        snprintf(out, size, "of an unknown type: `caseview parked retry` removes it without effect");
         break;
     case DECODE_PARK:
         snprintf(out, size, "%s: %s", park_reason_name(result.reason), why.text);
         break;
     case DECODE_WAIT:
-        snprintf(out, size, "not known: %s", why.text);
+        snprintf(out, size, "unknown: %s", why.text);
         break;
     }
     arena_free(arena);
@@ -266,7 +266,7 @@ static int run(const struct config *config, const struct subcommand *subcommand)
     struct err err = ERR_INIT;
     struct operation operation;
     struct found found = {0};
-    for (size_t i = 0; i < ARRAY_LEN(subcommand->needs) && subcommand->needs[i]; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(subcommand->needs) && subcommand->needs[i] != NULL; i++) {
         if (!config_is_set(config, subcommand->needs[i])) {
             fprintf(stderr, "caseview %s: needs --%s\n", subcommand->name, subcommand->needs[i]);
             return CV_EXIT_USAGE;

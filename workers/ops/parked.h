@@ -1,5 +1,5 @@
 /*
- * parked.h: `caseview parked list|show|export|retry|skip`: shows, exports, folds or gives up the parked events that the
+ * parked.h: `caseview parked list|show|export|retry|skip`: shows, exports, folds or skips the parked events that the
  * options select.
  */
 #ifndef CASEVIEW_OPS_PARKED_H

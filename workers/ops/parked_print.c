@@ -36,7 +36,7 @@ static void put_hex(struct buf *out, struct str bytes)
     }
 }
 
-/* Printable ASCII as it is, a dot for any other byte. */
+/* Appends printable ASCII unchanged, and a dot for any other byte. */
 static void put_readable(struct buf *out, struct str bytes)
 {
     for (size_t i = 0; i < bytes.len; i++)
@@ -71,7 +71,7 @@ static void put_common(const struct parked_row *row, struct buf *out)
     member(out, "organization_id");
     json_uuid(out, row->has_organization ? &row->organization_id : NULL);
     member(out, "headers");
-    buf_str(out, row->headers.ptr ? row->headers : STR("[]"));
+    buf_str(out, row->headers.ptr != NULL ? row->headers : STR("[]"));
     member(out, "reason");
     json_quote(out, row->reason);
     member(out, "text");
@@ -93,7 +93,7 @@ void parked_print_export(const struct parked_row *row, struct buf *out)
 static void put_bytes_members(struct buf *out, const char *name, struct str bytes)
 {
     buf_printf(out, ",\"%s_hex\":", name);
-    if (bytes.ptr) {
+    if (bytes.ptr != NULL) {
         buf_byte(out, '"');
         put_hex(out, bytes);
         buf_byte(out, '"');
@@ -104,7 +104,8 @@ static void put_bytes_members(struct buf *out, const char *name, struct str byte
     buf_init(&readable, bytes.len + 1);
     put_readable(&readable, bytes);
     buf_printf(out, ",\"%s_text\":", name);
-    json_quote(out, bytes.ptr ? (struct str){readable.data ? readable.data : "", readable.len} : STR_NULL);
+    json_quote(out,
+               bytes.ptr != NULL ? (struct str){readable.data != NULL ? readable.data : "", readable.len} : STR_NULL);
 }
 
 /* ---- text ---- */
@@ -151,7 +152,7 @@ static void put_text(const struct parked_row *row, const char *decoding, struct 
     put_line_time(out, "timestamp", row->record_us);
     buf_printf(out, "organization: %s\n", organization);
     buf_puts(out, "headers: ");
-    buf_str(out, row->headers.ptr ? row->headers : STR("none"));
+    buf_str(out, row->headers.ptr != NULL ? row->headers : STR("none"));
     buf_byte(out, '\n');
     put_dump(out, "key", row->key);
     put_dump(out, "value", row->value);

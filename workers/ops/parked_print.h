@@ -1,5 +1,5 @@
 /*
- * parked_print.h: prints a parked event: as one JSON line from which it can be produced again, or with all details.
+ * parked_print.h: prints a parked event: as one JSON line that is sufficient to produce it again, or with all details.
  * Private to parked.
  */
 #ifndef CASEVIEW_OPS_PARKED_PRINT_H

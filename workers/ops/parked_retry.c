@@ -11,7 +11,7 @@
 #include "workers/sink/operator_write.h"
 #include "workers/source/decode.h"
 
-#define SLICE         300 /* most events of one transaction, all of one partition */
+#define SLICE         300 /* maximum number of events in one transaction, all of one partition */
 #define SHOW_EVERY_MS 1000
 
 static const struct db_statement retried_statement = {"parked_retried", sql_parked_retried};
@@ -20,7 +20,7 @@ struct retrying {
     struct operation operation;
     struct schemas *schemas;
     struct operator_write *write;
-    int slice;                 /* events of the next transaction at most */
+    int slice;                 /* maximum number of events in the next transaction */
     struct parked_place place; /* after the last event that was tried */
     int64_t all, tried, folded, unknown_topics;
     int64_t started_ms, shown_ms;
@@ -54,14 +54,14 @@ static enum cv_status add(struct retrying *r, const struct parked_row *row, stru
     if (outcome == DECODE_EVENT)
         operator_write_event(r->write, &record, &result.event);
     if (outcome != DECODE_PARK)
-        return CV_OK;                     /* a record that is passed over only leaves `parked` */
+        return CV_OK;                     /* a skipped record is only deleted from `parked` */
     record.key = record.value = STR_NULL; /* the row has them */
     operator_write_still_parked(r->write, &record, row->topic, result.has_organization ? &result.organization_id : NULL,
                                 result.reason, why.text);
     return CV_OK;
 }
 
-/* The database refuses what this event leads to: it stays parked, and says so. */
+/* Keeps an event parked whose write the database refuses, with that reason. */
 static enum cv_status keep_refused(struct retrying *r, const struct parked_row *row, enum operator_outcome *out_outcome,
                                    struct err *err)
 {
@@ -74,7 +74,7 @@ static enum cv_status keep_refused(struct retrying *r, const struct parked_row *
     return operator_write_commit(r->write, out_outcome, err);
 }
 
-/* Folds the events of the page that are of its first one's partition. *out_count: how many, behind which place. */
+/* Folds the events of the page that are in the partition of its first one. Sets their number and the last place. */
 static enum cv_status fold_slice(struct retrying *r, const struct db_result *page, enum topic role,
                                  struct parked_place *out_behind, int64_t *out_count,
                                  enum operator_outcome *out_outcome, struct err *err)
@@ -102,7 +102,7 @@ static enum cv_status fold_slice(struct retrying *r, const struct db_result *pag
     return status;
 }
 
-/* Moves on behind what was written. Nothing is written when another command has taken some of the events. */
+/* Advances past the events written. None is written if another command has removed some of them. */
 static enum cv_status write_slice(struct retrying *r, const struct db_result *page, struct err *err)
 {
     struct parked_row first;
@@ -118,7 +118,7 @@ static enum cv_status write_slice(struct retrying *r, const struct db_result *pa
         err_prefix(err, "the row of the parked event cannot be changed");
         return CV_FATAL;
     }
-    if (outcome == OPERATOR_REFUSED) { /* fewer at once, until the one that is refused is alone */
+    if (outcome == OPERATOR_REFUSED) { /* halves the transaction until the refused event is alone in it */
         r->slice = (int)count / 2;
         return CV_OK;
     }
@@ -192,7 +192,7 @@ static int finish(struct retrying *r, enum cv_status status, struct err *err)
     bool chosen = config_is_set(config, "topic") || config_is_set(config, "partition") ||
                   config_is_set(config, "offset");
     struct err note_err = ERR_INIT;
-    if (r->operation.db && note(r, &note_err) != CV_OK && status == CV_OK) {
+    if (r->operation.db != NULL && note(r, &note_err) != CV_OK && status == CV_OK) {
         *err = note_err;
         status = CV_RETRY;
     }

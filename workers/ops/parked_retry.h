@@ -1,6 +1,6 @@
 /*
- * parked_retry.h: `caseview parked retry`: decodes parked events again and folds those that are good now, while workers
- * run.
+ * parked_retry.h: `caseview parked retry`: decodes parked events again and folds those that are valid now, while
+ * workers run.
  */
 #ifndef CASEVIEW_OPS_PARKED_RETRY_H
 #define CASEVIEW_OPS_PARKED_RETRY_H

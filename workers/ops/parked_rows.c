@@ -103,7 +103,7 @@ enum decode_outcome parked_decode(const struct config *config, struct schemas *s
     enum decode_outcome outcome = decode_record(schemas, out_record, arena, out, err);
     while (outcome == DECODE_WAIT && clock_mono_ms() < deadline_ms && !stop_requested()) {
         enum cv_status waited = schemas_wait(schemas, REGISTRY_WAIT_MS);
-        (void)waited; /* in time or not: tried again */
+        (void)waited; /* tries again in either case */
         outcome = decode_record(schemas, out_record, arena, out, err);
     }
     if (outcome == DECODE_EVENT && has_too_many_headers(row)) {

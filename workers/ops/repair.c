@@ -11,7 +11,7 @@
 #include "workers/ops/operation.h"
 #include "workers/sink/operator_write.h"
 
-#define TRIES_MAX        20 /* one more each time a worker has written the key meanwhile */
+#define TRIES_MAX        20 /* another try each time a worker wrote the key meanwhile */
 #define QUERY_TIMEOUT_MS 60000
 #define TEXT_MAX         (4u << 20)
 
@@ -27,7 +27,7 @@ struct repair {
     struct history_check check;
     bool checked;       /* check is initialised */
     bool is_done;       /* written, or nothing had to be written */
-    size_t event_count; /* good ones in the log */
+    size_t event_count; /* valid ones in the log */
     bool written;
 };
 
@@ -40,19 +40,19 @@ static int by_sequence(const void *a, const void *b)
     int64_t i = event_sequence(&x->event), j = event_sequence(&y->event);
     if (i != j)
         return i < j ? -1 : 1;
-    return (x > y) - (x < y); /* of two with one number the first in the log counts */
+    return (x > y) - (x < y); /* of two events with the same number the first in the log counts */
 }
 
-/* Includes events at or after the cursor: when the worker reads them they are duplicates, and a row that contains them
- * already does not lose them. */
+/* Includes events at or after the cursor: a row that already contains them keeps them, and the worker folds them later
+ * as duplicates. */
 static bool is_good(const struct repair *repair, const struct history_entry *entry)
 {
     return entry->usable && entry->left_out == NULL &&
            history_reader_next_offset(repair->reader, repair->key.topic, entry->part) >= 0;
 }
 
-/* All good events, in the order of their sequence numbers. In this order no more ranges are missing at any time than at
- * the end, so that the mark "many missing" is cleared if it can be. */
+/* Folds all valid events in the order of their sequence numbers. In this order there are never more missing ranges than
+ * at the end, so "many missing" is only set if it must be. */
 static const struct history_entry **sorted_events(const struct repair *repair, size_t *out_count)
 {
     const struct history_key *key = &repair->key;
@@ -92,7 +92,7 @@ static bool state_is_right(const struct repair *repair, const struct history_ent
     return str_eq(repair->check.state, (struct str){own.data, own.len});
 }
 
-/* Rows and cursors of one snapshot, and the log up to these cursors. */
+/* Reads rows and cursors of one snapshot, and the log up to these cursors. */
 static enum cv_status read_and_check(struct repair *repair, struct err *err)
 {
     if (repair->checked)

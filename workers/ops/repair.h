@@ -1,5 +1,5 @@
 /*
- * repair.h: `caseview repair`: folds a case or an agent again from the log and replaces its rows with the outcome,
+ * repair.h: `caseview repair`: folds a case or an agent again from the log and replaces its rows with the result,
  * while workers run.
  */
 #ifndef CASEVIEW_OPS_REPAIR_H

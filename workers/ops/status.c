@@ -33,7 +33,7 @@ static void put_line(struct json_writer *json, struct buf *table, struct buf *li
     buf_reset(line);
 }
 
-/* What to run next: items of the open array, or lines of the table. */
+/* Appends the commands to run next: items of the open array, or lines of the table. */
 static void put_next(const struct config *config, const struct status_data *data, struct json_writer *json,
                      struct buf *table)
 {
@@ -105,7 +105,7 @@ static const char *number_or_dash(int64_t number, char text[24])
 static void print_table(const struct config *config, const struct status_data *data, struct buf *out)
 {
     buf_printf(out, "generation %d (%.*s)   %s\n", (int)config_int(config, "generation"),
-               (int)data->generation_state.len, data->generation_state.ptr ? data->generation_state.ptr : "",
+               (int)data->generation_state.len, data->generation_state.ptr != NULL ? data->generation_state.ptr : "",
                data->healthy ? "healthy" : "NOT HEALTHY");
     buf_printf(out,
                "listed cases %" PRId64 "   agents %" PRId64 "   parked %" PRId64 "   degraded %" PRId64
@@ -120,11 +120,11 @@ static void print_table(const struct config *config, const struct status_data *d
         char next[24], end[24], lag[24], age[24] = "-";
         if (p->lag_seconds >= 0)
             snprintf(age, sizeof age, "%.1f", p->lag_seconds);
-        buf_printf(out, "%-20.*s %4d  %-9.*s %14s %14s %10s %9s %8" PRId64 "  %-24.*s %.*s\n", (int)p->topic.len,
-                   p->topic.ptr, p->part, (int)p->state.len, p->state.ptr,
-                   number_or_dash(p->has_cursor ? p->next_offset : -1, next), number_or_dash(p->end_offset, end),
-                   number_or_dash(p->lag, lag), age, p->parked, (int)p->owner.len, p->owner.ptr ? p->owner.ptr : "",
-                   (int)p->reason.len, p->reason.ptr ? p->reason.ptr : "");
+        buf_printf(
+            out, "%-20.*s %4d  %-9.*s %14s %14s %10s %9s %8" PRId64 "  %-24.*s %.*s\n", (int)p->topic.len, p->topic.ptr,
+            p->part, (int)p->state.len, p->state.ptr, number_or_dash(p->has_cursor ? p->next_offset : -1, next),
+            number_or_dash(p->end_offset, end), number_or_dash(p->lag, lag), age, p->parked, (int)p->owner.len,
+            p->owner.ptr != NULL ? p->owner.ptr : "", (int)p->reason.len, p->reason.ptr != NULL ? p->reason.ptr : "");
     }
     struct buf next CV_CLEANUP(buf_done);
     buf_init(&next, OUTPUT_MAX);

@@ -75,7 +75,7 @@ static enum cv_status read_cursors(struct db *db, const struct db_args *args, st
         partition->owner = arena_str(data->arena, db_str(result, row, 5));
         if (!db_is_null(result, row, 7))
             partition->lag_seconds = (double)clock_wall_us() / 1e6 - (double)db_int8(result, row, 7) / 1e3;
-        /* It was read to its end at complete_at: no record has waited for longer than since then. */
+        /* The partition was read to its end at complete_at, so no record has waited for longer than since then. */
         double since_end = db_is_null(result, row, 8) ? INFINITY
                                                       : (double)(clock_wall_us() - db_time(result, row, 8)) / 1e6;
         if (since_end >= 0 && partition->lag_seconds > since_end)

@@ -10,7 +10,7 @@
 #define PAGE_MAX        (1u << 30)
 #define STALE_NAMES_MS  15000
 
-/* Folds the log up to the cursors of one moment, in no snapshot. */
+/* Folds the log up to the cursors of one moment, without an open snapshot. */
 static enum cv_status read_log(struct verify *verify, struct err *err)
 {
     enum cv_status status = history_reader_snapshot(verify->reader, err);
@@ -31,7 +31,7 @@ static enum cv_status compare_tables(struct verify *verify, struct err *err)
     return status;
 }
 
-/* Rows and cursors of one snapshot, and the log up to these cursors: what differs here is a difference. */
+/* Compares rows of one snapshot with the log up to its cursors. A mismatch here is a real difference. */
 static enum cv_status recheck_suspects(struct verify *verify, struct err *err)
 {
     const struct verify_set *sets = verify->history->sets;

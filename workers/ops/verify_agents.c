@@ -11,7 +11,7 @@ static const struct uuid *key_of(const struct verify_entry *entry)
     return (const struct uuid *)entry->entry.key; /* organization, user */
 }
 
-/* What the history cannot tell about a row; UNKNOWN_COUNT: it can. */
+/* Why the history cannot tell whether a row is right; UNKNOWN_COUNT: it can. */
 static enum verify_unknown compare_state(struct verify *verify, const struct verify_entry *entry,
                                          const struct stored_agent *row, const struct difference_sink *out)
 {
@@ -121,7 +121,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
         struct uuid key[2];
         stored_agent_read(result, row, key, &stored);
         struct verify_entry *entry = verify_find(verify->history, TOPIC_AGENTS, key);
-        assert(entry != NULL); /* asked for above */
+        assert(entry != NULL); /* it was queried by its key */
         verify_keep_row(entry, stored.part, stored.state);
     }
     db_result_free(result);

@@ -8,7 +8,7 @@ static const struct uuid *case_id_of(const struct verify_entry *entry)
     return (const struct uuid *)entry->entry.key;
 }
 
-/* What the history cannot tell about a row; UNKNOWN_COUNT: it can. */
+/* Why the history cannot tell whether a row is right; UNKNOWN_COUNT: it can. */
 static enum verify_unknown compare_state(const struct verify *verify, const struct verify_entry *entry,
                                          const struct stored_case *row, const struct difference_sink *out)
 {
@@ -152,7 +152,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
         struct stored_case stored;
         struct uuid case_id = stored_case_read(result, row, &stored);
         struct verify_entry *entry = verify_find(verify->history, TOPIC_CASES, &case_id);
-        assert(entry != NULL); /* asked for above */
+        assert(entry != NULL); /* it was queried by its key */
         verify_keep_row(entry, stored.part, stored.state);
     }
     db_result_free(result);

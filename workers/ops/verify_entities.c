@@ -43,7 +43,7 @@ static void name_entity(enum entity_kind kind, const struct uuid *organization_i
     const char *name = entity_kind_name(kind);
     uuid_format(organization_id, organization);
     uuid_format(entity_id, entity);
-    snprintf(out, VERIFY_NAME_MAX, "%s %s of organization %s", name ? name : "entity", entity, organization);
+    snprintf(out, VERIFY_NAME_MAX, "%s %s of organization %s", name != NULL ? name : "entity", entity, organization);
 }
 
 /* ---- a row as a state ---- */
@@ -144,7 +144,7 @@ static bool is_known(const struct directory_state *state)
     return state != NULL && state->status != ENTITY_FORGOTTEN;
 }
 
-/* What the history cannot tell about a row; UNKNOWN_COUNT: it can. row: NULL: there is none. */
+/* Why the history cannot tell whether a row is right; UNKNOWN_COUNT: it can. row NULL: there is none. */
 static enum verify_unknown compare_entity(const struct verify *verify, const struct verify_entry *entry,
                                           const struct directory_state *row, const struct difference_sink *out)
 {
@@ -206,7 +206,7 @@ static void compare_row(struct verify *verify, const struct db_result *page, int
     struct verify_entry *entry = verify_find_or_add(history, TOPIC_DIRECTORY, key);
     if (state.status == ENTITY_FORGOTTEN && is_known(entry->directory) &&
         !uuid_eq(&state.organization_id, &entry->directory->organization_id))
-        return; /* a former owner's */
+        return; /* the row of a former owner */
     enum verify_unknown unknown = compare_entity(verify, entry, &state, &counting);
     entry->row_seen = true;
     if (counter.count > 0 || (entry->ahead && !verify_history_is_at(history, verify->reader, TOPIC_DIRECTORY)))
@@ -274,7 +274,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
         read_row(result, row, verify->arena, &state);
         verify_directory_key((enum entity_kind)db_int2(result, row, COL_KIND), &state.organization_id, &id, key);
         struct verify_entry *entry = verify_find(verify->history, TOPIC_DIRECTORY, key);
-        assert(entry != NULL); /* asked for above */
+        assert(entry != NULL); /* it was queried by its key */
         if (entry->row == NULL || state.status != ENTITY_FORGOTTEN)
             verify_keep_directory_row(entry, &state);
     }

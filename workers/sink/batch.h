@@ -1,10 +1,11 @@
 /*
- * batch.h: what one transaction holds: the states that its records changed, the records to park, and how far each
- * partition has come. One thread.
+ * batch.h: the contents of one transaction: the states that its records changed, the records to park, and the new
+ * position of each partition. One thread.
  *
  * A batch is open while records are folded: it refers to the changed states, which stay pinned in their caches. When it
  * is closed (batch_close()), each changed state becomes a row that shares the state's blob; from then on the batch
- * never changes, whatever is folded afterwards. It is reset after its commit, or together with the caches (pipeline.h).
+ * never changes, even if more events are folded. It is reset after its commit, or together with the caches
+ * (pipeline.h).
  */
 #ifndef CASEVIEW_SINK_BATCH_H
 #define CASEVIEW_SINK_BATCH_H
@@ -23,7 +24,7 @@ struct batch_cursor {
     bool has_last; /* last_*: the last record of the partition in this batch */
     int64_t last_offset, last_at, last_crc;
     bool complete;  /* read to its end: set complete_at */
-    int64_t dir_no; /* directory changes up to here are shown when this batch is committed; 0: unchanged */
+    int64_t dir_no; /* rows show directory changes up to here once this batch is committed; 0: unchanged */
     int64_t records, parked, first_parked; /* for the poison flood; first_parked: offset, valid while parked > 0 */
 };
 
@@ -41,7 +42,7 @@ struct batch_parked {
     struct str text;
 };
 
-/* A row of case_state; what becomes of its row of active_case follows from flags and was_listed. */
+/* A row of case_state. flags and was_listed determine whether its row of active_case is written or deleted. */
 struct case_row {
     struct uuid case_id;
     int32_t rev, part;
@@ -117,7 +118,7 @@ size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor);
 void batch_add_case(struct batch *batch, struct state *state, bool listed);
 void batch_add_agent(struct batch *batch, struct state *state);
 void batch_add_entity(struct batch *batch, struct entity *entity);
-/* A row of active_case that has to go although its case's state no longer names the organization. */
+/* Adds a row of active_case to delete, of an organization that the case's state no longer has. */
 void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id);
 void batch_add_left_owner(struct batch *batch, const struct uuid *organization_id, const struct uuid *application_id);
 /* A row for parked; record and headers are copied. */

@@ -1,6 +1,6 @@
 /*
- * batch_limit.h: how many records (or rows made again without an event) the next batch may hold. Normally there is no
- * limit of this kind. After a refusal batches become small and grow again with each commit:
+ * batch_limit.h: how many records (or rows rendered again without an event) the next batch may hold. Normally there is
+ * no limit of this kind. After a refusal batches become small and grow again with each commit:
  *
  *   a conflict          two writers of the same rows get past each other with small batches;
  *   a refusal for good  the batch is halved until it holds one record, which then is the one to park. Batches do not

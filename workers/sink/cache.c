@@ -10,16 +10,16 @@ struct cache {
     size_t entry_size;
     size_t max_bytes;
     void (*drop)(struct cache_entry *entry);
-    uint64_t seed; /* keys come from outside: a producer must not be able to choose their buckets */
+    uint64_t seed; /* keys come from producers, who must not be able to choose the buckets */
     struct cache_entry **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
     size_t bytes;
-    size_t hand; /* bucket that the clock looks at next */
+    size_t hand; /* bucket that the clock checks next */
 };
 
 #define FIRST_BUCKETS 1024
-#define MALLOC_BYTES  16 /* of the allocator, for each block */
+#define MALLOC_BYTES  16 /* the allocator's overhead per block */
 #define TRIM_BUCKETS  4096
 
 struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, void (*drop)(struct cache_entry *entry))
@@ -143,7 +143,7 @@ void cache_set_max(struct cache *cache, size_t max_bytes)
     cache->max_bytes = max_bytes;
 }
 
-/* Frees the entry that *link points to and links the one behind it. */
+/* Unlinks and frees the entry that *link points to. */
 static void evict(struct cache *cache, struct cache_entry **link)
 {
     struct cache_entry *entry = *link;

@@ -1,10 +1,9 @@
 /*
- * cache.h: a bounded map from fixed-length keys to the caller's entries. When it is above its ceiling, entries that
- * were not used lately are evicted (the clock algorithm: each entry has a mark that its use sets, and the clock hand
- * clears marks and evicts what has none). Holds the states of cases and agents and the names of directory entities.
- * One thread.
+ * cache.h: a bounded map from fixed-length keys to the caller's entries: states of cases and agents, and names of
+ * directory entities. Above its ceiling it evicts entries that were not used recently, by the clock algorithm: each use
+ * marks an entry, and the clock hand clears marks and evicts unmarked entries. One thread.
  *
- * A pinned entry is never evicted: it is part of a batch that is not committed.
+ * A pinned entry belongs to a batch that is not committed, and is never evicted.
  */
 #ifndef CASEVIEW_SINK_CACHE_H
 #define CASEVIEW_SINK_CACHE_H
@@ -17,7 +16,7 @@ struct cache_entry {
     struct cache_entry *next_in_bucket;
     uint64_t hash;
     unsigned pins;
-    unsigned bytes; /* what the entry counts for, itself included */
+    unsigned bytes; /* counted for the entry, itself included */
     bool used;      /* since the clock hand passed */
     uint8_t key[CACHE_KEY_MAX];
 };
@@ -25,8 +24,8 @@ struct cache_entry {
 struct cache;
 
 /*
- * entry_size: size of the caller's struct, whose first member is a struct cache_entry; the rest starts zeroed.
- * drop: releases what the rest owns (not the entry itself); may be NULL.
+ * entry_size: size of the caller's struct, whose first member is a struct cache_entry; the rest is zeroed.
+ * drop: releases what the rest owns, but not the entry itself; may be NULL.
  */
 struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, void (*drop)(struct cache_entry *entry));
 void cache_free(struct cache *cache);
@@ -36,23 +35,23 @@ struct cache_entry *cache_find(struct cache *cache, const void *key);
 /* The same, created when there is none (*out_made). */
 struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_made);
 /*
- * Asks the processor to fetch what a look-up of the key will read, some look-ups ahead: first the bucket, then the
- * entry. The entry is returned when it is there without a search, for what it owns to be fetched too; else NULL.
+ * Prefetches the memory of a later look-up of the key. PREFETCH_VALUE returns the first entry of the key's bucket,
+ * which is usually the key's, so that the caller can prefetch what it owns; NULL if the bucket is empty.
  */
 enum cache_prefetch { PREFETCH_BUCKET, PREFETCH_ENTRY, PREFETCH_VALUE };
 const struct cache_entry *cache_prefetch(const struct cache *cache, const void *key, enum cache_prefetch what);
-/* The entry owns `bytes` besides itself now. */
+/* Sets the bytes that the entry owns besides itself. */
 void cache_weigh(struct cache *cache, struct cache_entry *entry, size_t bytes);
 void cache_pin(struct cache_entry *entry);
 void cache_unpin(struct cache_entry *entry);
 void cache_set_max(struct cache *cache, size_t max_bytes); /* takes effect with the next cache_trim() */
 /*
- * Evicts entries that are not pinned while the cache is above its ceiling. One call looks at a part of the cache only,
- * so that it never takes long. Entries found before may be gone after it.
+ * Evicts unpinned entries while the cache is above its ceiling. One call checks only a part of the cache, so that it
+ * never takes long. Entries found before are invalid after it.
  */
 void cache_trim(struct cache *cache);
 void cache_remove(struct cache *cache, struct cache_entry *entry); /* must not be pinned */
-/* Removes everything, pinned or not: no entry found before may be used any more. */
+/* Removes all entries, pinned or not. Entries found before are invalid after it. */
 void cache_clear(struct cache *cache);
 
 size_t cache_count(const struct cache *cache);

@@ -26,7 +26,7 @@ struct fold_result case_fold(struct states *cases, struct state *state, int32_t 
     case_store(&folded, &scratch->stored);
     if (scratch->stored.overflow || scratch->stored.len > CASE_STATE_MAX)
         return refused(PARK_TOO_LARGE, "with it the state of its case would be larger than 256 KiB");
-    state->flags = case_row_flags(&folded); /* before its texts go: they are in the old blob */
+    state->flags = case_row_flags(&folded); /* before the old blob is freed, which owns its texts */
     states_set(cases, state, (struct str){scratch->stored.data, scratch->stored.len});
     state->part = part;
     batch_add_case(batch, state, (state->flags & CASE_LISTED) != 0);
@@ -37,7 +37,7 @@ void case_fold_replace(struct states *cases, struct state *state, const struct u
                        struct batch *batch)
 {
     struct case_state stored;
-    /* Another organization's row of active_case goes; the own one may be there or not, whatever the flags say. */
+    /* Deletes the row of active_case of another organization. Our own one may or may not exist. */
     if (state->blob != NULL && case_load(state_blob(state), &stored) &&
         !uuid_eq(&stored.organization_id, organization_id)) {
         struct uuid case_id;

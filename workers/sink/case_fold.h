@@ -12,7 +12,7 @@
 /* The state, loaded, becomes part of the batch if the event changed it. */
 struct fold_result case_fold(struct states *cases, struct state *state, int32_t part, const struct case_event *event,
                              struct fold_scratch *scratch, struct batch *batch);
-/* Forgets the stored state; rows of active_case of any organization are made right by the batch. */
+/* Forgets the stored state. The batch corrects the case's rows of active_case of all organizations. */
 void case_fold_replace(struct states *cases, struct state *state, const struct uuid *organization_id,
                        struct batch *batch);
 

@@ -25,7 +25,7 @@ struct claim_args {
     struct db_args none, insert, take;
 };
 
-/* $1 to $3 of every statement here: which cursor. */
+/* The arguments $1 to $3 of every statement here: the cursor's key. */
 static void key_args(struct db_args *args, struct arena *arena, int32_t gen, struct str topic, int32_t part)
 {
     db_args_init(args, arena);
@@ -47,7 +47,7 @@ static enum cv_status send_claim(struct db *db, const struct claim_args *args, s
         status = db_pipeline_send(db, &take_statement, &args->take, err);
     if (status == CV_OK)
         status = db_pipeline_flush(db, err);
-    FAIL_POINT("claim.locked"); /* the row is locked, or soon will be, and the transaction open */
+    FAIL_POINT("claim.locked"); /* the transaction is open and the row is locked or about to be */
     if (status == CV_OK)
         status = db_pipeline_send(db, &commit_statement, &args->none, err);
     if (status == CV_OK)
@@ -93,7 +93,7 @@ static void read_cursor(const struct db_result *row, struct cursor *out)
         out->last_at = db_is_null(row, 0, 4) ? -1 : db_int8(row, 0, 4);
         out->last_crc = db_is_null(row, 0, 5) ? 0 : db_int8(row, 0, 5);
     }
-    snprintf(out->reason, sizeof out->reason, "%.*s", (int)reason.len, reason.ptr ? reason.ptr : "");
+    snprintf(out->reason, sizeof out->reason, "%.*s", (int)reason.len, reason.ptr != NULL ? reason.ptr : "");
 }
 
 static enum cv_status evict(const struct db *writer, struct db *other, struct arena *arena, int32_t gen,
@@ -139,7 +139,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
             return CV_OK;
         }
         if (err->sqlstate[0] == '\0')
-            return status; /* lost */
+            return status; /* the connection is lost */
         struct err rollback_err = ERR_INIT;
         if (db_exec(writer, &rollback_statement, NULL, CLAIM_TIMEOUT_MS, NULL, &rollback_err) != CV_OK) {
             *err = rollback_err;
@@ -156,7 +156,7 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
             return CV_RETRY;
         }
         if (!evicted)
-            return status; /* not an owner's transaction: it may last */
+            return status; /* another session than the owner holds the lock */
     }
 }
 

@@ -1,7 +1,6 @@
 /*
- * cursor.h: how far a partition is folded, and the claim by which the database knows who may go on (ctl.cursor). There
- * is a new claim with every assignment; the next batch of a worker that holds an older one is refused by its fence.
- * One thread.
+ * cursor.h: the position of a partition, and the claim that identifies its owner (ctl.cursor). Every assignment makes a
+ * new claim; the fence then refuses the next batch of a worker that has an older one. One thread.
  */
 #ifndef CASEVIEW_SINK_CURSOR_H
 #define CASEVIEW_SINK_CURSOR_H
@@ -16,27 +15,27 @@ struct cursor {
     struct uuid claim;
     int64_t next_offset;
     int64_t dir_no;
-    bool complete; /* has been read to its end before */
+    bool complete; /* was read to its end at least once */
     bool has_last; /* last_*: the last record folded */
     int64_t last_offset, last_at, last_crc;
     enum cursor_state state;
-    char reason[64]; /* why halted, or "" */
+    char reason[64]; /* of the halt or pause, or "" */
 };
 
 /*
- * Claims the partition; the claim is on disk before it returns. A batch of the previous owner that is still open is
- * waited for half a second, then that owner's backend is terminated. writer: the connection that will write the batches
- * (its pid is recorded); other: any second one. CV_OK or CV_RETRY: with an sqlstate the server refused (55P03: another
- * session holds the cursor's lock; 42501: the previous owner's backend may not be terminated; or the schema or
- * generation is not there yet), without one a connection is lost.
+ * Claims the partition; the claim is durable on the primary before it returns. Waits half a second for an open batch of
+ * the previous owner, then terminates that owner's backend. writer: the connection that will write the batches (its pid
+ * is recorded); other: any second connection. CV_OK or CV_RETRY. With an SQLSTATE the server refused (55P03: another
+ * session holds the cursor's lock; 42501: not permitted to terminate the previous owner's backend; or the schema or the
+ * generation does not exist yet). Without one a connection is lost.
  */
 enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *arena, int32_t gen, struct str topic,
                             int32_t part, const char *owner, struct cursor *out_cursor, struct err *err) CV_MUST_CHECK;
 
-enum cursor_state cursor_state_of(struct str name); /* of the column state */
+enum cursor_state cursor_state_of(struct str name); /* parses the column `state` */
 
 /*
- * Halts the partition if the claim and the offset still stand; back_to ≥ 0: the cursor goes back there and parked rows
+ * Halts the partition if its claim and offset are unchanged. back_to ≥ 0: the cursor returns there, and rows parked
  * from there on are deleted. *out_halted false: another worker has claimed it. CV_OK or CV_RETRY.
  */
 enum cv_status cursor_halt(struct db *db, struct arena *arena, int32_t gen, struct str topic, int32_t part,

@@ -14,7 +14,7 @@
 
 struct entity {
     struct cache_entry entry; /* its key begins with ENTITY_KEY bytes */
-    bool loaded;              /* the state below is known; else the table has to be asked */
+    bool loaded;              /* the state below is valid; otherwise the row must be read */
     bool dirty;               /* part of the open batch */
     bool visible;             /* … and texts or status changed */
     unsigned counted;         /* bytes of it that the open batch has counted */

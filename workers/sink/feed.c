@@ -10,10 +10,10 @@
 
 #define IDLE_MS 20
 #define PAGE    1000 /* the LIMIT of feed_*.sql */
-#define PIECE   1000 /* rows for one batch: what else is in it must not wait for long */
-#define PAGES   4    /* looked through in one step at most */
+#define PIECE   1000 /* rows per batch: its events must not wait for long */
+#define PAGES   4    /* scanned per step at most */
 
-#define SKIPPED_MAX      256 /* the oldest makes room */
+#define SKIPPED_MAX      256 /* the oldest is overwritten */
 #define QUERY_TIMEOUT_MS 30000
 
 static const struct db_statement read_statement = {"feed_read", sql_feed_read};
@@ -23,14 +23,12 @@ static const struct db_statement cases_statement = {"feed_cases", sql_feed_cases
 static const struct db_statement agents_statement = {"feed_agents", sql_feed_agents};
 
 enum feed_state {
-    FEED_LOOKING,   /* next: read what came after `number` */
-    FEED_WAITING,   /* names are up to `up_to`; older batches are still to be committed */
-    FEED_CUSTOMERS, /* the listed cases of the customers that changed go into batches, a piece at a time; an index finds
-                       them */
-    FEED_CASES, /* … then those that name something else that changed: all listed cases are looked through, a page at a
-                   time */
-    FEED_AGENTS, /* … then the agents, likewise */
-    FEED_DONE,   /* the round's number goes with the last row */
+    FEED_POLLING,   /* next: read the changes after `number` */
+    FEED_WAITING,   /* names are up to date; earlier batches are not committed yet */
+    FEED_CUSTOMERS, /* rendering the listed cases of changed customers; an index finds them */
+    FEED_CASES,     /* rendering the listed cases that name other changed entities; all are scanned, page by page */
+    FEED_AGENTS,    /* rendering agents, likewise */
+    FEED_DONE,      /* no row is left */
 };
 
 struct parts {
@@ -41,19 +39,19 @@ struct parts {
 struct feed {
     int32_t gen;
     enum feed_state state;
-    int64_t number; /* all changes up to here are shown */
-    int64_t up_to;  /* … and up to here when the present round is done */
-    bool far;       /* the present round renders everything */
-    uint64_t after; /* the round waits until so many batches are committed */
-    int64_t next_look_ms;
-    /* What changed in this round: many cases name a unit, few a customer, of which there are many more. */
+    int64_t number; /* rows are rendered with all changes up to here */
+    int64_t up_to;  /* … and up to here when the current round is done */
+    bool far;       /* the current round renders all rows */
+    uint64_t after; /* the round starts when this many batches are committed */
+    int64_t next_poll_ms;
+    /* Entities that changed in this round. Customers are apart: an index finds the few cases of each. */
     int64_t customers[PAGE], others[PAGE]; /* hashes; others ascending */
     size_t customer_count, other_count;
-    bool gates;             /* units or workspaces are among the others: agents depend on them */
-    struct db_result *rows; /* found and not yet looked at, from next_row on; NULL: to be read */
+    bool gates;             /* the others include units or workspaces, on which agents depend */
+    struct db_result *rows; /* page of candidates, unprocessed from next_row on; NULL: to be read */
     int next_row;
-    struct uuid page[2]; /* last key of the page before */
-    bool more;           /* the last step stopped only to let others have their turn */
+    struct uuid page[2]; /* last key of the previous page */
+    bool more;           /* the last step stopped at the limit of pages */
     struct parts cases, agents;
     struct folder_key piece[PIECE]; /* of the last step */
     size_t piece_count;
@@ -100,18 +98,18 @@ void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, 
     set_parts(&feed->agents, agent_parts, agent_count);
     drop_rows(feed);
     feed->more = false;
-    feed->state = FEED_LOOKING;
+    feed->state = FEED_POLLING;
     feed->number = dir_no;
-    feed->next_look_ms = 0;
+    feed->next_poll_ms = 0;
 }
 
 int feed_wait_ms(const struct feed *feed)
 {
     if (feed->cases.count + feed->agents.count == 0)
         return -1;
-    if (feed->state != FEED_LOOKING)
+    if (feed->state != FEED_POLLING)
         return feed->more ? 0 : -1;
-    int64_t left = feed->next_look_ms - clock_mono_ms();
+    int64_t left = feed->next_poll_ms - clock_mono_ms();
     return left > 0 ? (int)left : 0;
 }
 
@@ -120,7 +118,7 @@ int64_t feed_number(const struct feed *feed)
     return feed->number;
 }
 
-/* ---- reading what changed ---- */
+/* ---- reading changes ---- */
 
 static enum cv_status read_clock(struct feed *feed, const struct feed_context *context, int64_t *out_no,
                                  struct err *err)
@@ -154,7 +152,7 @@ static void take_changes(struct feed *feed, struct names *names, const struct db
         names_update(names, result, row);
         if (kind == ENTITY_CUSTOMER)
             feed->customers[feed->customer_count++] = hash;
-        else if (kind != ENTITY_APPLICATION) /* no row shows one */
+        else if (kind != ENTITY_APPLICATION) /* no row names an application */
             feed->others[feed->other_count++] = hash;
         feed->gates |= kind == ENTITY_UNIT || kind == ENTITY_WORKSPACE;
         feed->up_to = db_int8(result, row, 8);
@@ -162,7 +160,7 @@ static void take_changes(struct feed *feed, struct names *names, const struct db
     qsort(feed->others, feed->other_count, sizeof *feed->others, compare_hashes);
 }
 
-static enum cv_status look(struct feed *feed, const struct feed_context *context, struct err *err)
+static enum cv_status poll_changes(struct feed *feed, const struct feed_context *context, struct err *err)
 {
     struct db_args args;
     db_args_init(&args, context->arena);
@@ -180,13 +178,13 @@ static enum cv_status look(struct feed *feed, const struct feed_context *context
         feed->far = false;
     }
     db_result_free(result);
-    feed->next_look_ms = clock_mono_ms() + IDLE_MS;
+    feed->next_poll_ms = clock_mono_ms() + IDLE_MS;
     if (rows < PAGE)
         return CV_OK;
     int64_t clock_no;
     status = read_clock(feed, context, &clock_no, err);
     if (status == CV_OK && clock_no - feed->number > FEED_FAR) {
-        log_info("directory: %" PRId64 " changes behind; rendering every listed case of this worker's partitions again",
+        log_info("directory: %" PRId64 " changes behind; rendering all listed cases of this worker's partitions again",
                  clock_no - feed->number);
         feed->up_to = clock_no;
         feed->far = true;
@@ -195,9 +193,9 @@ static enum cv_status look(struct feed *feed, const struct feed_context *context
     return status;
 }
 
-/* ---- which rows name what changed ---- */
+/* ---- finding rows that name changed entities ---- */
 
-/* The next page of cases of the customers, of cases, or of agents. */
+/* Reads the next page of cases of the changed customers, of cases, or of agents. */
 static enum cv_status find_rows(struct feed *feed, const struct feed_context *context, struct err *err)
 {
     const struct parts *parts = feed->state == FEED_AGENTS ? &feed->agents : &feed->cases;
@@ -249,7 +247,7 @@ void feed_skip(struct feed *feed, const struct folder_key *key)
         feed->skipped_count++;
 }
 
-static void add_piece(struct feed *feed, size_t most)
+static void add_rows(struct feed *feed, size_t most)
 {
     bool all = feed->far || feed->state == FEED_CUSTOMERS;
     size_t room = most < PIECE ? most : PIECE;
@@ -268,7 +266,7 @@ static void add_piece(struct feed *feed, size_t most)
     }
 }
 
-/* The next of CUSTOMERS, CASES and AGENTS that the round has to look at. */
+/* Enters the next of the states CUSTOMERS, CASES and AGENTS that this round needs, or DONE. */
 static void next_state(struct feed *feed)
 {
     bool needed;
@@ -282,8 +280,8 @@ static void next_state(struct feed *feed)
     } while (!needed);
 }
 
-/* The last row in hand was looked at: on to the next page, or to the next kind of rows. */
-static void leave_rows(struct feed *feed)
+/* Goes on to the next page, or to the next kind of rows. */
+static void finish_page(struct feed *feed)
 {
     int rows = db_rows(feed->rows);
     if (rows == PAGE) {
@@ -295,9 +293,9 @@ static void leave_rows(struct feed *feed)
     drop_rows(feed);
 }
 
-/* Fills the piece. The round is done when no row is left: its number goes with the last of them. */
-static enum cv_status hand_out(struct feed *feed, const struct feed_context *context, int64_t *out_dir_no,
-                               struct err *err)
+/* Fills the piece. *out_dir_no is set with the last rows of the round. */
+static enum cv_status fill_piece(struct feed *feed, const struct feed_context *context, int64_t *out_dir_no,
+                                 struct err *err)
 {
     feed->more = false;
     for (int pages = 0; feed->piece_count == 0 && feed->state != FEED_DONE; pages++) {
@@ -307,17 +305,17 @@ static enum cv_status hand_out(struct feed *feed, const struct feed_context *con
         enum cv_status status = feed->rows == NULL ? find_rows(feed, context, err) : CV_OK;
         if (status != CV_OK)
             return status;
-        add_piece(feed, context->most);
+        add_rows(feed, context->most);
         if (feed->next_row == db_rows(feed->rows))
-            leave_rows(feed);
+            finish_page(feed);
     }
     if (feed->state != FEED_DONE)
         return CV_OK;
     feed->number = feed->up_to;
     feed->skipped_count = feed->skipped_next = 0;
     *out_dir_no = feed->up_to;
-    feed->state = FEED_LOOKING;
-    feed->next_look_ms = 0;
+    feed->state = FEED_POLLING;
+    feed->next_poll_ms = 0;
     return CV_OK;
 }
 
@@ -331,14 +329,14 @@ enum cv_status feed_step(struct feed *feed, const struct feed_context *context, 
     *out_count = 0;
     if (feed->cases.count + feed->agents.count == 0)
         return CV_OK;
-    if (feed->state == FEED_LOOKING && clock_mono_ms() >= feed->next_look_ms)
-        status = look(feed, context, err);
-    if (status != CV_OK || feed->state == FEED_LOOKING || context->most == 0 ||
+    if (feed->state == FEED_POLLING && clock_mono_ms() >= feed->next_poll_ms)
+        status = poll_changes(feed, context, err);
+    if (status != CV_OK || feed->state == FEED_POLLING || context->most == 0 ||
         (feed->state == FEED_WAITING && context->committed < feed->after))
         return status;
     if (feed->state == FEED_WAITING)
         next_state(feed);
-    status = hand_out(feed, context, out_dir_no, err);
+    status = fill_piece(feed, context, out_dir_no, err);
     *out_count = feed->piece_count;
     return status;
 }

@@ -31,8 +31,8 @@ struct folder_refusal {
 };
 
 /*
- * Records that a chunk should hold so that the states which they change stay small together: fewer than `most` when
- * states are large.
+ * Maximum number of records of the next chunk: `most`, or fewer if states are large, so that the states that they
+ * change do not need too much memory.
  */
 size_t folder_chunk_records(const struct folder *folder, size_t most);
 /* A new chunk begins: nothing waits and nothing was refused. */
@@ -49,7 +49,7 @@ enum cv_status folder_load(struct folder *folder, struct db *db, struct batch *b
 const struct folder_refusal *folder_refusals(const struct folder *folder, size_t *out_count);
 size_t folder_waiting(const struct folder *folder); /* events that wait for folder_load() */
 
-/* A listed case, or an agent, whose row must be made again although no event came for it. */
+/* A listed case, or an agent, whose row must be rendered again without an event. */
 struct folder_key {
     enum topic topic; /* TOPIC_CASES or TOPIC_AGENTS */
     int32_t part;

@@ -26,7 +26,7 @@ struct names {
     size_t wanted_count, wanted_room;
 };
 
-/* The columns that names_load.sql and feed_read.sql share. */
+/* The columns common to names_load.sql and feed_read.sql. */
 enum { COL_KIND, COL_ORGANIZATION, COL_ENTITY, COL_STATUS, COL_NAME, COL_DETAIL, COL_PICTURE, COL_PARENT };
 
 static void make_key(uint8_t key[KEY_SIZE], const struct uuid *organization_id, enum entity_kind kind,
@@ -75,7 +75,7 @@ void names_want(struct names *names, const struct uuid *organization_id, enum en
     make_key(key, organization_id, kind, id);
     struct name_entry *entry = (struct name_entry *)cache_get(names->cache, key, &made);
     if (!made)
-        return; /* known, or wanted already */
+        return; /* cached, or marked already */
     if (names->wanted_count == names->wanted_room) {
         names->wanted_room = names->wanted_room ? names->wanted_room * 2 : 256;
         names->wanted = cv_realloc(names->wanted, names->wanted_room * sizeof(struct name_entry *));
@@ -122,7 +122,7 @@ static struct name_entry *find_row(struct names *names, const struct db_result *
     return (struct name_entry *)cache_find(names->cache, key);
 }
 
-/* They were not read: they must not be taken for unknown entities. */
+/* Removes the marked entities, which were not read: otherwise they would count as unknown. */
 static void forget_wanted(struct names *names)
 {
     for (size_t i = 0; i < names->wanted_count; i++)
@@ -216,7 +216,7 @@ int64_t names_hash(const struct uuid *organization_id, enum entity_kind kind, co
 {
     uint8_t key[KEY_SIZE];
     make_key(key, organization_id, kind, id);
-    return (int64_t)(XXH3_64bits(key, sizeof key) | 1); /* stored in rows: never seeded, and 0 is none */
+    return (int64_t)(XXH3_64bits(key, sizeof key) | 1); /* stored in rows: no seed, and never 0 */
 }
 
 void names_put_ref(struct buf *out, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)

@@ -346,7 +346,7 @@ enum cv_status operator_write_commit(struct operator_write *write, enum operator
             err_prefix(err, "refused for %d s, other sessions keep writing the same rows", GIVE_UP_MS / 1000);
             return CV_RETRY;
         }
-        log_debug("folding again: %s", err->text);
+        log_debug("re-folding: %s", err->text);
         if (stop_wait(retry_failed(&retry))) {
             err_set(err, "stopped");
             return CV_RETRY;

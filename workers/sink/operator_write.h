@@ -32,9 +32,9 @@ struct arena *operator_write_arena(struct operator_write *write);
 void operator_write_partition(struct operator_write *write, enum topic topic, int32_t part, struct str topic_name);
 /* record and event are copied; what they borrow must stay until the commit. */
 void operator_write_event(struct operator_write *write, const struct record *record, const struct event *event);
-/* A parked event that is folded now: its row leaves `parked`. */
+/* Names a parked event that is folded by this write: its row is deleted. */
 void operator_write_unpark(struct operator_write *write, const struct batch_unpark *unpark);
-/* … of these one that is still bad: its row stays, with this reason. organization_id may be NULL. */
+/* Names one of these that still cannot be folded: its row stays, with this reason. organization_id may be NULL. */
 void operator_write_still_parked(struct operator_write *write, const struct record *record, struct str topic_name,
                                  const struct uuid *organization_id, enum park_reason reason, const char *text);
 /*
@@ -53,7 +53,7 @@ enum operator_outcome {
 
 /*
  * CV_OK with an outcome; CV_RETRY: refused for a minute because workers write the same rows, or the connection was lost
- * (then it may be written all the same); CV_FATAL: a partition has no cursor.
+ * (then it may have been committed); CV_FATAL: a partition has no cursor.
  */
 enum cv_status operator_write_commit(struct operator_write *write, enum operator_outcome *out_outcome,
                                      struct err *err) CV_MUST_CHECK;

@@ -1,6 +1,6 @@
 #include "workers/sink/rows.h"
 
-/* A row is far smaller; a buffer that reaches this says so by its overflow flag. */
+/* The length limits keep rows far below it. A buffer that reaches it sets its overflow flag. */
 #define ROW_MAX (64u << 20)
 
 int16_t case_row_flags(const struct case_state *state)

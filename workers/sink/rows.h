@@ -1,8 +1,8 @@
 /*
- * rows.h: what the tables case_state, active_case and agent hold for a folded state. The worker writes these rows;
- * verify, explain and repair compute them to compare. One thread.
+ * rows.h: the rows of case_state, active_case and agent for a folded state. The worker writes them; verify, explain and
+ * repair compute them to compare. One thread.
  *
- * Names come in three steps, so that one query serves any number of states: ask for the names of each state
+ * Rows are made in three steps, so that one query reads the names of any number of states: mark the names of each state
  * (…_want_names), load them (names_load), make the rows (…_make_row).
  */
 #ifndef CASEVIEW_SINK_ROWS_H

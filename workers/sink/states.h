@@ -3,7 +3,7 @@
  * found by its key, filled from the table once (`loaded`), and replaced by every fold. One thread.
  *
  * The stored form of a state (a blob) is counted: a row that is being written shares it, and a fold that comes
- * meanwhile makes a new one. So a row under way never changes, and nothing is copied to keep it.
+ * meanwhile makes a new one. So a row in flight never changes, and nothing has to be copied.
  */
 #ifndef CASEVIEW_SINK_STATES_H
 #define CASEVIEW_SINK_STATES_H
@@ -14,14 +14,14 @@ struct blob {
     unsigned refs;
     unsigned len;
     unsigned room;
-    bool detached; /* replaced in its state; only rows under way still have it */
+    bool detached; /* replaced in its state; only rows in flight still share it */
     char data[];
 };
 
 struct state {
     struct cache_entry entry; /* the key: case id, or organization and user */
-    bool loaded;              /* what follows is known; else the table has to be asked */
-    bool wanted;              /* being asked for */
+    bool loaded;              /* the members below are valid; otherwise the row must be read */
+    bool wanted;              /* its row is being read */
     bool dirty;               /* part of the open batch */
     bool listed;              /* cases: has a row in active_case once every closed batch is committed */
     unsigned counted;         /* bytes of it that the open batch has counted */
@@ -50,9 +50,9 @@ static inline struct str state_blob(const struct state *state)
 
 /* Replaces the blob by a copy of the text. */
 void states_set(struct states *states, struct state *state, struct str text);
-/* As if there had been no event; the row's revision stays. */
+/* Resets the state to one without events; the row's revision stays. */
 void states_forget_blob(struct states *states, struct state *state);
-/* A row under way shares the blob, until states_unshare(). */
+/* Shares the blob with a row in flight, until states_unshare(). */
 struct blob *states_share(struct state *state);
 void states_unshare(struct states *states, struct blob *blob);
 
@@ -62,6 +62,6 @@ void states_trim(struct states *states); /* states that are not pinned may be go
 void states_clear(struct states *states);
 
 size_t states_count(const struct states *states);
-size_t states_bytes(const struct states *states); /* blobs of rows under way included */
+size_t states_bytes(const struct states *states); /* blobs of rows in flight included */
 
 #endif

@@ -413,7 +413,7 @@ static void send_still_parked(struct write_steps *steps)
     send(steps, &unpark_refused_statement, &args, STEP_UNPARK);
 }
 
-/* What is folded leaves `parked`; what is still bad keeps its row, with the reason of now. */
+/* Deletes the parked rows that this batch folds, and updates the reason of those that still cannot be folded. */
 static void send_unparks(struct write_steps *steps)
 {
     const struct operator_steps *command = steps->command;

@@ -17,7 +17,7 @@ struct walk {
 
 static bool walk_value(struct walk *walk, const struct plan_node *node);
 
-/* True: this is the worst value so far. The walk goes on, since broken bytes and graver faults take precedence. */
+/* True: this is the worst value so far. Decoding continues, since malformed bytes and worse faults take precedence. */
 static bool is_graver(struct walk *walk, enum park_reason reason)
 {
     struct avro_decoder *decoder = walk->decoder;
@@ -39,7 +39,7 @@ static void too_large(struct walk *walk, const struct plan_node *node, size_t le
         err_set(walk->err, "%s: %zu bytes, more than the limit of %u", node->path, len, node->max);
 }
 
-/* Values whose target is nowhere are checked only. */
+/* Values without a target are only checked. */
 static void store(struct walk *walk, const struct plan_node *node, const void *value, size_t size)
 {
     if (node->offset != READER_NOWHERE)
@@ -56,7 +56,7 @@ static void mark(struct walk *walk, const struct plan_node *node)
 
 /* Single values. */
 
-/* False only when the bytes are broken; *out_good: it is a GUID. */
+/* False only when the bytes are malformed. *out_good: the value is a GUID. */
 static bool read_guid(struct walk *walk, const struct plan_node *node, struct uuid *out_id, bool *out_good)
 {
     const uint8_t *raw = NULL;
@@ -90,7 +90,7 @@ static bool walk_guid(struct walk *walk, const struct plan_node *node)
     return true;
 }
 
-/* True: the text is good. */
+/* True: the text is valid. */
 static bool check_text(struct walk *walk, const struct plan_node *node, struct str text)
 {
     if (!utf8_valid_no_nul(text))
@@ -134,7 +134,7 @@ static bool read_integer(struct walk *walk, const struct plan_node *node, int64_
     return node->is_int ? input_int(&walk->in, out_number) : input_long(&walk->in, out_number);
 }
 
-/* Microseconds of a time in the writer's unit; beyond all years when they do not fit. */
+/* Converts a time from the writer's unit to microseconds; out of the valid range if it overflows. */
 static int64_t to_micros(int64_t time, enum plan_time unit)
 {
     switch (unit) {
@@ -211,7 +211,7 @@ static bool walk_bool(struct walk *walk, const struct plan_node *node)
     return true;
 }
 
-/* Values made of others. */
+/* Composite values. */
 
 static bool walk_item(struct walk *walk, const struct plan_node *node)
 {

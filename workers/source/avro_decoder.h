@@ -1,8 +1,8 @@
 /*
- * avro_decoder.h: walks the bytes of a record's body along a compiled plan, checks every value, and puts what the plan
- * says into an event. Private to workers/source.
+ * avro_decoder.h: decodes the bytes of a record's body along a compiled plan, checks every value, and stores the values
+ * that the plan selects in an event. Private to workers/source.
  *
- * Nothing is copied but lists: texts of the event are borrowed from the body.
+ * Only lists are copied; texts of the event are borrowed from the body.
  */
 #ifndef CASEVIEW_SOURCE_AVRO_DECODER_H
 #define CASEVIEW_SOURCE_AVRO_DECODER_H
@@ -35,7 +35,7 @@ struct avro_decoder {
  */
 enum cv_status avro_decoder_run(struct avro_decoder *decoder, const struct plan_node *root, struct str body,
                                 void *target, struct err *err) CV_MUST_CHECK;
-/* Copies the list of what was decoded into the arena, and its place into the event. False: the arena is full. */
+/* Copies the decoded list into the arena and its address into the event. False: the arena is full. */
 bool avro_decoder_keep_list(const struct avro_decoder *decoder, struct arena *arena, struct event *event) CV_MUST_CHECK;
 
 #endif

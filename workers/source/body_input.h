@@ -1,22 +1,22 @@
 /*
- * body_input.h: bytes in Avro's binary encoding, read from front to back. Every read checks what it reads against the
- * end of the input, so that no length or count is believed that the bytes cannot hold. Private to workers/source.
+ * body_input.h: reads bytes in Avro's binary encoding from front to back. Every read is checked against the end of the
+ * input, so that a length or count that exceeds the input is refused. Private to workers/source.
  *
- * A function that returns false has set `broken`: the bytes are no such value, and nothing more may be read.
+ * A function that returns false has set `broken`: the bytes are not a valid value, and nothing more may be read.
  */
 #ifndef CASEVIEW_SOURCE_BODY_INPUT_H
 #define CASEVIEW_SOURCE_BODY_INPUT_H
 
 #include "workers/fold/record.h"
 
-/* Values within values; only types that the reader does not use can be nested this deep. */
+/* Maximum nesting of values; only types that the reader does not use can be nested this deep. */
 #define BODY_DEPTH_MAX 512
-/* Items of all arrays and maps of a value together. Without a limit, items of no bytes could be of any number. */
+/* Maximum number of items in all arrays and maps of a value. Items of zero bytes would otherwise be unlimited. */
 #define BODY_ITEMS_MAX RECORD_MAX_BYTES
 
 struct body_input {
     const uint8_t *next, *end;
-    const char *broken; /* why the bytes are no such value; NULL: they are, so far */
+    const char *broken; /* why the bytes are not a valid value; NULL: no fault so far */
     uint32_t items;     /* of all arrays and maps so far */
 };
 
@@ -59,7 +59,7 @@ static inline bool input_int(struct body_input *in, int64_t *out_number)
     return true;
 }
 
-/* size bytes that are borrowed from the input. */
+/* Reads size bytes, borrowed from the input. */
 static inline bool input_fixed(struct body_input *in, size_t size, const uint8_t **out_bytes)
 {
     if (size > input_left(in))
@@ -69,7 +69,7 @@ static inline bool input_fixed(struct body_input *in, size_t size, const uint8_t
     return true;
 }
 
-/* A string, or bytes: borrowed from the input. */
+/* Reads a string or bytes, borrowed from the input. */
 static inline bool input_string(struct body_input *in, struct str *out_string)
 {
     int64_t len;
@@ -93,7 +93,7 @@ static inline bool input_boolean(struct body_input *in, bool *out_value)
     return true;
 }
 
-/* The number of a union's branch or of an enum's symbol, of which there are `count`. */
+/* Reads the index of a union's branch or an enum's symbol; there are `count` of them. */
 static inline bool input_index(struct body_input *in, size_t count, size_t *out_index)
 {
     int64_t index;
@@ -105,7 +105,7 @@ static inline bool input_index(struct body_input *in, size_t count, size_t *out_
     return true;
 }
 
-/* The number of items in the next block of an array or map; 0: it ends here. */
+/* Reads the number of items in the next block of an array or map; 0: end. */
 static inline bool input_block(struct body_input *in, uint32_t *out_count)
 {
     int64_t count, size;

@@ -7,7 +7,7 @@
 struct canon {
     const struct canonical_options *options;
     json_t *names;    /* full name in the schema → the name it is written under */
-    json_t *written;  /* all of those */
+    json_t *written;  /* all names written */
     json_t *wrappers; /* around primitives with a logical type, which are defined once */
     unsigned types;   /* named types so far, for avro-c's namespaces */
     struct buf *out;
@@ -20,14 +20,14 @@ static bool write_type(struct canon *canon, const json_t *type, const char *spac
 
 static bool fail(struct canon *canon, const char *what, const char *name)
 {
-    err_set(canon->err, "not an Avro schema: %s%s%.200s", what, name ? " " : "", name ? name : "");
+    err_set(canon->err, "not an Avro schema: %s%s%.200s", what, name != NULL ? " " : "", name != NULL ? name : "");
     return false;
 }
 
 const char *canonical_short_name(const char *full_name)
 {
     const char *dot = strrchr(full_name, '.');
-    return dot ? dot + 1 : full_name;
+    return dot != NULL ? dot + 1 : full_name;
 }
 
 static bool is_primitive(const char *name)
@@ -39,7 +39,7 @@ static bool is_primitive(const char *name)
     return false;
 }
 
-/* What the specification, and avro-c, takes for a name. */
+/* True for a name that the specification and avro-c accept. */
 static bool is_strict_name(const char *name)
 {
     if (*name >= '0' && *name <= '9')
@@ -60,7 +60,7 @@ static char *full_name(const char *name, const char *space)
 {
     struct buf full;
     buf_init(&full, SIZE_MAX);
-    if (*space && !strchr(name, '.'))
+    if (*space && strchr(name, '.') == NULL)
         buf_printf(&full, "%s.", space);
     buf_puts(&full, name);
     return full.data;
@@ -136,7 +136,7 @@ static void write_logical(struct canon *canon, const char *primitive, const char
     buf_puts(canon->out, "}]}");
 }
 
-/* NULL: none, or none that this form keeps. */
+/* NULL: no logical type, or none that this form keeps. */
 static const char *logical_type(const struct canon *canon, const json_t *type)
 {
     if (canon->options->form == CANONICAL_FINGERPRINT)
@@ -154,23 +154,23 @@ static bool write_reference(struct canon *canon, const char *name, const char *s
     }
     CV_CLEANUP(cv_free_ptr) char *full = full_name(name, space);
     const char *written = json_string_value(json_object_get(canon->names, full));
-    if (written) {
+    if (written != NULL) {
         quote(canon, written);
         return true;
     }
     const json_t *external = json_object_get(canon->options->externals, full);
-    if (external)
+    if (external != NULL)
         return write_type(canon, external, "");
     return fail(canon, "an unknown type is named:", full);
 }
 
-/* The alias by which the reader knows what `own` names, or own itself. record: of a field; NULL: own is a record. */
+/* The alias of `own` that the reader knows, or own itself. record: the field's record; NULL: own names a record. */
 static const char *known_as(struct canon *canon, const json_t *definition, const char *own, const char *record)
 {
     const struct canonical_options *options = canon->options;
-    if (!options->knows_record)
+    if (options->knows_record == NULL)
         return own;
-    if (record ? options->knows_field(record, own) : options->knows_record(canonical_short_name(own)))
+    if (record != NULL ? options->knows_field(record, own) : options->knows_record(canonical_short_name(own)))
         return own;
     size_t i;
     json_t *alias;
@@ -179,7 +179,7 @@ static const char *known_as(struct canon *canon, const json_t *definition, const
         const char *name = json_string_value(alias);
         if (name == NULL)
             continue;
-        if (record ? options->knows_field(record, name) : options->knows_record(canonical_short_name(name)))
+        if (record != NULL ? options->knows_field(record, name) : options->knows_record(canonical_short_name(name)))
             return name;
     }
     return own;
@@ -192,7 +192,7 @@ static bool has_field(const json_t *fields, const char *name)
     json_array_foreach(fields, i, field)
     {
         const char *own = json_string_value(json_object_get(field, "name"));
-        if (own && strcmp(own, name) == 0)
+        if (own != NULL && strcmp(own, name) == 0)
             return true;
     }
     return false;
@@ -226,9 +226,9 @@ static bool write_fields(struct canon *canon, const json_t *fields, const char *
             break;
         }
         const char *known = known_as(canon, field, name, canonical_short_name(record));
-        if (strcmp(known, name) != 0 && !has_field(fields, known) && !json_object_get(seen, known))
+        if (strcmp(known, name) != 0 && !has_field(fields, known) && json_object_get(seen, known) == NULL)
             name = known;
-        if (json_object_get(seen, name)) {
+        if (json_object_get(seen, name) != NULL) {
             ok = fail(canon, "two fields have one name in record", record);
             break;
         }
@@ -301,10 +301,10 @@ static bool write_size(struct canon *canon, const json_t *size, const char *name
 static char *namespace_of(const char *full)
 {
     const char *dot = strrchr(full, '.');
-    return cv_strndup(full, dot ? (size_t)(dot - full) : 0);
+    return cv_strndup(full, dot != NULL ? (size_t)(dot - full) : 0);
 }
 
-/* For avro-c: the name that it takes, in a namespace of its own. Short names that are strict stay: the reader's are. */
+/* The name for avro-c, in a namespace of its own. Valid short names are kept, so the reader's names are. */
 static char *avro_c_name(struct canon *canon, const char *full)
 {
     struct buf name;
@@ -315,8 +315,8 @@ static char *avro_c_name(struct canon *canon, const char *full)
 }
 
 /*
- * The name under which a type is written, NULL: it is taken. Two types of one name are refused, but for an alias, which
- * counts only where the name itself is not taken.
+ * The name under which a type is written; NULL: it is already in use. Two types with the same name are refused. An
+ * alias is used only if no type has that name.
  */
 static char *take_name(struct canon *canon, const json_t *type, const char *own, bool record)
 {
@@ -347,7 +347,7 @@ static bool write_definition(struct canon *canon, const json_t *type, const char
     return ok;
 }
 
-/* A fixed with a logical type. Whoever names it later names its wrapper. */
+/* Writes a fixed with a logical type. Later references name its wrapper. */
 static bool write_logical_fixed(struct canon *canon, const json_t *type, const char *own, const char *written)
 {
     const char *logical = logical_type(canon, type);
@@ -372,9 +372,9 @@ static bool write_named(struct canon *canon, const json_t *type, const char *kin
 {
     const char *name = json_string_value(json_object_get(type, "name"));
     if (name == NULL || *canonical_short_name(name) == '\0')
-        return fail(canon, "a named type without a name:", name ? name : kind);
+        return fail(canon, "a named type without a name:", name != NULL ? name : kind);
     const char *own_space = json_string_value(json_object_get(type, "namespace"));
-    CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space ? own_space : space);
+    CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space != NULL ? own_space : space);
     if (is_primitive(own))
         return fail(canon, "a type has the name of a primitive one:", own);
     CV_CLEANUP(cv_free_ptr) char *written = take_name(canon, type, own, strcmp(kind, "record") == 0);
@@ -412,7 +412,7 @@ static bool write_object(struct canon *canon, const json_t *type, const char *sp
     if (json_is_object(inner) || json_is_array(inner))
         return write_type(canon, inner, space);
     const char *kind = json_string_value(inner);
-    if (!kind)
+    if (kind == NULL)
         return fail(canon, "a type without \"type\"", NULL);
     if (strcmp(kind, "record") == 0 || strcmp(kind, "error") == 0)
         return write_named(canon, type, "record", space);
@@ -456,7 +456,7 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
                                struct err *err)
 {
     static const struct canonical_options none = {0};
-    struct canon canon = {.options = options ? options : &none,
+    struct canon canon = {.options = options != NULL ? options : &none,
                           .names = json_object(),
                           .written = json_object(),
                           .wrappers = json_object(),
@@ -473,16 +473,17 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
     return ok ? CV_OK : CV_PARK;
 }
 
-/* Of all objects in a schema only definitions of named types have one of these members. */
+/* Only definitions of named types have one of these members. */
 static bool defines_type(const json_t *object)
 {
-    return json_object_get(object, "fields") || json_object_get(object, "symbols") || json_object_get(object, "size");
+    return json_object_get(object, "fields") != NULL || json_object_get(object, "symbols") != NULL ||
+           json_object_get(object, "size") != NULL;
 }
 
 enum cv_status canonical_collect(json_t *canonical, json_t *externals, struct err *err)
 {
     const char *name = json_string_value(json_object_get(canonical, "name"));
-    if (name && defines_type(canonical) && !json_object_get(externals, name)) {
+    if (name != NULL && defines_type(canonical) && json_object_get(externals, name) == NULL) {
         if (json_object_size(externals) >= MAX_EXTERNAL_TYPES || json_object_set(externals, name, canonical)) {
             err_set(err, "too many types in referenced schemas");
             return CV_PARK;
@@ -507,8 +508,8 @@ enum cv_status canonical_collect(json_t *canonical, json_t *externals, struct er
 json_t *canonical_parse(struct str text, struct err *err)
 {
     json_error_t where;
-    json_t *json = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_DECODE_ANY, &where);
-    if (!json)
+    json_t *json = json_loadb(text.ptr != NULL ? text.ptr : "", text.len, JSON_DECODE_ANY, &where);
+    if (json == NULL)
         err_set(err, "no JSON: line %d, column %d: %s", where.line, where.column, where.text);
     return json;
 }

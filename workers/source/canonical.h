@@ -14,14 +14,14 @@
 /* Maximum length of a schema's text, and of its canonical form. */
 #define SCHEMA_MAX_BYTES (1u << 20)
 
-/* Deeper schemas are refused: every later walk is recursive. */
+/* Deeper schemas are refused, because later steps are recursive. */
 #define SCHEMA_MAX_DEPTH 512
 
 /* Types and references to them in a schema: the Avro library takes about a KiB for each. */
 #define SCHEMA_MAX_TYPES 10000
 
 enum canonical_form {
-    /* As the specification has it: what fingerprints are made of. */
+    /* The form of the specification, from which fingerprints are computed. */
     CANONICAL_FINGERPRINT,
     /* With the logical types of primitives and fixed: for types that other schemas refer to. */
     CANONICAL_WITH_LOGICAL_TYPES,
@@ -38,7 +38,7 @@ enum canonical_form {
 
 struct canonical_options {
     enum canonical_form form;
-    /* Types defined elsewhere: full name → definition, put in where first named. NULL: none. */
+    /* Types defined elsewhere: full name → definition, inserted at its first reference. NULL: none. */
     const json_t *externals;
     /*
      * The reader's names. A writer's record or field that is unknown under its own name but has a known one among its
@@ -61,7 +61,7 @@ enum cv_status canonical_write(const json_t *schema, const struct canonical_opti
 /* Adds every named type that a canonical schema defines to externals. CV_OK, or CV_PARK: there are too many. */
 enum cv_status canonical_collect(json_t *canonical, json_t *externals, struct err *err) CV_MUST_CHECK;
 
-/* Parses a schema's text. NULL: no JSON, err says where. The caller gives the reference back with json_decref(). */
+/* Parses a schema's text. NULL: not JSON, err says where. The caller releases it with json_decref(). */
 json_t *canonical_parse(struct str text, struct err *err) CV_MUST_CHECK;
 
 #endif

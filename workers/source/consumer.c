@@ -17,9 +17,9 @@
 #define LEAVE_TIMEOUT_MS 5000
 /* … and this long for librdkafka to shut down. */
 #define SHUTDOWN_TIMEOUT_MS (2 * LEAVE_TIMEOUT_MS)
-/* A code of librdkafka that the header of 2.0 does not name yet. */
+/* An error code of librdkafka that the header of 2.0 does not define. */
 #define LOG_TRUNCATION (-139)
-/* A damaged record is fetched again this much later: it may be whole in the broker's log. */
+/* Delay before a damaged record is fetched again: it may be intact in the broker's log. */
 #define DAMAGED_RETRY_MS 5000
 /* When no broker has answered after this time, a log line says what to check. */
 #define CONTACT_TIMEOUT_MS 10000
@@ -65,7 +65,7 @@ static enum cv_status subscribe(struct consumer *consumer, struct err *err)
     return CV_FATAL;
 }
 
-/* conf is taken over. */
+/* Takes ownership of conf. */
 static enum cv_status start(struct consumer *consumer, rd_kafka_conf_t *conf, struct err *err)
 {
     static const uint64_t one = 1;
@@ -241,7 +241,7 @@ static void on_message_error(struct consumer *consumer, const rd_kafka_message_t
         return;
     }
     if (p != NULL && code == RD_KAFKA_RESP_ERR__BAD_MSG && p->running)
-        consumer_position_restart(consumer, p, DAMAGED_RETRY_MS); /* the library would go on behind it */
+        consumer_position_restart(consumer, p, DAMAGED_RETRY_MS); /* the library would continue after it */
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         on_error(consumer->rk, code, text, consumer);
         return;
@@ -282,7 +282,7 @@ static bool deliver(struct consumer *consumer, rd_kafka_message_t *message, enum
     return true;
 }
 
-/* Reports once, when it is time, that no broker has answered: wrong security settings may cause no error at all. */
+/* Reports once, after the time limit, that no broker has answered: wrong security settings may cause no error. */
 static void check_contact(struct consumer *consumer, int64_t now_ms)
 {
     char *line;
@@ -304,7 +304,7 @@ static void check_contact(struct consumer *consumer, int64_t now_ms)
         consumer_events_add(&consumer->events, CONSUMER_ERROR, TOPIC_COUNT, -1, line);
 }
 
-/* Appends the events that callbacks left. */
+/* Appends the events that callbacks queued. */
 static size_t take_events(struct consumer *consumer, struct consumer_event *out_events, size_t max)
 {
     size_t n = consumer_events_take(&consumer->events, out_events, max);
@@ -315,7 +315,7 @@ static size_t take_events(struct consumer *consumer, struct consumer_event *out_
             continue;
         struct consumer_partition *p = consumer_partitions_find(&consumer->partitions, record->topic,
                                                                 record->partition);
-        /* Revoked and assigned again before the caller heard of either: the later of the two events counts. */
+        /* Revoked and assigned again before either event was delivered: the later one counts. */
         if (p->owned)
             p->announced = true;
     }
@@ -351,7 +351,7 @@ size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_event
     }
     consumer_fetching_keep(consumer, bytes);
     n += take_events(consumer, out_events + n, max - n);
-    /* librdkafka reports only a queue that fills from empty: what was left in it, or here, is reported by us. */
+    /* librdkafka signals only when its queue becomes non-empty: messages left in it, or here, are signalled by us. */
     if (taken == room || consumer->events.pending_count > 0)
         consumer_events_wake(&consumer->events);
     return n;
@@ -377,7 +377,7 @@ void consumer_fd_drain(struct consumer *consumer)
     consumer_events_drain(&consumer->events);
 }
 
-/* ---- what other files do ---- */
+/* ---- functions of other files ---- */
 
 enum cv_status consumer_position(struct consumer *consumer, enum topic topic, int32_t partition, int64_t next_offset,
                                  struct err *err)

@@ -7,7 +7,7 @@
 
 #include "caseview/clock.h"
 
-/* Errors waiting to be delivered. Of a caller that does not poll, further errors are dropped, assignments never. */
+/* Maximum number of errors queued for delivery. Further errors are dropped; assignments never are. */
 #define PENDING_ERRORS_MAX 64
 
 enum cv_status consumer_events_init(struct consumer_events *events, struct err *err)

@@ -1,5 +1,5 @@
 /*
- * consumer_events.h: events that librdkafka's callbacks leave for the next consumer_poll(), in order, and the
+ * consumer_events.h: events that librdkafka's callbacks queue for the next consumer_poll(), in order, and the
  * descriptor that makes the caller poll. Errors are rate-limited here.
  */
 #ifndef CASEVIEW_SOURCE_CONSUMER_EVENTS_H
@@ -25,7 +25,7 @@ struct consumer_events {
     char problem[256]; /* the last error, shown or not; "": none */
 };
 
-/* CV_OK, or CV_FATAL: no descriptor could be had. Done in either case by consumer_events_done(). */
+/* CV_OK, or CV_FATAL: no descriptor is available. Call consumer_events_done() in either case. */
 enum cv_status consumer_events_init(struct consumer_events *events, struct err *err) CV_MUST_CHECK;
 void consumer_events_done(struct consumer_events *events);
 

@@ -2,13 +2,13 @@
 
 #include "caseview/clock.h"
 
-/* A request for so many bytes taken, and at most one in this time: nothing to a broker that sends a backlog. */
+/* One request per so many bytes taken, and at most one per interval: negligible for a broker that sends a backlog. */
 #define REQUEST_BYTES       (1u << 20)
 #define REQUEST_INTERVAL_MS 10
 /* Partitions named in one request. Partitions are spread over the brokers, so these reach each leader in turn. */
 #define REQUEST_PARTITIONS 64
 
-/* Any request to a leader wakes its thread, so end offsets are asked for, without waiting for the answers. */
+/* Any request to a leader wakes its thread. Requests end offsets and ignores the answers. */
 void consumer_fetching_keep(struct consumer *consumer, size_t bytes)
 {
     const struct consumer_partitions *partitions = &consumer->partitions;

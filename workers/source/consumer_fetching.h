@@ -1,6 +1,6 @@
 /*
- * consumer_fetching.h: keeps a librdkafka without fetch.queue.backoff.ms (2.0) fetching. When its queue was full it
- * looks for room again only when a broker thread wakes, a second later, although a worker empties the queue in a
+ * consumer_fetching.h: keeps a librdkafka without fetch.queue.backoff.ms (2.0) fetching. After its queue was full it
+ * checks for space again only when a broker thread wakes, a second later, although a worker empties the queue in a
  * fraction of that (measured at 3 µs of work a record: 80,000 instead of 311,000 records/s).
  */
 #ifndef CASEVIEW_SOURCE_CONSUMER_FETCHING_H

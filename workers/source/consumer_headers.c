@@ -43,7 +43,7 @@ static void put(struct buf *out, const char *text_key, const char *bytes_key, st
     }
 }
 
-/* The worst that a byte can become is \u0001, so the text of N bytes is no longer than 6 N + 6 times the cost. */
+/* A byte becomes at most six (\u0001), so the text of N bytes is no longer than 6 N + 6 times the cost. */
 static bool fits(const struct header *header, size_t *left)
 {
     size_t cost = header->name.len + header->value.len + CONSUMER_HEADER_COST;

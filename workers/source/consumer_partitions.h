@@ -1,6 +1,6 @@
 /*
- * consumer_partitions.h: what the consumer knows of each partition. Finding one takes constant time, and going through
- * those that are assigned to us takes no longer than they are many.
+ * consumer_partitions.h: the consumer's state of each partition. A look-up takes constant time, and a walk over the
+ * partitions assigned to us takes time in proportion to their number.
  *
  * A partition is `owned` from the group's assignment on, `announced` once CONSUMER_ASSIGNED was delivered, `wanted`
  * from consumer_position() on, and `running` once librdkafka was started at `next`: only then records of it are
@@ -19,7 +19,7 @@ struct consumer_partition {
     int64_t end_offset;  /* last stable offset as last reported, -1: not yet */
     int64_t start_at_ms; /* not started before */
     int64_t commit_next; /* to be committed to the group, -1: nothing new */
-    size_t owned_index;  /* its place in consumer_partitions.owned */
+    size_t owned_index;  /* its index in consumer_partitions.owned */
 };
 
 struct consumer_partitions {
@@ -32,7 +32,7 @@ struct consumer_partitions {
     size_t owned_count, owned_cap;
 };
 
-/* Partition numbers above this are not believed: Kafka's own limits are far below. */
+/* Partition numbers above this are refused: Kafka's own limits are far below. */
 #define CONSUMER_PARTITION_MAX 1000000
 
 void consumer_partitions_init(struct consumer_partitions *partitions, const char *const topics[TOPIC_COUNT]);
@@ -48,7 +48,7 @@ struct consumer_partition *consumer_partitions_find(const struct consumer_partit
 struct consumer_partition *consumer_partitions_owned(const struct consumer_partitions *partitions, size_t i,
                                                      struct consumer_partition_id *out_id);
 
-/* Owned from now on, without a position. False: it was already, or the number is not believed. */
+/* Marks the partition as owned, without a position. False: it was owned already, or the number is refused. */
 bool consumer_partitions_add(struct consumer_partitions *partitions, enum topic topic, int32_t partition);
 void consumer_partitions_remove(struct consumer_partitions *partitions, enum topic topic, int32_t partition);
 

@@ -1,5 +1,5 @@
 /*
- * consumer_query.h: questions to the brokers. All wait for the answer, at most their time-out; CV_OK or CV_RETRY.
+ * consumer_query.h: queries to the brokers. All wait for the answer, at most until their timeout; CV_OK or CV_RETRY.
  */
 #ifndef CASEVIEW_SOURCE_CONSUMER_QUERY_H
 #define CASEVIEW_SOURCE_CONSUMER_QUERY_H

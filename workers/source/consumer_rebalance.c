@@ -5,8 +5,7 @@
 #include "caseview/log.h"
 #include "workers/source/consumer_commit.h"
 
-/* How long the caller may take to finish a batch before its partitions are released; none when they are lost already.
- */
+/* Time for the caller to finish a batch before its partitions are released; none if they are already lost. */
 #define REVOKE_BUDGET_MS 2000
 
 static void log_error_of(rd_kafka_error_t *error, const char *call)
@@ -30,7 +29,7 @@ static void on_assign(struct consumer *consumer, const rd_kafka_topic_partition_
         enum topic topic = consumer_partitions_topic(&consumer->partitions, one->topic);
         if (consumer_partitions_add(&consumer->partitions, topic, one->partition))
             consumer_events_add(&consumer->events, CONSUMER_ASSIGNED, topic, one->partition, NULL);
-        else /* the assignment is another member's work, so nothing in it may stop us */
+        else /* the assignment comes from another member: a fault in it must not stop us */
             log_warn("kafka: the group assigned %s [%" PRId32
                      "], which is no topic of this worker or assigned already; "
                      "ignored. Check that no other program uses this group id",

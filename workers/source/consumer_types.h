@@ -14,7 +14,7 @@ enum consumer_event_type {
     CONSUMER_REVOKED,      /* no longer ours; see consumer_before_revoke */
     CONSUMER_OUT_OF_RANGE, /* the position is not in the log: stopped, without a position; ask consumer_watermarks() */
     CONSUMER_ERROR, /* text to be logged, rate-limited here; the client recovers by itself. topic TOPIC_COUNT: none */
-    CONSUMER_FATAL, /* text: another process took over our group-instance-id, or alike. Close the consumer */
+    CONSUMER_FATAL, /* text: for instance, another process uses our group-instance-id. Close the consumer */
 };
 
 struct consumer_event {

@@ -28,7 +28,7 @@ static enum decode_outcome park(struct decode_result *out, enum park_reason reas
 static uint64_t little_endian_64(const uint8_t *p)
 {
     uint64_t value;
-    memcpy(&value, p, sizeof value); /* as this machine is */
+    memcpy(&value, p, sizeof value); /* little-endian, as this machine is */
     return value;
 }
 
@@ -89,7 +89,7 @@ static void set_organization(struct decode_result *out, const struct uuid *organ
     out->organization_id = *organization_id;
 }
 
-/* For a record that is parked: the organization of a body that can be decoded, even when other values are bad. */
+/* For a parked record: decodes the organization of the body, even if other values are invalid. */
 static void find_organization(const struct body *body, struct decode_result *out)
 {
     struct avro_decoder decoder;
@@ -99,7 +99,7 @@ static void find_organization(const struct body *body, struct decode_result *out
         set_organization(out, &organization_id);
 }
 
-/* Passes over a branch that is not the topic's record. */
+/* Skips the body of a branch that is not the topic's record. */
 static enum decode_outcome skip_body(const struct body *body, struct decode_result *out, struct err *err)
 {
     struct avro_decoder decoder;
@@ -120,12 +120,12 @@ struct directory_key {
     struct uuid entity_id;
 };
 
-/* NULL: out is filled. Else what is wrong with the key, and out_reason for a record without a body. */
+/* NULL: out is filled. Otherwise the fault of the key, and out_reason for a record without a body. */
 static const char *parse_directory_key(struct str key, struct directory_key *out, enum park_reason *out_reason)
 {
     const char *end = key.ptr + key.len;
     const char *first = memchr(key.ptr, ':', key.len);
-    const char *second = first ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
+    const char *second = first != NULL ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
     out->has_organization = false;
     *out_reason = PARK_KEY_MISMATCH;
     if (second == NULL)
@@ -142,7 +142,7 @@ static const char *parse_directory_key(struct str key, struct directory_key *out
     return NULL;
 }
 
-/* A null value forgets the entity. A kind that only a newer writer knows has nothing to forget. */
+/* A null value forgets the entity. For an unknown kind there is nothing to forget. */
 static enum decode_outcome forget(struct str key, struct decode_result *out, struct err *err)
 {
     struct directory_key parsed;
@@ -207,7 +207,7 @@ static const char *check_key(struct str key, struct event *event, const struct r
 
 /* The event. */
 
-/* What decoding does not set itself. Of a case event the fields are cleared by payload: they are many. */
+/* Initialises what decoding does not set. Fields of a case event are cleared per payload, because they are many. */
 static void clear_event(struct event *event, enum topic topic)
 {
     event->topic = topic;
@@ -289,7 +289,7 @@ static enum decode_outcome decode_value(struct schemas *schemas, const struct re
     return outcome;
 }
 
-/* What is wrong with the record before its value is looked into. NULL: nothing. */
+/* Checks the record without decoding its value. NULL: no fault. */
 static const char *unfit(const struct record *record, enum park_reason *out_reason)
 {
     if (record->value.ptr == NULL && record->topic != TOPIC_DIRECTORY) {
@@ -307,7 +307,7 @@ static const char *unfit(const struct record *record, enum park_reason *out_reas
     return NULL;
 }
 
-/* Parks the record with the organization that its body gives, unless its body says that it is to be passed over. */
+/* Parks the record with the organization of its body, unless the body is of a type to skip. */
 static enum decode_outcome park_unfit(struct schemas *schemas, const struct record *record, const char *wrong,
                                       struct decode_result *out, struct err *err)
 {

@@ -25,7 +25,7 @@ static uint64_t rabin(const char *data, size_t len)
 enum cv_status fingerprint_canonical(struct str schema_json, struct buf *out, struct err *err)
 {
     json_t *json = canonical_parse(schema_json, err);
-    if (!json)
+    if (json == NULL)
         return CV_PARK;
     enum cv_status status = canonical_write(json, NULL, out, err);
     json_decref(json);

@@ -26,9 +26,9 @@ enum cv_status kafka_client_new(rd_kafka_conf_t *conf, rd_kafka_t **out_rk, stru
 }
 
 /*
- * rd_kafka_query_watermark_offsets() would be the call for this, but it waits indefinitely for a leader that is away
- * (2.0.2). This one keeps its time-out and passes the two special times on to the broker as they are. The end is the
- * last stable offset because the question carries our isolation level.
+ * rd_kafka_query_watermark_offsets() would be the call for this, but it waits indefinitely for an unavailable leader
+ * (2.0.2). This one respects its timeout and passes the two special times to the broker unchanged. The end is the last
+ * stable offset because the request has our isolation level.
  */
 rd_kafka_resp_err_t kafka_client_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int64_t which,
                                          int timeout_ms)
@@ -128,7 +128,7 @@ void kafka_client_log(struct kafka_limits *limits, int level, const char *facili
 
 /* ---- a client without a group ---- */
 
-/* Called on the library's threads. What matters of it comes back as the status of a call. */
+/* Called on the library's threads. Errors that matter are also the status of a call. */
 static void on_log(const rd_kafka_t *rk CV_UNUSED, int level CV_UNUSED, const char *facility, const char *text)
 {
     char shown[512];

@@ -1,5 +1,5 @@
 /*
- * kafka_client.h: what Caseview's clients of Kafka share: creating one, the library's log and errors, and the question
+ * kafka_client.h: what Caseview's clients of Kafka share: creating one, the library's log and errors, and the query
  * for offsets. The group consumer (consumer.h) adds its callbacks; `struct kafka_client` is the one without a group,
  * for watermarks.h and consumer_scan.h.
  */
@@ -20,12 +20,12 @@ enum cv_status kafka_client_new(rd_kafka_conf_t *conf, rd_kafka_t **out_rk, stru
 rd_kafka_resp_err_t kafka_client_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int64_t which,
                                          int timeout_ms) CV_MUST_CHECK;
 
-/* A text of the library as one line: without the user part and the query of any URL in it. */
+/* Makes a text of the library one line, without the user part and the query of any URL in it. */
 void kafka_client_redact(const char *text, char *out, size_t size);
 
 /* ---- rate limit: one kind of message is shown at once, then at doubling intervals of 1–60 s while it goes on ---- */
 
-#define KAFKA_LIMIT_KINDS 16 /* of more kinds at a time, the one that was quiet longest is forgotten */
+#define KAFKA_LIMIT_KINDS 16 /* with more kinds, the one that was quiet longest is forgotten */
 
 struct kafka_limits {
     struct kafka_limit {

@@ -38,8 +38,8 @@ static const struct fixed_property {
 };
 
 /*
- * Good for a worker that must stay small when idle and react fast; the user may set others.
- * A library that does not know one of them (`optional`) does without.
+ * Defaults for a worker that must be small when idle and react fast; the user may set others. An `optional` one is left
+ * out if the library does not know it.
  */
 static const struct default_property {
     const char *name;
@@ -75,7 +75,7 @@ static const struct fixed_property *find_fixed(const char *name)
     return NULL;
 }
 
-/* By the words in the name: also a misspelt name may have a secret as its value. */
+/* Decides by words in the name, since a misspelt name may have a secret as its value, too. */
 static bool may_be_secret(const char *name)
 {
     static const char *const words[] = {"pass",    "secret", "jaas", "token", "pem", "oauthbearer.config",
@@ -178,7 +178,7 @@ static enum cv_status set_group(rd_kafka_conf_t *conf, const struct consumer_opt
         return CV_FATAL;
     if (options->group_instance_id == NULL)
         return CV_OK;
-    /* A static member is expected back: its restart must not move partitions. */
+    /* A static member is expected to return: its restart must not move partitions. */
     if (set(conf, "session.timeout.ms", "45000", err) != CV_OK)
         return CV_FATAL;
     return set(conf, "group.instance.id", options->group_instance_id, err);
@@ -330,7 +330,7 @@ static enum cv_status check_servers(const rd_kafka_conf_t *conf, const struct co
     return CV_OK;
 }
 
-/* What librdkafka accepts and then never uses, or never finishes waiting for. */
+/* Refuses settings that librdkafka accepts but never uses, or waits for indefinitely. */
 static enum cv_status check_sasl(const rd_kafka_conf_t *conf, const struct consumer_options *options, struct err *err)
 {
     bool uses_sasl = kafka_properties_contain(conf, "security.protocol", "sasl");

@@ -27,8 +27,8 @@ int kafka_properties_int(const rd_kafka_conf_t *conf, const char *name);
 bool kafka_properties_contain(const rd_kafka_conf_t *conf, const char *name, const char *word);
 
 /*
- * librdkafka before 2.2 has no fetch.queue.backoff.ms: when its queue was full it looks again only a second later. See
- * consumer_fetching.h.
+ * True for librdkafka before 2.2, which has no fetch.queue.backoff.ms: after its queue was full it checks again only a
+ * second later. See consumer_fetching.h.
  */
 bool kafka_properties_lack_queue_backoff(void);
 

@@ -9,7 +9,7 @@
 #define ARENA_BLOCK (64u << 10)
 /* Far above what a schema of SCHEMA_MAX_BYTES takes in the library, which does not check all of its allocations. */
 #define ARENA_MAX (512u << 20)
-/* Our own part: a schema whose nodes need more is refused. */
+/* Ceiling of our nodes: a schema that needs more is refused. */
 #define NODES_MAX (64u << 20)
 
 /* Ranges of a payload's fields that are cleared apart, and what must be between two of them. */
@@ -34,7 +34,7 @@ struct compiler {
 static struct plan_node *compile_field(struct compiler *compiler, avro_schema_t writer,
                                        const struct reader_field *field, uint32_t base, const char *path);
 
-/* NULL: the plan is too big; all callers pass that on. */
+/* NULL: the plan is too big; all callers propagate it. */
 static void *alloc(struct compiler *compiler, size_t size)
 {
     compiler->nodes_bytes += size;
@@ -50,7 +50,7 @@ static const char *join(struct compiler *compiler, const char *path, const char 
 {
     size_t size = strlen(path) + strlen(name) + 2;
     char *joined = alloc(compiler, size);
-    if (joined)
+    if (joined != NULL)
         snprintf(joined, size, "%s%s%s", path, *path ? "." : "", name);
     return joined;
 }
@@ -58,7 +58,7 @@ static const char *join(struct compiler *compiler, const char *path, const char 
 static struct plan_node *new_node(struct compiler *compiler, enum plan_op op, const char *path)
 {
     struct plan_node *node = alloc(compiler, sizeof *node);
-    if (!node)
+    if (node == NULL)
         return NULL;
     node->op = op;
     node->path = path;
@@ -84,8 +84,8 @@ static CV_PRINTF(3, 4) struct plan_node *incompatible(struct compiler *compiler,
 }
 
 /*
- * Without this a record of no bytes could take any time to skip: of two fields that are records of two fields each, and
- * so on. What takes no bytes is null, and a record with one other field is that field.
+ * Without this, skipping a record of zero bytes could take exponential time: two fields that are records of two fields
+ * each, and so on. A record of zero bytes becomes null, and a record with one other field becomes that field.
  */
 static void simplify_ignored(struct plan_node *node)
 {
@@ -100,11 +100,11 @@ static void simplify_ignored(struct plan_node *node)
         *node = *node->children[0];
 }
 
-/* What the reader does not use. */
+/* Compiles types that the reader does not use. */
 static struct plan_node *compile_ignored(struct compiler *compiler, avro_schema_t writer)
 {
     avro_schema_t schema = writer_type_of(writer).schema;
-    for (struct seen_record *seen = is_avro_record(schema) ? compiler->ignored : NULL; seen; seen = seen->next)
+    for (struct seen_record *seen = is_avro_record(schema) ? compiler->ignored : NULL; seen != NULL; seen = seen->next)
         if (seen->schema == schema)
             return seen->node;
     struct plan_node *node = new_node(compiler, PLAN_SKIP, NULL);
@@ -165,20 +165,20 @@ static struct plan_node *compile_record(struct compiler *compiler, avro_schema_t
 {
     struct plan_node *node = new_node(compiler, PLAN_RECORD, path);
     size_t count = avro_schema_record_size(writer);
-    if (!node || !add_children(compiler, node, count))
+    if (node == NULL || !add_children(compiler, node, count))
         return NULL;
     uint64_t found = 0;
     for (size_t i = 0; i < count; i++) {
         avro_schema_t type = avro_schema_record_field_get_by_index(writer, (int)i);
         const struct reader_field *field = reader_field_find(record, avro_schema_record_field_name(writer, (int)i));
-        if (field) {
+        if (field != NULL) {
             found |= UINT64_C(1) << (field - record->fields);
             const char *inner = join(compiler, path, field->name);
-            node->children[i] = inner ? compile_field(compiler, type, field, base, inner) : NULL;
+            node->children[i] = inner != NULL ? compile_field(compiler, type, field, base, inner) : NULL;
         } else {
             node->children[i] = compile_ignored(compiler, type);
         }
-        if (!node->children[i])
+        if (node->children[i] == NULL)
             return NULL;
     }
     for (size_t i = 0; i < record->field_count; i++) {
@@ -244,10 +244,10 @@ static struct plan_node *compile_payload(struct compiler *compiler, avro_schema_
         return incompatible(compiler, path, "the writer has %s, not a record", writer_type_name(writer));
     const char *name = avro_schema_name(writer);
     const struct reader_payload *payload = reader_payload_find(compiler->topic, name);
-    if (!payload)
+    if (payload == NULL)
         return compile_ignored(compiler, writer);
     const char *inner = join(compiler, path, name);
-    if (!inner)
+    if (inner == NULL)
         return NULL;
     struct plan_node *node = compile_record(compiler, writer, payload->record, payload->base, inner);
     if (node == NULL)
@@ -296,7 +296,7 @@ static struct plan_node *compile_inner(struct compiler *compiler, avro_schema_t 
     return compile_record(compiler, writer, field->record, base + field->offset, path);
 }
 
-/* A type that is not a union. */
+/* Compiles a type that is not a union. */
 static struct plan_node *compile_plain(struct compiler *compiler, const struct writer_type *writer,
                                        const struct reader_field *field, uint32_t base, const char *path)
 {
@@ -327,7 +327,7 @@ static struct plan_node *compile_plain(struct compiler *compiler, const struct w
     return node;
 }
 
-/* Only the branches that can be read are; the others are skipped over and make their records wrong-type. */
+/* Compiles the branches that can be read. The others are skipped, and their records are wrong-type. */
 static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t writer,
                                        const struct reader_field *field, uint32_t base, const char *path)
 {
@@ -336,14 +336,14 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
     if (node == NULL || !add_children(compiler, node, count))
         return NULL;
     node->mismatches = alloc(compiler, (count ? count : 1) * sizeof *node->mismatches);
-    if (!node->mismatches)
+    if (node->mismatches == NULL)
         return NULL;
     if (count == 0)
         return incompatible(compiler, path, "the writer has an empty union");
     for (size_t i = 0; i < count; i++) {
         struct writer_type branch = writer_type_of(avro_schema_union_branch(writer, (int)i));
         node->children[i] = compile_plain(compiler, &branch, field, base, path);
-        if (node->children[i]) {
+        if (node->children[i] != NULL) {
             readable++;
             continue;
         }
@@ -351,7 +351,7 @@ static struct plan_node *compile_union(struct compiler *compiler, avro_schema_t 
             return NULL;
         node->mismatches[i] = arena_str(compiler->arena, str_of(compiler->err->text)).ptr;
         node->children[i] = compile_ignored(compiler, branch.schema);
-        if (!node->children[i])
+        if (node->children[i] == NULL)
             return NULL;
     }
     if (readable == 0) {
@@ -370,14 +370,14 @@ static struct plan_node *compile_field(struct compiler *compiler, avro_schema_t 
     return compile_plain(compiler, &type, field, base, path);
 }
 
-/* The library's allocator while it parses: what it leaks after an error, or in a recursive schema, is freed with the
- * arena. */
+/* The library's allocator while it parses. What the library leaks after an error, or in a recursive schema, is freed
+ * with the arena. */
 static void *arena_allocator(void *arena, void *ptr, size_t old_size, size_t new_size)
 {
     if (new_size == 0)
         return NULL;
     void *fresh = arena_alloc(arena, new_size);
-    if (fresh && ptr)
+    if (fresh != NULL && ptr != NULL)
         memcpy(fresh, ptr, old_size < new_size ? old_size : new_size);
     return fresh;
 }
@@ -391,7 +391,7 @@ static enum cv_status parse(struct arena *arena, const struct buf *canonical, av
     avro_set_allocator(arena_allocator, arena);
     int failed = avro_schema_from_json_length(canonical->data, canonical->len, &schema);
     avro_set_allocator(outer.alloc, outer.user_data);
-    if (failed || !schema) {
+    if (failed || schema == NULL) {
         err_set(err, "not an Avro schema: %.300s", avro_strerror());
         return CV_PARK;
     }
@@ -399,11 +399,11 @@ static enum cv_status parse(struct arena *arena, const struct buf *canonical, av
     return CV_OK;
 }
 
-/* With the reader's names where the writer's aliases give them; without, when that gives two things one name. */
+/* Uses the reader's names where the writer's aliases have them, unless two things would then have the same name. */
 static enum cv_status make_canonical(struct str schema_json, const json_t *externals, struct buf *out, struct err *err)
 {
     json_t *json = canonical_parse(schema_json, err);
-    if (!json)
+    if (json == NULL)
         return CV_PARK;
     struct canonical_options options = {.form = CANONICAL_FOR_AVRO_C,
                                         .externals = externals,
@@ -420,7 +420,7 @@ static enum cv_status make_canonical(struct str schema_json, const json_t *exter
     return status;
 }
 
-/* Of the types that a body can have each is compiled as a whole, for its organizationId alone, and to be skipped. */
+/* Compiles each type that a body can have three times: completely, for its organizationId alone, and for skipping. */
 static bool compile_branch(struct compiler *compiler, struct plan_branch *branch, avro_schema_t schema)
 {
     branch->name = arena_str(compiler->arena, str_of(writer_type_name(schema))).ptr;
@@ -467,7 +467,7 @@ enum cv_status plan_compile(struct str schema_json, const json_t *externals, str
     struct arena *arena = arena_new(ARENA_BLOCK, ARENA_MAX);
     struct schema_plan *plan = arena_zalloc(arena, sizeof *plan);
     struct err compile_err = ERR_INIT;
-    struct compiler compiler = {.arena = arena, .err = err ? err : &compile_err};
+    struct compiler compiler = {.arena = arena, .err = err != NULL ? err : &compile_err};
     avro_schema_t schema;
     plan->arena = arena;
     status = parse(arena, &canonical, &schema, compiler.err);
@@ -489,6 +489,6 @@ size_t plan_bytes(const struct schema_plan *plan)
 
 void plan_free(struct schema_plan *plan)
 {
-    if (plan)
+    if (plan != NULL)
         arena_free(plan->arena);
 }

@@ -1,9 +1,9 @@
 /*
- * plan.h: a writer's schema, compiled once against the reader's records: a tree by which a record's bytes are walked
- * (avro_decoder.h), each node of which knows where in struct event its value goes. Private to workers/source.
+ * plan.h: a writer's schema, compiled once against the reader's records: a tree by which a record's bytes are decoded
+ * (avro_decoder.h). Each node has the offset of its value in struct event. Private to workers/source.
  *
- * What cannot be read is found here, not in the data: a schema without a required field or with a type that cannot be
- * promoted is incompatible as a whole; inside a union only the branch is, and only records that take it.
+ * Incompatibilities are found here and not while decoding: a schema without a required field, or with a type that
+ * cannot be promoted, is incompatible as a whole. Within a union only that branch is, with the records that use it.
  * Immutable once compiled.
  */
 #ifndef CASEVIEW_SOURCE_PLAN_H
@@ -22,7 +22,7 @@ struct plan_branch {
     const char *incompatible;       /* why no body of this type can be read, NULL: it can */
     struct plan_node *root;         /* NULL: of no topic, or incompatible */
     struct plan_node *organization; /* reads organizationId alone, to offset 0. NULL: it has none that can be read */
-    struct plan_node *ignored;      /* passes over the whole body */
+    struct plan_node *ignored;      /* skips the whole body */
 };
 
 struct schema_plan {

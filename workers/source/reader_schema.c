@@ -380,8 +380,8 @@ static const struct reader_record *find_in(const struct reader_record *record, c
         return record;
     for (size_t i = 0; i < record->field_count; i++) {
         const struct reader_record *inner = record->fields[i].record;
-        const struct reader_record *found = inner ? find_in(inner, name) : NULL;
-        if (found)
+        const struct reader_record *found = inner != NULL ? find_in(inner, name) : NULL;
+        if (found != NULL)
             return found;
     }
     return NULL;
@@ -391,9 +391,9 @@ static const struct reader_record *find_record(const char *name)
 {
     for (size_t t = 0; t < TOPIC_COUNT; t++) {
         const struct reader_record *found = find_in(reader_topics[t].record, name);
-        for (size_t i = 0; i < reader_topics[t].payload_count && !found; i++)
+        for (size_t i = 0; i < reader_topics[t].payload_count && found == NULL; i++)
             found = find_in(reader_topics[t].payloads[i].record, name);
-        if (found)
+        if (found != NULL)
             return found;
     }
     return NULL;
@@ -407,5 +407,5 @@ bool reader_knows_record(const char *name)
 bool reader_knows_field(const char *record, const char *field)
 {
     const struct reader_record *known = find_record(record);
-    return known && reader_field_find(known, field);
+    return known != NULL && reader_field_find(known, field) != NULL;
 }

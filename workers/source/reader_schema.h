@@ -18,7 +18,7 @@ enum field_type {
     FIELD_RANK,     /* float, finite */
     FIELD_BOOL,     /* bool */
     FIELD_RECORD,
-    FIELD_GUIDS, /* an event has at most one list, which is in the decoder until its end is known */
+    FIELD_GUIDS, /* an event has at most one list, which is kept in the decoder until its end */
     FIELD_TEXTS,
     FIELD_PAYLOAD, /* the union of a topic's payloads */
 };
@@ -70,7 +70,7 @@ const struct reader_field *reader_field_find(const struct reader_record *record,
 /* Bytes that a value takes in struct event. Not for records and lists. */
 size_t reader_field_size(enum field_type type);
 
-/* Is there such a record, such a field? For a writer's aliases. */
+/* Whether there is such a record or field. Used for a writer's aliases. */
 bool reader_knows_record(const char *name);
 bool reader_knows_field(const char *record, const char *field);
 

@@ -3,15 +3,15 @@
  * A thread sends the requests, so that a registry that does not answer delays only the records that need it. The
  * thread is started by the first question. Private to workers/source.
  *
- * An id is asked for until the registry answers: the thread backs off (0.1 to 5 s) while it cannot be reached, and says
- * so in the log. All functions but registry_new() and registry_free() are for one thread, the asking one.
+ * An id is requested until the registry answers. While it cannot be reached the thread backs off (0.1 to 5 s) and logs
+ * a warning. All functions except registry_new() and registry_free() are for one thread, the requesting one.
  */
 #ifndef CASEVIEW_SOURCE_REGISTRY_H
 #define CASEVIEW_SOURCE_REGISTRY_H
 
 #include "workers/source/registry_lookup.h"
 
-/* Ids that can be asked for at once. */
+/* Maximum number of ids requested at the same time. */
 #define REGISTRY_ASKED_MAX 64
 
 struct registry;

@@ -23,12 +23,13 @@ struct lookup {
     struct err *err;
 };
 
-/* One path segment: everything but unreserved characters as %XX. */
+/* Appends a path segment, with all characters except the unreserved ones as %XX. */
 static void put_segment(struct buf *url, const char *text)
 {
     for (; *text; text++) {
         char c = *text;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     strchr("-._~", c) != NULL;
         if (plain)
             buf_byte(url, c);
         else
@@ -66,7 +67,7 @@ static bool is_answer(const json_t *answer)
            (type == NULL || json_is_null(type) || json_is_string(type));
 }
 
-/* Everything but the registry's own answers may be a server in between, or a wrong URL: it is tried again. */
+/* Any other answer may come from a server in between, or from a wrong URL: it is retried. */
 static enum cv_status refuse(const struct lookup *lookup, const char *url, int http, const json_t *answer)
 {
     if (http == 404 && says_unknown(lookup, answer)) {
@@ -87,7 +88,7 @@ static enum cv_status refuse(const struct lookup *lookup, const char *url, int h
     return CV_RETRY;
 }
 
-/* GETs a schema's object, or says why there is none. */
+/* GETs a schema's object. */
 static enum cv_status get_object(struct lookup *lookup, const struct buf *url, json_t **out_json)
 {
     int64_t left_ms = lookup->deadline_ms - clock_mono_ms();
@@ -107,7 +108,7 @@ static enum cv_status get_object(struct lookup *lookup, const struct buf *url, j
         err_prefix(lookup->err, "schema registry");
         return CV_RETRY;
     }
-    json_t *json = json_loadb(answer.data ? answer.data : "", answer.len, 0, NULL);
+    json_t *json = json_loadb(answer.data != NULL ? answer.data : "", answer.len, 0, NULL);
     if (http != 200 || !is_answer(json)) {
         status = refuse(lookup, url->data, http, json);
         json_decref(json);
@@ -133,7 +134,7 @@ static enum cv_status resolve_one(struct lookup *lookup, const json_t *reference
 {
     const char *subject = json_string_value(json_object_get(reference, "subject"));
     const json_t *version = json_object_get(reference, "version");
-    if (!subject || !json_is_integer(version)) {
+    if (subject == NULL || !json_is_integer(version)) {
         err_set(lookup->err, "the schema registry's reference has no subject or version");
         return CV_PARK;
     }
@@ -157,11 +158,11 @@ static enum cv_status resolve_one(struct lookup *lookup, const json_t *reference
     if (status == CV_OK) {
         schema = canonical_parse(str_of(json_string_value(json_object_get(answer, "schema"))), lookup->err);
         struct canonical_options options = {.form = CANONICAL_WITH_LOGICAL_TYPES, .externals = lookup->externals};
-        status = schema ? canonical_write(schema, &options, &form, lookup->err) : CV_PARK;
+        status = schema != NULL ? canonical_write(schema, &options, &form, lookup->err) : CV_PARK;
     }
     if (status == CV_OK) {
         canonical = canonical_parse((struct str){form.data, form.len}, lookup->err);
-        status = canonical ? canonical_collect(canonical, lookup->externals, lookup->err) : CV_PARK;
+        status = canonical != NULL ? canonical_collect(canonical, lookup->externals, lookup->err) : CV_PARK;
     }
     json_decref(answer);
     json_decref(schema);

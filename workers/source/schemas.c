@@ -59,7 +59,7 @@ struct schemas {
 static enum cv_status read_file(const char *path, struct buf *out, struct err *err)
 {
     FILE *file = fopen(path, "re");
-    if (!file) {
+    if (file == NULL) {
         err_set(err, "%s: %s", path, strerror(errno));
         return CV_FATAL;
     }
@@ -85,7 +85,7 @@ static enum cv_status add_file(struct schemas *schemas, const char *path, struct
     enum cv_status status = read_file(path, &text, err);
     if (status != CV_OK)
         return status;
-    struct str json = {text.data ? text.data : "", text.len};
+    struct str json = {text.data != NULL ? text.data : "", text.len};
     struct by_fingerprint entry;
     status = fingerprint_of(json, &entry.fingerprint, err);
     for (size_t i = 0; status == CV_OK && i < schemas->file_count; i++)
@@ -105,7 +105,7 @@ static enum cv_status add_file(struct schemas *schemas, const char *path, struct
 static int is_schema_file(const struct dirent *entry)
 {
     const char *dot = strrchr(entry->d_name, '.');
-    return dot && dot != entry->d_name && strcmp(dot, ".avsc") == 0;
+    return dot != NULL && dot != entry->d_name && strcmp(dot, ".avsc") == 0;
 }
 
 static int compare_fingerprints(const void *a, const void *b)
@@ -146,8 +146,8 @@ static enum cv_status add_folder(struct schemas *schemas, const char *folder, st
 enum cv_status schemas_open(const char *folder, const char *registry, struct schemas **out_schemas, struct err *err)
 {
     struct schemas *schemas = cv_zalloc(sizeof *schemas);
-    schemas->registry = registry ? registry_new(registry) : NULL;
-    enum cv_status status = folder ? add_folder(schemas, folder, err) : CV_OK;
+    schemas->registry = registry != NULL ? registry_new(registry) : NULL;
+    enum cv_status status = folder != NULL ? add_folder(schemas, folder, err) : CV_OK;
     if (status != CV_OK) {
         schemas_close(schemas);
         return status;
@@ -169,9 +169,9 @@ enum cv_status schemas_open_options(const struct config *config, struct schemas 
 {
     const char *folder = config_text(config, "schema-dir");
     const char *registry = config_text(config, "schema-registry");
-    if (!folder && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
+    if (folder == NULL && access(CASEVIEW_SCHEMA_DIR, R_OK | X_OK) == 0)
         folder = CASEVIEW_SCHEMA_DIR;
-    if (!folder && !registry)
+    if (folder == NULL && registry == NULL)
         log_warn("neither schema-dir nor schema-registry is given, and %s does not exist: no record can be decoded",
                  CASEVIEW_SCHEMA_DIR);
     return schemas_open(folder, registry, out_schemas, err);
@@ -179,7 +179,7 @@ enum cv_status schemas_open_options(const struct config *config, struct schemas 
 
 void schemas_close(struct schemas *schemas)
 {
-    if (!schemas)
+    if (schemas == NULL)
         return;
     forget_ids(schemas);
     for (size_t i = 0; i < UNKNOWN_SLOTS; i++)
@@ -215,7 +215,7 @@ enum cv_status schemas_by_fingerprint(struct schemas *schemas, uint64_t fingerpr
 static struct by_id *find_slot(struct schemas *schemas, uint32_t id)
 {
     size_t i = XXH3_64bits(&id, sizeof id) % SLOTS;
-    while (schemas->slots[i].plan && schemas->slots[i].id != id)
+    while (schemas->slots[i].plan != NULL && schemas->slots[i].id != id)
         i = (i + 1) % SLOTS; /* ends: the table is never more than half full */
     return &schemas->slots[i];
 }
@@ -249,7 +249,7 @@ static void take_answers(struct schemas *schemas)
     struct registry_answer answer;
     while (registry_take(schemas->registry, &answer)) {
         struct schema_plan *plan = NULL;
-        struct str text = {answer.schema.data ? answer.schema.data : "", answer.schema.len};
+        struct str text = {answer.schema.data != NULL ? answer.schema.data : "", answer.schema.len};
         if (answer.found && plan_compile(text, answer.externals, &plan, &answer.err) == CV_OK)
             add_id(schemas, answer.id, plan);
         else

@@ -91,7 +91,7 @@ static bool scan_string(struct scan *scan)
         if (scan->p == scan->end)
             break;
         char escape = *scan->p++;
-        if (escape == 'u' ? !scan_unicode(scan) : !memchr("\"\\/bfnrt", escape, 8))
+        if (escape == 'u' ? !scan_unicode(scan) : memchr("\"\\/bfnrt", escape, 8) == NULL)
             return fail(scan, "an unknown escape in a string");
     }
     return fail(scan, "a string is not closed");

@@ -171,7 +171,7 @@ bool writer_type_logical_fits(const struct writer_type *type, enum field_type fi
 int writer_type_logical_len(const struct writer_type *type)
 {
     const char *end = strstr(type->logical, "__");
-    return (int)(end ? (size_t)(end - type->logical) : strlen(type->logical));
+    return (int)(end != NULL ? (size_t)(end - type->logical) : strlen(type->logical));
 }
 
 enum plan_time writer_type_time(const struct writer_type *type)

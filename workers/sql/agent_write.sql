@@ -1,4 +1,4 @@
--- As case_write.sql, for agents.
+-- Writes all agents of a batch, in key order. Fails with 22012 like case_write.sql when a row was changed concurrently.
 WITH written AS (
     INSERT INTO agent AS t (organization_id, user_id, rev, part, current_unit_id, has_workspaces, degraded, degraded_at,
                             refs, state)

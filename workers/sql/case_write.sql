@@ -1,5 +1,5 @@
--- All cases of a batch, in key order. A row whose revision is not the one folded upon was written by somebody else: the
--- statement fails (22012) and the batch is folded again on what is there now.
+-- Writes all cases of a batch, in key order. A row with another revision than the one that was folded on was changed by
+-- another writer: a division by zero (22012) then fails the statement, and the worker re-reads the rows.
 WITH written AS (
     INSERT INTO case_state AS t (case_id, rev, part, flags, degraded_at, over_at, state)
     SELECT x.case_id, x.rev, x.part, x.flags,

@@ -1,4 +1,4 @@
--- Takes a partition: whoever wrote it until now knows an old claim and is refused by the fence.
+-- Claims a partition. The fence then refuses batches of the previous owner, which has the old claim.
 UPDATE ctl.cursor
    SET claim = gen_random_uuid(), backend_pid = pg_backend_pid(), owner = $4::text, owner_epoch = owner_epoch + 1,
        backend_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()),

@@ -1,4 +1,4 @@
--- The new claim makes the database refuse the owner's batch in flight; the owner then reads the cursor again.
+-- Moves a cursor. The new claim makes the fence refuse the owner's batch in flight; the owner then re-reads the cursor.
 WITH before AS MATERIALIZED (
     SELECT topic, part, next_offset, state
       FROM ctl.cursor

@@ -1,5 +1,5 @@
--- The entities of a batch. An application is found whoever owns it; a forgotten one belongs to nobody. OFFSET 0: each key
--- is looked up by itself, whatever the planner thinks of the table's size.
+-- Loads the entities of a batch. An application is found under any owner, unless it is forgotten and thus has none.
+-- OFFSET 0 forces one index lookup per key: without it, stale statistics can make the planner scan the table.
 SELECT d.kind, d.organization_id, d.entity_id, d.status, d.version, d.name, d.detail, d.picture, d.parent_id,
        to_jsonb(d.roles)::text AS roles, d.enabled
   FROM unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS x(kind, organization_id, entity_id),

@@ -1,4 +1,4 @@
--- Forgotten entities that every partition has passed; those that are being written just now wait for the next time.
+-- Deletes forgotten entities whose change every partition has processed. Rows that are locked are left to the next run.
 WITH gone AS (
     DELETE FROM directory
      WHERE (kind, organization_id, entity_id)

@@ -1,4 +1,4 @@
--- A re-publication with equal texts: only the version moves, nobody has to look.
+-- Stores the version of an event with equal texts. The change number stays: no row has to be rendered again.
 UPDATE directory d
    SET version = x.version
   FROM unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::bigint[]) AS x(kind, organization_id, entity_id, version)

@@ -1,4 +1,4 @@
--- Only a change that somebody may see gets a new number; nth is its place in the batch, NULL for the others.
+-- Writes the entities of a batch that have a visible change. nth: place among them, counted from the last (0).
 INSERT INTO directory AS t (kind, organization_id, entity_id, status, version, change_no, name, detail, picture, parent_id,
                             roles, enabled)
 SELECT x.kind, x.organization_id, x.entity_id, x.status, x.version, clock.no - x.nth, x.name, x.detail, x.picture,

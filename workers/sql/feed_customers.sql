@@ -1,4 +1,4 @@
--- The listed cases of these partitions that name one of these customers, a page at a time.
+-- One page of the listed cases of these partitions that name one of these customers.
 SELECT organization_id, case_id, part
   FROM active_case
  WHERE customer_ref = ANY ($4::bigint[]) AND part = ANY ($1::integer[])

@@ -1,4 +1,4 @@
--- What changed in the directory after number $1, in commit order.
+-- One page of the directory changes after number $1, in commit order.
 SELECT kind, organization_id, entity_id, status, name, detail, picture, parent_id, change_no
   FROM directory
  WHERE change_no > $1::bigint

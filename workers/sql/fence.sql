@@ -1,5 +1,6 @@
--- First in every batch: locks the cursors, proves the claims, moves on. Fails by itself (22012) when one does not fit, so
--- that the COMMIT already in the pipe rolls back. A halted or paused partition stays where it is; names in its rows do not.
+-- First statement of every batch: locks the cursors, checks the claims and advances the offsets. If one does not match,
+-- a division by zero (22012) aborts the transaction, so that the COMMIT already in the pipeline rolls back. The offset
+-- of a halted or paused partition does not move, but names in its rows are still updated.
 WITH moved AS (
     UPDATE ctl.cursor c
        SET next_offset = x.new_offset,

@@ -1,4 +1,4 @@
--- What was parked of a partition within the last minute, a row for each second: a new owner goes on counting.
+-- Counts the records parked from a partition in the last minute, per second, for a new owner's flood detection.
 SELECT floor(extract(epoch FROM now() - r.parked_at))::integer AS age_s, count(*) AS parked, min(r."offset") AS first_parked
   FROM (SELECT "offset", parked_at
           FROM parked

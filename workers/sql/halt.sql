@@ -1,4 +1,5 @@
--- Stops a partition with a reason, if we still own it. A flood also goes back to the first record of its minute.
+-- Halts a partition with a reason, if the claim is still ours. After a flood the cursor also returns to the first
+-- record parked within that minute ($7), and the records parked from there on are removed.
 WITH halted AS (
     UPDATE ctl.cursor
        SET state = 'halted', reason = $6::text, next_offset = coalesce($7::bigint, next_offset),
@@ -8,9 +9,9 @@ WITH halted AS (
            updated_at = now()
      WHERE gen = $1::integer AND topic = $2::text AND part = $3::integer AND claim = $4::uuid AND next_offset = $5::bigint
     RETURNING 1
-), taken_back AS (
+), unparked AS (
     DELETE FROM parked
      WHERE topic = $2 AND part = $3 AND "offset" >= $7 AND EXISTS (SELECT FROM halted)
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM halted)::integer, (SELECT count(*) FROM taken_back)::integer
+SELECT (SELECT count(*) FROM halted)::integer, (SELECT count(*) FROM unparked)::integer

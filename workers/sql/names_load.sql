@@ -1,4 +1,4 @@
--- OFFSET 0: each key is looked up by itself, whatever the planner thinks of the table's size.
+-- OFFSET 0 forces one index lookup per key: without it, stale statistics can make the planner scan the table.
 SELECT d.kind, d.organization_id, d.entity_id, d.status, d.name, d.detail, d.picture, d.parent_id
   FROM unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS x(kind, organization_id, entity_id),
        LATERAL (SELECT *

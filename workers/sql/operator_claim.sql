@@ -1,6 +1,7 @@
--- Takes the partitions of an outside batch away from their owners, which claim them anew and render what changed since
--- dir_no: all changes up to there are in the names that the batch was made with ($2). Directory rows have no revision, so
--- nobody may have written any since they were read: then their cursor has not moved. Fails by itself (22012).
+-- Changes the claim of the partitions that an operator's batch writes. Their owners then claim them again and render
+-- the directory changes after dir_no; the batch was rendered with all changes up to $2. Directory rows have no
+-- revision: for their partitions (exact) the cursor must not have moved since they were read. Otherwise the statement
+-- fails with 22012 (division by zero).
 WITH taken AS (
     UPDATE ctl.cursor c
        SET claim = gen_random_uuid(), updated_at = now()

@@ -1,5 +1,5 @@
--- A record is met again at its offset after a replay: its row stays, and one that an operator gave up (parked skip) is not
--- parked again. Another record there means that the topic was made anew; what was parked of the old one is kept aside.
+-- Parks records. A replay delivers a record again at its offset: its row stays, and one that an operator skipped is not
+-- parked again. A different record at that offset means that the topic was recreated; the old row moves to ctl.skipped.
 WITH x AS MATERIALIZED (
     SELECT x.*, g.gen
       FROM ctl.generation g, unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::bytea[], $6::bytea[], $7::text[],
@@ -14,7 +14,7 @@ WITH x AS MATERIALIZED (
                              parked_at, skip_reason)
     SELECT x.gen, p.organization_id, p.topic, p.part,
            p."offset", p.key, p.value, p.headers, p.record_timestamp, p.reason, p.text, p.parked_at,
-           'the topic was made anew, another record has this offset now'
+           'the topic was recreated, another record has this offset now'
       FROM x
       JOIN parked p ON p.topic = x.topic AND p.part = x.part AND p."offset" = x.record_offset
      WHERE (p.key, p.value, p.record_timestamp) IS DISTINCT FROM (x.key, x.value, x.record_timestamp)

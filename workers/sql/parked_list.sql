@@ -1,4 +1,4 @@
--- Without the values, which may be large.
+-- Lists parked events without their values, which may be large.
 SELECT topic, part, "offset", reason, text, organization_id, key, octet_length(value), record_timestamp, parked_at
   FROM parked
  WHERE ($2::text IS NULL OR topic = $2) AND ($3::integer IS NULL OR part = $3) AND ($4::bigint IS NULL OR "offset" = $4)

@@ -1,4 +1,4 @@
--- Whole rows after the key $5, $6, $7, at most $8 of them, and no further one once they have 16 MiB.
+-- One page of complete rows after the key ($5, $6, $7): at most $8 rows, and none after the row that reaches 16 MiB.
 WITH next AS (
     SELECT topic, part, "offset", coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) AS bytes
       FROM parked

@@ -1,4 +1,4 @@
--- Moved, never deleted.
+-- Moves parked events to ctl.skipped, so that none is lost.
 WITH gone AS (
     DELETE FROM parked
      WHERE topic = $2::text AND ($3::integer IS NULL OR part = $3) AND ($7::bigint IS NULL OR "offset" = $7)

@@ -1,4 +1,5 @@
--- A halted partition stays halted. A batch that holds the cursor's lock commits first: the offset returned is final.
+-- Pauses live partitions; a halted one stays halted. A batch that has locked the cursor commits first, so the offset
+-- returned is final.
 WITH paused AS (
     UPDATE ctl.cursor
        SET state = 'paused', reason = $4::text, updated_at = now()

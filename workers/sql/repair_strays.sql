@@ -1,2 +1,2 @@
--- A case belongs to one organization: no other may list it.
+-- Deletes rows of a case under an organization that is not its own.
 DELETE FROM active_case WHERE case_id = $1::uuid AND organization_id <> $2::uuid

@@ -1,4 +1,4 @@
--- All of directory, a page at a time.
+-- One page of directory.
 SELECT kind, organization_id, entity_id, status, version, change_no, name, detail, picture, parent_id,
        to_jsonb(roles)::text, enabled
   FROM directory

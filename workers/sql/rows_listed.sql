@@ -1,4 +1,4 @@
--- All of active_case, a page at a time, each row with the state of its case.
+-- One page of active_case, each row with the state of its case.
 SELECT a.organization_id, a.case_id, a.user_id, a.unit_id, a.status_date, a.case_timestamp, a.degraded, a.part,
        a.customer_ref, a.refs, a.body, c.part, c.state
   FROM active_case a

@@ -1,4 +1,4 @@
--- How far each partition is in this snapshot, and up to which change of the directory its rows show names.
+-- The offset of each partition in this snapshot, and the directory change up to which its rows are rendered.
 SELECT c.topic, c.part, c.next_offset, c.dir_no, c.state, clock.no
   FROM ctl.cursor c
   JOIN ctl.dir_clock clock ON clock.gen = c.gen

@@ -1,4 +1,4 @@
--- Records that were read and not folded. Length and time tell whether the log still has the same record there.
+-- Records that were read but not folded. Length and timestamp show whether the log still has the same record there.
 SELECT topic, part, "offset", false AS skipped, reason, record_timestamp,
        coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) AS bytes
   FROM parked

@@ -1,4 +1,5 @@
--- An application's row belongs to its owner, which may not be the organization asked for; its forgotten rows may be several.
+-- An application's row is found under any owner, not only under the organization given. Several forgotten rows are
+-- possible.
 SELECT d.kind, d.organization_id, d.entity_id, d.status, d.version, d.change_no, d.name, d.detail, d.picture, d.parent_id,
        to_jsonb(d.roles)::text, d.enabled
   FROM unnest($1::smallint[], $2::uuid[], $3::uuid[]) AS x(kind, organization_id, entity_id)

@@ -1,4 +1,4 @@
--- Cases that have been over for longer than any late event of theirs can take.
+-- Deletes cases that have been over for so many days ($1) that no late event of theirs is expected.
 WITH gone AS (
     DELETE FROM case_state
      WHERE case_id IN (SELECT case_id FROM case_state

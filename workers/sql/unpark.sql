@@ -1,4 +1,4 @@
--- Parked events that are folded now. One that is no longer parked was dealt with by somebody else: fails by itself (22012).
+-- Removes parked events that this batch folds. Fails with 22012 if another command has already removed one.
 WITH gone AS (
     DELETE FROM parked p
      USING unnest($1::text[], $2::integer[], $3::bigint[]) AS x(topic, part, record_offset)

@@ -1,4 +1,4 @@
--- Parked events that are still bad keep their rows, with what is wrong with them now; as unpark.sql.
+-- Updates the reason of parked events that still cannot be folded. Fails with 22012 like unpark.sql.
 WITH kept AS (
     UPDATE parked p
        SET reason = x.reason, text = x.text, organization_id = coalesce(x.organization_id, p.organization_id)

@@ -1,4 +1,4 @@
--- What the metrics page says of these partitions; $3: seconds after which a missing number is an alarm.
+-- Counts for the metrics of these partitions. $3: seconds after which a missing sequence number is an alarm.
 SELECT (SELECT count(*) FROM case_state WHERE degraded_at IS NOT NULL AND part = ANY ($1::integer[]))
        + (SELECT count(*) FROM agent WHERE degraded_at IS NOT NULL AND part = ANY ($2::integer[])) AS degraded,
        (SELECT count(*) FROM case_state WHERE flags & 4 <> 0 AND part = ANY ($1::integer[])) AS incomplete,

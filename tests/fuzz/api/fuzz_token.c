@@ -1,6 +1,6 @@
 /*
  * Any bytes as an access token: as sent, and as header, claims and signature (separated by line ends) that are encoded
- * first, so that the code after base64url is reached. Nothing here is signed by the key, so nothing may be accepted.
+ * first, so that the code after base64url is reached. The key never signed them, so all must be refused.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static const char key_set[] = "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"ki
 static const struct auth_options *options(void)
 {
     static const char *const names[] = {"i", NULL};
-    static struct metrics *volatile metrics; /* kept in sight of the leak checker */
+    static struct metrics *volatile metrics; /* reachable for the leak checker */
     static struct auth_options made;
     static char path[] = "/tmp/fuzz_token_XXXXXX";
     if (made.keys != NULL)

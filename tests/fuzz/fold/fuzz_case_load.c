@@ -1,5 +1,5 @@
 /*
- * Any bytes as a stored case or agent: refused, or exactly what would be stored again, and a state that can be used.
+ * Any bytes as a stored case or agent: refused, or loaded into a usable state that is stored as the same bytes.
  */
 #include "workers/fold/agent.h"
 #include "workers/fold/render.h"

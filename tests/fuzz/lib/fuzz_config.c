@@ -1,6 +1,6 @@
 /*
- * Any bytes as options: lines of the input are taken as a file, as environment and as command line. Refused with a line
- * of text, or read; never a crash.
+ * Any bytes as options: lines of the input are taken as a file, as environment and as command line. They are refused
+ * with one line of text, or read; never a crash.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (strpbrk(parts[i], "hush") != NULL)
-            return 0; /* it could build a second marker in a place that is no secret */
+            return 0; /* the input could contain a second marker outside the secret */
     snprintf(url, sizeof url, "http://%s" MARK "%s@example.org%s", parts[0], parts[1], parts[2]);
     check(url);
     snprintf(url, sizeof url, "https://example.org%s?%s" MARK "%s", parts[0], parts[1], parts[2]);

@@ -1,8 +1,8 @@
 /*
- * The plan's own walk and the Avro library's generic reading of the same bytes: both refuse them, or both read the same
- * values. The first byte chooses a schema, the second whether the rest is a body, or what a body is made from: of
- * random bytes hardly any are an event. Our walk also refuses indexes, counts and depths that the library does not
- * check; there it is not asked.
+ * Compares the compiled plan with the Avro library's generic reader: both refuse the bytes, or both read the same
+ * values. The first byte chooses a schema. The second decides whether the rest is a body, or the source of a generated
+ * body, since random bytes are hardly ever a valid event. The plan also refuses indexes, counts and depths that the
+ * library does not check; these inputs are not compared.
  */
 #include <assert.h>
 #include <avro.h>
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define LOGICAL(type, name)  "{\"type\":\"" type "\",\"logicalType\":\"" name "\"}"
 #define RAW_ID               "{\"type\":\"fixed\",\"name\":\"Id\",\"size\":16,\"logicalType\":\"uuid\"}"
 
-/* All that the reader does not use, in one another. */
+/* All types that the reader does not use, nested. */
 #define TREE RECORD("Tree",                                                                     \
     FIELD("left", "[\"null\",\"Tree\"]") ","                                                    \
     FIELD("branches", ARRAY("[\"Tree\",\"null\"]")) ","                                         \
@@ -122,7 +122,7 @@ static void open_all(void)
     }
 }
 
-/* A body, made from the input. */
+/* Generates a body from the input. */
 
 struct maker {
     const uint8_t *next, *end;
@@ -181,7 +181,7 @@ static void make_items(struct maker *maker, avro_schema_t items, bool keys, unsi
         bool sized = take(maker) % 2;
         make_long(maker, sized ? -(int64_t)count : count);
         if (sized)
-            make_long(maker, take(maker)); /* readers that do not skip by it ignore it */
+            make_long(maker, take(maker)); /* readers that do not use it for skipping ignore it */
         for (uint8_t i = 0; i < count; i++) {
             if (keys)
                 make_string(maker);
@@ -191,7 +191,7 @@ static void make_items(struct maker *maker, avro_schema_t items, bool keys, unsi
     make_long(maker, 0);
 }
 
-/* The null branch of types within themselves, in the end. */
+/* Ends recursive types with the null branch. */
 static size_t make_branch(struct maker *maker, avro_schema_t schema, unsigned depth)
 {
     size_t count = avro_schema_union_size(schema), branch = take(maker) % count;
@@ -513,11 +513,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct maker maker = {.next = data + 2, .end = data + size};
     buf_init(&maker.out, 1 << 20);
     make(&maker, writer->schema, 0);
-    if (data[1] % 4 == 1) { /* nearly right */
+    if (data[1] % 4 == 1) { /* damages a valid body */
         maker.out.data[(data[1] * 256u + take(&maker)) % maker.out.len] = (char)take(&maker);
         maker.out.len -= take(&maker) % 8 == 1;
     }
-    /* In a block of its own size, so that a sanitizer sees every byte read too many. */
+    /* Copies into a block of exactly its size, so that a sanitizer detects any read past it. */
     char *exact = malloc(maker.out.len ? maker.out.len : 1);
     memcpy(exact, maker.out.data, maker.out.len);
     compare(writer, (struct str){exact, maker.out.len}, sources[chosen].unit);

@@ -1,6 +1,6 @@
 /*
  * Any bytes as a record's value, in a schema with everything that a newer writer could add (maps, enums, recursion), as
- * a key, as a schema and as texts: never a crash, and a good event keeps what event.h promises. The first byte chooses.
+ * a key, as a schema and as texts: never a crash, and a decoded event satisfies event.h. The first byte chooses.
  */
 #include <assert.h>
 #include <math.h>

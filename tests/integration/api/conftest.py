@@ -1,4 +1,4 @@
-"""One PostgreSQL and one API for the tests of a file that only ask; `own` starts another to break."""
+"""One PostgreSQL and one API for the tests of a file that only send requests; `own` starts another one for faults."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def api(tmp_path_factory, database, keys):
 
 @pytest.fixture
 def own(tmp_path, server, keys):
-    """An API with a database and a key file of its own, to break."""
+    """An API with its own database and key file, for tests that inject faults."""
     database = server.create_database()
     fill(database)
     started = []

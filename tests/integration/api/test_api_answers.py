@@ -56,7 +56,7 @@ def test_head_has_the_same_fields_and_no_body(api, token):
     assert refused.status_code == 401 and refused.content == b"" and int(refused.headers["Content-Length"]) > 0
 
 
-def test_many_at_once_each_get_their_own(api, token, keys):
+def test_concurrent_requests_get_their_own_answers(api, token, keys):
     without_role = keys.token(CLIENT, roles=None)
     wanted = [
         (token, APP, USER, 200, EXPECTED), (token, APP, USER_IDLE, 200, "[]"), (token, APP, USER_NO_UNIT, 403, "no-current-unit"),
@@ -97,12 +97,12 @@ def test_many_at_once_each_get_their_own(api, token, keys):
      "/{a}/%zzagents/{u}/activeCases", "/{a}/%2561gents/{u}/activeCases", "/{a}/agents/{u}/activeCases/x", "/{a}/agents/{u}/activeCases;x"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "BREW"])
-def test_row_1_another_path_is_404_whatever_else_is_wrong(api, path, method):
+def test_row_1_another_path_is_404_before_all_other_checks(api, path, method):
     check_problem(api.path(path.format(a=APP, u=USER), method=method), 404, "not-found")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW", "get", "PROPFIND", "M-SEARCH"])
-def test_row_2_another_method_is_405_before_the_token_is_asked_for(api, method):
+def test_row_2_another_method_is_405_before_the_token_is_checked(api, method):
     answer = api.path(f"/{APP}/agents/{USER}/activeCases", method=method)
     check_problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
@@ -115,7 +115,7 @@ def test_options_needs_no_token(api):
 
 
 @pytest.mark.parametrize("field", [None, "", "Bearer", "Bearer  ", "Basic abc", "Bearertoken", "token"])
-def test_row_3_no_bearer_token_is_401_before_the_ids_are_looked_at(api, field):
+def test_row_3_no_bearer_token_is_401_before_the_ids_are_checked(api, field):
     extra = "" if field is None else f"Authorization: {field}\r\n"
     check_problem(api.path("/x/agents/y/activeCases", extra=extra), 401, "no-token")
 
@@ -183,7 +183,7 @@ def test_row_9_no_current_workspaces(api, token):
 # --- fields -----------------------------------------------------------------------------------------------------------
 
 
-def test_request_id_is_kept_when_it_is_fit(api, token):
+def test_a_valid_request_id_is_kept(api, token):
     for good in ("a", "A-b_c.~9", "x" * 128):
         assert api.call(token, headers={"X-Request-Id": good}).headers["X-Request-Id"] == good
         assert api.call(None, headers={"X-Request-Id": good}).headers["X-Request-Id"] == good
@@ -220,7 +220,7 @@ def test_etag_follows_the_body(api, token, database):
 
 
 def test_no_answer_is_sorted_by_the_database(database):
-    """The order of the cases comes from the index, that of the requests from the arrays: no batch pays for a sort."""
+    """The index gives the order of the cases and the arrays that of the requests, so no batch needs a sort."""
     folder = pathlib.Path(__file__).resolve().parents[3] / "api/sql"
     statement = (folder / "active_cases.sql").read_text()
     arrays = f"'{{{APP}}}', '{{{USER}}}', '{{{CLIENT}}}', false"

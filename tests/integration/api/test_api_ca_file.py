@@ -15,7 +15,7 @@ API = ["--issuer", "i", "--audience", "a", "--listen", "127.0.0.1:0", "--admin-l
 
 
 class Authority:
-    """A certificate authority of its own, with one server's certificate."""
+    """A private certificate authority with one server certificate."""
 
     def __init__(self, folder, name):
         self.path, self.server = folder / f"{name}.pem", folder / f"{name}-server.pem"
@@ -80,7 +80,7 @@ def test_key_set_of_a_private_authority_that_is_renewed(own, keys):
         stranger.wait_log("SSL peer certificate|certificate")
         assert not stranger.is_ready()
 
-        # A broken file leaves the authorities read before in force, with one line.
+        # A broken file leaves the previous authorities in force, with one log line.
         ca_file.write_bytes(first.path.read_bytes()[:100])
         api.wait_log("not a whole certificate; the certificates read before remain trusted", 20)
         assert api.is_ready()

@@ -1,4 +1,4 @@
-"""Clients that say nothing, too many of them, and what a connection is told."""
+"""Silent clients, too many connections, and the Keep-Alive field."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ from support.waiting import PATIENCE, wait_for
 
 
 class Silent:
-    """Connections that are opened again as soon as the server closes them, and never say a word."""
+    """Silent connections that are reopened as soon as the server closes them."""
 
     def __init__(self, address, count, first=b""):
         host, port = address.rsplit(":", 1)
@@ -67,7 +67,7 @@ class Silent:
 
 
 @pytest.mark.parametrize("first", [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n"])
-def test_a_thousand_silent_clients_delay_nobody(own, token, first):
+def test_a_thousand_silent_clients_do_not_delay_requests(own, token, first):
     api = own()
     api.wait_ready()
     with Silent(api.address, 1000, first) as silent:
@@ -83,7 +83,7 @@ def test_a_thousand_silent_clients_delay_nobody(own, token, first):
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /live HTTP/1.1\r\nHost: x\r\n", b"POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"])
-def test_probes_answer_within_a_second_whatever_others_do(own, token, first):
+def test_probes_answer_within_a_second_under_attack(own, token, first):
     api = own()
     api.wait_ready()
     with Silent(api.admin, 400, first) as silent:
@@ -94,7 +94,7 @@ def test_probes_answer_within_a_second_whatever_others_do(own, token, first):
             assert time.monotonic() - begin < 1 * PATIENCE
 
 
-def test_open_files_run_out_with_one_line_and_without_a_spin(own, token, monkeypatch):
+def test_exhausted_descriptors_are_logged_once_without_spinning(own, token, monkeypatch):
     real = subprocess.Popen
 
     def limited(argv, **options):
@@ -111,7 +111,7 @@ def test_open_files_run_out_with_one_line_and_without_a_spin(own, token, monkeyp
         wait_for(lambda: api.metric("caseview_api_connections_shed_total") > 0, 10, "the oldest make room")
 
         def is_answered():
-            with contextlib.suppress(requests.ConnectionError):  # so few descriptors: it may be displaced, too
+            with contextlib.suppress(requests.ConnectionError):  # with so few descriptors this connection may be closed, too
                 return api.call(token).text == EXPECTED
 
         for _ in range(20):
@@ -133,7 +133,7 @@ def test_more_threads_than_open_files_is_exit_2(tmp_path, keys):
     assert "160 threads need a limit of at least 256 open files, it is 200" in done.stderr
 
 
-def test_what_a_connection_is_told_is_true(own, token):
+def test_the_keep_alive_field_is_true(own, token):
     api = own("--keep-alive-s", "2", "--threads", "2")
     api.wait_ready()
     sessions = [requests.Session() for _ in range(20)]  # ten times the threads

@@ -1,4 +1,4 @@
-"""What HTTP itself asks for: bodies, ambiguous headers, slow clients."""
+"""Requirements of HTTP: bodies, ambiguous headers, slow clients."""
 
 import contextlib
 import re
@@ -72,7 +72,7 @@ def test_ambiguous_header_blocks_are_400_and_end_the_connection(api, token, fiel
     assert b"200 OK" not in heard
 
 
-def test_slow_and_silent_clients_are_dropped_and_hold_nobody_up(api, token):
+def test_slow_and_silent_clients_are_dropped_and_delay_no_request(api, token):
     host, port = api.address.split(":")
     with contextlib.ExitStack() as stack:
         sleepers = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(60)]

@@ -1,4 +1,4 @@
-"""The key set: which keys fit, and what follows when it changes."""
+"""The key set: usable keys, and changes of the set."""
 
 import base64
 import http.server
@@ -24,7 +24,7 @@ def public(kid, **changes):
     return key, {**key.export_public(as_dict=True), "kid": kid, **changes}
 
 
-def test_keys_that_do_not_fit_are_refused(own):
+def test_unusable_keys_are_refused(own):
     cases = {
         "plain": ({}, 200),
         "sig": ({"use": "sig", "alg": "RS256", "key_ops": ["verify"]}, 200),
@@ -78,7 +78,7 @@ def test_a_new_key_is_found_and_a_withdrawn_one_refused_from_then_on(own):
     old_token = sign(old_key, header % "old", json.dumps(claims()))
     new_token = sign(new_key, header % "new", json.dumps(claims()))
     assert api.call(old_token).status_code == 200
-    assert api.call(old_token).status_code == 200  # remembered
+    assert api.call(old_token).status_code == 200  # cached
     write_set(path, [new_public])
     assert api.call(new_token).status_code == 200, "the unknown kid makes it read the set, and this request waits for it"
     check_problem(api.call(old_token), 401, "invalid-token")
@@ -88,7 +88,7 @@ def test_a_new_key_is_found_and_a_withdrawn_one_refused_from_then_on(own):
     wait_for(lambda: api.call(old_token).status_code == 200, 15, "read again 5 s later")
 
 
-def test_the_set_is_read_again_by_itself_and_a_bad_one_changes_nothing(own):
+def test_the_set_is_re_read_periodically_and_an_invalid_one_is_ignored(own):
     key, shown = public("k")
     path = own.folder / "set.json"
     write_set(path, [shown])
@@ -104,8 +104,8 @@ def test_the_set_is_read_again_by_itself_and_a_bad_one_changes_nothing(own):
     wait_for(lambda: api.call(token).status_code == 401, 20, "an empty set withdraws every key")
 
 
-def test_a_changed_file_is_noticed_by_itself_and_at_once_after_sighup(own):
-    """By its content: Kubernetes swaps a symbolic link, and the time stamp may be older than before."""
+def test_a_changed_file_is_detected_and_at_once_after_sighup(own):
+    """Detected by content: Kubernetes swaps a symbolic link, and the time stamp may be older than before."""
     (old_key, old_public), (new_key, new_public) = public("old"), public("new")
     first, second, path = own.folder / "first.json", own.folder / "second.json", own.folder / "link.json"
     write_set(second, [new_public])

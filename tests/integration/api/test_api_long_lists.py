@@ -35,12 +35,12 @@ def problem_of(answer):
     "count, body_bytes",
     [(32, 1000), (33, 1000), (32, 4096), (1, 4097), (2000, 1000), (2000, 4193)],
 )
-def test_a_list_within_the_bounds_is_answered_whole_and_in_order(own, token, count, body_bytes):
-    """Around the bounds of a shared statement (32 cases of 4 KiB) and of a list (2,000 rows, 8 MiB)."""
+def test_a_list_within_the_limits_is_complete_and_in_order(own, token, count, body_bytes):
+    """Lists around the limits of a shared statement (32 cases of 4 KiB) and of a list (2,000 rows, 8 MiB)."""
     add_cases(own.database, USER_IDLE, count, body_bytes)
     api = own()
     api.wait_ready()
-    for _ in range(2):  # the second time its length is remembered
+    for _ in range(2):  # the second time its length is cached
         answer = api.call(token, user=USER_IDLE)
         assert answer.status_code == 200, answer.text[:300]
         assert answer.text == list_of(count, body_bytes)
@@ -53,7 +53,7 @@ def test_a_list_within_the_bounds_is_answered_whole_and_in_order(own, token, cou
 
 # 2,000 bodies with 1,999 commas and two brackets: 4,193 bytes each are just below 8 MiB, 4,194 just above it
 @pytest.mark.parametrize("count, body_bytes", [(2001, 100), (2000, 4194), (1, 8 * 1024 * 1024)])
-def test_a_list_beyond_the_bounds_is_refused_once_and_for_a_while(own, token, count, body_bytes):
+def test_a_list_beyond_the_limits_is_refused_for_a_while(own, token, count, body_bytes):
     add_cases(own.database, USER_IDLE, count, body_bytes)
     api = own()
     api.wait_ready()
@@ -61,7 +61,7 @@ def test_a_list_beyond_the_bounds_is_refused_once_and_for_a_while(own, token, co
     check_problem(answer, 503, "list-too-long")
     assert answer.headers["Retry-After"] == "60"
     own.database.query("delete from caseview.active_case where user_id = %s", (USER_IDLE,))
-    for _ in range(20):  # remembered: the database, which would have an answer now, is not asked
+    for _ in range(20):  # cached: the database, which could answer now, is not queried
         check_problem(api.call(token, user=USER_IDLE), 503, "list-too-long")
     assert api.log().count("its requests get 503") == 1, "one line a minute"
     assert api.metric("caseview_api_long_lists_total") == 21
@@ -69,7 +69,7 @@ def test_a_list_beyond_the_bounds_is_refused_once_and_for_a_while(own, token, co
     wait_for(lambda: api.call(token, user=USER_IDLE).text == "[]", 20, "asked again")
 
 
-def test_a_refused_caller_learns_nothing_of_a_long_list(own, token, keys):
+def test_an_unauthorized_caller_does_not_learn_of_a_long_list(own, token, keys):
     add_cases(own.database, USER_IDLE, 3000, 100)
     api = own()
     api.wait_ready()
@@ -79,7 +79,7 @@ def test_a_refused_caller_learns_nothing_of_a_long_list(own, token, keys):
     wait_for(lambda: api.call(token, user=USER_IDLE).status_code == 409, 20, "the gate counts again")
 
 
-def test_equal_questions_are_asked_once(own, server, token):
+def test_equal_look_ups_are_sent_once(own, server, token):
     api = own()
     api.wait_ready()
     lock = server.connect(own.database.name)
@@ -92,7 +92,7 @@ def test_equal_questions_are_asked_once(own, server, token):
     for thread in asking:
         thread.start()
     wait_for(lambda: api.metric("caseview_api_connections") == 40, 10, "all have come")
-    time.sleep(0.3)  # their questions, too
+    time.sleep(0.3)  # their look-ups are queued, too
     lock.rollback()
     for thread in asking:
         thread.join()
@@ -101,8 +101,8 @@ def test_equal_questions_are_asked_once(own, server, token):
     assert api.metric("caseview_api_batched_requests_total") - before <= 4, "three statements in flight, and a last one"
 
 
-def test_an_application_has_half_of_what_may_wait(own, server, token):
-    """The others wait undisturbed, and are answered."""
+def test_an_application_may_use_half_of_the_queue(own, server, token):
+    """Requests of other applications wait in the other half and are answered."""
     own.database.query("insert into caseview.application values (%s, %s, 'client-1', '{}', true)", (OTHER_APP, ORG))
     api = own("--max-waiting", "8")
     api.wait_ready()
@@ -131,7 +131,7 @@ def test_an_application_has_half_of_what_may_wait(own, server, token):
 
 
 def test_short_lists_do_not_wait_for_long_ones(own, server, token):
-    """The long list's statement is held; short ones are answered meanwhile."""
+    """The statement of the long list is blocked; short ones are answered meanwhile."""
     add_cases(own.database, USER_IDLE, 1500, 2000)
     api = own()
     api.wait_ready()
@@ -153,7 +153,7 @@ def test_short_lists_do_not_wait_for_long_ones(own, server, token):
 
 
 def test_many_readers_of_a_long_list_share_its_memory(own, token):
-    """120 connections for a list of 8 MB: below 256 MiB, and each answer is whole or an orderly 503."""
+    """120 connections for a list of 8 MB: below 256 MiB, and each answer is complete or a proper 503."""
     add_cases(own.database, USER_IDLE, 2000, 4000)
     api = own()
     api.wait_ready()
@@ -173,5 +173,5 @@ def test_many_readers_of_a_long_list_share_its_memory(own, token):
         highest = max(highest, api.metric("process_resident_memory_bytes"))
         time.sleep(0.05)
     assert set(found) <= {True, "unavailable"} and found.count(True) >= 8, found
-    if not any(f"{sanitizer}san" in api.argv[0] for sanitizer in "at"):  # they need several times the memory
+    if not any(f"{sanitizer}san" in api.argv[0] for sanitizer in "at"):  # sanitizers need several times the memory
         assert highest < 256 * 1024 * 1024

@@ -55,8 +55,8 @@ def test_wrong_configuration_is_exit_2(tmp_path, keys):
     assert re.fullmatch(r"caseview-api \d+\.\d+\.\d+\n", run("caseview-api", "--version", check=0).stdout)
 
 
-def test_a_start_that_fails_does_not_wait_for_the_database(tmp_path, keys):
-    """The port is taken, and what is said to be the database never answers."""
+def test_a_failed_start_does_not_wait_for_the_database(tmp_path, keys):
+    """The port is in use, and the server at the database's address never answers."""
     from support.programs import run
 
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as silent:
@@ -91,7 +91,7 @@ def test_openapi_names_every_answer(api, token):
                      "role-missing", "no-current-unit", "no-current-workspaces", "unavailable", "body-too-large"}  # fmt: skip
     case = document["components"]["schemas"]["Case"]
     assert len(case["properties"]) == 31 and case["required"] == list(case["properties"])
-    # the real answers say the same
+    # the actual answers agree
     for call, status in (({"token": None}, 401), ({"token": token, "user": USER_NO_WORKSPACES}, 409)):
         problem = api.call(**call).json()
         examples = answers[str(status)]["content"]["application/problem+json"]["examples"].values()

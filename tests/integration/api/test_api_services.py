@@ -1,4 +1,4 @@
-"""Services that go away, and too much work: 503 and back by itself."""
+"""Unavailable services and overload: 503, and recovery without a restart."""
 
 import collections
 import contextlib
@@ -65,7 +65,7 @@ def backends(server, name):
     return [pid for (pid,) in server.query(name, "select pid from pg_stat_activity where application_name = 'caseview-api'")]
 
 
-def test_frozen_backend_is_left_behind(own, server, token):
+def test_frozen_backend_is_replaced(own, server, token):
     api = own()
     api.wait_ready()
     frozen = backends(server, own.database.name)
@@ -81,7 +81,7 @@ def test_frozen_backend_is_left_behind(own, server, token):
             os.kill(pid, signal.SIGCONT)
 
 
-def test_frozen_database_is_503_and_back(own, server, token):
+def test_frozen_database_is_503_until_it_resumes(own, server, token):
     api = own("--threads", "40")
     api.wait_ready()
     pids = process_tree(server.process.pid)
@@ -101,7 +101,7 @@ def test_frozen_database_is_503_and_back(own, server, token):
 
 
 class Held:
-    """The view's table locked, so that look-ups wait."""
+    """Locks the view's table, so that look-ups wait."""
 
     def __init__(self, server, database):
         self.connection = server.connect(database.name)
@@ -139,7 +139,7 @@ def test_too_many_waiting_are_503_at_once(own, server, token):
     assert answers[0].text == EXPECTED
 
 
-def test_sigterm_answers_what_is_under_way(own, server, token):
+def test_sigterm_answers_requests_in_flight(own, server, token):
     api = own()
     api.wait_ready()
     held = Held(server, own.database)
@@ -198,7 +198,7 @@ def test_swapped_views_are_read_from_the_next_request_on(own, token):
 
 
 class Asking:
-    """Clients that ask all the time while something happens to the database; what they get."""
+    """Clients that send requests continuously during a fault of the database; collects their answers."""
 
     def __init__(self, api, token, clients=4):
         self.api, self.token = api, token
@@ -234,7 +234,7 @@ class Asking:
 
 
 def test_connections_ended_under_load_are_not_noticed(own, server, token):
-    """What was on its way is asked once more over the next connection."""
+    """Look-ups in flight are sent once more over the next connection."""
     api = own()
     api.wait_ready()
     with Asking(api, token) as asking:
@@ -246,7 +246,7 @@ def test_connections_ended_under_load_are_not_noticed(own, server, token):
     assert api.log().count("connection lost, reconnecting") >= 6
 
 
-def test_connections_that_break_at_once_are_not_made_without_a_pause(own, server, token):
+def test_connections_that_break_at_once_back_off(own, server, token):
     api = own()
     api.wait_ready()
     with Asking(api, token) as asking:
@@ -261,7 +261,7 @@ def test_connections_that_break_at_once_are_not_made_without_a_pause(own, server
 
 
 def test_views_swapped_under_load_are_not_noticed(own, token):
-    """Their columns have other types, which a prepared statement does not survive."""
+    """The columns have other types, which invalidates prepared statements."""
     own.database.query("alter schema caseview rename to first")
     own.database.query(SCHEMA.replace("body text", "body varchar"))
     for table in ("application", "agent", "active_case"):
@@ -293,7 +293,7 @@ def test_a_view_that_is_missing_under_load_is_named(own, server, token):
 
 
 def test_the_longest_client_ids_are_sent_once_more(own, server, keys):
-    """Thirty questions of the greatest size, over a connection that ends before their answers."""
+    """Thirty look-ups of the maximum size, over a connection that ends before their answers."""
     client = "c" * 512
     own.database.query("update caseview.application set client_id = %s where application_id = %s", (client, APP))
     api = own("--threads", "30")
@@ -316,8 +316,8 @@ def test_the_longest_client_ids_are_sent_once_more(own, server, keys):
     assert [answer.text for answer in answers] == [EXPECTED] * 30
 
 
-def test_nobody_asks_and_nothing_is_counted(own, token):
-    """That the connection is looked after costs no statement of a request."""
+def test_an_idle_api_counts_no_statements(own, token):
+    """Monitoring the connection does not count as a statement of a request."""
     api = own()
     api.wait_ready()
     api.call(token)

@@ -76,7 +76,7 @@ def test_answers_and_kept_connections(own, token):
         requests.get(api.url(), timeout=5)
     path = api.url().split(api.address)[1]
     with connect(api) as conn:
-        for pause in (0, 0.02, 0.5, 0.5):  # while a thread still has it, and after it was given back
+        for pause in (0, 0.02, 0.5, 0.5):  # while a thread still has it, and after the door has it again
             time.sleep(pause)
             assert b"Keep-Alive: timeout=75\r\n" in ask(conn, token, path)
 

@@ -1,4 +1,4 @@
-"""Row 4: which tokens are taken and which are refused."""
+"""Row 4: accepted and refused tokens."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_claims_that_are_accepted(api, keys, name):
 
 
 @pytest.mark.parametrize("name", BAD_CLAIMS)
-def test_row_4_claims_that_are_not(api, keys, name):
+def test_row_4_claims_that_are_refused(api, keys, name):
     payload = json.dumps(made(BAD_CLAIMS[name])).replace('"<null>"', "null")
     check_problem(api.call(sign(keys.keys["rsa"], '{"alg":"RS256","kid":"rsa"}', payload)), 401, "invalid-token")
 
@@ -108,7 +108,7 @@ def test_row_4_duplicate_claims(api, keys):
 
 
 def test_row_4_header_keys_are_never_followed(api, keys):
-    """A token that brings its own key, by value or by address."""
+    """A token with its own key, by value or by URL."""
     stranger = jwk.JWK.generate(kty="RSA", size=2048, kid="rsa")
     for extra in ({"jwk": stranger.export_public(as_dict=True)}, {"jku": "http://127.0.0.1:1/jwks"}, {"x5u": "http://127.0.0.1:1/"}):
         header = json.dumps({"alg": "RS256", "kid": "rsa", **extra})

@@ -23,7 +23,7 @@ static const struct {
 } keys[] = {
     {RSA, KEY_RSA},
     {RSA ",\"use\":\"sig\",\"alg\":\"RS256\",\"key_ops\":[\"verify\"],\"x\":1e400000",
-     KEY_UNUSABLE}, /* no JSON for us */
+     KEY_UNUSABLE}, /* not valid JSON */
     {RSA ",\"use\":\"sig\",\"alg\":\"RS256\",\"key_ops\":[\"sign\",\"verify\"]", KEY_RSA},
     {RSA ",\"use\":\"enc\"", KEY_UNUSABLE},
     {RSA ",\"use\":1", KEY_UNUSABLE},

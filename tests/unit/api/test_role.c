@@ -79,7 +79,7 @@ static void test_array_has_impersonator(void **state)
         put_array(&bytes, table[i].dimensions, table[i].items, table[i].count);
         if (role_array_has_impersonator((struct str){bytes.data, bytes.len}) != table[i].want)
             fail_msg("row %zu", i);
-        /* cut anywhere it is never read past its end, and only the whole role counts */
+        /* cut anywhere: no read past the end, and only the complete role matches */
         for (size_t len = 0; len < bytes.len; len++) {
             char *cut = cv_strndup(bytes.data, len);
             assert_false(role_array_has_impersonator((struct str){cut, len}));

@@ -79,14 +79,14 @@ static void test_match_good_gives_the_ids(void **state)
     assert_string_equal(text, U);
 }
 
-/* Every prefix of a good path, and every path with one byte taken away, is looked at without reading past its end. */
+/* Parsing any prefix of a valid path, or the path without one byte, does not read past its end. */
 static void test_match_cut_paths(void **state)
 {
     (void)state;
     static const char good[] = "/" A "/%61gents/" U "/activeCases";
     struct route route;
     for (size_t len = 0; len < sizeof good - 1; len++) {
-        char *cut = cv_strndup(good, len); /* so that a sanitizer sees the end */
+        char *cut = cv_strndup(good, len); /* so that a sanitizer detects a read past the end */
         assert_false(route_match((struct str){cut, len}, &route));
         free(cut);
     }

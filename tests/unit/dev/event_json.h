@@ -1,6 +1,6 @@
 /*
- * event_json.h: a decoded event written back as the JSON that it came from, field by field, by hand: it shares no table
- * with the decoder. Members that a decoded event does not keep are left out.
+ * event_json.h: writes a decoded event as the JSON from which it was encoded, field by field, without the decoder's
+ * tables. Members that a decoded event does not keep are omitted.
  */
 #ifndef CASEVIEW_TESTS_EVENT_JSON_H
 #define CASEVIEW_TESTS_EVENT_JSON_H

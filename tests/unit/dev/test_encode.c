@@ -261,7 +261,7 @@ static void test_encode_every_payload_decodes_to_itself(void **state CV_UNUSED)
                 assert_string_equal(key.data, expected);
             }
             struct decode_result result;
-            memset(&result, 0xa5, sizeof result); /* what the decoder leaves must not matter */
+            memset(&result, 0xa5, sizeof result); /* fields that the decoder does not set must not matter */
             arena_reset(arena);
             enum decode_outcome outcome = decode_record(framings[f].schemas, &record, arena, &result, &err);
             if (outcome == DECODE_WAIT) {
@@ -458,7 +458,7 @@ static void test_encode_names_the_bad_field(void **state CV_UNUSED)
     }
 }
 
-/* Times as text equal times in microseconds. Tests can also write NaN and NUL, which no event should have. */
+/* Times as text equal times in microseconds. NaN and NUL, which no valid event has, can be written for tests. */
 static void test_encode_times_and_odd_values(void **state CV_UNUSED)
 {
     static const struct {

@@ -134,7 +134,7 @@ static void test_agent_apply_in_order_opens_and_closes_the_gates(void **unused)
     assert_gates(&state, 1, true);
     revoke(&state, 9, 1);
     assert_gates(&state, 0, false);
-    select_unit(&state, 10, 1); /* chosen again: the unit counts, the set was dropped */
+    select_unit(&state, 10, 1); /* selected again: the unit is current, the set was dropped */
     assert_gates(&state, 1, false);
     assert_false(agent_is_degraded(&state));
 }
@@ -146,9 +146,9 @@ static void test_agent_apply_revoke_counts_by_number_not_by_arrival(void **unuse
     agent_init(&state, arena);
     select_unit(&state, 3, 1);
     select_workspaces(&state, 5, 1, (unsigned[]){10}, 1);
-    revoke(&state, 2, 1); /* before the choice */
+    revoke(&state, 2, 1); /* before the selection */
     assert_gates(&state, 1, true);
-    revoke(&state, 4, 1); /* after the choice, before the set */
+    revoke(&state, 4, 1); /* after the selection, before the set */
     assert_gates(&state, 0, false);
     select_unit(&state, 6, 1);
     assert_gates(&state, 1, true);
@@ -214,7 +214,7 @@ static void test_agent_evaluate_removed_unit_closes_both_gates(void **unused)
     struct removed_list removed = {ENTITY_UNIT, {sample_uuid(301)}, 1};
     struct agent_gates gates = agent_evaluate(&state, in_list, &removed);
     assert_false(gates.has_unit || gates.has_workspaces);
-    removed.kind = ENTITY_WORKSPACE; /* the same id as a workspace: says nothing about the unit */
+    removed.kind = ENTITY_WORKSPACE; /* a removed workspace with the same id does not affect the unit */
     gates = agent_evaluate(&state, in_list, &removed);
     assert_true(gates.has_unit && gates.has_workspaces);
     removed = (struct removed_list){ENTITY_UNIT, {sample_uuid(302)}, 1};

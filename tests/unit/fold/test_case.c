@@ -1,4 +1,4 @@
-/* What each type of event does to a case, who wins, and what nobody may change. */
+/* The effect of each event type on a case, the order of writers, and states that never change. */
 #include "workers/fold/case.h"
 
 #include <setjmp.h>
@@ -83,7 +83,7 @@ static bool same_group(enum case_group group, const struct case_fields *a, const
     return false;
 }
 
-/* Stored bytes: the state as a value. The caller frees. */
+/* Returns the state's stored bytes. The caller frees. */
 static struct buf stored(const struct case_state *state)
 {
     struct buf blob;
@@ -119,7 +119,7 @@ struct type_row {
     uint32_t sets;            /* groups that take the event's values */
     uint32_t clears;          /* groups that become null */
     const char *event_status; /* NULL: the sample's, "Waiting" */
-    const char *status;       /* a status that the type itself brings */
+    const char *status;       /* a status that the type implies */
     bool printed;
 };
 
@@ -165,7 +165,7 @@ static struct case_event event_of(const struct type_row *row, int64_t sequence)
     return event;
 }
 
-/* What the row says that a case of variant 0 looks like afterwards. */
+/* Applies the table's row to a case of variant 0: the expected result. */
 static void assert_row(const struct type_row *row, const struct case_state *state, const struct case_event *event)
 {
     struct case_fields before = sample_fields(0);
@@ -248,7 +248,7 @@ static void test_case_apply_end_keeps_the_fact_only_whatever_the_order(void **un
 
     for (unsigned i = 0; i < ARRAY_LEN(ends); i++) {
         struct case_state state = after_snapshot(5);
-        struct case_event end = sample_event(ends[i], 2, 1); /* late: below the snapshot, and over all the same */
+        struct case_event end = sample_event(ends[i], 2, 1); /* late: below the snapshot, but the case is over */
         assert_int_equal(case_apply(&state, &end), FOLD_APPLIED);
         assert_true(state.over);
         assert_false(case_is_listed(&state) || case_is_incomplete(&state) || case_is_degraded(&state));
@@ -333,7 +333,7 @@ static void test_case_apply_unlock_is_a_set_at_its_own_number(void **unused)
     struct case_event started = sample_event(CASE_SERVICE_STARTED, 3, 0);
     struct case_event again = sample_event(CASE_SERVICE_STARTED, 5, 0);
     assert_int_equal(case_apply(&state, &returned), FOLD_APPLIED);
-    assert_int_equal(case_apply(&state, &started), FOLD_APPLIED); /* late: was unlocked after it */
+    assert_int_equal(case_apply(&state, &started), FOLD_APPLIED); /* late: a later event unlocked the case */
     assert_false(state.fields.locked_by.present || state.fields.workstation.present);
     assert_int_equal(case_apply(&state, &again), FOLD_APPLIED);
     assert_true(state.fields.locked_by.present);
@@ -365,10 +365,10 @@ static void test_case_is_listed_needs_snapshot_active_and_a_user(void **unused)
     assert_false(case_is_degraded(&incomplete)); /* not before the snapshot, although 1 is missing */
 }
 
-static void test_case_is_degraded_until_the_late_one_comes(void **unused)
+static void test_case_is_degraded_until_the_late_event_arrives(void **unused)
 {
     (void)unused;
-    struct case_state state = after_snapshot(3); /* 1 and 2 lie below the snapshot */
+    struct case_state state = after_snapshot(3); /* 1 and 2 are below the snapshot */
     struct case_event fifth = sample_event(CASE_POSITION_CHANGED, 5, 1);
     struct case_event fourth = sample_event(CASE_UNKNOWN_TYPE, 4, 1);
     assert_false(case_is_degraded(&state));
@@ -422,7 +422,7 @@ int main(void)
         cmocka_unit_test(test_case_apply_update_to_null_sets_null),
         cmocka_unit_test(test_case_apply_unlock_is_a_set_at_its_own_number),
         cmocka_unit_test(test_case_is_listed_needs_snapshot_active_and_a_user),
-        cmocka_unit_test(test_case_is_degraded_until_the_late_one_comes),
+        cmocka_unit_test(test_case_is_degraded_until_the_late_event_arrives),
         cmocka_unit_test(test_case_names_wanted_every_entity_in_its_slot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * Random histories of a case: shuffled, doubled, with gaps, unknown types and events of other organizations, cut into
- * batches anywhere. Whatever the order, the case must be what the naive fold makes of the set.
+ * Random histories of a case: shuffled, with duplicates, gaps, unknown types and events of other organizations, split
+ * into batches at random. In any order, the case must equal the naive fold of the set.
  */
 #include "workers/fold/case.h"
 
@@ -16,14 +16,14 @@
 #include "workers/fold/render.h"
 
 #define HISTORIES  20000
-#define NUMBERS    30 /* at most SEQUENCE_MAX_GAPS, so that "many" cannot come */
+#define NUMBERS    30 /* at most SEQUENCE_MAX_GAPS, so that "many" cannot occur */
 #define EVENTS_MAX (3 * NUMBERS)
 
 struct history {
     struct case_event events[EVENTS_MAX];
     unsigned count;
     unsigned foreign;
-    unsigned distinct; /* numbers, of the own organization */
+    unsigned distinct; /* distinct numbers of the case's organization */
 };
 
 static struct case_event random_event(struct random *random, int64_t sequence)
@@ -50,7 +50,7 @@ static struct case_event random_event(struct random *random, int64_t sequence)
     struct case_fields other = sample_fields(random_below(random, 4));
     event.given = (uint32_t)random_next(random) & GROUP_ALL;
     event.fields.status = random_chance(random, 50) ? STR("Active") : other.status;
-    event.fields.case_timestamp += sequence; /* so that every event leaves a mark of its own */
+    event.fields.case_timestamp += sequence; /* so that every event has a different effect */
     event.fields.rank = (float)random_below(random, 1000) / 8;
     event.fields.locked_by.present = type == CASE_SERVICE_STARTED || random_chance(random, 70);
     event.fields.workstation.present = random_chance(random, 50);
@@ -97,7 +97,7 @@ static void make_history(struct random *random, struct history *history)
     }
 }
 
-/* The blob in memory of exactly its size, so that a sanitizer sees who reads beside it. */
+/* Returns the blob in a block of exactly its size, so that a sanitizer detects any read outside it. */
 static char *store(const struct case_state *state, size_t *out_len)
 {
     struct buf buf;
@@ -116,7 +116,7 @@ struct outcomes {
     unsigned count[FOLD_KEY_MISMATCH + 1];
 };
 
-/* Folds all of it, storing and loading between any two events; returns the last blob. */
+/* Folds the whole history, storing and loading between any two events. Returns the last blob. */
 static char *fold(struct random *random, const struct history *history, size_t *out_len, struct outcomes *out)
 {
     struct uuid organization_id = sample_uuid(1);

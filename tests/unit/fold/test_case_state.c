@@ -1,4 +1,4 @@
-/* The stored form of a case: small, canonical, and safe to read whatever the bytes. */
+/* The stored form of a case: small, canonical, and safe to read from any bytes. */
 #include "workers/fold/case.h"
 
 #include <setjmp.h>
@@ -25,7 +25,7 @@ static struct str bytes_of(const struct buf *blob)
     return (struct str){blob->data, blob->len};
 }
 
-/* A copy that ends where the blob ends, so that a sanitizer sees a read past it. */
+/* A copy that ends where the blob ends, so that a sanitizer detects a read past it. */
 static struct str exact_copy(struct str bytes)
 {
     char *copy = malloc(bytes.len ? bytes.len : 1);
@@ -186,7 +186,7 @@ static void test_case_store_full_buffer_writes_nothing(void **unused)
     buf_done(&blob);
 }
 
-/* A state with everything in it: gaps, numbers below the base, late groups. */
+/* A state with all features: gaps, numbers below the base, late groups. */
 static struct buf rich_blob(struct random *random)
 {
     struct case_state state;
@@ -275,7 +275,7 @@ static void test_case_load_values_that_no_event_carries_refused(void **unused)
     }
 }
 
-/* Bytes that would load into a state that no events can make. */
+/* Bytes of states that no events can lead to. */
 static void test_case_load_impossible_state_refused(void **unused)
 {
     (void)unused;
@@ -293,7 +293,7 @@ static void test_case_load_impossible_state_refused(void **unused)
     assert_int_equal(case_apply(&state, &event), FOLD_APPLIED);
     struct buf unset_group = store(&state);
     assert_true(case_load(bytes_of(&unset_group), &loaded));
-    unset_group.data[1] ^= (char)0x80; /* the ticket is printed, says a flag, but nothing ever set that */
+    unset_group.data[1] ^= (char)0x80; /* the flag says that the ticket is printed, but no event set that group */
     assert_false(case_load(bytes_of(&unset_group), &loaded));
     buf_done(&unset_group);
 

@@ -65,7 +65,7 @@ static void test_directory_apply_removal_blanks_until_a_higher_version(void **un
     struct directory_event removal = event_of(DIRECTORY_REMOVED, ENTITY_UNIT, 6, "never read");
     struct directory_event again = event_of(DIRECTORY_REMOVED, ENTITY_UNIT, 7, NULL);
     struct directory_event back = event_of(DIRECTORY_UPSERTED, ENTITY_UNIT, 8, "Haifa");
-    apply(&state, &removal, FOLD_APPLIED, true); /* arrives first: removed, though never known */
+    apply(&state, &removal, FOLD_APPLIED, true); /* arrives first: removed although it was unknown */
     assert_int_equal(state.status, ENTITY_REMOVED);
     assert_null(state.fields.name.ptr);
     apply(&state, &upsert, FOLD_DUPLICATE, false);
@@ -90,7 +90,7 @@ static void test_directory_apply_forgotten_is_as_never_heard_of(void **unused)
     assert_null(state.fields.name.ptr);
     apply(&state, &low, FOLD_APPLIED, true);
     apply(&state, &removal, FOLD_APPLIED, true);
-    apply(&state, &forgotten, FOLD_APPLIED, true); /* no longer removed: gates open again */
+    apply(&state, &forgotten, FOLD_APPLIED, true); /* no longer removed: the gates pass again */
 }
 
 static void test_directory_apply_unknown_type_leaves_the_version(void **unused)
@@ -185,7 +185,7 @@ static void test_directory_apply_application_keeps_its_owner_until_forgotten(voi
     apply(&state, &own, FOLD_KEY_MISMATCH, false);
 }
 
-/* Upserts and removals in any order, doubled: the one with the greatest version decides. */
+/* Upserts and removals in any order, with duplicates: the greatest version wins. */
 static void test_directory_apply_random_histories_greatest_version_decides(void **unused)
 {
     (void)unused;

@@ -1,4 +1,4 @@
-/* The names of the contract that stand in record.h and event.h. */
+/* The contract's names in record.h and event.h. */
 #include "workers/fold/event.h"
 
 #include <setjmp.h>

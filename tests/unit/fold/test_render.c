@@ -223,7 +223,7 @@ static void test_render_case_known_entity_gives_all_texts_nulls_included(void **
 static void test_render_case_names_of_absent_entities_ignored(void **unused)
 {
     (void)unused;
-    struct case_fields fields = sample_page_fields(); /* no workstation, nobody assigned */
+    struct case_fields fields = sample_page_fields(); /* no workstation, no assigned user */
     fields.customer.present = false;
     const struct entity_names plain = {.name = STR("Dir"), .detail = STR("D")};
     const struct entity_names *names[NAME_SLOT_COUNT] = {

@@ -1,4 +1,4 @@
-/* Seen, duplicate, missing: against a bitmap that forgets nothing. */
+/* Seen, duplicate and missing numbers, compared with a complete bitmap. */
 #include "workers/fold/sequence.h"
 
 #include <setjmp.h>
@@ -19,7 +19,7 @@ struct oracle {
 static bool oracle_add(struct oracle *oracle, int64_t number, bool snapshot)
 {
     bool first = !oracle->seen[number];
-    /* older than the window: cannot be told */
+    /* older than the window: unknown */
     bool told = number >= oracle->base - SEQUENCE_WINDOW;
     oracle->seen[number] = true;
     if (number > oracle->highest)
@@ -119,7 +119,7 @@ static void test_sequence_add_snapshot_hides_what_lies_below(void **state)
     assert_true(sequence_add(&sequence, 8, false));
     assert_false(sequence_has_missing(&sequence));
 
-    /* below the base a duplicate is still told from a first arrival */
+    /* below the base duplicates and first arrivals are still distinguished */
     assert_false(sequence_add(&sequence, 5, false));
     assert_false(sequence_add(&sequence, 2, false));
     assert_true(sequence_add(&sequence, 6, false));
@@ -185,7 +185,7 @@ static void test_sequence_add_many_cleared_by_a_snapshot_at_its_end(void **state
     assert_int_equal(sequence.many_up_to, 66);
     assert_true(sequence_add(&sequence, 66, true));
     assert_false(sequence_has_missing(&sequence));
-    /* what was lost count of is a first arrival, once: a late end of a case must not be taken for a duplicate */
+    /* numbers that are no longer tracked are first arrivals: a late end of a case must not be taken for a duplicate */
     assert_true(sequence_add(&sequence, 65, false));
     assert_false(sequence_add(&sequence, 65, false));
     assert_true(sequence_add(&sequence, 2, false));
@@ -230,7 +230,7 @@ static void shuffle(struct random *random, int64_t *numbers, unsigned count)
     }
 }
 
-/* At most 32 numbers, so that "many" cannot come, out of a range that is dense or wider than the window. */
+/* At most 32 numbers, so that "many" cannot occur, out of a range that is dense or wider than the window. */
 static void one_random_set(struct random *random)
 {
     int64_t numbers[SEQUENCE_MAX_GAPS];

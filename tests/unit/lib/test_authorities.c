@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-/* A certificate of an authority "test" (EC, expired long ago): whether it fits is for the TLS library to say. */
+/* A certificate of an authority "test" (EC, expired): only the TLS library validates it. */
 static const char authority[] = "-----BEGIN CERTIFICATE-----\n"
                                 "MIIBcjCCARmgAwIBAgIULWO3gcWxehPOW4Qs5QFoiwTzqZEwCgYIKoZIzj0EAwIw\n"
                                 "DzENMAsGA1UEAwwEdGVzdDAeFw0yNjExMjkxMDM4MDRaFw0yNjExMzAxMDM4MDRa\n"
@@ -46,7 +46,7 @@ static void test_without_a_file_nothing_is_added(void **state CV_UNUSED)
     assert_int_equal(out.len, 0);
 }
 
-/* Every text that is cut or has a letter replaced by another kind of byte is refused. */
+/* Every truncated text and every text with a replaced letter is refused. */
 static void test_use_refuses_what_is_not_whole(void **state CV_UNUSED)
 {
     struct err err = ERR_INIT;

@@ -29,7 +29,7 @@ static void test_append_vectors_of_the_rfc(void **state CV_UNUSED)
     }
 }
 
-/* Decoded again by hand: every byte value at every place of a group of three. */
+/* Decodes the result independently: every byte value at every position of a group of three. */
 static void test_append_every_byte_comes_back(void **state CV_UNUSED)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

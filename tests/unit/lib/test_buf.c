@@ -48,7 +48,7 @@ static void test_append_beyond_the_ceiling_drops_all_that_follows(void **state C
     buf_puts(&buf, "456"); /* does not fit as a whole */
     assert_true(buf.overflow);
     assert_int_equal(buf.len, 3);
-    buf_byte(&buf, 'x'); /* would fit, but something before it is missing */
+    buf_byte(&buf, 'x'); /* would fit, but an earlier append failed */
     buf_printf(&buf, "y");
     assert_null(buf_reserve(&buf, 1));
     assert_int_equal(buf.len, 3);

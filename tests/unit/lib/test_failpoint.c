@@ -129,7 +129,7 @@ static void test_reach_wait_until_let_go(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     opener = fork();
     if (opener == 0)
-        _exit(open(path, O_WRONLY) < 0); /* blocks until the child waits there */
+        _exit(open(path, O_WRONLY) < 0); /* blocks until the child has opened the other end */
     int status = run("b:wait:1", report, sizeof report, &child);
     assert_true(WIFEXITED(status));
     assert_int_equal(waitpid(opener, &status, 0), opener);

@@ -1,4 +1,4 @@
-/* The server over real sockets: what is let through, what is refused, and what an answer looks like byte for byte. */
+/* The server over real sockets: accepted and refused requests, and answers byte for byte. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,7 +89,7 @@ static int count(const char *text, const char *part)
     return n;
 }
 
-/* What each request must get: how many answers, the first one's status and a part of its text. */
+/* For each request: the number of answers, the status of the first one and a part of its text. */
 static const struct {
     const char *name;
     const char *bytes;
@@ -239,7 +239,7 @@ static void test_header_block_8_kib_is_refused(void **state)
         buf_byte(&text, 'a');
     buf_puts(&text, "\r\n\r\n");
     char *heard = exchange(*state, text.data, text.len);
-    /* what is left unread resets the connection, so that the answer may be lost: it must only never be a good one */
+    /* unread data resets the connection, so the answer may be lost; but it must never be a success */
     assert_true(heard[0] == '\0' || strncmp(heard, "HTTP/1.1 400", 12) == 0);
     free(heard);
     buf_done(&text);
@@ -320,9 +320,9 @@ static void test_stop_answers_what_is_under_way(void **state)
     int refused_fd;
     while ((refused_fd = dial(fixture->server)) >= 0 && clock_mono_ms() < deadline)
         close(refused_fd);
-    assert_int_equal(refused_fd, -1); /* no new connections … */
+    assert_int_equal(refused_fd, -1); /* no new connections */
     atomic_store(&fixture->let_go, true);
-    char *heard = hear(fd, NULL); /* … but the old one has its answer */
+    char *heard = hear(fd, NULL); /* the old one gets its answer */
     assert_int_equal(strncmp(heard, "HTTP/1.1 200", 12), 0);
     assert_non_null(strstr(heard, "Connection: close"));
     assert_non_null(strstr(heard, "GET /slow"));

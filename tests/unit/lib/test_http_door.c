@@ -1,4 +1,4 @@
-/* Connections without a request: how long they are kept, what they cost, and what happens when there are too many. */
+/* Connections without a request: how long they are kept, their cost, and the behaviour at the limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ static void handle(void *context, const struct http_request *request, struct htt
     buf_printf(&response->body, "%s %.*s", request->method, (int)request->path.len, request->path.ptr);
 }
 
-/* The initial state, if any, is the bound of connections. */
+/* The initial state, if any, is the maximum number of connections. */
 static int start(void **state)
 {
     struct fixture *fixture = cv_zalloc(sizeof *fixture);
@@ -166,7 +166,7 @@ static void test_a_connection_that_never_asks_is_closed(void **state)
     wait_connections(fixture, 0);
 }
 
-/* At the bound the oldest silent connection makes room for a new one, so that requests always get through. */
+/* At the limit the oldest silent connection is closed for a new one, so requests are always served. */
 static void test_silent_connections_displace_each_other(void **state)
 {
     struct fixture *fixture = *state;

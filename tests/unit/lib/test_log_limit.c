@@ -66,7 +66,7 @@ static void test_kinds_are_bounded_one_by_one(void **state CV_UNUSED)
     assert_int_equal(log_limits_hit(&limits, 1), 0);
     assert_int_equal(limits.slots[3].kind, 100);
     limits.slots[5].limit.next_ms -= 10;
-    assert_int_equal(log_limits_hit(&limits, gone), 1); /* forgotten, so it is new */
+    assert_int_equal(log_limits_hit(&limits, gone), 1); /* evicted, so it counts as new */
 }
 
 int main(void)

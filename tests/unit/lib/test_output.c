@@ -55,7 +55,7 @@ static void test_finish_on_a_full_disk_is_74(void **state CV_UNUSED)
     char error[200];
     int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    static const size_t sizes[] = {1, 100000}; /* lost at the end, lost in between */
+    static const size_t sizes[] = {1, 100000}; /* the write fails at the end, or earlier */
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         assert_int_equal(run_child(fd, sizes[i], false, error, sizeof error), CV_EXIT_OUTPUT);
         assert_string_equal(error, "program: the output could not be written: No space left on device\n");

@@ -1,6 +1,6 @@
 /*
- * Secrets in every place where a user may write one: a marker in that place is in no error. What is refused at the
- * start is refused without its text; what is accepted is shown without user, password and query.
+ * Secrets in every place where a user may write one: no error contains a marker in that place. A refused value is not
+ * shown at all; an accepted one is shown without user, password and query.
  */
 #include "caseview/config.h"
 #include "caseview/db.h"
@@ -33,7 +33,7 @@ static void assert_hidden(const char *shown, const char *given)
 
 #define WAYS 3
 
-/* Loads a value as word, as variable and as line of a file. Returns in how many of these ways it was accepted. */
+/* Loads a value from command line, environment and file. Returns how many of these accepted it. */
 static size_t load(const char *option, const char *variable, const char *value)
 {
     char word[1024], assignment[1100], line[1100];
@@ -131,7 +131,7 @@ static void test_fetch_error_hides_the_secrets(void **state CV_UNUSED)
     }
 }
 
-/* Random texts of the characters that divide a URL, each with a user or password that holds the marker. */
+/* Random texts of a URL's delimiters, each with a user or password that contains the marker. */
 static void test_random_urls_never_show_the_marker(void **state CV_UNUSED)
 {
     static const char letters[] = "ab1:/@?#%[]=&;. ";

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-/* The definition, one code point at a time: what is valid is exactly what encode() writes. */
+/* The definition: exactly the texts that encode() writes are valid. */
 static size_t encode(uint32_t code, char out[4])
 {
     if (code < 0x80) {
@@ -87,7 +87,7 @@ static void test_valid_nul_is_flagged_at_every_place(void **state CV_UNUSED)
             text[at] = '\0';
             assert_true(utf8_valid((struct str){text, length}));
             assert_false(utf8_valid_no_nul((struct str){text, length}));
-            text[at] = '\x01'; /* the byte next to a borrow of the word test */
+            text[at] = '\x01'; /* next to the byte whose borrow could affect the word test */
             assert_true(utf8_valid_no_nul((struct str){text, length}));
             text[at] = '\x80';
             assert_false(utf8_valid((struct str){text, length}));
@@ -96,7 +96,8 @@ static void test_valid_nul_is_flagged_at_every_place(void **state CV_UNUSED)
     }
 }
 
-/* Random bytes, biased towards lead and continuation bytes: the fast way must agree with one character at a time. */
+/* Random bytes, biased towards lead and continuation bytes: the fast path must agree with the check of single
+ * characters. */
 static void test_valid_agrees_with_length_on_random_bytes(void **state CV_UNUSED)
 {
     static const unsigned char bytes[] = {0x00, 'a',  'b',  0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc2, 0xc3,

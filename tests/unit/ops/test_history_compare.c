@@ -8,7 +8,7 @@
 
 #include "tests/support/sample_case.h"
 
-/* What a comparison reported: the fields, separated by blanks. */
+/* Returns the fields that a comparison reported, separated by blanks. */
 static char reported[1000];
 
 static void report(void *context, const char *field, struct str row, struct str log)
@@ -71,7 +71,7 @@ static void test_compare_case_row_behind_and_row_ahead(void **state CV_UNUSED)
     reported[0] = '\0';
     assert_false(compare_case(&row, &newer, &whole, &sink));
     assert_string_equal(reported, groups);
-    /* A row that lacks what the retained log has is wrong in any case. */
+    /* A row without an event of the retained log is wrong in any case. */
     reported[0] = '\0';
     assert_false(compare_case(&row, &newer, &part, &sink));
     assert_string_equal(reported, groups);
@@ -79,7 +79,7 @@ static void test_compare_case_row_behind_and_row_ahead(void **state CV_UNUSED)
     reported[0] = '\0';
     assert_false(compare_case(&row, &older, &whole, &sink));
     assert_string_equal(reported, groups);
-    /* What the history cannot know is unknown, not different. */
+    /* If the history cannot tell, the outcome is unknown and not a difference. */
     reported[0] = '\0';
     assert_true(compare_case(&row, &older, &part, &sink));
     assert_string_equal(reported, "");

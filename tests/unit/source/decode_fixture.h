@@ -174,7 +174,7 @@ static inline struct buf *fixture_begin_directory(struct fixture *fixture, int p
     return out;
 }
 
-/* What decoding leaves as it was is conspicuous. */
+/* Fills the output with a pattern, so that fields that decoding does not set are visible. */
 static inline enum decode_outcome fixture_decode(struct fixture *fixture, enum topic topic, struct str key,
                                                  struct str value)
 {
@@ -185,7 +185,7 @@ static inline enum decode_outcome fixture_decode(struct fixture *fixture, enum t
     return decode_record(fixture->schemas, &record, fixture->arena, &fixture->result, &fixture->err);
 }
 
-/* What was written, in a block of its own size, so that a sanitizer sees every byte read too many. */
+/* The written bytes in a block of exactly their size, so that a sanitizer detects any read past them. */
 static inline enum decode_outcome fixture_decode_written(struct fixture *fixture, enum topic topic, const char *key)
 {
     free(fixture->copy);

@@ -74,7 +74,7 @@ static void test_add_error_is_limited_by_code_and_remembered(void **state CV_UNU
     consumer_events_done(&events);                                          /* also frees what was delivered last */
 }
 
-/* A caller that does not poll loses errors, never an assignment. */
+/* If the caller does not poll, errors are dropped, but assignments never. */
 static void test_add_error_stops_at_its_ceiling(void **state CV_UNUSED)
 {
     struct consumer_events events;

@@ -25,7 +25,7 @@ static void test_add_makes_it_owned_without_a_position(void **state CV_UNUSED)
     consumer_partitions_done(&partitions);
 }
 
-/* Assignments are the work of another member: nothing in them may break us. */
+/* Assignments come from another member: invalid ones must not break this one. */
 static void test_add_what_cannot_be_is_refused(void **state CV_UNUSED)
 {
     struct consumer_partitions partitions;

@@ -115,7 +115,7 @@ static void test_decode_removal_of_another_kind_parks(void **state CV_UNUSED)
     assert_int_equal(fixture.result.event.d.kind, ENTITY_UNIT);
 }
 
-/* A newer writer may have kinds that this reader does not know: they are no fault. */
+/* Kinds that only a newer writer knows are not a fault. */
 static void test_decode_removal_of_an_unknown_kind_is_an_unknown_type(void **state CV_UNUSED)
 {
     put_text(begin_directory(ENTITY_REMOVED), "planet");
@@ -386,7 +386,7 @@ static void test_decode_update_knows_what_was_given(void **state CV_UNUSED)
     put_text(out, "Video");
     put_long(out, 1); /* customer: SetCustomer { null } */
     put_long(out, 0);
-    put_long(out, 0); /* contactPhoneNumber left alone */
+    put_long(out, 0); /* contactPhoneNumber unchanged */
     put_long(out, 1); /* contactEmail: SetText { "a@b" } */
     put_long(out, 1);
     put_text(out, "a@b");
@@ -400,7 +400,7 @@ static void test_decode_update_knows_what_was_given(void **state CV_UNUSED)
     assert_null(fixture.result.event.c.fields.contact_phone_number.ptr);
 }
 
-/* One record may have many faults: the first of the contract's list is named, broken bytes before all others. */
+/* Of several faults the first in the contract's list is reported; malformed bytes precede all others. */
 static void test_decode_gravest_fault_counts(void **state CV_UNUSED)
 {
     struct buf *out = fixture_begin(&fixture, TOPIC_CASES);
@@ -422,7 +422,7 @@ static void test_decode_gravest_fault_counts(void **state CV_UNUSED)
     assert_organization(&fixture, NULL);
 }
 
-/* Bytes that are no such record. */
+/* Bytes that are not a valid record. */
 
 static void test_decode_cut_anywhere_or_with_more_parks(void **state CV_UNUSED)
 {
@@ -514,7 +514,7 @@ static void test_decode_without_a_key_parks_with_the_bodys_organization(void **s
     assert_int_equal(fixture_decode(&fixture, TOPIC_CASES, STR_NULL, value), DECODE_PARK);
     assert_int_equal(fixture.result.reason, PARK_MISSING_KEY);
     assert_organization(&fixture, NULL);
-    /* Another topic's record has one too. */
+    /* The record of another topic has one, too. */
     value.len++;
     assert_int_equal(fixture_decode(&fixture, TOPIC_AGENTS, STR(ID), value), DECODE_PARK);
     assert_int_equal(fixture.result.reason, PARK_WRONG_TYPE);

@@ -1,4 +1,4 @@
-/* Writers of other versions: their schemas are in a folder, as an operator would put them there. */
+/* Writers of other versions, with their schemas in a folder, as an operator would provide them. */
 #include "tests/unit/source/decode_fixture.h"
 
 #include <dirent.h>
@@ -167,7 +167,7 @@ static void test_new_payload_is_an_unknown_type(void **state CV_UNUSED)
     struct buf *out = write_with(schema);
     put_head(out);
     put_long(out, 1);
-    put_text(out, "\xff"); /* what is not known is not checked */
+    put_text(out, "\xff"); /* unknown fields are not checked */
     put_long(out, 1);
     put_text(out, "lunch");
     put_long(out, 0);
@@ -210,7 +210,7 @@ static void test_recursive_values_nested_too_deep_park(void **state CV_UNUSED)
     }
 }
 
-/* Items that take no bytes could be of any number. */
+/* The number of items without bytes would otherwise be unlimited. */
 static void test_arrays_of_nothing_end(void **state CV_UNUSED)
 {
     static const char *const items[] = {"\"null\"", RECORD("Empty", ""), "{\"type\":\"array\",\"items\":\"null\"}"};
@@ -283,7 +283,7 @@ static void test_renamed_with_an_alias(void **state CV_UNUSED)
     assert_uuid(&fixture.result.event.a.unit_id, UNIT_ID);
 }
 
-/* An alias counts only where the name itself is not taken. */
+/* An alias is used only if no type has that name. */
 static void test_alias_of_a_name_that_is_there_is_nothing(void **state CV_UNUSED)
 {
     struct buf *out = write_with(
@@ -339,13 +339,13 @@ static void test_incompatible_schemas_park_all_their_records(void **state CV_UNU
     };
     for (size_t i = 0; i < ARRAY_LEN(schemas); i++) {
         struct buf *out = write_with(schemas[i].schema);
-        buf_puts(out, "whatever");
+        buf_puts(out, "any bytes");
         assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_WRONG_TYPE);
         assert_err_has(&fixture, schemas[i].says);
     }
 }
 
-/* Inside a union only the records that take the bad branch are lost. */
+/* Within a union only records that use the incompatible branch are parked. */
 static void test_incompatible_branch_parks_its_records_only(void **state CV_UNUSED)
 {
     const char *schema = TOP(

@@ -138,7 +138,7 @@ static void test_decode_texts_above_their_limit_park(void **state CV_UNUSED)
     }
     write_unit(text, 1024);
     assert_decoded(&fixture, TOPIC_DIRECTORY, UNIT_KEY);
-    memcpy(text + 1023, "\xc3\xa9", 2); /* bytes count, not characters */
+    memcpy(text + 1023, "\xc3\xa9", 2); /* the limit is in bytes, not characters */
     write_unit(text, 1025);
     assert_parked(&fixture, TOPIC_DIRECTORY, UNIT_KEY, PARK_TOO_LARGE);
     text[1024] = '\xff';

@@ -92,7 +92,7 @@ static void test_canonical_resolves_names_in_their_namespace(void **state CV_UNU
          "\"record\","
          "\"fields\":[{\"name\":\"a\",\"type\":[\"null\",\"n.A\"]}]}},{\"name\":\"c\",\"type\":\"n.B\"}]}",
          0},
-        /* A full name opens its own namespace; logical types and defaults go. */
+        /* A full name opens its own namespace; logical types and defaults are removed. */
         {"{\"type\":\"record\",\"name\":\"m.A\",\"namespace\":\"n\",\"fields\":[{\"name\":\"f\",\"type\":{\"type\":"
          "\"fixed\",\"name\":\"F\",\"size\":16}},{\"name\":\"t\",\"type\":{\"type\":\"long\",\"logicalType\":"
          "\"timestamp-micros\"},\"default\":0},{\"name\":\"g\",\"type\":{\"type\":\"m.F\"}}]}",
@@ -192,7 +192,7 @@ static void test_canonical_of_too_many_types_parks(void **state CV_UNUSED)
     assert_non_null(strstr(err.text, "too many types"));
 }
 
-/* Producers know the schemas by these numbers: what changes one changes what is on the wire. */
+/* Producers send these fingerprints: a change of one changes the wire format. */
 static void test_fingerprint_of_the_topics_schemas(void **state CV_UNUSED)
 {
     static const struct {

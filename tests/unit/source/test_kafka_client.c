@@ -15,7 +15,7 @@ static void test_redact_cuts_user_part_and_query_of_urls(void **state CV_UNUSED)
         {"token from \"https://u:p@host/t?key=s\": 401", "token from \"https://host/t\": 401"},
         {"http://K:s3cr/et+P@host", "http://host"},
         {"http://K:s3cr@et?x@host/p and https://b?q", "http://host/p and https://b"},
-        {"https://host?u=a@b c", "https://b c"}, /* more than needed, rather than less */
+        {"https://host?u=a@b c", "https://b c"}, /* hides too much rather than too little */
         {"://", "://"},
         {"", ""},
     };
@@ -68,10 +68,10 @@ static void test_limits_more_kinds_than_places_forget_the_quietest(void **state 
         assert_true(kafka_limits_allow(&limits, key, 1000 + key, &suppressed));
     assert_true(kafka_limits_allow(&limits, 100, 1500, &suppressed));
     assert_false(kafka_limits_allow(&limits, 2, 1600, &suppressed));
-    assert_true(kafka_limits_allow(&limits, 1, 1600, &suppressed)); /* its place was taken */
+    assert_true(kafka_limits_allow(&limits, 1, 1600, &suppressed)); /* its slot was reused */
 }
 
-/* What librdkafka itself refuses when the client is created, rather than waiting for a broker that never accepts it. */
+/* Settings that librdkafka refuses when the client is created. */
 static void test_open_refusals_of_the_library_are_fatal(void **state CV_UNUSED)
 {
     static const struct config_property cases[][3] = {

@@ -109,7 +109,7 @@ static void test_new_sasl_that_can_never_work_is_refused(void **state CV_UNUSED)
     CHECK_CASES(cases);
 }
 
-/* A marker at every place where a secret may be: no error shows it, for any mistake. */
+/* No error contains a marker in any position of a secret, for any mistake. */
 static void test_new_secrets_are_not_shown(void **state CV_UNUSED)
 {
     static const struct property_case cases[] = {

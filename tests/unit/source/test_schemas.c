@@ -73,7 +73,7 @@ static void assert_unknown(void)
     assert_string_equal(park_reason_name(fixture.result.reason), "unknown-schema");
 }
 
-/* The registry has failed to answer at least once, and why is in fixture.err. */
+/* True when the registry has failed to answer at least once; the reason is in fixture.err. */
 static void assert_waits(void)
 {
     int64_t deadline_ms = clock_mono_ms() + 10000;
@@ -166,7 +166,7 @@ static void test_by_id_unknown_is_remembered_for_some_seconds(void **state CV_UN
         assert_unknown();
     }
     assert_int_equal(registry.requests, before + 1);
-    /* Registered a little later: found within seconds. */
+    /* A schema registered later is found within seconds. */
     fake_registry_answer(&registry, "/apis/schemas/ids/200", 200, "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
     int64_t deadline_ms = clock_mono_ms() + 10000;
     enum decode_outcome outcome;
@@ -209,9 +209,9 @@ static void test_by_id_refusals_are_tried_again(void **state CV_UNUSED)
         write_cleared(300);
         assert_waits();
         assert_err_has(&fixture, "registry");
-        /* Nothing is asked during the back-off (on a slow machine it may be over). */
+        /* No request during the back-off (on a slow machine it may be over). */
         assert_in_range(registry.requests, before + 1, before + 2);
-        write_cleared(4000000001); /* what is known is not held up */
+        write_cleared(4000000001); /* records of known schemas are not delayed */
         assert_decoded(&fixture, TOPIC_AGENTS, ID);
     }
     fake_registry_answer(&registry, "/apis/schemas/ids/300", 200,
@@ -220,7 +220,7 @@ static void test_by_id_refusals_are_tried_again(void **state CV_UNUSED)
     assert_answered();
 }
 
-/* Only a registry that says so itself does not know an id: any server answers 404 to a path that it does not have. */
+/* Only a registry's own error code means an unknown id: any server answers 404 to an unknown path. */
 static void test_by_id_404_of_another_path_is_tried_again(void **state CV_UNUSED)
 {
     static const struct {
@@ -239,7 +239,7 @@ static void test_by_id_404_of_another_path_is_tried_again(void **state CV_UNUSED
         {408, DECODE_WAIT, "{\"error_code\":\"40403\"}"},
         {409, DECODE_WAIT, "{\"error_code\":40403"},
         {2147483649, DECODE_WAIT, "<html><body>404 Not Found</body></html>"},
-        /* A registry in Java has ids of 31 bits and takes a larger one for a path that it does not have. */
+        /* A registry in Java has ids of 31 bits and treats a larger one as an unknown path. */
         {2147483647, DECODE_WAIT, "{\"error_code\":0,\"message\":\"Could not find resource for full path\"}"},
         {2147483648, DECODE_PARK, "{\"error_code\":0,\"message\":\"Unable to extract parameter\"}"},
     };
@@ -285,7 +285,7 @@ static void test_by_id_without_an_answer_is_tried_again(void **state CV_UNUSED)
     reopen(registry.url);
 }
 
-/* A registry that accepts and never answers delays neither a record nor the end. */
+/* A registry that accepts and never answers delays neither records nor the shutdown. */
 static void test_by_id_of_a_silent_registry_does_not_block(void **state CV_UNUSED)
 {
     char url[64];
@@ -311,7 +311,7 @@ static void test_changed_tells_of_each_answer_once(void **state CV_UNUSED)
     fake_registry_answer(&registry, "/apis/schemas/ids/700", 200, "{\"schema\":\"" AGENT_SCHEMA("[" CLEARED "]") "\"}");
     reopen(registry.url);
     assert_false(schemas_changed(fixture.schemas));
-    assert_int_equal(schemas_wait(fixture.schemas, 0), CV_OK); /* nothing is being asked */
+    assert_int_equal(schemas_wait(fixture.schemas, 0), CV_OK); /* no request is in flight */
     int before = registry.requests;
     for (uint32_t id = 700; id <= 701; id++) { /* known and unknown */
         int64_t deadline_ms = clock_mono_ms() + 10000;

@@ -10,7 +10,7 @@
 #include "caseview/utf8.h"
 #include "workers/source/text.h"
 
-/* In a block of its own size, so that a sanitizer sees every byte read too many. */
+/* Copies into a block of exactly its size, so that a sanitizer detects any read past it. */
 static bool valid(const char *bytes, size_t len)
 {
     char *copy = malloc(len ? len : 1);
@@ -70,7 +70,7 @@ static void test_valid_of_bad_texts_at_any_place(void **state CV_UNUSED)
     }
 }
 
-/* Every text of up to three bytes against the table of the Unicode standard (3-7), written another way round. */
+/* Every text of up to three bytes against the table of the Unicode standard (3-7), implemented differently. */
 static void test_valid_of_every_short_text(void **state CV_UNUSED)
 {
     for (uint32_t n = 0; n < 1u << 24; n += n < 1u << 16 ? 1 : 13) {

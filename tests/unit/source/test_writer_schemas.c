@@ -1,4 +1,4 @@
-/* Kinds of schema that writers register: unions at the top, logical types, names that are none to the specification. */
+/* Schemas that writers register: unions at the top, logical types, names that the specification does not allow. */
 #include "tests/unit/source/decode_fixture.h"
 
 /* clang-format off */
@@ -59,7 +59,7 @@ static void write_branch(int branch)
     put_long(out, branch);
     switch (branch) {
     case BRANCH_HEARTBEAT:
-        put_text(out, "\xff"); /* what is not read is not checked */
+        put_text(out, "\xff"); /* unused fields are not checked */
         buf_append(out, "12345678", 8);
         break;
     case BRANCH_AGENT:
@@ -92,13 +92,13 @@ static void test_top_union_of_another_branch_is_skipped(void **state CV_UNUSED)
     static const int others[] = {BRANCH_NULL, BRANCH_HEARTBEAT, BRANCH_STRING};
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         write_branch(others[i]);
-        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, "whatever"), DECODE_SKIP);
+        assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, "any key"), DECODE_SKIP);
         assert_int_equal(fixture_decode_written(&fixture, TOPIC_AGENTS, NULL), DECODE_SKIP);
         buf_byte(&fixture.value, 0);
         assert_parked(&fixture, TOPIC_AGENTS, ID, PARK_NOT_AVRO);
         assert_err_has(&fixture, "left over");
     }
-    /* Another topic's record is no record of this one. */
+    /* The record of another topic is skipped in this one. */
     write_branch(BRANCH_AGENT);
     assert_int_equal(fixture_decode_written(&fixture, TOPIC_CASES, ID), DECODE_SKIP);
     write_branch(BRANCH_HEARTBEAT);
@@ -115,7 +115,7 @@ static void test_top_union_above_1_mib_parks(void **state CV_UNUSED)
     assert_organization(&fixture, NULL);
 }
 
-/* Only the records that take the incompatible branch are lost. */
+/* Only records that use the incompatible branch are parked. */
 static void test_top_union_with_an_incompatible_branch(void **state CV_UNUSED)
 {
     struct buf *out = write_with("[" AGENT(CLEARED) "," RECORD("old.AgentEvent", STRING("organizationId")) "]");
@@ -207,7 +207,7 @@ static void test_other_logical_types_of_times_and_ids_are_wrong(void **state CV_
     }
 }
 
-/* On fields that mean neither a time nor an id they are ignored, as the specification has it. */
+/* On fields that are neither times nor ids they are ignored, as the specification says. */
 static void test_logical_types_elsewhere_are_ignored(void **state CV_UNUSED)
 {
     struct buf *out = write_with(RECORD(
@@ -330,7 +330,7 @@ static void test_names_that_are_not_read_may_be_anything(void **state CV_UNUSED)
     assert_int_equal(fixture.result.event.a.type, AGENT_CURRENT_UNIT_SELECTED);
 }
 
-/* Two types of one short name in two namespaces, and one that is called like what the reader makes of others. */
+/* Two types with the same short name in two namespaces, and one named like a replacement name of the reader. */
 static void test_names_are_told_apart_by_their_namespace(void **state CV_UNUSED)
 {
     struct buf *out = write_with(RECORD(

@@ -1,0 +1,16 @@
+/*
+ * http_stats.h: counts of an HTTP server's connections.
+ */
+#ifndef CASEVIEW_HTTP_STATS_H
+#define CASEVIEW_HTTP_STATS_H
+
+#include "caseview/base.h"
+
+struct http_stats {
+    int connections;         /* open */
+    int active;              /* of these, those that have a thread */
+    int64_t shed;            /* closed, without a request, in favour of new ones */
+    int64_t accept_failures; /* times when no connection could be accepted */
+};
+
+#endif
