@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "caseview/admin.h"
 #include "caseview/clock.h"
@@ -29,10 +27,11 @@
  * How the option `memory` is shared. What is not named here is fixed and small: a chunk, the statement being sent,
  * libpq's and librdkafka's buffers and threads (docs/operations.md, Sizing).
  */
-#define CACHE_SHARE(memory) ((memory) / 2)  /* states and names, dirty ones included */
-#define BATCH_SHARE(memory) ((memory) / 5)  /* … of these, what one batch may change, and parked records */
+#define MIN(a, b)           ((a) < (b) ? (a) : (b))
+#define CACHE_SHARE(memory) ((memory) / 2)                       /* states and names */
+#define BATCH_SHARE(memory) MIN((memory) / 6, (size_t)256 << 20) /* of these, what one batch may change */
 #define KAFKA_SHARE(memory) ((memory) / 32) /* records fetched ahead; librdkafka needs about four times that */
-#define IDLE_CACHE(memory)  ((memory) / 8 < (24u << 20) ? (memory) / 8 : (24u << 20))
+#define IDLE_CACHE(memory)  MIN((memory) / 8, (size_t)24 << 20) /* the cache, some time after catching up */
 
 struct worker {
     const struct config *config;
@@ -127,6 +126,12 @@ static bool all_read(const struct worker *worker)
     return true;
 }
 
+/* A row that the database refuses is being searched: batches are small. */
+static bool is_searching(const struct worker *worker)
+{
+    return pipeline_limit(worker->pipeline)->isolate_left > 0;
+}
+
 /* Small and prompt when caught up, growing when behind. */
 static bool is_due(const struct worker *worker)
 {
@@ -135,8 +140,8 @@ static bool is_due(const struct worker *worker)
         return false;
     if (pipeline_is_full(worker->pipeline) || all_read(worker))
         return true;
-    int64_t age_us = clock_mono_us() - batch->opened_at_us;
-    return age_us >= (housekeeping_behind(&worker->partitions) > BEHIND_RECORDS ? BEHIND_AGE_US : PROMPT_AGE_US);
+    bool grows = !is_searching(worker) && housekeeping_behind(&worker->partitions) > BEHIND_RECORDS;
+    return clock_mono_us() - batch->opened_at_us >= (grows ? BEHIND_AGE_US : PROMPT_AGE_US);
 }
 
 static void submit(struct worker *worker)
@@ -223,8 +228,7 @@ static void before_revoke(void *context, const struct consumer_partition_id *rev
 /* While a refused row is searched, rows that the directory changed are tried first: alone, in small batches. */
 static bool has_room(const struct worker *worker)
 {
-    bool searching = pipeline_limit(worker->pipeline)->isolate_left > 0;
-    return !pipeline_is_full(worker->pipeline) && !(searching && directory_names_has_rows(&worker->names));
+    return !pipeline_is_full(worker->pipeline) && !(is_searching(worker) && directory_names_has_rows(&worker->names));
 }
 
 static int wait_ms(const struct worker *worker)
@@ -249,7 +253,7 @@ static void wait_for_work(struct worker *worker)
         {room ? consumer_fd(worker->consumer) : -1, POLLIN, 0},
         {busy ? db_socket(db) : -1, (short)(POLLIN | (busy && db_wants_write(db) ? POLLOUT : 0)), 0},
     };
-    int timeout = room ? wait_ms(worker) : busy ? 100 : 0;
+    int timeout = room ? wait_ms(worker) : busy ? 100 : 1;
     if (poll(fds, ARRAY_LEN(fds), timeout) > 0 && fds[1].revents != 0)
         consumer_fd_drain(worker->consumer);
 }
