@@ -57,10 +57,11 @@ static double lag_seconds(struct partition *partition, int64_t lag)
  * (halted, paused, held, or postponed after a try) is reported by metrics and status: no other worker would do better,
  * so it must not stop a rolling update (docs/decisions/0008).
  */
-static bool is_untried(const struct partition *partition)
+static bool is_untried(struct partition *partition)
 {
-    return partition->retry.attempts == 0 &&
-           (partition->state == PARTITION_UNCLAIMED || partition->state == PARTITION_PROVING);
+    if (partition->state != PARTITION_UNCLAIMED && partition->state != PARTITION_PROVING)
+        partition->taken_up = true; /* a recovery later on does not change that */
+    return !partition->taken_up && partition->retry.attempts == 0;
 }
 
 static void show_partitions(struct housekeeping *h)

@@ -12,12 +12,13 @@
 #include "workers/source/consumer_headers.h"
 #include "workers/source/decode.h"
 
-#define ARENA_BLOCK   (256u << 10)
-#define ARENA_MAX     (256u << 20) /* of a chunk's lists: 1,000 roles or workspaces an event at most */
-#define CHUNK_BYTES   (8u << 20)   /* lists and waiting events above it are folded before the chunk goes on */
-#define HEADERS_MAX   CONSUMER_HEADERS_JSON_MAX
-#define CHUNK_WAITING 1000
-#define PUSH_EVERY    128 /* records */
+#define ARENA_BLOCK      (256u << 10)
+#define ARENA_MAX        (256u << 20) /* of a chunk's lists: 1,000 roles or workspaces an event at most */
+#define CHUNK_BYTES      (8u << 20)   /* lists and waiting events above it are folded before the chunk goes on */
+#define HEADERS_MAX      CONSUMER_HEADERS_JSON_MAX
+#define CHUNK_WAITING    1000
+#define JUDGED_WITHIN_MS 2000 /* a flood; then the partition is read on */
+#define PUSH_EVERY       128  /* records */
 
 void intake_init(struct intake *intake)
 {
@@ -51,8 +52,25 @@ static void park(struct intake *intake, struct partition *partition, const struc
                organization_id, reason, text);
     if (cursor->parked++ == 0)
         cursor->first_parked = record->offset;
-    pipeline_open(intake->pipeline)->flooded |= cursor->parked > FLOOD_PARKED;
+    intake->parked = true;
     FAIL_POINT("parked");
+}
+
+/*
+ * With the open batch too many records of the partition are parked: it is written now, and the partition is not read
+ * until the commit has judged it. (If the batch is lost its records are read again, and counted once.)
+ */
+static void stop_flood(struct intake *intake, struct partition *partition)
+{
+    const struct batch_cursor *cursor = open_batch_cursor(intake->pipeline, partition);
+    int64_t now = clock_mono_ms();
+    if (partition->state != PARTITION_LIVE ||
+        !poison_flood_would_pass(&partition->flood, now, cursor->records, cursor->parked))
+        return;
+    pipeline_open(intake->pipeline)->flooded = true;
+    consumer_pause(intake->partitions->consumer, partition->topic, partition->part);
+    partition->try_at_ms = now + JUDGED_WITHIN_MS;
+    partition_set_state(partition, PARTITION_HELD);
 }
 
 /* A record that is not folded although it may be a good one: its organization is known if it can be decoded. */
@@ -137,6 +155,7 @@ static bool decode_and_fold(struct intake *intake, struct partition *partition, 
 
 static void handle_record(struct intake *intake, struct partition *partition, const struct record *record)
 {
+    intake->parked = false;
     if (partition->state == PARTITION_PROVING)
         continuity_check_record(intake->partitions, partition, record, intake->m);
     if (partition->state != PARTITION_LIVE)
@@ -152,8 +171,11 @@ static void handle_record(struct intake *intake, struct partition *partition, co
                        "key, value and headers together are larger than 1 MiB");
     else if (!decode_and_fold(intake, partition, record))
         return;
-    if (partition->state == PARTITION_LIVE)
-        moved_past(intake, partition, record);
+    if (partition->state != PARTITION_LIVE)
+        return;
+    moved_past(intake, partition, record);
+    if (intake->parked)
+        stop_flood(intake, partition);
 }
 
 /* Control records and compaction may have left nothing to deliver up to the end. */
@@ -218,8 +240,10 @@ static enum cv_status fold_waiting(struct intake *intake, struct err *err)
         const struct folder_refusal *refusal = &refusals[i];
         struct partition *partition = partitions_find(intake->partitions, refusal->record->topic,
                                                       refusal->record->partition);
-        if (partition != NULL)
-            park(intake, partition, refusal->record, &refusal->organization_id, refusal->reason, refusal->text);
+        if (partition == NULL)
+            continue;
+        park(intake, partition, refusal->record, &refusal->organization_id, refusal->reason, refusal->text);
+        stop_flood(intake, partition);
     }
     arena_reset(intake->arena);
     folder_begin(intake->folder);

@@ -25,7 +25,8 @@ struct intake {
     struct consumer_event *events; /* room for INTAKE_RECORDS */
     struct arena *arena;           /* lists of the events of a chunk */
     struct buf headers;
-    bool more; /* the last chunk took all it could: there is more at hand */
+    bool parked; /* the record being handled was parked */
+    bool more;   /* the last chunk took all it could: there is more at hand */
 };
 
 /* The pointers are borrowed; they are set by the caller. */

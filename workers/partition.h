@@ -41,6 +41,7 @@ struct partition {
     bool complete_pending;  /* … and complete_at has still to be written */
     int64_t completed_ms;   /* clock_mono_ms() when complete_at was last added to a batch */
     int64_t try_at_ms;      /* UNCLAIMED, HELD: not tried again before */
+    bool taken_up;          /* has been claimed and started since it was assigned */
     bool stop_reported;     /* HALTED: a log line has said so */
     struct retry retry;     /* of claims, positions and schemas */
     int64_t last_record_ms; /* timestamp of the last record taken, -1: none */

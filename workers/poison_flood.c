@@ -38,3 +38,10 @@ bool poison_flood_add(struct poison_flood *flood, int64_t now_ms, int64_t record
     *out_back_to = first;
     return true;
 }
+
+bool poison_flood_would_pass(const struct poison_flood *flood, int64_t now_ms, int64_t records, int64_t parked)
+{
+    struct poison_flood after = *flood;
+    int64_t unused;
+    return poison_flood_add(&after, now_ms, records, parked, 0, &unused);
+}

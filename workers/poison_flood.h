@@ -28,5 +28,7 @@ void poison_flood_reset(struct poison_flood *flood);
  */
 bool poison_flood_add(struct poison_flood *flood, int64_t now_ms, int64_t records, int64_t parked, int64_t first_parked,
                       int64_t *out_back_to);
+/* Whether the limit would be passed if so many more were committed now. */
+bool poison_flood_would_pass(const struct poison_flood *flood, int64_t now_ms, int64_t records, int64_t parked);
 
 #endif

@@ -69,16 +69,16 @@ size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 
 /* ---- filling ---- */
 
-/* What the state takes now, instead of what it took when it was counted last. */
-static void count_bytes(struct batch *batch, struct state *state, size_t bytes)
+/* What a state or an entity takes now, instead of what it took when it was counted last. */
+static void count_bytes(struct batch *batch, unsigned *counted, size_t bytes)
 {
-    batch->bytes += bytes - state->counted;
-    state->counted = (unsigned)bytes;
+    batch->bytes += bytes - *counted;
+    *counted = (unsigned)bytes;
 }
 
 void batch_add_case(struct batch *batch, struct state *state, bool listed)
 {
-    count_bytes(batch, state, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
+    count_bytes(batch, &state->counted, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
     if (state->dirty)
         return;
     state->dirty = true;
@@ -89,7 +89,7 @@ void batch_add_case(struct batch *batch, struct state *state, bool listed)
 
 void batch_add_agent(struct batch *batch, struct state *state)
 {
-    count_bytes(batch, state, state->entry.bytes);
+    count_bytes(batch, &state->counted, state->entry.bytes);
     if (state->dirty)
         return;
     state->dirty = true;
@@ -100,13 +100,13 @@ void batch_add_agent(struct batch *batch, struct state *state)
 
 void batch_add_entity(struct batch *batch, struct entity *entity)
 {
+    count_bytes(batch, &entity->counted, entity->entry.bytes);
     if (entity->dirty)
         return;
     entity->dirty = true;
     cache_pin(&entity->entry);
     batch->entities = make_room(batch->entities, batch->changed_entities, &batch->entity_room, sizeof(struct entity *));
     batch->entities[batch->changed_entities++] = entity;
-    batch->bytes += entity->entry.bytes;
 }
 
 void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id)
@@ -219,41 +219,46 @@ static void close_agents(struct batch *batch)
     batch->changed_agents = 0;
 }
 
+static int compare_ids(const struct entity_row *x, const struct entity_row *y)
+{
+    int by_kind = (x->kind > y->kind) - (x->kind < y->kind);
+    return by_kind != 0 ? by_kind : uuid_cmp(&x->entity_id, &y->entity_id);
+}
+
 /* A former owner's row comes first: an application has one owner at a time (unique index). */
 static int compare_entities(const void *a, const void *b)
 {
     const struct entity_row *x = a, *y = b;
-    int by_kind = (x->kind > y->kind) - (x->kind < y->kind);
-    if (by_kind != 0)
-        return by_kind;
-    int by_entity = uuid_cmp(&x->entity_id, &y->entity_id);
-    if (by_entity != 0)
-        return by_entity;
-    return (x->status > y->status) - (x->status < y->status);
+    int by_ids = compare_ids(x, y);
+    return by_ids != 0 ? by_ids : (x->status > y->status) - (x->status < y->status);
+}
+
+/* Of rows with the same key, the one that shows the owner's application comes first. */
+static int compare_owners(const void *a, const void *b)
+{
+    const struct entity_row *x = a, *y = b;
+    int by_ids = compare_ids(x, y);
+    int by_owner = by_ids != 0 ? by_ids : uuid_cmp(&x->organization_id, &y->organization_id);
+    return by_owner != 0 ? by_owner : (y->status > x->status) - (y->status < x->status);
+}
+
+/* An owner that left may have come back, and left again: one row for each, and none but the owner's for the last one.
+ */
+static size_t drop_doubles(struct entity_row *rows, size_t count)
+{
+    size_t kept = 0;
+    qsort(rows, count, sizeof *rows, compare_owners);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || compare_ids(&rows[kept - 1], &rows[i]) != 0 ||
+            !uuid_eq(&rows[kept - 1].organization_id, &rows[i].organization_id))
+            rows[kept++] = rows[i];
+    return kept;
 }
 
 static struct entity_row *add_row(struct entity_row *rows, size_t *count)
 {
     rows[*count] = (struct entity_row){0};
     return &rows[(*count)++];
-}
-
-/* An owner that left may have come back, and left again: one row for each, and none for the owner at the end. */
-static bool is_owner_again(const struct batch *batch, size_t left)
-{
-    const struct left_owner *owner = &batch->left_owners[left];
-    for (size_t i = left + 1; i < batch->left_count; i++)
-        if (uuid_eq(&batch->left_owners[i].application_id, &owner->application_id) &&
-            uuid_eq(&batch->left_owners[i].organization_id, &owner->organization_id))
-            return true;
-    for (size_t i = 0; i < batch->changed_entities; i++) {
-        const struct entity *entity = batch->entities[i];
-        struct uuid id = entity_id_of(entity);
-        if (entity_kind_of(entity) == ENTITY_APPLICATION && uuid_eq(&id, &owner->application_id) &&
-            uuid_eq(&entity->state.organization_id, &owner->organization_id))
-            return true;
-    }
-    return false;
 }
 
 /* Only a visible change gets a number of the change feed. */
@@ -264,8 +269,6 @@ static void close_entities(struct batch *batch)
     batch->version_rows = arena_alloc(batch->rows, most * sizeof *batch->version_rows);
     assert(batch->entity_rows != NULL && batch->version_rows != NULL);
     for (size_t i = 0; i < batch->left_count; i++) {
-        if (is_owner_again(batch, i))
-            continue;
         struct entity_row *row = add_row(batch->entity_rows, &batch->entity_count);
         row->kind = ENTITY_APPLICATION;
         row->status = ENTITY_FORGOTTEN;
@@ -278,7 +281,10 @@ static void close_entities(struct batch *batch)
                         entity->visible ? add_row(batch->entity_rows, &batch->entity_count)
                                         : add_row(batch->version_rows, &batch->version_count));
         entity->dirty = entity->visible = false;
+        entity->counted = 0;
     }
+    if (batch->left_count > 0)
+        batch->entity_count = drop_doubles(batch->entity_rows, batch->entity_count);
     if (batch->entity_count > 0)
         qsort(batch->entity_rows, batch->entity_count, sizeof *batch->entity_rows, compare_entities);
     for (size_t i = 0; i < batch->entity_count; i++)
@@ -330,8 +336,10 @@ static void release_entities(struct batch *batch, struct cache *entities)
     for (size_t i = 0; i < batch->changed_entities; i++) {
         struct entity *entity = batch->entities[i];
         cache_unpin(&entity->entry);
-        if (!batch->closed)
+        if (!batch->closed) {
             entity->dirty = false;
+            entity->counted = 0;
+        }
         if (entity->entry.pins == 0)
             cache_remove(entities, &entity->entry);
     }

@@ -17,6 +17,7 @@ struct entity {
     bool loaded;              /* the state below is valid; otherwise the row must be read */
     bool dirty;               /* part of the open batch */
     bool visible;             /* … and texts or status changed */
+    unsigned counted;         /* bytes of it that the open batch has counted */
     struct directory_state state;
     char *texts; /* owned: the texts and roles of the state */
 };

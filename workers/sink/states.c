@@ -1,5 +1,7 @@
 #include "workers/sink/states.h"
 
+#include <sanitizer/asan_interface.h>
+
 #define BLOB_STEP 64 /* room is rounded up to it, so that a state that grows a little keeps its place */
 
 /*
@@ -21,35 +23,37 @@ static size_t blob_bytes(const struct blob *blob)
     return sizeof *blob + blob->room;
 }
 
-static struct blob *next_spare(const struct blob *blob)
-{
-    struct blob *next;
-    memcpy(&next, blob->data, sizeof next);
-    return next;
-}
-
+/* A blob that a row still read would be a bug: AddressSanitizer shall see it as it sees freed memory. */
 static void release(struct states *states, struct blob *blob)
 {
-    size_t steps = blob->room / BLOB_STEP;
-    if (steps > SPARE_SIZES || states->spare_bytes + blob_bytes(blob) > SPARE_BYTES_MAX) {
+    size_t steps = blob->room / BLOB_STEP, bytes = blob_bytes(blob);
+    if (steps > SPARE_SIZES || states->spare_bytes + bytes > SPARE_BYTES_MAX) {
         free(blob);
         return;
     }
     memcpy(blob->data, &states->spare[steps], sizeof(struct blob *));
     states->spare[steps] = blob;
-    states->spare_bytes += blob_bytes(blob);
+    states->spare_bytes += bytes;
+    ASAN_POISON_MEMORY_REGION(blob, bytes);
+}
+
+/* NULL: there is none of this size. */
+static struct blob *take_spare(struct states *states, size_t steps)
+{
+    struct blob *blob = states->spare[steps];
+    if (blob == NULL)
+        return NULL;
+    ASAN_UNPOISON_MEMORY_REGION(blob, sizeof *blob + steps * BLOB_STEP);
+    memcpy(&states->spare[steps], blob->data, sizeof(struct blob *));
+    states->spare_bytes -= blob_bytes(blob);
+    return blob;
 }
 
 static void free_spare(struct states *states)
 {
-    for (size_t steps = 0; steps <= SPARE_SIZES; steps++) {
-        while (states->spare[steps] != NULL) {
-            struct blob *blob = states->spare[steps];
-            states->spare[steps] = next_spare(blob);
-            free(blob);
-        }
-    }
-    states->spare_bytes = 0;
+    for (size_t steps = 0; steps <= SPARE_SIZES; steps++)
+        while (states->spare[steps] != NULL)
+            free(take_spare(states, steps));
 }
 
 static void unref(struct states *states, struct blob *blob)
@@ -106,13 +110,9 @@ static struct blob *blob_new(struct states *states, size_t len)
 {
     size_t room = (len + BLOB_STEP) / BLOB_STEP * BLOB_STEP;
     size_t steps = room / BLOB_STEP;
-    struct blob *blob = steps <= SPARE_SIZES ? states->spare[steps] : NULL;
-    if (blob != NULL) {
-        states->spare[steps] = next_spare(blob);
-        states->spare_bytes -= blob_bytes(blob);
-    } else {
+    struct blob *blob = steps <= SPARE_SIZES ? take_spare(states, steps) : NULL;
+    if (blob == NULL)
         blob = cv_alloc(sizeof *blob + room);
-    }
     *blob = (struct blob){.refs = 1, .room = (unsigned)room};
     return blob;
 }

@@ -171,21 +171,18 @@ static bool is_one_of(const char *sqlstate, const char *const *codes)
     return false;
 }
 
-static enum writer_outcome judge_refusal(struct writer *writer, const struct err *err)
+enum writer_outcome writer_outcome_of(const char *sqlstate, enum write_step step)
 {
     static const char *const again[] = {"40001", "40P01", "55P03", NULL};
     static const char *const for_good[] = {"22", "23", "54", NULL};
-    enum write_step step = write_steps_kind(&writer->steps, db_pipeline_failed(writer->db));
-    bool check_failed = strcmp(err->sqlstate, "22012") == 0;
-    if (is_one_of(err->sqlstate, again))
+    bool check_failed = strcmp(sqlstate, "22012") == 0;
+    if (is_one_of(sqlstate, again))
         return WRITER_AGAIN;
     if (check_failed && step == STEP_FENCE)
         return WRITER_FENCED;
-    if (check_failed && step != STEP_OTHER) {
-        writer->lost_parked = step == STEP_UNPARK;
+    if (check_failed && step != STEP_OTHER)
         return WRITER_CONFLICT;
-    }
-    return is_one_of(err->sqlstate, for_good) ? WRITER_REFUSED : WRITER_LOST;
+    return is_one_of(sqlstate, for_good) ? WRITER_REFUSED : WRITER_LOST;
 }
 
 static enum writer_outcome judge(struct writer *writer, const struct err *err)
@@ -193,7 +190,9 @@ static enum writer_outcome judge(struct writer *writer, const struct err *err)
     struct err rollback_err = ERR_INIT;
     if (err->sqlstate[0] == '\0' || db_pipeline_failed(writer->db) < 0)
         return WRITER_LOST;
-    enum writer_outcome outcome = judge_refusal(writer, err);
+    enum write_step step = write_steps_kind(&writer->steps, db_pipeline_failed(writer->db));
+    enum writer_outcome outcome = writer_outcome_of(err->sqlstate, step);
+    writer->lost_parked = outcome == WRITER_CONFLICT && step == STEP_UNPARK;
     if (db_exec(writer->db, &rollback_statement, NULL, ROLLBACK_TIMEOUT_MS, NULL, &rollback_err) != CV_OK)
         return WRITER_LOST;
     return outcome;

@@ -22,6 +22,9 @@ enum writer_outcome {
     WRITER_LOST,    /* the connection was lost, or the server refused for another reason */
 };
 
+/* What it means that PostgreSQL refused a statement of this kind. Pure. */
+enum writer_outcome writer_outcome_of(const char *sqlstate, enum write_step step);
+
 struct writer;
 
 /* Connects lazily: writer_connect(). conninfo is borrowed. */

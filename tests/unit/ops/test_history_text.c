@@ -73,6 +73,83 @@ static void test_group_put_a_group_that_was_never_set_is_empty(void **state CV_U
         assert_string_equal(text_of(&empty, group), "{}");
 }
 
+static void test_sequence_put_text_gaps_as_ranges(void **state CV_UNUSED)
+{
+    static const int64_t seen[] = {3, 4, 6, 10};
+    struct sequence sequence;
+    sequence_init(&sequence);
+    for (size_t i = 0; i < ARRAY_LEN(seen); i++)
+        assert_true(sequence_add(&sequence, seen[i], seen[i] == 3));
+    buf_reset(&out);
+    sequence_put_text(&sequence, &out);
+    buf_byte(&out, '\0');
+    assert_string_equal(out.data, "highest 10, snapshot 3, missing 5 7-9");
+
+    sequence_init(&sequence);
+    (void)sequence_add(&sequence, 1, true);
+    for (int64_t number = 3; number < 200; number += 2) /* more gaps than are kept */
+        (void)sequence_add(&sequence, number, false);
+    buf_reset(&out);
+    sequence_put_text(&sequence, &out);
+    buf_byte(&out, '\0');
+    assert_non_null(strstr(out.data, "highest 199, snapshot 1, many missing up to "));
+}
+
+static void test_agent_unit_put_set_and_workspaces(void **state CV_UNUSED)
+{
+    const struct uuid workspaces[] = {{{0}}, {{1}}};
+    const struct agent_unit unit = {
+        .set_sequence = 7, .revoked_sequence = 2, .workspace_ids = workspaces, .workspace_count = 2};
+    buf_reset(&out);
+    agent_unit_put(&unit, &out);
+    buf_byte(&out, '\0');
+    assert_string_equal(out.data, "{\"set\":7,\"revoked\":2,\"workspaceIds\":[\"00000000-0000-0000-0000-000000000000\","
+                                  "\"01000000-0000-0000-0000-000000000000\"]}");
+}
+
+static void test_groups_put_names_of_the_bits(void **state CV_UNUSED)
+{
+    static const struct {
+        uint32_t groups;
+        const char *text;
+    } cases[] = {
+        {0, ""},
+        {GROUP_BIT(GROUP_LOCK), "lockedBy"},
+        {GROUP_BIT(GROUP_STATUS) | GROUP_BIT(GROUP_RANK) | GROUP_BIT(GROUP_REST), "status, rank, rest"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_reset(&out);
+        groups_put(cases[i].groups, &out);
+        buf_byte(&out, '\0');
+        assert_string_equal(out.data, cases[i].text);
+    }
+}
+
+/* Every type and every group has a name of its own. */
+static void test_names_none_is_missing(void **state CV_UNUSED)
+{
+    struct event event = {.topic = TOPIC_CASES};
+    for (int type = 0; type < CASE_EVENT_TYPE_COUNT; type++) {
+        event.c.type = (enum case_event_type)type;
+        event.c.sequence = type;
+        assert_non_null(event_type_name(&event));
+        assert_int_equal(event_sequence(&event), type);
+    }
+    event = (struct event){.topic = TOPIC_AGENTS};
+    for (int type = 0; type < AGENT_EVENT_TYPE_COUNT; type++) {
+        event.a.type = (enum agent_event_type)type;
+        assert_non_null(event_type_name(&event));
+    }
+    event = (struct event){.topic = TOPIC_DIRECTORY, .d = {.type = DIRECTORY_FORGOTTEN, .version = 9}};
+    assert_string_equal(event_type_name(&event), "null value");
+    assert_int_equal(event_sequence(&event), 9);
+    for (int group = 0; group < GROUP_COUNT; group++) {
+        assert_true(strlen(group_name((enum case_group)group)) > 0);
+        for (int other = 0; other < group; other++)
+            assert_string_not_equal(group_name((enum case_group)group), group_name((enum case_group)other));
+    }
+}
+
 int main(void)
 {
     buf_init(&out, 1u << 20);
@@ -80,6 +157,10 @@ int main(void)
         cmocka_unit_test(test_group_put_rank_reads_as_in_the_view),
         cmocka_unit_test(test_group_put_members_stand_as_in_the_view),
         cmocka_unit_test(test_group_put_a_group_that_was_never_set_is_empty),
+        cmocka_unit_test(test_sequence_put_text_gaps_as_ranges),
+        cmocka_unit_test(test_agent_unit_put_set_and_workspaces),
+        cmocka_unit_test(test_groups_put_names_of_the_bits),
+        cmocka_unit_test(test_names_none_is_missing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     buf_done(&out);
