@@ -138,7 +138,7 @@ static enum cv_status decoding_now(const struct config *config, const struct par
     struct arena *arena = arena_new(1u << 16, 2 * DECODE_ARENA_MAX);
     switch (parked_decode(config, schemas, row, arena, &record, &result, &why)) {
     case DECODE_EVENT:
-        snprintf(out, size, "valid: `caseview parked retry` folds it");
+        snprintf(out, size, "good: `caseview parked retry` folds it");
         break;
     case DECODE_SKIP:
         snprintf(out, size, "of an unknown type: `caseview parked retry` removes it without effect");
@@ -147,7 +147,7 @@ static enum cv_status decoding_now(const struct config *config, const struct par
         snprintf(out, size, "%s: %s", park_reason_name(result.reason), why.text);
         break;
     case DECODE_WAIT:
-        snprintf(out, size, "unknown: %s", why.text);
+        snprintf(out, size, "not known: %s", why.text);
         break;
     }
     arena_free(arena);
