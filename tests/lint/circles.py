@@ -84,7 +84,7 @@ def report(lint, graph, kind):
         places = [graph[source][aim] for source, aim in steps]
         text = ", ".join("%s %s %s (%s)" % (source[1], kind, aim[1], place[2])
                          for (source, aim), place in zip(steps, places))
-        lint.report(places[0][0], places[0][1], "circle: " + text, check="circle", files=[place[0] for place in places])
+        lint.report(places[0][0], places[0][1], "circle: " + text)
 
 
 def symbols_of(path):

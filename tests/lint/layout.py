@@ -37,6 +37,6 @@ def check_layout(lint, files):
             if match and match.group(1) not in seen:
                 seen.add(match.group(1))
                 lint.report(match.group(1), int(match.group(2)), "layout differs: clang-format-%s -i %s" %
-                            (VERSION, match.group(1)), check="layout", files=[match.group(1)])
+                            (VERSION, match.group(1)))
         if done.returncode != 0 and not seen:
             lint.report(files[start], 1, "clang-format: %s" % done.stderr.decode(errors="replace").strip()[:300])

@@ -154,18 +154,6 @@ class LintTest(unittest.TestCase):
         self.assert_finding({"deploy/a": "#!/bin/sh\n# who mends it\n"}, "deploy/a:2")
         self.assertEqual(self.lint({"api/a.c": "int mend; /* amends */\n"}), (0, ""))
 
-    def test_pending_files(self):
-        circle = {"api/a.h": '#include "b.h"\n', "api/b.h": '#include "a.h"\n'}
-        pending = "tests/lint/pending"
-        self.assertEqual(self.lint({**circle, pending: "# comment\ncircle api/b.h\n"}), (0, ""))
-        self.assert_finding({**circle, pending: "word api/b.h\ncircle api/c.h\n"}, "circle")
-        self.assert_finding({pending: "size api/b.h\n"}, pending + ":1", "must be CHECK PATH")
-        # What it prints is a list with which lint passes.
-        found = {**circle, "docs/a.md": "who mends it\n"}
-        code, text = self.lint(found, "--pending")
-        self.assertEqual((code, text.split("\n")[1:]), (0, ["circle api/a.h", "circle api/b.h", "word docs/a.md", ""]))
-        self.assertEqual(self.lint({**found, pending: text}), (0, ""))
-
     def test_includes_a_c_file(self):
         self.assert_finding({"tests/unit/a.c": '#include "lib/db.c"\n'}, "a .c file is never included")
 

@@ -47,4 +47,4 @@ def check_words(lint):
                 for match in pattern.finditer(part):
                     line = text.count("\n", 0, start + match.start()) + 1
                     word = " ".join(re.sub(r"[\s*#]+", " ", match.group()).split())
-                    lint.report(path, line, "\"%s\": write %s" % (word, advice), check="word", files=[path])
+                    lint.report(path, line, "\"%s\": write %s" % (word, advice))
