@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "tests/integration/consumer_fixture.h"
+#include "workers/source/consumer_rebalance.h"
 
 static void test_assigned_without_position_delivers_nothing(void **state)
 {
@@ -222,6 +223,34 @@ static void test_queued_records_of_a_lost_partition_are_dropped(void **state)
     }
     member_close(b);
     member_close(a);
+    fixture_close(f);
+}
+
+/* As librdkafka does when it learns of new partitions at the wrong moment: see on_assign() in consumer_rebalance.c. */
+static void test_assignment_without_revocation_replaces_the_one_before(void **state)
+{
+    struct fixture *f = fixture_open(2);
+    (void)state;
+    produce(f, TOPIC_CASES, 0, 0, 1000);
+    produce(f, TOPIC_CASES, 1, 0, 1000);
+    struct member *m = member_open(f, NULL, NULL);
+    UNTIL(assigned(m) == 6, m);
+    position(m, TOPIC_CASES, 0, 0);
+    position(m, TOPIC_CASES, 1, 0);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 1000 && m->seen[TOPIC_CASES][1].eof == 1000, m);
+
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, consumer_partitions_name(&m->consumer->partitions, TOPIC_CASES), 0);
+    consumer_rebalance_on_change(m->consumer->rk, RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, list, m->consumer);
+    rd_kafka_topic_partition_list_destroy(list);
+    UNTIL(m->seen[TOPIC_CASES][0].revokes == 1 && assigned(m) == 1, m);
+    assert_int_equal(m->losts, 1); /* another member may have had them in between */
+    assert_int_equal(m->seen[TOPIC_CASES][1].revokes, 1);
+
+    position(m, TOPIC_CASES, 0, 500);
+    UNTIL(m->seen[TOPIC_CASES][0].eof == 1000, m);
+    assert_int_equal(m->seen[TOPIC_CASES][0].records, 500);
+    member_close(m);
     fixture_close(f);
 }
 
@@ -522,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_pause_stops_until_the_next_position),
         cmocka_unit_test(test_pause_of_one_loses_nothing_of_the_others),
         cmocka_unit_test(test_queued_records_of_a_lost_partition_are_dropped),
+        cmocka_unit_test(test_assignment_without_revocation_replaces_the_one_before),
         cmocka_unit_test(test_second_member_takes_its_share),
         cmocka_unit_test(test_late_topic_is_waited_for),
         cmocka_unit_test(test_commit_is_seen_by_lag_tools),

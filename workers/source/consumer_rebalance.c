@@ -16,35 +16,6 @@ static void log_error_of(rd_kafka_error_t *error, const char *call)
     rd_kafka_error_destroy(error);
 }
 
-/*
- * Answers the group without starting anything: librdkafka's assignment holds only partitions that have a position
- * (consumer_position.c). The empty list tells the library that the callback has done its part.
- */
-static void on_assign(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
-{
-    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
-
-    for (int i = 0; i < list->cnt; i++) {
-        const rd_kafka_topic_partition_t *one = &list->elems[i];
-        enum topic topic = consumer_partitions_topic(&consumer->partitions, one->topic);
-        if (consumer_partitions_add(&consumer->partitions, topic, one->partition))
-            consumer_events_add(&consumer->events, CONSUMER_ASSIGNED, topic, one->partition, NULL);
-        else /* the assignment comes from another member: a fault in it must not stop us */
-            log_warn("kafka: the group assigned %s [%" PRId32
-                     "], which is no topic of this worker or assigned already; "
-                     "ignored. Check that no other program uses this group id",
-                     one->topic, one->partition);
-    }
-    if (consumer->cooperative) {
-        log_error_of(rd_kafka_incremental_assign(consumer->rk, none), "incremental assign");
-    } else {
-        rd_kafka_resp_err_t code = rd_kafka_assign(consumer->rk, none);
-        if (code)
-            log_warn("kafka: assign after a rebalance failed: %s", rd_kafka_err2str(code));
-    }
-    rd_kafka_topic_partition_list_destroy(none);
-}
-
 static void release(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_topic_partition_list_t *assigned = rd_kafka_topic_partition_list_new(list->cnt);
@@ -95,6 +66,41 @@ void consumer_rebalance_lose_all(struct consumer *consumer)
     call_before_revoke(consumer, list, true);
     release(consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
+}
+
+/*
+ * Answers the group without starting anything: librdkafka's assignment holds only partitions that have a position
+ * (consumer_position.c). The empty list tells the library that the callback has done its part.
+ *
+ * An assignment of the eager protocol replaces the one before. librdkafka does not always revoke that one first: not
+ * when it learns of new partitions before the callback for the previous assignment was answered (revoke_all_rejoin in
+ * its rdkafka_cgrp.c). Another member may have had our partitions in between, so they count as lost.
+ */
+static void on_assign(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
+
+    if (!consumer->cooperative)
+        consumer_rebalance_lose_all(consumer);
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *one = &list->elems[i];
+        enum topic topic = consumer_partitions_topic(&consumer->partitions, one->topic);
+        if (consumer_partitions_add(&consumer->partitions, topic, one->partition))
+            consumer_events_add(&consumer->events, CONSUMER_ASSIGNED, topic, one->partition, NULL);
+        else /* the assignment comes from another member: a fault in it must not stop us */
+            log_warn("kafka: the group assigned %s [%" PRId32
+                     "], which is no topic of this worker or assigned already; "
+                     "ignored. Check that no other program uses this group id",
+                     one->topic, one->partition);
+    }
+    if (consumer->cooperative) {
+        log_error_of(rd_kafka_incremental_assign(consumer->rk, none), "incremental assign");
+    } else {
+        rd_kafka_resp_err_t code = rd_kafka_assign(consumer->rk, none);
+        if (code)
+            log_warn("kafka: assign after a rebalance failed: %s", rd_kafka_err2str(code));
+    }
+    rd_kafka_topic_partition_list_destroy(none);
 }
 
 void consumer_rebalance_on_change(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,

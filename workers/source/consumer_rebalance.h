@@ -9,7 +9,7 @@
 /* librdkafka's callback. */
 void consumer_rebalance_on_change(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
                                   void *opaque);
-/* Revokes all partitions as lost: the client cannot be used any more. */
+/* Revokes all partitions as lost: the client cannot be used any more, or the group has assigned others instead. */
 void consumer_rebalance_lose_all(struct consumer *consumer);
 
 #endif
