@@ -1,49 +1,5 @@
 /* How large records, texts and lists may be (contract, section 3). */
-#include "tests/unit/source/decode_fixture.h"
-
-static struct fixture fixture;
-
-static int setup(void **state CV_UNUSED)
-{
-    fixture_open(&fixture, SCHEMA_FOLDER, NULL);
-    return 0;
-}
-
-static int teardown(void **state CV_UNUSED)
-{
-    fixture_close(&fixture);
-    return 0;
-}
-
-static struct buf *begin_case(int payload)
-{
-    return fixture_begin_case(&fixture, payload);
-}
-
-static struct buf *begin_agent(int payload)
-{
-    return fixture_begin_agent(&fixture, payload);
-}
-
-static struct buf *begin_directory(int payload)
-{
-    return fixture_begin_directory(&fixture, payload);
-}
-
-static void write_meeting(const char *json)
-{
-    struct buf *out = begin_case(MEETING_SET);
-    put_long(out, 1);
-    put_text(out, json);
-    put_long(out, SOME_DAY);
-}
-
-static void write_unit(const void *name, size_t len)
-{
-    put_bytes(begin_directory(UNIT_UPSERTED), name, len);
-}
-
-#define UNIT_KEY "unit:" ORG_ID ":" ID
+#include "tests/unit/source/decode_records.h"
 
 static void write_roles(size_t roles)
 {
