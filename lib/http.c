@@ -38,11 +38,10 @@ enum {
 struct worker {
     struct http_head head;
     struct buf out, headers, body;
-    char text[HTTP_HEAD_MAX + 1]; /* a header block that CivetWeb left unparsed */
+    char text[HTTP_HEAD_MAX]; /* field values without the white space after them */
     struct http_date date;
     const char *buffer; /* lowest place where a request began: the start of CivetWeb's buffer of this thread */
     bool greeted;       /* the connection's TLS handshake, if any, was done */
-    bool error_answered;
 };
 
 struct http_server {
@@ -190,19 +189,20 @@ static bool began_late(struct worker *worker)
     return begin != worker->buffer || (uintptr_t)begin % 16 != 0;
 }
 
-/* worker->head is filled. Answers it, or refuses it for `why`. */
-static void serve(struct mg_connection *connection, const char *why, bool readable_body)
+/* worker->head is filled. Answers or refuses it. */
+static void serve(struct mg_connection *connection)
 {
     struct http_server *server = server_of(connection);
     struct worker *worker = mg_get_thread_pointer(connection);
     struct http_head *head = &worker->head;
-    struct http_request request = {
-        .method = head->method, .head = head, .refusal = why, .refusal_status = why != NULL ? 400 : 0};
+    struct http_request request = {.method = head->method, .head = head, .refusal = http_guard_layout(head)};
     bool late = head->method != NULL && began_late(worker);
 
     atomic_fetch_add(&server->in_flight, 1);
-    if (request.refusal == NULL)
+    if (request.refusal == NULL) {
+        http_guard_trim(head, worker->text);
         request.refusal = http_guard_fields(head);
+    }
     if (request.refusal == NULL)
         request.refusal = http_guard_path(head);
     if (request.refusal == NULL && late && (head->chunked || head->content_length > 0))
@@ -211,7 +211,7 @@ static void serve(struct mg_connection *connection, const char *why, bool readab
     request.path = head->path;
 
     enum body body = BODY_READ;
-    if (request.refusal == NULL && readable_body)
+    if (request.refusal == NULL)
         body = read_body(connection, head);
     if (body == BODY_TOO_LARGE) {
         request.refusal_status = 413;
@@ -222,7 +222,7 @@ static void serve(struct mg_connection *connection, const char *why, bool readab
         request.refusal = "The request body is not what its header announces, or did not come in time.";
     }
     /* After a chunked body CivetWeb may leave trailers unread without reporting it. */
-    bool may_keep = request.refusal == NULL && head->keep_alive && !head->chunked && !late && readable_body;
+    bool may_keep = request.refusal == NULL && head->keep_alive && !head->chunked && !late;
     answer(connection, server, worker, &request, may_keep);
     if (body == BODY_TOO_LARGE && !server->options.no_bodies)
         drain_refused_body(connection);
@@ -246,58 +246,18 @@ static int on_request(struct mg_connection *connection)
 {
     struct worker *worker = mg_get_thread_pointer(connection);
     take_head(worker, mg_get_request_info(connection));
-    serve(connection, http_guard_layout(&worker->head), true);
+    serve(connection);
     return 200; /* only says that the request is done */
 }
 
 /* --- what CivetWeb refuses ---------------------------------------------------------------------------------------- */
 
-static bool is_version(const char *version)
-{
-    return strcmp(version, "1.0") == 0 || strcmp(version, "1.1") == 0;
-}
-
-/*
- * CivetWeb refuses a method that it does not know before it parses the fields, but for us it is a request like any
- * other (RFC 9110: 405, not 400). The request line is split already, the fields still follow it.
- */
-static bool is_unknown_method(const struct mg_request_info *info, int status)
-{
-    return status == 400 && info->num_headers == 0 && info->request_method != NULL && info->request_uri != NULL &&
-           info->http_version != NULL && info->http_version - info->request_method >= 9 &&
-           memcmp(info->http_version - 5, "HTTP/", 5) == 0 && is_version(info->http_version);
-}
-
-static const char *split_rest(struct worker *worker)
-{
-    const char *rest = worker->head.version + strlen(worker->head.version);
-    rest += rest[1] == '\0' ? 2 : 1; /* over the CRLF, which are NULs now */
-    size_t len = strlen(rest);
-    if (len > HTTP_HEAD_MAX)
-        return "The header block is longer than 8 KiB.";
-    memcpy(worker->text, rest, len + 1);
-    for (char *p = strchr(worker->text, '\r'); p != NULL; p = strchr(p + 1, '\r'))
-        if (p[1] != '\n' && p[1] != '\0')
-            return "A header line does not end in CRLF.";
-    return http_guard_split(worker->text, &worker->head);
-}
-
-static int on_refused(struct mg_connection *connection, int status, const char *message)
+static int on_refused(struct mg_connection *connection, int status, const char *message CV_UNUSED)
 {
     struct worker *worker = mg_get_thread_pointer(connection);
     const struct mg_request_info *info = mg_get_request_info(connection);
-    worker->error_answered = true;
     take_head(worker, info);
 
-    if (is_unknown_method(info, status)) {
-        serve(connection, split_rest(worker), false);
-        return 0;
-    }
-    /* Its own check of an absolute-form target takes any `:` for a port; ours decides. */
-    if (status == 400 && strcmp(message, "Invalid URI") == 0) {
-        serve(connection, http_guard_layout(&worker->head), true);
-        return 0;
-    }
     struct http_request request = {
         .method = worker->head.method,
         .path = {"", 0},
@@ -319,22 +279,7 @@ static int on_connection(const struct mg_connection *connection, void **user_dat
     struct worker *worker = mg_get_thread_pointer(connection);
     *user_data = NULL;
     worker->greeted = true;
-    worker->error_answered = false;
     return 0;
-}
-
-/*
- * A target for another port than the one the client connected to (or `*`) is dropped by CivetWeb without an answer or a
- * callback. Behind a port mapping it is a valid request, so it is answered right before the close.
- */
-static void answer_dropped(struct mg_connection *connection, struct worker *worker)
-{
-    const struct mg_request_info *info = mg_get_request_info(connection);
-    if (worker->error_answered || info == NULL || info->request_uri == NULL || info->local_uri_raw != NULL)
-        return;
-    take_head(worker, info);
-    worker->head.query = NULL; /* not split off here */
-    serve(connection, http_guard_layout(&worker->head), true);
 }
 
 /* Called once per connection that a thread had: an idle one returns to the door, any other one ends. */
@@ -354,8 +299,6 @@ static void on_close(const struct mg_connection *connection)
         http_door_keep(server->door, fd, ssl);
         return;
     }
-    if (greeted)
-        answer_dropped(changeable, worker);
     http_door_ended(server->door, mg_connection_fd(connection));
 }
 

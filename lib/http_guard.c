@@ -29,6 +29,8 @@ const char *http_guard_layout(const struct http_head *head)
 {
     const char *end_of_target = head->query != NULL ? head->query : head->target;
     end_of_target += strlen(end_of_target);
+    if (!is_token(head->method))
+        return "The method is not a token.";
     if (head->target != head->method + strlen(head->method) + 1 || head->version != end_of_target + 1 + strlen("HTTP/"))
         return "The request line has more than one space between its parts.";
     if (head->field_count >= HTTP_FIELDS_MAX)
@@ -51,6 +53,29 @@ const char *http_guard_layout(const struct http_head *head)
     return NULL;
 }
 
+/* The length of the first `len` bytes of text without the white space at their end. */
+static size_t trimmed(const char *text, size_t len)
+{
+    while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+        len--;
+    return len;
+}
+
+void http_guard_trim(struct http_head *head, char *text)
+{
+    for (int i = 0; i < head->field_count; i++) {
+        struct http_field *field = &head->fields[i];
+        size_t len = strlen(field->value);
+        size_t kept = trimmed(field->value, len);
+        if (kept == len)
+            continue;
+        memcpy(text, field->value, kept);
+        text[kept] = '\0';
+        field->value = text;
+        text += kept + 1;
+    }
+}
+
 /* Is `option` one of the comma-separated items of `list`? */
 static bool list_has(const char *list, const char *option)
 {
@@ -58,10 +83,7 @@ static bool list_has(const char *list, const char *option)
     for (const char *p = list; *p;) {
         p += strspn(p, ", \t");
         size_t item = strcspn(p, ",");
-        size_t trimmed = item;
-        while (trimmed > 0 && (p[trimmed - 1] == ' ' || p[trimmed - 1] == '\t'))
-            trimmed--;
-        if (trimmed == len && strncasecmp(p, option, len) == 0)
+        if (trimmed(p, item) == len && strncasecmp(p, option, len) == 0)
             return true;
         p += item;
     }
@@ -71,8 +93,7 @@ static bool list_has(const char *list, const char *option)
 static bool parse_length(const char *text, int64_t *out_length)
 {
     size_t len = strspn(text, "0123456789");
-    size_t rest = strspn(text + len, " ");
-    if (len == 0 || len > 18 || text[len + rest] != '\0')
+    if (len == 0 || len > 18 || text[len] != '\0')
         return false;
     *out_length = 0;
     for (size_t i = 0; i < len; i++)
@@ -81,7 +102,7 @@ static bool parse_length(const char *text, int64_t *out_length)
 }
 
 struct seen {
-    int hosts, lengths, codings, connections;
+    int hosts, lengths, codings;
     bool wants_close, wants_keep_alive;
 };
 
@@ -93,15 +114,12 @@ static const char *look_at_field(struct http_head *head, const struct http_field
             if (seen->lengths++ > 0 || !parse_length(field->value, &head->content_length))
                 return "Content-Length is not one number.";
         } else if (strcasecmp(field->name, "Connection") == 0) {
-            /* The parser looks at the first field only, so do we, except for what asks to close. */
-            if (seen->connections++ == 0)
-                seen->wants_keep_alive = list_has(field->value, "keep-alive");
-            if (list_has(field->value, "close"))
-                seen->wants_close = true;
+            seen->wants_keep_alive |= list_has(field->value, "keep-alive");
+            seen->wants_close |= list_has(field->value, "close");
         }
         break;
     case 'e':
-        if (strcasecmp(field->name, "Expect") == 0 && strncasecmp(field->value, "100-continue", 12) == 0)
+        if (strcasecmp(field->name, "Expect") == 0 && strcasecmp(field->value, "100-continue") == 0)
             head->expects_continue = true;
         break;
     case 'h':
@@ -141,7 +159,7 @@ const char *http_guard_fields(struct http_head *head)
         return "The Host field is missing or given twice.";
     if (!is_1_1)
         head->expects_continue = false;
-    head->keep_alive = !seen.wants_close && (seen.connections > 0 ? seen.wants_keep_alive : is_1_1);
+    head->keep_alive = !seen.wants_close && (is_1_1 || seen.wants_keep_alive);
     return NULL;
 }
 
@@ -160,25 +178,5 @@ const char *http_guard_path(struct http_head *head)
             path = "/";
     }
     head->path = (struct str){path, strcspn(path, "?")};
-    return NULL;
-}
-
-const char *http_guard_split(char *text, struct http_head *head)
-{
-    head->field_count = 0;
-    while (*text && strcmp(text, "\r") != 0) { /* the block's last `\n` is a NUL already */
-        char *line_end = strpbrk(text, "\r\n");
-        char *colon = strchr(text, ':');
-        if (line_end == NULL || line_end[0] != '\r' || line_end[1] != '\n' || colon == NULL || colon > line_end)
-            return "A header line is not a field that ends in CRLF.";
-        if (head->field_count == HTTP_FIELDS_MAX - 1)
-            return "The request has more than 63 header fields.";
-        *line_end = '\0';
-        *colon = '\0';
-        if (!is_token(text))
-            return "A header field's name is not a token right before its colon.";
-        head->fields[head->field_count++] = (struct http_field){text, colon + 1 + strspn(colon + 1, " \t")};
-        text = line_end + 2;
-    }
     return NULL;
 }

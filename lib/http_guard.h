@@ -32,17 +32,21 @@ struct http_head {
 };
 
 /*
- * All these return NULL, or the reason of a refusal as one sentence.
+ * Those that check return NULL, or the reason of a refusal as one sentence.
  *
  * layout: the parser split the block in place, writing NULs over `\r`, `\n`, `:` and the space before it, and stopping
  * silently at what it took for the end. The NULs it left show how each line was written.
  */
 const char *http_guard_layout(const struct http_head *head);
+/*
+ * White space after a value is not part of it (RFC 9110, section 5.5). Copies the values that have some, without it, to
+ * text, which has HTTP_HEAD_MAX bytes and must live as long as head. After http_guard_layout(), which needs the
+ * original.
+ */
+void http_guard_trim(struct http_head *head, char *text);
 /* Host, Content-Length, Transfer-Encoding, Expect, Connection. */
 const char *http_guard_fields(struct http_head *head);
 /* Splits the path off an origin-form or absolute-form target; `*` is a path too. */
 const char *http_guard_path(struct http_head *head);
-/* For a block that the parser left unparsed: splits the lines of `text` in place. */
-const char *http_guard_split(char *text, struct http_head *head);
 
 #endif

@@ -23,6 +23,25 @@ replace_once("	conn->ssl = SSL_new(conn->dom_ctx->ssl_ctx);"
 # A tab is white space in a header field (RFC 9110, section 5.5).
 replace_once("&& !isprint(c)) {" "&& !isprint(c) && (c != 9)) {")
 
+# lib/http.c decides about methods, targets, codings, upgrades and when a connection is kept: CivetWeb would close it, or
+# drop the request without an answer, for a method or target that it does not know and for white space after a coding.
+replace_once("	return (get_http_method_info(method) != NULL);"
+             "	return (get_http_method_info(method) != NULL) || (method[0] != 0);")
+replace_once("	                      conn->request_info.num_headers,
+	                      \"Transfer-Encoding\"))
+	     != NULL)
+	    && mg_strcasecmp(cl, \"identity\")) {
+		if (mg_strcasecmp(cl, \"chunked\")) {"
+             "	                      conn->request_info.num_headers,
+	                      \"Transfer-Encoding\"))
+	     != NULL)
+	    && mg_strcasecmp(cl, \"identity\")) {
+		if (mg_strncasecmp(cl, \"chunked\", 7)) {")
+replace_once("	header = mg_get_header(conn, \"Connection\");" "	header = \"keep-alive\";")
+replace_once("			uri_type = get_uri_type(conn->request_info.request_uri);" "			uri_type = 2;")
+replace_once("			conn->protocol_type = should_switch_to_protocol(conn);"
+             "			conn->protocol_type = PROTOCOL_TYPE_HTTP1;")
+
 # keep_alive_timeout_ms bounds the time without a request; from its first byte on it has request_timeout_ms like the
 # first one. A connection that was idle is known as such when it is closed.
 replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n")

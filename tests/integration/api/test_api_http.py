@@ -46,6 +46,28 @@ def test_body_is_ignored_up_to_64_kib(api, token):
     assert requests.post(f"http://{api.address}/x", data=b"x" * 60000, timeout=15).status_code == 404
 
 
+def test_answers_keep_the_connection_whatever_the_method_and_target(api, token):
+    path = f"/{APP}/agents/{USER}/activeCases"
+    fields = f"Host: x\r\nAuthorization: Bearer {token}\r\n"
+    lines = {
+        f"FOO {path} HTTP/1.1": b"405", f"PROPFIND {path} HTTP/1.1": b"405", f"TRACE {path} HTTP/1.1": b"405",
+        "OPTIONS * HTTP/1.1": b"404", f"GET http://other.example:81{path} HTTP/1.1": b"200",
+        "GET /%zz HTTP/1.1": b"404", f"GET /x/agents/{USER}/activeCases HTTP/1.1": b"400",
+    }  # fmt: skip
+    heard = api.raw(("".join(f"{line}\r\n{fields}\r\n" for line in lines) + f"GET {path} HTTP/1.0\r\n\r\n").encode())
+    assert re.findall(rb"HTTP/1.1 (\d+)", heard) == [*lines.values(), b"401"]
+
+
+def test_white_space_after_a_value_is_not_part_of_it(api, token):
+    path = f"/{APP}/agents/{USER}/activeCases"
+    heard = api.raw(
+        f"POST {path} HTTP/1.1\r\nHost: x \t\r\nContent-Length: 2\t\r\n\r\nhi"
+        f"GET {path} HTTP/1.0\r\nAuthorization: Bearer {token}\t \r\nX-Request-Id: mine \t\r\n\r\n".encode()
+    )
+    assert re.findall(rb"HTTP/1.1 (\d+)", heard) == [b"405", b"200"]
+    assert b"\r\nX-Request-Id: mine\r\n" in heard
+
+
 def test_a_body_never_becomes_a_request(api, token):
     path = f"/{APP}/agents/{USER}/activeCases"
     hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
