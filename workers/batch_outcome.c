@@ -25,6 +25,7 @@ static void count_rows(const struct worker_metrics *m, const struct batch *batch
     metric_add(m->unknown_types, batch->counts.unknown_types);
     metric_add(m->over, batch->counts.over);
     metric_add(m->rerendered, batch->counts.rerendered);
+    metric_add(m->undated, (int64_t)batch->undated_count);
     metric_add(m->batches, 1);
     metric_add(m->case_rows, (int64_t)batch->case_count);
     metric_add(m->active_rows, active);

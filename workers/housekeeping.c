@@ -36,20 +36,20 @@ static void log_parked(struct partition *partition)
 
 /*
  * Age of the last record folded while there are more, but not more than the time since the partition had no lag: what
- * came since cannot have waited for longer, however old the last record is.
+ * came since cannot have waited for longer, however old the last record is. That time alone where records have none.
  */
 static double lag_seconds(struct partition *partition, int64_t lag)
 {
     int64_t now_ms = clock_mono_ms();
     if (lag == 0)
         partition->caught_up_ms = now_ms;
-    if (lag == 0 || partition->last_record_ms < 0)
+    if (lag == 0)
         return 0;
-    int64_t age_ms = clock_wall_us() / 1000 - partition->last_record_ms;
     int64_t behind_ms = partition->caught_up_ms > 0 ? now_ms - partition->caught_up_ms : INT64_MAX;
+    int64_t age_ms = partition->last_record_ms >= 0 ? clock_wall_us() / 1000 - partition->last_record_ms : behind_ms;
     if (age_ms > behind_ms)
         age_ms = behind_ms;
-    return age_ms > 0 ? (double)age_ms / 1000.0 : 0;
+    return age_ms > 0 && age_ms < INT64_MAX ? (double)age_ms / 1000.0 : 0;
 }
 
 /*

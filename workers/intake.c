@@ -263,7 +263,8 @@ static void note_last_records(struct intake *intake)
         cursor->last_offset = record->offset;
         cursor->last_at = record->timestamp_ms;
         cursor->last_crc = batch_record_crc(record);
-        partition->last_record_ms = record->timestamp_ms;
+        if (record_has_time(record))
+            partition->last_record_ms = record->timestamp_ms;
         partition->beyond_end_ms = 0;
         partition->last_taken = NULL;
         retry_reset(&partition->retry);

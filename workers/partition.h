@@ -44,7 +44,7 @@ struct partition {
     bool taken_up;          /* has been claimed and started since it was assigned */
     bool stop_reported;     /* HALTED: a log line has said so */
     struct retry retry;     /* of claims, positions and schemas */
-    int64_t last_record_ms; /* timestamp of the last record taken, -1: none */
+    int64_t last_record_ms; /* timestamp of the last record taken that has a time (record_has_time()), -1: none */
     int64_t committed_to_kafka;
     int64_t beyond_end_ms; /* clock_mono_ms() since when the log seems to end before the position, 0: it does not */
     enum halt_reason halt_reason; /* HALTING */

@@ -30,6 +30,8 @@ void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
                                     "Events whose number had been seen before, or stale versions");
     m->unknown_types = metrics_counter(metrics, "caseview_unknown_types_total", NULL,
                                        "Events of a type that this version does not know");
+    m->undated = metrics_counter(metrics, "caseview_undated_total", NULL,
+                                 "Records whose timestamp is before 2011 or after 9999; left out of the latencies");
     m->over = metrics_counter(metrics, "caseview_over_total", NULL, "Events of cases that were over");
     m->degraded = metrics_gauge(metrics, "caseview_degraded", NULL,
                                 "Cases and agents of this worker's partitions with a missing event");

@@ -11,7 +11,7 @@
 struct worker_metrics {
     struct metric *records[TOPIC_COUNT];
     struct metric *parked[PARK_REASON_COUNT];
-    struct metric *duplicates, *unknown_types, *over, *applied;
+    struct metric *duplicates, *unknown_types, *over, *applied, *undated;
     struct metric *degraded, *incomplete, *gap_alarms;
     struct metric *batches, *case_rows, *active_rows, *agent_rows, *directory_rows, *parked_rows, *rerendered;
     struct metric *commit_seconds, *visible_seconds, *fold_seconds;

@@ -1,5 +1,8 @@
 #include "workers/fold/record.h"
 
+#define FIRST_MS INT64_C(1293840000000)   /* 2011-01-01 */
+#define LAST_MS  INT64_C(253402300799999) /* 9999-12-31 */
+
 static const char *const reason_names[PARK_REASON_COUNT] = {
     [PARK_NONE] = "none",
     [PARK_NOT_AVRO] = "not-avro",
@@ -22,4 +25,9 @@ const char *park_reason_name(enum park_reason reason)
 {
     assert(reason < PARK_REASON_COUNT);
     return reason_names[reason];
+}
+
+bool record_has_time(const struct record *record)
+{
+    return record->timestamp_ms >= FIRST_MS && record->timestamp_ms <= LAST_MS;
 }

@@ -44,4 +44,10 @@ enum park_reason {
 /* The contract's name of the reason: "not-avro" … */
 const char *park_reason_name(enum park_reason reason);
 
+/*
+ * Whether the record's timestamp can be its time: not before Kafka existed, and in a year that can be written.
+ * Producers with a wrong clock, and those that give seconds or microseconds for milliseconds, are outside.
+ */
+bool record_has_time(const struct record *record);
+
 #endif

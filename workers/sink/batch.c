@@ -125,7 +125,9 @@ void batch_add_left_owner(struct batch *batch, const struct uuid *organization_i
 void batch_count_record(struct batch *batch, const struct record *record)
 {
     batch->record_count++;
-    if (record->timestamp_ms >= 0 && record->timestamp_ms < batch->oldest_record_ms)
+    if (!record_has_time(record))
+        batch->undated_count += record->timestamp_ms >= 0;
+    else if (record->timestamp_ms < batch->oldest_record_ms)
         batch->oldest_record_ms = record->timestamp_ms;
 }
 
@@ -355,7 +357,7 @@ void batch_reset(struct batch *batch, const struct caches *caches)
     batch->case_count = batch->agent_count = batch->entity_count = batch->version_count = 0;
     batch->foreign_count = batch->left_count = 0;
     batch->parked_count = batch->cursor_count = 0;
-    batch->record_count = batch->bytes = 0;
+    batch->record_count = batch->undated_count = batch->bytes = 0;
     batch->flooded = false;
     batch->counts = (struct batch_counts){0};
     batch->opened_at_us = 0;

@@ -99,10 +99,11 @@ struct batch {
     struct arena *rows; /* rows */
     struct batch_counts counts;
     size_t record_count;      /* records that moved a cursor */
+    size_t undated_count;     /* of them with a timestamp that cannot be their time: record_has_time() */
     bool flooded;             /* so many records of one partition were parked that it should be judged now */
     size_t bytes;             /* of changed states, their rendered rows (estimated) and parked records */
     int64_t opened_at_us;     /* clock_mono_us() of the first entry */
-    int64_t oldest_record_ms; /* smallest record timestamp, for the latency metric; INT64_MAX: none */
+    int64_t oldest_record_ms; /* smallest timestamp that can be a time, for the latency metric; INT64_MAX: none */
 };
 
 struct batch *batch_new(void);

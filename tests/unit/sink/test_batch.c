@@ -373,11 +373,15 @@ static void test_cursors_found_and_sorted_by_the_closing(void **unused CV_UNUSED
 
 static void test_count_record_oldest_time(void **unused CV_UNUSED)
 {
-    static const int64_t times[] = {5000, 3000, -1, 4000};
+    /* 1970, seconds and microseconds taken for milliseconds: none is a time */
+    static const int64_t times[] = {
+        1712834015000,    1712834013000,   -1,       1712834014000, 0, 1, 1293839999999, 1712834013,
+        1712834013000000, 253402300800000, INT64_MAX};
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         batch_count_record(sink.open, &(struct record){.timestamp_ms = times[i]});
-    assert_int_equal(sink.open->record_count, 4);
-    assert_int_equal(sink.open->oldest_record_ms, 3000);
+    assert_int_equal(sink.open->record_count, 11);
+    assert_int_equal(sink.open->undated_count, 7);
+    assert_int_equal(sink.open->oldest_record_ms, 1712834013000);
 }
 
 static void test_reset_closed_batch_is_as_new(void **unused CV_UNUSED)
@@ -396,7 +400,7 @@ static void test_reset_closed_batch_is_as_new(void **unused CV_UNUSED)
     assert_true(batch_is_empty(batch));
     assert_false(batch->closed);
     assert_int_equal(batch->case_count + batch->agent_count + batch->entity_count + batch->version_count, 0);
-    assert_int_equal(batch->parked_count + batch->record_count + batch->bytes, 0);
+    assert_int_equal(batch->parked_count + batch->record_count + batch->undated_count + batch->bytes, 0);
     assert_int_equal(batch->counts.applied, 0);
     assert_int_equal(batch->opened_at_us, 0);
     assert_int_equal(batch->oldest_record_ms, INT64_MAX);
