@@ -6,12 +6,13 @@
 
 #include "caseview/json.h"
 #include "caseview/log.h"
+#include "caseview/output.h"
 #include "sql_worker.h"
 #include "workers/ops/broker_options.h"
 #include "workers/ops/operation.h"
 #include "workers/source/watermarks.h"
 
-#define OUTPUT_MAX       (16u << 20)
+#define OUTPUT_MAX       (1u << 20) /* of a line */
 #define KAFKA_TIMEOUT_MS 10000
 
 static const struct db_statement show_statement = {"cursor_show", sql_cursor_show};
@@ -86,13 +87,14 @@ static enum cv_status show(struct operation *operation, int *out_count, struct e
     if (status != CV_OK)
         return status;
     *out_count = db_rows(result);
-    for (int row = 0; row < *out_count; row++)
+    for (int row = 0; row < *out_count; row++) {
+        buf_reset(&out);
         if (config_flag(operation->config, "json"))
             show_json(result, row, &out);
         else
             show_line(result, row, &out);
-    if (out.len > 0)
-        fwrite(out.data, 1, out.len, stdout);
+        output_buf(&out);
+    }
     db_result_free(result);
     return CV_OK;
 }
@@ -173,7 +175,8 @@ static void print_set(const struct operation *operation, const struct db_result 
         json_put_int(&json, "next_offset", db_int8(result, 0, 3));
         json_put_str(&json, "state", state);
         json_close(&json);
-        printf("%.*s\n", (int)line.len, line.data);
+        buf_byte(&line, '\n');
+        output_buf(&line);
         return;
     }
     printf("%.*s/%d: offset %" PRId64 ", it was %" PRId64 "\n", (int)topic.len, topic.ptr, db_int4(result, 0, 1),

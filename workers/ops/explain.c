@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "caseview/output.h"
 #include "workers/ops/explain_print.h"
 #include "workers/ops/operation.h"
 #include "workers/ops/stored_rows.h"
@@ -184,7 +185,7 @@ static int show(struct explain *explain, const struct config *config)
                id_text(&explain->key.id, id));
     if (known || config_flag(config, "json")) {
         explain_print(&explain->out, config_flag(config, "json"), &out);
-        fwrite(out.data, 1, out.len, stdout);
+        output_buf(&out);
     }
     return known ? CV_EXIT_OK : CV_EXIT_NO;
 }

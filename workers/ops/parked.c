@@ -5,6 +5,7 @@
 
 #include "caseview/clock.h"
 #include "caseview/json.h"
+#include "caseview/output.h"
 #include "sql_worker.h"
 #include "workers/ops/parked_print.h"
 #include "workers/ops/parked_retry.h"
@@ -100,16 +101,16 @@ static enum cv_status list(struct operation *operation, struct found *found, str
     buf_init(&key, 2 * KEY_COLUMNS);
     int rows = db_rows(result);
     for (int row = 0; row < rows; row++) {
+        buf_reset(&out);
         put_key(&key, db_str(result, row, COL_KEY));
         struct str text = {key.data != NULL ? key.data : "", key.len};
         if (json)
             list_json(result, row, text, &out);
         else
             list_line(result, row, text, &out);
+        output_buf(&out);
     }
     db_result_free(result);
-    if (out.len > 0)
-        fwrite(out.data, 1, out.len, stdout);
     if (!json && found->count > rows)
         printf("%" PRId64 " in all, %d shown: --limit shows more, --topic and --partition select\n", found->count,
                rows);
@@ -172,7 +173,7 @@ static enum cv_status show(struct operation *operation, struct found *found, str
         status = decoding_now(operation->config, &row, decoding, sizeof decoding, err);
         if (status == CV_OK) {
             parked_print_show(&row, decoding, config_flag(operation->config, "json"), &out);
-            fwrite(out.data, 1, out.len, stdout);
+            output_buf(&out);
         }
     }
     db_result_free(result);
@@ -190,17 +191,18 @@ static enum cv_status export_pages(struct operation *operation, struct found *fo
         if (status != CV_OK)
             return status;
         int rows = db_rows(result);
-        buf_reset(&out);
         for (int i = 0; i < rows; i++) {
             struct parked_row row;
+            buf_reset(&out);
             parked_row(result, i, &row);
             parked_print_export(&row, &out);
+            output_buf(&out);
             parked_place(&row, &place);
         }
         db_result_free(result);
         if (rows == 0)
             return CV_OK;
-        if (out.overflow || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0) {
+        if (!output_flush()) {
             err_set(err, "standard output cannot be written");
             return CV_FATAL;
         }
@@ -222,7 +224,8 @@ static void skip_json(const struct db_result *result, int row)
     json_put_int(&json, "offset", db_int8(result, row, 2));
     json_put_str(&json, "reason", db_str(result, row, 3));
     json_close(&json);
-    printf("%.*s\n", (int)line.len, line.data);
+    buf_byte(&line, '\n');
+    output_buf(&line);
 }
 
 static enum cv_status skip(struct operation *operation, struct found *found, struct err *err)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "caseview/json.h"
+#include "caseview/output.h"
 #include "workers/ops/operation.h"
 
 #define LINE_MAX_BYTES 4096
@@ -19,7 +20,8 @@ static void print_json(const struct db_result *result, int row)
     json_put_int(&json, "partition", db_int4(result, row, 1));
     json_put_int(&json, "next_offset", db_int8(result, row, 2));
     json_close(&json);
-    printf("%.*s\n", (int)line.len, line.data);
+    buf_byte(&line, '\n');
+    output_buf(&line);
 }
 
 static enum cv_status change_and_print(struct operation *operation, const struct state_change *change, int *out_count,

@@ -148,7 +148,7 @@ static enum cv_status show(const struct config *config, struct db *db, struct st
             print_json(config, data, &out);
         else
             print_table(config, data, &out);
-        fwrite(out.data, 1, out.len, stdout);
+        output_buf(&out);
     } while (output_flush() && config_flag(config, "watch") && !stop_wait(WATCH_MS));
     return CV_OK;
 }

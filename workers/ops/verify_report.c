@@ -3,8 +3,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define KEPT_MAX   10000 /* most differences in the JSON object; all are counted */
-#define VALUE_MAX  400   /* most bytes of a value in a text line */
+#include "caseview/output.h"
+
+#define KEPT_MAX   10000       /* most differences in the JSON object; all are counted */
+#define KEPT_BYTES (64u << 20) /* with so many bytes of them no further one is kept */
+#define VALUE_MAX  400         /* most bytes of a value in a text line */
 #define OUTPUT_MAX (512u << 20)
 
 static const char *const unknown_names[UNKNOWN_COUNT] = {
@@ -57,7 +60,7 @@ void report_difference(struct verify_report *report, const char *key, const char
                a.len < row.len ? "…" : "", (int)b.len, b.ptr, b.len < log.len ? "…" : "");
         return;
     }
-    if (report->differences > KEPT_MAX)
+    if (report->differences > KEPT_MAX || report->json.len > KEPT_BYTES)
         return;
     json_open_object(&report->writer, NULL);
     json_put_text(&report->writer, "key", key);
@@ -94,7 +97,7 @@ static void print_json(struct verify_report *report)
     json_close(json);
     json_close(json);
     buf_byte(&report->json, '\n');
-    fwrite(report->json.data, 1, report->json.len, stdout);
+    output_buf(&report->json);
 }
 
 void report_print(struct verify_report *report)

@@ -31,7 +31,7 @@ struct verify_report {
 
 void report_init(struct verify_report *report, bool as_json);
 void report_done(struct verify_report *report);
-/* key: "case 3f…". Printed at once; with as_json the first 10,000 are kept. */
+/* key: "case 3f…". Printed at once; with as_json the first 10,000 or 64 MiB are kept, all are counted. */
 void report_difference(struct verify_report *report, const char *key, const char *field, struct str row,
                        struct str log);
 /* The same with the signature of struct difference_sink; context is a struct verify_key_report. */

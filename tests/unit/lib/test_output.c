@@ -77,12 +77,50 @@ static void test_finish_without_a_reader_is_74(void **state CV_UNUSED)
     close(pipe_fds[1]);
 }
 
+/* A text that outgrew its buffer is no JSON any more: nothing of it is printed, and the command fails. */
+static void test_finish_after_a_text_that_was_left_out_is_74(void **state CV_UNUSED)
+{
+    char printed[100] = "", error[200] = "";
+    int out[2], fault[2];
+    assert_int_equal(pipe(out), 0);
+    assert_int_equal(pipe(fault), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(out[1], STDOUT_FILENO);
+        dup2(fault[1], STDERR_FILENO);
+        struct buf text;
+        buf_init(&text, 8);
+        output_buf(&text);
+        buf_puts(&text, "[1,2]\n");
+        output_buf(&text);
+        buf_puts(&text, "[3,4]\n");
+        output_buf(&text);
+        buf_done(&text);
+        _exit(output_finish("program", 3));
+    }
+    close(out[1]);
+    close(fault[1]);
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFEXITED(result));
+    assert_int_equal(WEXITSTATUS(result), CV_EXIT_OUTPUT);
+    assert_int_equal(read(out[0], printed, sizeof printed - 1), 6);
+    assert_string_equal(printed, "[1,2]\n");
+    assert_true(read(fault[0], error, sizeof error - 1) > 0);
+    assert_string_equal(error, "program: the output was left out, it is longer than 8 bytes: select less\n");
+    close(out[0]);
+    close(fault[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finish_keeps_the_exit_code_when_all_is_written),
         cmocka_unit_test(test_finish_on_a_full_disk_is_74),
         cmocka_unit_test(test_finish_without_a_reader_is_74),
+        cmocka_unit_test(test_finish_after_a_text_that_was_left_out_is_74),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

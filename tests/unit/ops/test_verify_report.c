@@ -137,6 +137,25 @@ static void test_json_first_ten_thousand_kept_all_counted(void **state CV_UNUSED
     report_done(&report);
 }
 
+/* Values as long as an agent's state may be: the object stays one that can be read, within its memory. */
+static void test_json_long_values_are_kept_up_to_64_mib(void **state CV_UNUSED)
+{
+    struct verify_report report;
+    size_t len = 2u << 20;
+    char *value = cv_alloc(len);
+    memset(value, 'x', len);
+    report_init(&report, true);
+    for (int i = 0; i < 150; i++)
+        report_difference(&report, "agent 1", "state", (struct str){value, len}, (struct str){value, len});
+    assert_true(report.json.len < (70u << 20));
+    json_t *parsed = print_json_of(&report);
+    assert_int_equal(json_array_size(json_object_get(parsed, "differences")), 16);
+    assert_int_equal(json_integer_value(json_object_get(parsed, "difference_count")), 150);
+    json_decref(parsed);
+    report_done(&report);
+    free(value);
+}
+
 static void test_json_nothing_found_agrees(void **state CV_UNUSED)
 {
     struct verify_report report;
@@ -156,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_text_long_value_cut_between_characters),
         cmocka_unit_test(test_json_differences_and_figures),
         cmocka_unit_test(test_json_first_ten_thousand_kept_all_counted),
+        cmocka_unit_test(test_json_long_values_are_kept_up_to_64_mib),
         cmocka_unit_test(test_json_nothing_found_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
