@@ -12,6 +12,7 @@
 #include "caseview/fetch.h"
 #include "caseview/http.h"
 #include "caseview/log.h"
+#include "caseview/output.h"
 #include "caseview/process.h"
 #include "caseview/stop.h"
 #include "request_id.h"
@@ -155,7 +156,8 @@ static int serve(struct api *api)
     while (!stop_wait(TICK_MS)) {
         report_connections(api, &busy);
         if (stop_reload_requested(&reloads)) {
-            log_info("SIGHUP: reading tls-certificate and jwks again");
+            log_info("SIGHUP: reading tls-certificate, ca-file and jwks again");
+            fetch_reload_ca_file();
             http_reload(api->server);
             key_source_reload(api->keys);
         }
@@ -179,7 +181,7 @@ static void take_down(struct api *api)
     metrics_free(api->metrics);
 }
 
-static int run(struct api *api)
+static int run_server(struct api *api)
 {
     struct err err = ERR_INIT;
     if (!take_list(api->config, "listen", api->listen, &err) || !take_list(api->config, "issuer", api->issuers, &err) ||
@@ -212,9 +214,8 @@ static void schedule_as_batch(void)
         log_info("SCHED_BATCH is refused, threads keep the default scheduling and serve fewer requests per second: %m");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    process_start();
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("caseview-api " CASEVIEW_VERSION);
         return CV_EXIT_OK;
@@ -237,14 +238,20 @@ int main(int argc, char **argv)
     }
     log_init_options("caseview-api", config_text(api.config, "log-level"), config_text(api.config, "log-format"));
     schedule_as_batch();
-    stop_init();
+    stop_init(STOP_HANGUP_RELOADS);
     fetch_global_init();
     request_id_init();
     int code = CV_EXIT_USAGE;
     if (fetch_use_ca_file(config_text(api.config, "ca-file"), &err) != CV_OK)
         log_error("ca-file: %s", err.text);
     else
-        code = run(&api);
+        code = run_server(&api);
     config_free(api.config);
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    process_start();
+    return output_finish("caseview-api", run(argc, argv));
 }

@@ -15,6 +15,13 @@ enum cv_status fetch_use_ca_file(const char *path, struct err *err)
     return path != NULL ? authorities_use(path, err) : CV_OK;
 }
 
+void fetch_reload_ca_file(void)
+{
+    struct buf pem CV_CLEANUP(buf_done);
+    buf_init(&pem, AUTHORITIES_MAX_BYTES);
+    authorities_read(NULL, &pem);
+}
+
 /*
  * Shown is what follows the last @ and precedes a query or fragment, so that nothing is shown of a password with a /.
  * When ? or # precede an @, that may be a password or a query: only the scheme is shown.

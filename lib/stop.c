@@ -29,6 +29,13 @@ static void on_reload(int signal CV_UNUSED)
     atomic_fetch_add_explicit(&reloads, 1, memory_order_relaxed);
 }
 
+static void on_hangup(int signal CV_UNUSED)
+{
+    int saved = errno;
+    request();
+    errno = saved;
+}
+
 static void on_signal(int signal)
 {
     int saved = errno;
@@ -37,7 +44,18 @@ static void on_signal(int signal)
     errno = saved;
 }
 
-void stop_init(void)
+static void handle_hangup(enum stop_hangup hangup)
+{
+    struct sigaction action = {.sa_handler = hangup == STOP_HANGUP_RELOADS ? on_reload : on_hangup,
+                               .sa_flags = SA_RESTART};
+    struct sigaction before;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGHUP, NULL, &before);
+    if (hangup == STOP_HANGUP_RELOADS || before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+}
+
+void stop_init(enum stop_hangup hangup)
 {
     static_assert(ATOMIC_BOOL_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "signal handlers need lock-free flags");
     event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -47,8 +65,7 @@ void stop_init(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    action.sa_handler = on_reload;
-    sigaction(SIGHUP, &action, NULL);
+    handle_hangup(hangup);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
     sigaction(SIGPIPE, &ignore, NULL);

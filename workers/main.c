@@ -95,7 +95,7 @@ static int run_command(const struct command *command, int argc, char **argv)
         exit_code = CV_EXIT_USAGE;
     } else {
         log_init_options("caseview", config_text(config, "log-level"), config_text(config, "log-format"));
-        stop_init();
+        stop_init(command->scope == SCOPE_WORKER ? STOP_HANGUP_RELOADS : STOP_HANGUP_STOPS);
         fetch_global_init();
         exit_code = CV_EXIT_USAGE;
         if (fetch_use_ca_file(config_text(config, "ca-file"), &err) != CV_OK)

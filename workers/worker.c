@@ -7,6 +7,7 @@
 #include "caseview/admin.h"
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
+#include "caseview/fetch.h"
 #include "caseview/log.h"
 #include "caseview/process.h"
 #include "caseview/stop.h"
@@ -56,6 +57,7 @@ struct worker {
     struct housekeeping housekeeping;
     struct metrics *metrics;
     struct worker_metrics m;
+    unsigned reloads; /* SIGHUPs seen */
 
     bool quiet;             /* the recovery that comes is no failure: it needs neither a log line nor a delay */
     _Atomic bool connected; /* to the database; read by the admin port's thread */
@@ -223,6 +225,22 @@ static void before_revoke(void *context, const struct consumer_partition_id *rev
     }
 }
 
+/* SIGHUP: what may have changed without a restart. Records that were parked before are an operator's to retry. */
+static void reload_files(struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    size_t added;
+    if (!stop_reload_requested(&worker->reloads))
+        return;
+    log_info("SIGHUP: reading schema-dir and ca-file again");
+    fetch_reload_ca_file();
+    enum cv_status status = schemas_reload(worker->schemas, &added, &err);
+    if (added > 0)
+        log_info("schema-dir: %zu new schemas", added);
+    if (status != CV_OK)
+        log_error("schema-dir: %s; the schemas read before remain in use", err.text);
+}
+
 /* ---- the loop ---- */
 
 /* While a refused row is searched, rows that the directory changed are tried first: alone, in small batches. */
@@ -313,6 +331,7 @@ static enum cv_status run(struct worker *worker, struct err *err)
     enum cv_status status = CV_OK;
     while (status == CV_OK && !stop_requested()) {
         wait_for_work(worker);
+        reload_files(worker);
         status = step(worker, err);
     }
     if (status != CV_OK)

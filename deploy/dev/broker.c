@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "caseview/log.h"
+#include "caseview/output.h"
 #include "caseview/stop.h"
 #include "deploy/dev/file.h"
 #include "deploy/dev/parent.h"
@@ -54,8 +55,9 @@ static enum cv_status create_topics(rd_kafka_mock_cluster_t *cluster, const stru
 
 static enum cv_status announce(const char *bootstraps, const char *path, struct err *err)
 {
-    if (printf("%s\n", bootstraps) < 0 || fflush(stdout)) {
-        err_set(err, "cannot write to standard output");
+    printf("%s\n", bootstraps);
+    if (!output_flush()) {
+        err_set(err, "the address could not be written to standard output");
         return CV_FATAL;
     }
     return path ? file_replace(path, bootstraps, 0644, err) : CV_OK;

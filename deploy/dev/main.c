@@ -4,6 +4,7 @@
 #include "caseview/config.h"
 #include "caseview/fetch.h"
 #include "caseview/log.h"
+#include "caseview/output.h"
 #include "caseview/process.h"
 #include "caseview/stop.h"
 #include "deploy/dev/broker.h"
@@ -42,7 +43,7 @@ static int usage(FILE *out, int code)
     return code;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_command(const struct command *command, int argc, char **argv)
 {
     const struct option_def *const tables[] = {caseview_options, dev_options, NULL};
     struct config *config;
@@ -56,7 +57,7 @@ static int run(const struct command *command, int argc, char **argv)
         config_help(stdout, tables, command->scope, command->usage);
     } else {
         log_init_options("caseview-dev", config_text(config, "log-level"), config_text(config, "log-format"));
-        stop_init();
+        stop_init(STOP_HANGUP_STOPS);
         fetch_global_init();
         bool fetches = (command->scope & (SCOPE_DEV_PRODUCE | SCOPE_DEV_SIMULATE)) != 0;
         if (fetch_use_ca_file(fetches ? config_text(config, "ca-file") : NULL, &err) != CV_OK) {
@@ -70,9 +71,8 @@ static int run(const struct command *command, int argc, char **argv)
     return code;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    process_start();
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--version") == 0) {
         puts("caseview-dev " CASEVIEW_VERSION);
@@ -82,6 +82,12 @@ int main(int argc, char **argv)
         return usage(stdout, CV_EXIT_OK);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(word, commands[i].name) == 0)
-            return run(&commands[i], argc - 2, argv + 2);
+            return run_command(&commands[i], argc - 2, argv + 2);
     return usage(stderr, CV_EXIT_USAGE);
+}
+
+int main(int argc, char **argv)
+{
+    process_start();
+    return output_finish("caseview-dev", run(argc, argv));
 }

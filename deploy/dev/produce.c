@@ -111,7 +111,6 @@ static enum cv_status report(const struct produce *produce)
            " directory) in %.1f s, %.0f events/s\n",
            counts.delivered, counts.sent[TOPIC_CASES], counts.sent[TOPIC_AGENTS], counts.sent[TOPIC_DIRECTORY], seconds,
            (double)counts.delivered / (seconds > 0.001 ? seconds : 0.001));
-    fflush(stdout);
     if (counts.failed == 0)
         return CV_OK;
     log_error("%s:%" PRIu64 ": not delivered: %s", produce->file_name, counts.first_failed_tag, counts.first_failure);

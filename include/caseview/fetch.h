@@ -17,6 +17,8 @@ void fetch_global_init(void); /* once, before threads start */
  * path is borrowed forever. CV_FATAL: it cannot be read, or has no certificate.
  */
 enum cv_status fetch_use_ca_file(const char *path, struct err *err) CV_MUST_CHECK;
+/* Reads that file now, to log at once whether it has changed or is broken. Any thread. */
+void fetch_reload_ca_file(void);
 
 /*
  * CV_OK: there was an answer, of any status (out_status); its body is appended to out_body, whose ceiling bounds it.

@@ -1,14 +1,21 @@
 /*
  * stop.h: signals. The first SIGTERM or SIGINT requests a stop: the program drains. The second one ends it at once with
- * exit code 128 + signal. SIGHUP asks to re-read files that may have changed. SIGPIPE is ignored: writing to a closed
- * pipe fails with EPIPE. One per process; call stop_init() before any thread starts.
+ * exit code 128 + signal. SIGHUP makes a server re-read files that may have changed, and stops a command, whose
+ * terminal has gone. SIGPIPE is ignored: writing to a closed pipe fails with EPIPE. One per process; call stop_init()
+ * before any thread starts.
  */
 #ifndef CASEVIEW_STOP_H
 #define CASEVIEW_STOP_H
 
 #include "caseview/base.h"
 
-void stop_init(void);
+enum stop_hangup {
+    STOP_HANGUP_RELOADS, /* a server: stop_reload_requested() */
+    STOP_HANGUP_STOPS,   /* a command: SIGHUP is one more way to request the stop, unless it was started with SIGHUP
+                            ignored (nohup); it never counts as the second signal, since terminals send several */
+};
+
+void stop_init(enum stop_hangup hangup);
 /* Requests a stop as the first signal does, for a program that gives up: the next signal then counts as the second. */
 void stop_request(void);
 bool stop_requested(void); /* any thread */

@@ -4,6 +4,7 @@ import copy
 import json
 import pathlib
 import shutil
+import signal
 
 import pytest
 
@@ -254,6 +255,23 @@ def test_second_version_in_the_schema_folder(stack, org):
     stack.send_raw(role, [(events.key_of(role, value), schema.single_object({**value, "weather": "rain"}), ())])
     stack.wait_caught_up()
     assert '"channel":"Phone"' in stack.body(value["caseId"])
+
+
+def test_a_schema_added_to_the_folder_counts_from_sighup_on(stack, org):
+    folder, worker = pathlib.Path(stack.schemas.folder), stack.workers[0]
+    (folder / "broken.avsc").write_text("{")
+    worker.signal(signal.SIGHUP)
+    worker.wait_log(r"schema-dir: .*broken\.avsc.*the schemas read before remain in use")
+    (folder / "broken.avsc").unlink()
+    newest = with_field(stack.schemas.by_role["case"].json, {"name": "mood", "type": "string"})
+    (folder / "case-event-3.avsc").write_text(json.dumps(newest))
+    schema = stack.schemas.add(json.dumps(newest))
+    worker.signal(signal.SIGHUP)
+    worker.wait_log("schema-dir: 1 new schemas")
+    role, value = events.queued(org, events.guid(), channel="Chat")
+    stack.send_raw(role, [(events.key_of(role, value), schema.single_object({**value, "mood": "good"}), ())])
+    stack.wait_caught_up()
+    assert '"channel":"Chat"' in stack.body(value["caseId"])
 
 
 def with_type(schema, name):

@@ -44,6 +44,7 @@ struct unknown_id {
 };
 
 struct schemas {
+    char *folder;                 /* NULL: none */
     struct by_fingerprint *files; /* sorted */
     size_t file_count;
     struct registry *registry; /* NULL: none is configured */
@@ -115,8 +116,9 @@ static int compare_fingerprints(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static enum cv_status add_folder(struct schemas *schemas, const char *folder, struct err *err)
+static enum cv_status add_folder(struct schemas *schemas, struct err *err)
 {
+    const char *folder = schemas->folder;
     struct dirent **names;
     int count = scandir(folder, &names, is_schema_file, alphasort);
     if (count < 0) {
@@ -147,13 +149,22 @@ enum cv_status schemas_open(const char *folder, const char *registry, struct sch
 {
     struct schemas *schemas = cv_zalloc(sizeof *schemas);
     schemas->registry = registry != NULL ? registry_new(registry) : NULL;
-    enum cv_status status = folder != NULL ? add_folder(schemas, folder, err) : CV_OK;
+    schemas->folder = folder != NULL ? cv_strdup(folder) : NULL;
+    enum cv_status status = folder != NULL ? add_folder(schemas, err) : CV_OK;
     if (status != CV_OK) {
         schemas_close(schemas);
         return status;
     }
     *out_schemas = schemas;
     return CV_OK;
+}
+
+enum cv_status schemas_reload(struct schemas *schemas, size_t *out_added, struct err *err)
+{
+    size_t before = schemas->file_count;
+    enum cv_status status = schemas->folder != NULL ? add_folder(schemas, err) : CV_OK;
+    *out_added = schemas->file_count - before;
+    return status;
 }
 
 static void forget_ids(struct schemas *schemas)
@@ -187,6 +198,7 @@ void schemas_close(struct schemas *schemas)
     for (size_t i = 0; i < schemas->file_count; i++)
         plan_free(schemas->files[i].plan);
     free(schemas->files);
+    free(schemas->folder);
     registry_free(schemas->registry);
     free(schemas);
 }

@@ -1,6 +1,7 @@
 /*
- * schemas.h: writer schemas by fingerprint (from the schema folder, read once at the start) and by registry id (asked
- * for when first met, then kept). Nothing here but schemas_wait() blocks: a thread of registry.c asks. For one thread.
+ * schemas.h: writer schemas by fingerprint (from the schema folder, read at the start and by schemas_reload()) and by
+ * registry id (asked for when first met, then kept). Nothing here but schemas_wait() blocks: a thread of registry.c
+ * asks. For one thread.
  */
 #ifndef CASEVIEW_SOURCE_SCHEMAS_H
 #define CASEVIEW_SOURCE_SCHEMAS_H
@@ -24,6 +25,12 @@ enum cv_status schemas_open(const char *folder, const char *registry, struct sch
  */
 enum cv_status schemas_open_options(const struct config *config, struct schemas **out_schemas,
                                     struct err *err) CV_MUST_CHECK;
+/*
+ * Reads the folder again and adds the schemas that are new in it; what was read before stays, also when its file has
+ * gone. out_added: how many were added, in any case. CV_OK, or CV_FATAL: the folder or a file cannot be read or parsed,
+ * the files before it were added.
+ */
+enum cv_status schemas_reload(struct schemas *schemas, size_t *out_added, struct err *err) CV_MUST_CHECK;
 /* Takes at most a second when the registry hangs. */
 void schemas_close(struct schemas *schemas);
 

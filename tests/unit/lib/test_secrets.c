@@ -238,7 +238,7 @@ static void test_conninfo_is_refused_or_its_values_are_hidden(void **state CV_UN
 int main(void)
 {
     close(mkstemp(file_name));
-    stop_init();
+    stop_init(STOP_HANGUP_RELOADS);
     fetch_global_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_url_is_refused_or_shown_without_its_secrets),

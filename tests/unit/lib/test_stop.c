@@ -35,7 +35,7 @@ static bool fd_readable(void)
 
 static void first_signal(void)
 {
-    stop_init();
+    stop_init(STOP_HANGUP_RELOADS);
     if (stop_requested() || fd_readable() || stop_wait(20))
         _exit(1);
     raise(SIGTERM);
@@ -46,14 +46,14 @@ static void first_signal(void)
 
 static void second_signal(void)
 {
-    stop_init();
+    stop_init(STOP_HANGUP_RELOADS);
     raise(SIGINT);
     raise(SIGTERM);
 }
 
 static void signal_while_waiting(void)
 {
-    stop_init();
+    stop_init(STOP_HANGUP_RELOADS);
     pid_t parent = getpid();
     if (fork() == 0) {
         usleep(50000);
@@ -67,7 +67,7 @@ static void signal_while_waiting(void)
 
 static void broken_pipe(void)
 {
-    stop_init();
+    stop_init(STOP_HANGUP_RELOADS);
     int fds[2];
     if (pipe(fds) != 0)
         _exit(1);
@@ -77,7 +77,7 @@ static void broken_pipe(void)
 
 static void reload(void)
 {
-    stop_init();
+    stop_init(STOP_HANGUP_RELOADS);
     unsigned mine = 0, other = 0;
     if (stop_reload_requested(&mine))
         _exit(1);
@@ -92,6 +92,40 @@ static void reload(void)
 static void test_hangup_is_seen_once_by_each_and_stops_nothing(void **state CV_UNUSED)
 {
     int status = in_child(reload);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void hangup_of_a_command(void)
+{
+    stop_init(STOP_HANGUP_STOPS);
+    unsigned seen = 0;
+    raise(SIGHUP);
+    raise(SIGHUP); /* the kernel and the shell send one each */
+    if (!stop_requested() || !fd_readable() || stop_reload_requested(&seen))
+        _exit(1);
+    raise(SIGTERM);
+    _exit(2);
+}
+
+static void hangup_under_nohup(void)
+{
+    signal(SIGHUP, SIG_IGN);
+    stop_init(STOP_HANGUP_STOPS);
+    raise(SIGHUP);
+    _exit(stop_requested() ? 1 : 0);
+}
+
+static void test_hangup_stops_a_command_and_never_at_once(void **state CV_UNUSED)
+{
+    int status = in_child(hangup_of_a_command);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
+}
+
+static void test_hangup_that_is_ignored_stays_ignored(void **state CV_UNUSED)
+{
+    int status = in_child(hangup_under_nohup);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -170,6 +204,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hangup_is_seen_once_by_each_and_stops_nothing),
+        cmocka_unit_test(test_hangup_stops_a_command_and_never_at_once),
+        cmocka_unit_test(test_hangup_that_is_ignored_stays_ignored),
         cmocka_unit_test(test_first_signal_asks_to_stop),
         cmocka_unit_test(test_second_signal_ends_the_process),
         cmocka_unit_test(test_signal_ends_a_wait),

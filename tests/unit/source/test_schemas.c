@@ -428,6 +428,42 @@ static void test_open_of_a_folder_with_a_bad_schema_names_it(void **state CV_UNU
     assert_non_null(strstr(err.text, folder));
 }
 
+static void test_reload_adds_what_is_new_and_keeps_the_rest(void **state CV_UNUSED)
+{
+    memcpy(folder, "/tmp/caseview-folder-XXXXXX", sizeof folder);
+    assert_non_null(mkdtemp(folder));
+    struct schemas *schemas = NULL;
+    struct err err = ERR_INIT;
+    const struct schema_plan *before, *after;
+    size_t added = 99;
+    char path[128];
+    snprintf(path, sizeof path, "%s/b.avsc", folder);
+    write_file("b.avsc", "{\"type\":\"record\",\"name\":\"B\",\"fields\":[]}");
+    uint64_t b = fingerprint_of_file(path);
+    assert_int_equal(schemas_open(folder, NULL, &schemas, &err), CV_OK);
+    assert_int_equal(schemas_by_fingerprint(schemas, b, &before, &err), CV_OK);
+
+    write_file("a.avsc", "{\"type\":\"record\",\"name\":\"A\",\"fields\":[]}");
+    write_file("c.avsc", "{");
+    snprintf(path, sizeof path, "%s/a.avsc", folder);
+    uint64_t a = fingerprint_of_file(path);
+    assert_int_equal(schemas_reload(schemas, &added, &err), CV_FATAL);
+    assert_non_null(strstr(err.text, "c.avsc"));
+    assert_int_equal(added, 1);
+    assert_int_equal(schemas_by_fingerprint(schemas, a, &after, &err), CV_OK);
+
+    remove_file("b.avsc");
+    remove_file("c.avsc");
+    assert_int_equal(schemas_reload(schemas, &added, &err), CV_OK);
+    assert_int_equal(added, 0);
+    assert_int_equal(schemas_by_fingerprint(schemas, b, &after, &err), CV_OK);
+    assert_ptr_equal(after, before);
+    remove_file("a.avsc");
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(schemas_reload(schemas, &added, &err), CV_FATAL);
+    schemas_close(schemas);
+}
+
 static void test_fingerprints_of_two_versions_side_by_side(void **state CV_UNUSED)
 {
     struct schemas *schemas = NULL;
@@ -457,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_by_id_with_a_union_of_references),
         cmocka_unit_test(test_by_id_with_logical_types_in_a_reference),
         cmocka_unit_test(test_open_of_a_folder_with_a_bad_schema_names_it),
+        cmocka_unit_test(test_reload_adds_what_is_new_and_keeps_the_rest),
         cmocka_unit_test(test_fingerprints_of_two_versions_side_by_side),
     };
     fetch_global_init();
