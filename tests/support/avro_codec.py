@@ -334,12 +334,13 @@ class Schemas:
         return self.by_role[role].single_object(value)
 
 
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 NO_SUCH_PATH = {"error_code": 404, "message": "HTTP 404 Not Found"}
 
 
 class Registry:
-    """A schema registry as Confluent's API shows it. mode: ok, slow, error (500), hang, moved (to another path);
-    stop() and start() switch it off and on."""
+    """A schema registry as Confluent's API shows it. mode: ok, slow, error (500), hang, moved (to another path), page (200
+    with a page of HTML); stop() and start() switch it off and on."""
 
     def __init__(self, path="/apis/ccompat/v7", user=None):
         self.path = path
@@ -421,14 +422,17 @@ class Registry:
             status, answer = 500, {"error_code": 50001, "message": "out of order"}
         elif self.mode == "moved":
             status, answer = 404, NO_SUCH_PATH
+        elif self.mode == "page":
+            status, answer = 200, None
         elif self.user and not request.headers.get("Authorization", "").startswith("Basic "):
             status, answer = 401, {"error_code": 401, "message": "who are you"}
         else:
             status, answer = self._route(request.command, request.path, body)
-        data = json.dumps(answer).encode()
+        data = PAGE if self.mode == "page" else json.dumps(answer).encode()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             request.send_response(status)
-            request.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
+            kind = "text/html" if self.mode == "page" else "application/vnd.schemaregistry.v1+json"
+            request.send_header("Content-Type", kind)
             request.send_header("Content-Length", str(len(data)))
             request.end_headers()
             request.wfile.write(data)

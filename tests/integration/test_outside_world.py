@@ -1,5 +1,20 @@
 """How the programs begin and end in surroundings that others make: closed descriptors, a full disk, a terminal that
-hangs up, a database of another encoding, variables of Kubernetes."""
+hangs up, a database of another encoding, variables of Kubernetes, notations of other tools.
+
+Where the rest of what the outside world sends is tested:
+
+| what | where |
+|---|---|
+| schemas, timestamps and registries of other writers | test_outside_writers.py |
+| what no schema explains | test_worker_bad_input.py |
+| key sets with null members and doubled kids, renewed key sets | api/test_api_keys.py |
+| tokens of other providers | api/test_api_tokens.py |
+| renewed certificates, a private authority | api/test_api_tls.py, api/test_api_ca_file.py |
+| HTTP of proxies and scripts: tabs, white space, methods, targets, keep-alive, IPv6, no descriptor left | api/test_api_http.py, api/test_api_connections.py |
+| Prometheus' text format and OpenMetrics by `Accept` | api/test_api_program.py, test_worker_programs.py |
+| topics that are missing | test_operators.py, test_worker_faults.py |
+| a container's memory, before and after a backlog | test_worker_memory.py |
+"""
 
 import contextlib
 import os
@@ -159,6 +174,36 @@ def test_variables_of_services_do_not_stop_the_start(migrated):
     programs.caseview("migrate", "--database", migrated.conninfo, environment=variables, check=0)
     done = programs.caseview("status", environment={**variables, "CASEVIEW_API_HOST": "x"}, check=2)
     assert "CASEVIEW_API_HOST" in done.stderr
+
+
+# A file that a Windows editor saved.
+def test_configuration_with_a_byte_order_mark_and_crlf(migrated, tmp_path):
+    file = tmp_path / "caseview.conf"
+    file.write_bytes(f"database = {migrated.conninfo}\r\n# Umlaut: ü\r\n".encode("utf-8-sig"))
+    programs.caseview("status", "--config", file, check=0)
+    programs.caseview("status", environment={"CASEVIEW_CONFIG": str(file)}, check=0)
+
+
+# Notations that other clients of Kafka and PostgreSQL take.
+@pytest.mark.parametrize(
+    "words, named",
+    [
+        (["--case-topic", "^case.*"], '--case-topic: "^case.*" is not a valid name'),  # librdkafka's subscriptions
+        (["--case-topic", "case-events,more"], '--case-topic: "case-events,more" is not a valid name'),  # Kafka Connect's lists
+        (["--kafka", "bootstrap.servers=SASL_SSL://broker:9093"], "security.protocol is plaintext"),  # Java's listeners
+        (["--kafka", "sasl.jaas.config=x"], "sasl.jaas.config"),  # Java's login
+        (["--kafka", "bootstrap.servers: 127.0.0.1"], "--kafka: must be PROPERTY=VALUE"),  # YAML
+        (["--database", "jdbc:postgresql://127.0.0.1/x"], "database: "),  # Java's driver
+        (["--memory", "512m"], '--memory: "512m" is not'),  # Docker's sizes are thousandths in Kubernetes
+    ],
+    ids=range(7),
+)
+def test_foreign_notations_are_refused_and_named(words, named):
+    given = {"--database": "host=127.0.0.1", "--kafka": "bootstrap.servers=127.0.0.1:1", "--admin-listen": "127.0.0.1:0",
+             "--log-format": "text"}  # fmt: skip
+    given.update(zip(words[::2], words[1::2]))
+    done = programs.caseview("worker", *(word for pair in given.items() for word in pair), check=2)
+    assert named in done.stderr
 
 
 # Typed without quotes, or in another program's style: the pieces reach places where no secret is expected.
