@@ -165,3 +165,29 @@ def test_every_fail_point_is_listed():
 def test_cgroup_is_created_below_our_own_or_the_ones_above(tmp_path, root, own, expected):
     (tmp_path / "a/b").mkdir(parents=True)
     assert list(cgroup._candidates((tmp_path, root), own)) == [tmp_path / path for path in expected]
+
+
+def test_cgroup_figures_of_version_2(tmp_path):
+    group = cgroup.MemoryCgroup.__new__(cgroup.MemoryCgroup)  # without a cgroup file system
+    group.version, group.folder = 2, tmp_path
+    (tmp_path / "memory.peak").write_text("201326592\n")
+    (tmp_path / "memory.events").write_text("low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n")
+    assert (group.peak(), group.oom_kills()) == (192 << 20, 2)
+
+
+def test_cgroup_is_created_in_a_folder_of_version_2(tmp_path):
+    group = cgroup.MemoryCgroup.__new__(cgroup.MemoryCgroup)
+    group.version, group.limit_bytes, group.folder = 2, 192 << 20, None
+    control = tmp_path / "cgroup.subtree_control"
+    control.write_text("cpu\n")
+    group._create(tmp_path)
+    assert control.read_text() == "+memory"  # the kernel adds it to the others
+    assert (group.folder / "memory.max").read_text() == str(192 << 20)
+
+
+def test_cgroup_candidates_go_up_to_the_mount(tmp_path):
+    (tmp_path / "pod/worker").mkdir(parents=True)
+    own = [tmp_path / "pod/worker", tmp_path / "pod", tmp_path]
+    assert list(cgroup._candidates((tmp_path, "/"), "/pod/worker")) == own
+    assert list(cgroup._candidates((tmp_path, "/host"), "/host/pod/worker")) == own
+    assert list(cgroup._candidates((tmp_path, "/"), "/of/another/namespace")) == [tmp_path]
