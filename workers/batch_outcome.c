@@ -100,9 +100,9 @@ static void committed(struct batch_outcome *outcome)
 /* ---- refused ---- */
 
 /* No failure of the database: nothing to log but what is logged here, and no delay. */
-static enum cv_status quietly(struct batch_outcome *outcome)
+static enum cv_status expected_recovery(struct batch_outcome *outcome)
 {
-    outcome->quiet = true;
+    outcome->expected = true;
     return CV_RETRY;
 }
 
@@ -147,7 +147,7 @@ static enum cv_status after_refusal(struct batch_outcome *outcome, struct err *e
         }
     }
     err_prefix(err, "a row was refused");
-    return items > 0 ? quietly(outcome) : CV_RETRY; /* the search goes on without delay */
+    return items > 0 ? expected_recovery(outcome) : CV_RETRY; /* the search goes on without delay */
 }
 
 static enum cv_status after_conflict(struct batch_outcome *outcome, struct err *err)
@@ -163,17 +163,17 @@ static enum cv_status after_conflict(struct batch_outcome *outcome, struct err *
                  times, err->text);
     batch_limit_conflict(pipeline_limit(outcome->claims->pipeline), items_of(batch));
     outcome->claims->not_before_ms = clock_mono_ms() + retry_failed(&outcome->conflict);
-    return quietly(outcome);
+    return expected_recovery(outcome);
 }
 
 static enum cv_status after_fence(struct batch_outcome *outcome, struct err *err)
 {
-    struct err look_err = ERR_INIT;
-    operator_control_look_now(outcome->control);
+    struct err poll_err = ERR_INIT;
+    operator_control_poll_now(outcome->control);
     /* An operator's pause is no failure; a rival of another group has to be named. */
-    if (operator_control_look(outcome->control, &look_err) != CV_OK) {
-        *err = look_err;
-        return outcome->control->stopped ? quietly(outcome) : CV_RETRY;
+    if (operator_control_poll(outcome->control, &poll_err) != CV_OK) {
+        *err = poll_err;
+        return outcome->control->stopped ? expected_recovery(outcome) : CV_RETRY;
     }
     metric_add(outcome->claims->m->fenced, 1);
     if (outcome->control->rival[0] != '\0')
@@ -200,7 +200,7 @@ static void log_sent_again(struct batch_outcome *outcome, const struct err *err)
 
 enum cv_status batch_outcome_settle(struct batch_outcome *outcome, struct err *err)
 {
-    outcome->quiet = false;
+    outcome->expected = false;
     switch (pipeline_poll(outcome->claims->pipeline, err)) {
     case WRITER_IDLE:
     case WRITER_BUSY:

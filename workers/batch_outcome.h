@@ -14,7 +14,7 @@ struct batch_outcome {
     struct operator_control *control;
     struct directory_names *names;
     struct retry conflict; /* how long to wait after conflicts, so that two writers get past each other */
-    bool quiet; /* the last CV_RETRY is no failure of the database: it needs neither a log line nor a delay */
+    bool expected; /* the last CV_RETRY is no failure of the database: it needs neither a log line nor a delay */
     struct log_limit conflicts, sent_again;
 };
 

@@ -6,7 +6,7 @@
 #include "caseview/log.h"
 #include "sql_worker.h"
 
-#define LOOK_MS          1000
+#define POLL_MS          1000
 #define QUERY_TIMEOUT_MS 5000
 
 static const struct db_statement cursor_states_statement = {"cursor_states", sql_cursor_states};
@@ -14,7 +14,7 @@ static const struct db_statement cursor_states_statement = {"cursor_states", sql
 enum { COL_TOPIC, COL_PART, COL_STATE, COL_REASON, COL_CLAIM, COL_OWNER };
 
 /* The others are about to be claimed or halted. */
-static bool is_looked_at(const struct partition *partition)
+static bool is_polled(const struct partition *partition)
 {
     return partition->state != PARTITION_UNCLAIMED && partition->state != PARTITION_HALTING;
 }
@@ -28,7 +28,7 @@ static enum cv_status read_cursors(struct claims *claims, struct db_result **out
     assert(topics != NULL && parts != NULL); /* far more room than partitions */
     size_t count = 0;
     for (size_t i = 0; i < partitions->count; i++) {
-        if (!is_looked_at(partitions->all[i]))
+        if (!is_polled(partitions->all[i]))
             continue;
         topics[count] = partitions->all[i]->topic_name;
         parts[count++] = partitions->all[i]->part;
@@ -92,19 +92,19 @@ static bool check_state(struct operator_control *control, struct partition *part
     return state != CURSOR_LIVE && !was_halted;
 }
 
-void operator_control_look_now(struct operator_control *control)
+void operator_control_poll_now(struct operator_control *control)
 {
-    control->next_look_ms = 0;
+    control->next_poll_ms = 0;
 }
 
-enum cv_status operator_control_look(struct operator_control *control, struct err *err)
+enum cv_status operator_control_poll(struct operator_control *control, struct err *err)
 {
     struct claims *claims = control->claims;
     int64_t now = clock_mono_ms();
-    if (now < control->next_look_ms || pipeline_is_busy(claims->pipeline) || !writer_is_connected(claims->writer) ||
+    if (now < control->next_poll_ms || pipeline_is_busy(claims->pipeline) || !writer_is_connected(claims->writer) ||
         claims->partitions->count == 0)
         return CV_OK;
-    control->next_look_ms = now + LOOK_MS;
+    control->next_poll_ms = now + POLL_MS;
     control->rival[0] = '\0';
     control->stopped = false;
     struct db_result *result;
@@ -115,7 +115,7 @@ enum cv_status operator_control_look(struct operator_control *control, struct er
     for (int row = 0; row < db_rows(result); row++) {
         struct partition *partition = find(claims->partitions, db_str(result, row, COL_TOPIC),
                                            db_int4(result, row, COL_PART));
-        if (partition == NULL || !is_looked_at(partition))
+        if (partition == NULL || !is_polled(partition))
             continue;
         taken |= check_claim(control, partition, result, row);
         stopped |= check_state(control, partition, result, row);

@@ -59,7 +59,7 @@ struct worker {
     struct worker_metrics m;
     unsigned reloads; /* SIGHUPs seen */
 
-    bool quiet;             /* the recovery that comes is no failure: it needs neither a log line nor a delay */
+    bool expected;          /* the recovery that comes is no failure: it needs neither a log line nor a delay */
     _Atomic bool connected; /* to the database; read by the admin port's thread */
     _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
 };
@@ -78,9 +78,9 @@ static void recover(struct worker *worker, const struct err *err)
     pipeline_drop(worker->pipeline);
     partitions_release_all(&worker->partitions);
     directory_names_drop(&worker->names);
-    if (worker->quiet) {
+    if (worker->expected) {
         log_debug("starting again from the cursors: %s", err->text);
-        worker->quiet = false;
+        worker->expected = false;
         return;
     }
     retry_failed(&claims->reconnect);
@@ -95,7 +95,7 @@ static void recover(struct worker *worker, const struct err *err)
 static enum cv_status settle(struct worker *worker, struct err *err)
 {
     enum cv_status status = batch_outcome_settle(&worker->outcome, err);
-    worker->quiet = status == CV_RETRY && worker->outcome.quiet;
+    worker->expected = status == CV_RETRY && worker->outcome.expected;
     return status;
 }
 
@@ -212,7 +212,7 @@ static void before_revoke(void *context, const struct consumer_partition_id *rev
     bool written = !lost && flush(worker, clock_mono_ms() + budget_ms);
     if (!written && !idle) {
         err_set(&err, "partitions were revoked before their last records were written");
-        worker->quiet = true;
+        worker->expected = true;
         recover(worker, &err);
     }
     pipeline_drop(worker->pipeline); /* states of partitions that may come back changed */
@@ -277,10 +277,10 @@ static void wait_for_work(struct worker *worker)
 }
 
 /* A pause is an operator's wish: no failure, no delay. */
-static enum cv_status look_at_cursors(struct worker *worker, struct err *err)
+static enum cv_status poll_cursors(struct worker *worker, struct err *err)
 {
-    enum cv_status status = operator_control_look(&worker->control, err);
-    worker->quiet = status == CV_RETRY && worker->control.stopped;
+    enum cv_status status = operator_control_poll(&worker->control, err);
+    worker->expected = status == CV_RETRY && worker->control.stopped;
     return status;
 }
 
@@ -299,7 +299,7 @@ static enum cv_status turn(struct worker *worker, struct err *err)
     if (status == CV_OK)
         status = claims_write_halts(&worker->claims, err);
     if (status == CV_OK)
-        status = look_at_cursors(worker, err);
+        status = poll_cursors(worker, err);
     if (status == CV_OK)
         status = claims_advance(&worker->claims, err);
     worker->connected = worker->claims.connected;

@@ -17,7 +17,7 @@
 #define LOCK_TIMEOUT_MS  100 /* at first; a worker that is far behind holds its cursor longer */
 #define LOCK_TIMEOUT_MAX 5000
 
-static const struct db_statement look_statement = {"operator_look", sql_operator_look};
+static const struct db_statement positions_statement = {"operator_positions", sql_operator_positions};
 
 struct operator_event {
     struct operator_event *next;
@@ -178,7 +178,7 @@ void operator_write_repair(struct operator_write *write, const struct folder_key
 /* ---- folding ---- */
 
 /* The number of the directory, and what the rows of the partitions depend on: read before any name or row is. */
-static enum cv_status look(struct operator_write *write, struct err *err)
+static enum cv_status read_positions(struct operator_write *write, struct err *err)
 {
     struct batch *batch = write->batch;
     for (const struct named_partition *p = write->partitions; p != NULL; p = p->next)
@@ -192,7 +192,7 @@ static enum cv_status look(struct operator_write *write, struct err *err)
     db_arg_int4(&args, write->gen);
     db_arg_text_array(&args, &c->topic_name, sizeof *c, batch->cursor_count);
     db_arg_int4_array(&args, &c->part, sizeof *c, batch->cursor_count);
-    enum cv_status status = db_exec(writer_loader(write->writer), &look_statement, &args, ANSWER_MS, &result, err);
+    enum cv_status status = db_exec(writer_loader(write->writer), &positions_statement, &args, ANSWER_MS, &result, err);
     if (status != CV_OK)
         return status;
     if ((size_t)db_rows(result) != batch->cursor_count) {
@@ -257,7 +257,7 @@ static enum cv_status fold(struct operator_write *write, bool *out_stale, struct
     batch_reset(write->batch, folder_caches(write->folder));
     folder_clear(write->folder);
     *out_stale = false;
-    enum cv_status status = look(write, err);
+    enum cv_status status = read_positions(write, err);
     if (status == CV_OK && write->repairs)
         status = begin_repair(write, out_stale, err);
     folder_begin(write->folder);

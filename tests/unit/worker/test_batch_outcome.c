@@ -225,7 +225,7 @@ static void test_refused_half_as_many_next_time_without_delay(void **state CV_UN
     struct err err;
     take(first, 8, 0);
     assert_int_equal(refuse(WRITER_REFUSED, &err), CV_RETRY);
-    assert_true(outcome.quiet);
+    assert_true(outcome.expected);
     assert_int_equal(pipeline_room(pipeline), 4);
     assert_int_equal(first->refused.offset, -1);
 }
@@ -237,7 +237,7 @@ static void test_refused_one_record_noted_with_the_text(void **state CV_UNUSED)
         (void)open_batch_cursor(pipeline, second); /* a cursor without a record is not meant */
         take(first, 1, 0);
         assert_int_equal(refuse(WRITER_REFUSED, &err), CV_RETRY);
-        assert_true(outcome.quiet);
+        assert_true(outcome.expected);
         assert_int_equal(first->refused.offset, 100);
         assert_int_equal(first->refused.times, times);
         assert_string_equal(first->refused.text, "what the server said");
@@ -257,7 +257,7 @@ static void test_refused_row_without_an_event_blames_no_record(void **state CV_U
     (void)open_batch_cursor(pipeline, first);
     pipeline_open(pipeline)->counts.rerendered = 1;
     assert_int_equal(refuse(WRITER_REFUSED, &err), CV_RETRY);
-    assert_true(outcome.quiet);
+    assert_true(outcome.expected);
     assert_int_equal(first->refused.offset, -1);
 }
 
@@ -267,7 +267,7 @@ static void test_refused_cursors_alone(void **state CV_UNUSED)
     struct err err;
     open_batch_cursor(pipeline, first)->complete = true;
     assert_int_equal(refuse(WRITER_REFUSED, &err), CV_RETRY);
-    assert_false(outcome.quiet);
+    assert_false(outcome.expected);
     assert_int_equal(pipeline_room(pipeline), BATCH_LIMIT_NONE);
 }
 
@@ -277,7 +277,7 @@ static void test_conflict_smaller_batches_after_a_wait(void **state CV_UNUSED)
     int64_t now = clock_mono_ms();
     take(first, 400, 0);
     assert_int_equal(refuse(WRITER_CONFLICT, &err), CV_RETRY);
-    assert_true(outcome.quiet);
+    assert_true(outcome.expected);
     assert_int_equal(pipeline_room(pipeline), 100);
     assert_in_range(claims.not_before_ms, now + 10, now + 1000);
     assert_true(metric_value(m.refolds) == 1);
@@ -305,7 +305,7 @@ static void test_fenced_says_so(void **state CV_UNUSED)
     struct err err;
     take(first, 4, 0);
     assert_int_equal(refuse(WRITER_FENCED, &err), CV_RETRY);
-    assert_false(outcome.quiet);
+    assert_false(outcome.expected);
     assert_non_null(strstr(err.text, "another worker has claimed one of our partitions"));
     assert_true(metric_value(m.fenced) == 1);
     assert_int_equal(pipeline_room(pipeline), BATCH_LIMIT_NONE);
