@@ -134,13 +134,17 @@ static bool is_searching(const struct worker *worker)
     return pipeline_limit(worker->pipeline)->isolate_left > 0;
 }
 
-/* Small and prompt when caught up, growing when behind. */
+/* Small and prompt when caught up, growing when behind, less often while fences are slow. */
 static bool is_due(const struct worker *worker)
 {
     const struct batch *batch = pipeline_open(worker->pipeline);
     if (batch_is_empty(batch))
         return false;
-    if (pipeline_is_full(worker->pipeline) || all_read(worker))
+    if (pipeline_is_full(worker->pipeline))
+        return true;
+    if (clock_mono_us() < pipeline_sent_at_us(worker->pipeline) + pipeline_gap_us(worker->pipeline))
+        return false;
+    if (all_read(worker))
         return true;
     bool grows = !is_searching(worker) && housekeeping_behind(&worker->partitions) > BEHIND_RECORDS;
     return clock_mono_us() - batch->opened_at_us >= (grows ? BEHIND_AGE_US : PROMPT_AGE_US);

@@ -1,5 +1,7 @@
 """Work that must not wait until a partition with a large backlog has been read."""
 
+import time
+
 from support import events
 from support.stack import batches_of
 from support.waiting import stays_true, wait_for
@@ -91,3 +93,27 @@ def test_look_ups_do_not_depend_on_statistics(make_stack):
     wait_for(lambda: numbers()["agent"] >= rows, 20, "the statistics are there")
     found = numbers()
     assert found["agent"] <= 4 * rows and found["directory"] <= 8 * rows, found
+
+
+SLOW_FENCE = """
+CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END $$;
+CREATE TRIGGER slow BEFORE UPDATE ON ctl.cursor FOR EACH ROW EXECUTE FUNCTION public.slow()"""
+
+
+def test_batches_are_rarer_while_the_fence_is_slow(make_stack):
+    """As while another session's snapshot keeps old versions of the cursors (docs/decisions/0016)."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker, organization = stack.start_worker(), events.guid()
+    stack.database.query(SLOW_FENCE)
+
+    def batches_in(seconds):
+        before, began = worker.metric("caseview_batches_total"), time.monotonic()
+        while time.monotonic() < began + seconds:
+            stack.send(events.queued(organization, events.guid()))
+        return worker.metric("caseview_batches_total") - before, time.monotonic() - began
+
+    wait_for(lambda: batches_in(0.2) and worker.metric("caseview_batches_total") > 20, 60, "some fences were measured")
+    count, seconds = batches_in(5)
+    assert 2 <= count <= seconds / 0.3 + 2
+    stack.database.query("DROP TRIGGER slow ON ctl.cursor")
+    stack.check()

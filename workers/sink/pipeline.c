@@ -9,6 +9,7 @@ struct pipeline {
     size_t batch_bytes;
     struct batch *open, *written;
     struct batch_limit limit;
+    struct pace pace;
     uint64_t closed, committed;
     int64_t sent_at_us;
 };
@@ -84,10 +85,12 @@ void pipeline_submit(struct pipeline *pipeline)
 enum writer_outcome pipeline_poll(struct pipeline *pipeline, struct err *err)
 {
     enum writer_outcome outcome = writer_poll(pipeline->writer, err);
-    if (outcome == WRITER_COMMITTED)
+    if (outcome == WRITER_COMMITTED) {
         batch_limit_committed(&pipeline->limit, items_of(pipeline->written));
-    else if (outcome == WRITER_AGAIN)
+        pace_add(&pipeline->pace, writer_fence_us(pipeline->writer));
+    } else if (outcome == WRITER_AGAIN) {
         send(pipeline);
+    }
     return outcome;
 }
 
@@ -125,6 +128,11 @@ uint64_t pipeline_committed(const struct pipeline *pipeline)
 int64_t pipeline_sent_at_us(const struct pipeline *pipeline)
 {
     return pipeline->sent_at_us;
+}
+
+int64_t pipeline_gap_us(const struct pipeline *pipeline)
+{
+    return pace_gap_us(&pipeline->pace);
 }
 
 struct batch_limit *pipeline_limit(struct pipeline *pipeline)

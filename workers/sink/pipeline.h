@@ -11,6 +11,7 @@
 
 #include "workers/sink/batch_limit.h"
 #include "workers/sink/folder.h"
+#include "workers/sink/pace.h"
 #include "workers/sink/writer.h"
 
 struct pipeline;
@@ -42,6 +43,8 @@ void pipeline_drop(struct pipeline *pipeline);
 uint64_t pipeline_closed(const struct pipeline *pipeline);
 uint64_t pipeline_committed(const struct pipeline *pipeline);
 int64_t pipeline_sent_at_us(const struct pipeline *pipeline); /* clock_mono_us() of the last pipeline_submit() */
+/* Least time from there to the next pipeline_submit(): pace.h. */
+int64_t pipeline_gap_us(const struct pipeline *pipeline);
 struct batch_limit *pipeline_limit(struct pipeline *pipeline);
 
 #endif

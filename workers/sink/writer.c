@@ -10,6 +10,7 @@ static const struct db_statement rollback_statement = {"rollback", sql_rollback}
 
 #define ROLLBACK_TIMEOUT_MS 5000
 #define QUERY_TIMEOUT_MS    5000
+#define FENCE               1 /* its place among the statements of a worker's batch: after BEGIN */
 
 struct writer {
     const char *conninfo;
@@ -23,6 +24,7 @@ struct writer {
     enum cv_status sending;
     struct err err; /* why sending failed */
     bool lost_parked;
+    int64_t fence_us;
 };
 
 struct writer *writer_new(const char *conninfo, int32_t gen, int connect_timeout_ms)
@@ -103,6 +105,11 @@ struct db *writer_loader(struct writer *writer)
 bool writer_is_busy(const struct writer *writer)
 {
     return writer->busy;
+}
+
+int64_t writer_fence_us(const struct writer *writer)
+{
+    return writer->fence_us;
 }
 
 bool writer_lost_parked(const struct writer *writer)
@@ -216,6 +223,8 @@ enum writer_outcome writer_poll(struct writer *writer, struct err *err)
     writer->busy = false;
     if (status != CV_OK)
         return judge(writer, err);
+    if (write_steps_kind(&writer->steps, FENCE) == STEP_FENCE)
+        writer->fence_us = db_int8(db_pipeline_result(writer->db, FENCE), 0, 1);
     FAIL_POINT("commit.unnoticed");
     return WRITER_COMMITTED;
 }

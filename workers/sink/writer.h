@@ -50,6 +50,8 @@ void writer_push(struct writer *writer);
  */
 enum writer_outcome writer_poll(struct writer *writer, struct err *err);
 bool writer_is_busy(const struct writer *writer);
+/* Microseconds that the fence of the last committed batch took on the server. */
+int64_t writer_fence_us(const struct writer *writer);
 /* After WRITER_CONFLICT of an operator's batch: a parked event of it is no longer parked. */
 bool writer_lost_parked(const struct writer *writer);
 

@@ -1,6 +1,7 @@
 -- First statement of every batch: locks the cursors, checks the claims and advances the offsets. If one does not match,
 -- a division by zero (22012) aborts the transaction, so that the COMMIT already in the pipeline rolls back. The offset
--- of a halted or paused partition does not move, but names in its rows are still updated.
+-- of a halted or paused partition does not move, but names in its rows are still updated. Also returns how many
+-- microseconds it took here (workers/sink/pace.h).
 WITH moved AS (
     UPDATE ctl.cursor c
        SET next_offset = x.new_offset,
@@ -18,4 +19,5 @@ WITH moved AS (
        AND (c.state = 'live' OR x.new_offset = x.old_offset)
     RETURNING 1
 )
-SELECT 1 / ((SELECT count(*) FROM moved) = cardinality($3::integer[]))::integer
+SELECT 1 / ((SELECT count(*) FROM moved) = cardinality($3::integer[]))::integer AS moved,
+       (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000000)::bigint AS us

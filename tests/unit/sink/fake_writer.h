@@ -13,6 +13,7 @@ static struct {
     enum writer_outcome next; /* of the next poll */
     const char *text;         /* of its error */
     const struct batch *sent; /* the last one */
+    int64_t fence_us;
     int sends, disconnects;
 } fake_writer;
 
@@ -36,6 +37,12 @@ enum writer_outcome __wrap_writer_poll(struct writer *writer CV_UNUSED, struct e
         err_set(err, "%s", fake_writer.text);
     fake_writer.busy = fake_writer.next == WRITER_BUSY;
     return fake_writer.next;
+}
+
+int64_t __wrap_writer_fence_us(const struct writer *writer);
+int64_t __wrap_writer_fence_us(const struct writer *writer CV_UNUSED)
+{
+    return fake_writer.fence_us;
 }
 
 bool __wrap_writer_is_busy(const struct writer *writer);

@@ -98,6 +98,22 @@ static void test_committed_batch_stays_until_release(void **unused CV_UNUSED)
     assert_int_equal(pipeline_written(pipeline)->case_rows[0].rev, 2);
 }
 
+/* Refused batches say nothing: their fences may have waited for a lock. */
+static void test_committed_slow_fences_make_a_gap(void **unused CV_UNUSED)
+{
+    fake_writer.fence_us = 3000;
+    for (int i = 1; i <= PACE_FENCES; i++) {
+        assert_int_equal(pipeline_gap_us(pipeline), 0);
+        fold(i == 1 ? CASE_QUEUED : CASE_UPDATED, i);
+        pipeline_submit(pipeline);
+        assert_int_equal(poll_with(WRITER_BUSY), WRITER_BUSY);
+        assert_int_equal(poll_with(WRITER_AGAIN), WRITER_AGAIN);
+        assert_int_equal(poll_with(WRITER_COMMITTED), WRITER_COMMITTED);
+        pipeline_release(pipeline);
+    }
+    assert_int_equal(pipeline_gap_us(pipeline), 30000);
+}
+
 static void test_again_sends_the_same_batch_unchanged(void **unused CV_UNUSED)
 {
     fold(CASE_QUEUED, 1);
@@ -193,10 +209,15 @@ static void test_committed_items_let_batches_grow_again(void **unused CV_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_submit_closes_and_opens_the_next),    TEST(test_poll_nothing_in_flight),
-        TEST(test_committed_batch_stays_until_release), TEST(test_again_sends_the_same_batch_unchanged),
-        TEST(test_refused_batch_readable_until_drop),   TEST(test_drop_in_flight_disconnects),
-        TEST(test_full_by_bytes_or_by_items),           TEST(test_committed_items_let_batches_grow_again),
+        TEST(test_submit_closes_and_opens_the_next),
+        TEST(test_poll_nothing_in_flight),
+        TEST(test_committed_batch_stays_until_release),
+        TEST(test_committed_slow_fences_make_a_gap),
+        TEST(test_again_sends_the_same_batch_unchanged),
+        TEST(test_refused_batch_readable_until_drop),
+        TEST(test_drop_in_flight_disconnects),
+        TEST(test_full_by_bytes_or_by_items),
+        TEST(test_committed_items_let_batches_grow_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
