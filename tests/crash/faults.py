@@ -57,6 +57,19 @@ def kill(run):
     run.wait_recovered()
 
 
+def wait_freezable(run):
+    """Waits for the moment at which the victim is frozen. At a step it has been assigned partitions, and stops itself. A random
+    moment begins when both workers own partitions: if the victim owns none, the other has nothing to claim from it."""
+    if run.step == "random":
+        wait_for(lambda: owns(run, run.victim) and owns(run, run.other), 40, "both workers own partitions")
+    run.wait_moment()
+
+
+def owns(run, worker):
+    worker.check_running()
+    return any(owner and owner.endswith(f":{worker.process.pid}") for owner in run.owners())
+
+
 def freeze(run):
     """SIGSTOP, now."""
     if run.step == "random":
@@ -69,7 +82,7 @@ def thawed_late(run):
     """Thawed after the other has claimed everything: the victim must not write a row, and must not have delayed the claims."""
     run.other_points = Points(run.folder / "points-other", [("claim.before", "note", 0), ("claim.committed", "note", 0)])
     both(run, "stop")
-    run.wait_moment()
+    wait_freezable(run)
     run.fault_begins()
     freeze(run)
     at_us, mine = time.monotonic_ns() // 1000, f":{run.other.process.pid}"
@@ -104,7 +117,7 @@ def thawed_early(run):
     door = Door(points)
     run.cleanup.append(door.close)
     both(run, "stop")
-    run.wait_moment()
+    wait_freezable(run)
     run.fault_begins()
     freeze(run)
     # Claims that the other makes because it has just joined do not count. The session of the frozen one lasts longer than

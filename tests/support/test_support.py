@@ -7,12 +7,13 @@ import signal
 import struct
 import subprocess
 import sys
+import types
 
 import avro.io
 import avro.schema
 import pytest
 
-from crash import points
+from crash import faults, points
 from support import avro_codec, case_json, cgroup, events, naive_fold, page_sample, programs, random_history
 from support.kafka import Record
 from support.tokens import Keys
@@ -191,3 +192,28 @@ def test_cgroup_candidates_go_up_to_the_mount(tmp_path):
     assert list(cgroup._candidates((tmp_path, "/"), "/pod/worker")) == own
     assert list(cgroup._candidates((tmp_path, "/host"), "/host/pod/worker")) == own
     assert list(cgroup._candidates((tmp_path, "/"), "/of/another/namespace")) == [tmp_path]
+
+
+class Standing:
+    """A worker of the crash matrix that runs."""
+
+    def __init__(self, pid):
+        self.process = types.SimpleNamespace(pid=pid)
+
+    def check_running(self):
+        pass
+
+
+@pytest.mark.parametrize("step", ["random", "folded"])
+def test_crash_matrix_freezes_an_owner(step):
+    """At a random moment both workers own partitions; a step is reached by an owner anyway."""
+    victim, other, asked = Standing(11), Standing(22), []
+
+    def owners():  # the other one is first, and the group takes its time
+        asked.append(None)
+        return [{None}, {None, "host:22"}, {"host:22", "host:11"}][min(len(asked) // 4, 2)]
+
+    run = types.SimpleNamespace(step=step, victim=victim, other=other, owners=owners, wait_moment=lambda: moments.append(len(asked)))
+    moments = []
+    faults.wait_freezable(run)
+    assert len(moments) == 1 and (moments[0] >= 8) == (step == "random")
