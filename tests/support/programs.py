@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 
@@ -35,6 +36,7 @@ def clean_environment(extra=()):
     kept.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:handle_abort=1")
     kept.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:exitcode=99")
     kept.setdefault("LSAN_OPTIONS", "exitcode=99")
+    kept.setdefault("TSAN_OPTIONS", f"exitcode=99:suppressions={ROOT}/tests/support/tsan_suppressions")
     return {**kept, **dict(extra)}
 
 
@@ -57,13 +59,14 @@ class Program:
         """cgroup: a cgroup.MemoryCgroup to run in."""
         self.name = name
         self.argv = [str(a) for a in argv]
+        under = shlex.split(os.environ.get("CASEVIEW_TEST_UNDER", ""))
         self.log_path = pathlib.Path(folder) / f"{name}.log"
         self.expected = None
         self.frozen = False
         with open(self.log_path, "ab") as log:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(environment),
+                under + self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment(environment),
                 start_new_session=True, preexec_fn=lambda: (cgroup and cgroup.join(), end_with_parent()),
             )  # fmt: skip
         Program.running.append(self)
