@@ -123,7 +123,7 @@ def test_hangup_ends_commands_and_no_server(migrated, key_set, tmp_path):
         "worker", "--database", migrated.conninfo, "--kafka", "bootstrap.servers=127.0.0.1:1",
         "--admin-listen", f"127.0.0.1:{worker_admin}",
     ]  # fmt: skip
-    bootstrap = tmp_path / "bootstrap"
+    bootstrap, shown = tmp_path / "bootstrap", tmp_path / "shown"
     with contextlib.ExitStack() as stack:
         api = stack.enter_context(started("caseview-api", *api_arguments(migrated, key_set, admin)))
         fold = stack.enter_context(started("caseview", *worker))
@@ -131,9 +131,10 @@ def test_hangup_ends_commands_and_no_server(migrated, key_set, tmp_path):
             started("caseview-dev", "broker", "--bootstrap-file", bootstrap, redirections=">/dev/null")
         )
         watch = stack.enter_context(
-            started("caseview", "status", "--watch", "--database", migrated.conninfo, redirections=">/dev/null")
+            started("caseview", "status", "--watch", "--database", migrated.conninfo, redirections=f">{shown}")
         )
-        wait_for(lambda: is_live(admin) and is_live(worker_admin) and bootstrap.exists(), 30, "all are live")
+        wait_for(lambda: is_live(admin) and is_live(worker_admin) and bootstrap.exists(), 30, "the servers are live")
+        wait_for(lambda: shown.exists() and shown.stat().st_size > 0, 30, "the status is shown")
         for process in (api, fold, broker, watch):
             process.send_signal(signal.SIGHUP)
         assert [process.wait(20 * PATIENCE) for process in (broker, watch)] == [0, 0]

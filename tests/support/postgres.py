@@ -15,7 +15,7 @@ import uuid
 import psycopg2
 
 from .programs import end_with_parent
-from .waiting import wait_for
+from .waiting import PATIENCE, wait_for
 
 
 class PostgresMissing(RuntimeError):
@@ -84,7 +84,7 @@ class Postgres:
 
     def _run(self, program, *args):
         done = subprocess.run(
-            [self.bin / program, *args], cwd="/", capture_output=True, text=True, timeout=60, **self._as_account()
+            [self.bin / program, *args], cwd="/", capture_output=True, text=True, timeout=60 * PATIENCE, **self._as_account()
         )
         assert done.returncode == 0, f"{program}: {done.stderr}"
 
