@@ -18,6 +18,15 @@ TEST_LIMIT_S = 150
 TAIL_BYTES = 6000
 
 
+# The files that take longest begin first, so that the last ones to end are short.
+LONGEST = ("test_rebalancing", "test_parked", "test_worker_faults", "test_verify", "test_worker_operations", "test_repair")
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """No test may hang: each has a time limit, fixtures included."""
