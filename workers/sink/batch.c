@@ -1,5 +1,6 @@
 #include "workers/sink/batch.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -160,33 +161,58 @@ void batch_park(struct batch *batch, const struct record *record, struct str top
 
 /* ---- closing ---- */
 
-static int compare_states(const void *a, const void *b)
+/* A state to sort, with enough of its key that comparing rarely has to wait for the state's memory. */
+struct sort_item {
+    bool has_row;
+    uint64_t prefix;
+    struct state *state;
+};
+
+static int compare_items(const void *a, const void *b)
 {
-    const struct state *x = *(struct state *const *)a, *y = *(struct state *const *)b;
+    const struct sort_item *x = a, *y = b;
+    if (x->has_row != y->has_row)
+        return x->has_row ? 1 : -1;
+    if (x->prefix != y->prefix)
+        return x->prefix < y->prefix ? -1 : 1;
     /* Keys are never longer than CACHE_KEY_MAX, and what is behind them is zero. */
-    return memcmp(x->entry.key, y->entry.key, CACHE_KEY_MAX);
+    return memcmp(x->state->entry.key, y->state->entry.key, CACHE_KEY_MAX);
+}
+
+/* In key order. new_first: those without a row before the others. The caller frees it. */
+static struct sort_item *sort_states(struct state **states, size_t count, bool new_first)
+{
+    struct sort_item *items = cv_alloc((count + 1) * sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t prefix;
+        memcpy(&prefix, states[i]->entry.key, sizeof prefix);
+        items[i] = (struct sort_item){new_first && states[i]->has_row, be64toh(prefix), states[i]};
+    }
+    qsort(items, count, sizeof *items, compare_items);
+    return items;
 }
 
 static void close_cases(struct batch *batch)
 {
     size_t count = batch->changed_cases;
-    if (count > 0)
-        qsort(batch->cases, count, sizeof(struct state *), compare_states);
+    CV_CLEANUP(cv_free_ptr) struct sort_item *sorted = sort_states(batch->cases, count, true);
     batch->case_rows = arena_alloc(batch->rows, (count + 1) * sizeof *batch->case_rows);
     assert(batch->case_rows != NULL);
     for (size_t i = 0; i < count; i++) {
-        struct state *state = batch->cases[i];
+        struct state *state = sorted[i].state;
         struct case_row *row = &batch->case_rows[i];
         *row = (struct case_row){
             .rev = ++state->rev,
             .part = state->part,
             .flags = state->flags,
+            .is_new = !state->has_row,
             .was_listed = state->listed,
             .state = state_blob(state),
             .blob = states_share(state),
             .entry = state,
         };
         memcpy(row->case_id.b, state->entry.key, sizeof row->case_id.b);
+        state->has_row = true;
         state->listed = (state->flags & CASE_LISTED) != 0;
         state->dirty = false; /* the pin is the row's now */
         state->counted = 0;
@@ -198,12 +224,11 @@ static void close_cases(struct batch *batch)
 static void close_agents(struct batch *batch)
 {
     size_t count = batch->changed_agents;
-    if (count > 0)
-        qsort(batch->agents, count, sizeof(struct state *), compare_states);
+    CV_CLEANUP(cv_free_ptr) struct sort_item *sorted = sort_states(batch->agents, count, false);
     batch->agent_rows = arena_alloc(batch->rows, (count + 1) * sizeof *batch->agent_rows);
     assert(batch->agent_rows != NULL);
     for (size_t i = 0; i < count; i++) {
-        struct state *state = batch->agents[i];
+        struct state *state = sorted[i].state;
         struct agent_row *row = &batch->agent_rows[i];
         *row = (struct agent_row){
             .rev = ++state->rev,

@@ -47,6 +47,7 @@ struct case_row {
     struct uuid case_id;
     int32_t rev, part;
     int16_t flags;
+    bool is_new; /* there is no row: it is inserted */
     bool was_listed;
     struct str state; /* shared with the state's blob */
     struct blob *blob;
@@ -83,7 +84,7 @@ struct batch {
     struct active_key *foreign; /* rows of active_case to delete besides those of case_rows */
     size_t foreign_count, foreign_room;
 
-    bool closed; /* the rows below are filled, in key order */
+    bool closed; /* the rows below are filled, in key order; cases without a row before the others */
     struct case_row *case_rows;
     struct agent_row *agent_rows;
     struct entity_row *entity_rows, *version_rows; /* with a visible change; only the version changes */

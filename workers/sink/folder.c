@@ -294,6 +294,7 @@ static enum cv_status load_cases(struct folder *folder, struct db *db, void **ta
         struct state *state = states_find(folder->caches.cases, &case_id);
         state->rev = db_int4(result, row, 1);
         state->flags = db_int2(result, row, 2);
+        state->has_row = true; /* even if its revision is 0, as an operator's statement may have made it */
         state->listed = (state->flags & CASE_LISTED) != 0;
         state->part = db_int4(result, row, 4);
         states_set(folder->caches.cases, state, db_str(result, row, 3));

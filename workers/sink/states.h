@@ -23,6 +23,7 @@ struct state {
     bool loaded;              /* the members below are valid; otherwise the row must be read */
     bool wanted;              /* its row is being read */
     bool dirty;               /* part of the open batch */
+    bool has_row;             /* cases: in case_state once every closed batch is committed */
     bool listed;              /* cases: has a row in active_case once every closed batch is committed */
     unsigned counted;         /* bytes of it that the open batch has counted */
     int16_t flags;            /* cases: of case_state */

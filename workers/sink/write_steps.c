@@ -9,6 +9,7 @@
 static const struct db_statement begin_statement = {"begin", sql_begin};
 static const struct db_statement commit_statement = {"commit", sql_commit};
 static const struct db_statement fence_statement = {"fence", sql_fence};
+static const struct db_statement case_insert_statement = {"case_insert", sql_case_insert};
 static const struct db_statement case_write_statement = {"case_write", sql_case_write};
 static const struct db_statement active_write_statement = {"active_write", sql_active_write};
 static const struct db_statement active_delete_statement = {"active_delete", sql_active_delete};
@@ -144,11 +145,13 @@ static void send_claim(struct write_steps *steps)
 
 /* ---- cases ---- */
 
+/* New cases come first (batch_close()); a statement has those or the others. */
 static void send_cases(struct write_steps *steps)
 {
     const struct case_row *c = steps->batch->case_rows + steps->at;
     size_t left = steps->batch->case_count - steps->at, n = 0;
-    for (size_t bytes = 0; n < left && bytes < SLICE_BYTES; n++)
+    bool is_new = left > 0 && c->is_new;
+    for (size_t bytes = 0; n < left && bytes < SLICE_BYTES && c[n].is_new == is_new; n++)
         bytes += ROW_BYTES + c[n].state.len;
     if (n > 0) {
         struct db_args args;
@@ -158,7 +161,7 @@ static void send_cases(struct write_steps *steps)
         db_arg_int4_array(&args, &c->part, sizeof *c, n);
         db_arg_int2_array(&args, &c->flags, sizeof *c, n);
         db_arg_bytea_array(&args, &c->state, sizeof *c, n);
-        send(steps, &case_write_statement, &args, STEP_ROWS);
+        send(steps, is_new ? &case_insert_statement : &case_write_statement, &args, STEP_ROWS);
     }
     steps->at += n;
     if (n == left)

@@ -17,7 +17,7 @@
 enum write_step {
     STEP_OTHER,
     STEP_FENCE,  /* 22012: a claim or an offset is not ours any more */
-    STEP_ROWS,   /* 22012: a row was written by another writer */
+    STEP_ROWS,   /* 22012, 23505: a row was written by another writer */
     STEP_CLAIM,  /* of an operator's command; 22012: a partition's names are newer, or its directory rows changed */
     STEP_UNPARK, /* 22012: a parked event is no longer parked */
 };

@@ -187,7 +187,8 @@ enum writer_outcome writer_outcome_of(const char *sqlstate, enum write_step step
         return WRITER_AGAIN;
     if (check_failed && step == STEP_FENCE)
         return WRITER_FENCED;
-    if (check_failed && step != STEP_OTHER)
+    bool exists = strcmp(sqlstate, "23505") == 0 && step == STEP_ROWS;
+    if (exists || (check_failed && step != STEP_OTHER))
         return WRITER_CONFLICT;
     return is_one_of(sqlstate, for_good) ? WRITER_REFUSED : WRITER_LOST;
 }

@@ -61,6 +61,29 @@ static void test_close_cases_rows_in_key_order(void **unused CV_UNUSED)
     }
 }
 
+/* They are inserted by a statement of their own. */
+static void test_close_cases_without_a_row_before_the_others(void **unused CV_UNUSED)
+{
+    enum { CASES = 100 };
+    size_t new_cases = 0;
+    for (unsigned i = 0; i < CASES; i++) {
+        struct state *state = sink_case(&sink, 7919 * i % 100000);
+        state->has_row = i % 3 > 0;
+        state->rev = i % 3 == 1 ? 4 : 0; /* a damaged row may have revision 0 */
+        new_cases += !state->has_row;
+        fold(7919 * i % 100000, CASE_QUEUED, 1, 1);
+    }
+    const struct batch *batch = sink_submit(&sink);
+    assert_int_equal(batch->case_count, CASES);
+    for (size_t i = 0; i < CASES; i++) {
+        const struct case_row *row = &batch->case_rows[i];
+        assert_int_equal(row->is_new, i < new_cases);
+        assert_true(row->entry->has_row);
+        if (i > 0 && i != new_cases)
+            assert_true(uuid_cmp(&row[-1].case_id, &row->case_id) < 0);
+    }
+}
+
 static void test_close_case_folded_often_one_row(void **unused CV_UNUSED)
 {
     fold(2, CASE_QUEUED, 1, 0);
@@ -433,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_close_cases_rows_in_key_order),
+        TEST(test_close_cases_without_a_row_before_the_others),
         TEST(test_close_case_folded_often_one_row),
         TEST(test_close_case_revisions_and_was_listed),
         TEST(test_fold_after_close_leaves_the_row_alone),

@@ -22,6 +22,14 @@ static void test_outcome_division_by_zero_depends_on_the_statement(void **state 
         assert_int_equal(writer_outcome_of("22012", cases[i].step), cases[i].outcome);
 }
 
+/* A new case whose row exists; anywhere else a constraint that sending again cannot satisfy. */
+static void test_outcome_unique_violation_of_a_row_is_a_conflict(void **state CV_UNUSED)
+{
+    for (size_t step = 0; step < ARRAY_LEN(all_steps); step++)
+        assert_int_equal(writer_outcome_of("23505", all_steps[step]),
+                         all_steps[step] == STEP_ROWS ? WRITER_CONFLICT : WRITER_REFUSED);
+}
+
 static void test_outcome_sqlstate_whatever_the_statement(void **state CV_UNUSED)
 {
     static const struct {
@@ -35,7 +43,6 @@ static void test_outcome_sqlstate_whatever_the_statement(void **state CV_UNUSED)
         {"22P05", WRITER_REFUSED}, /* untranslatable character: a database that is not UTF8 */
         {"22003", WRITER_REFUSED}, /* numeric value out of range */
         {"22008", WRITER_REFUSED}, /* datetime field overflow */
-        {"23505", WRITER_REFUSED}, /* unique violation */
         {"23514", WRITER_REFUSED}, /* check violation */
         {"54000", WRITER_REFUSED}, /* program limit exceeded: an index row too large */
         {"40002", WRITER_LOST},    /* transaction integrity: not a serialization failure */
@@ -75,6 +82,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outcome_division_by_zero_depends_on_the_statement),
+        cmocka_unit_test(test_outcome_unique_violation_of_a_row_is_a_conflict),
         cmocka_unit_test(test_outcome_sqlstate_whatever_the_statement),
         cmocka_unit_test(test_writer_not_connected_is_idle),
     };
