@@ -24,6 +24,7 @@ void intake_init(struct intake *intake)
 {
     *intake = (struct intake){0};
     intake->events = cv_alloc(INTAKE_RECORDS * sizeof *intake->events);
+    intake->hashes = cv_alloc(INTAKE_RECORDS * sizeof *intake->hashes);
     intake->arena = arena_new(ARENA_BLOCK, ARENA_MAX);
     buf_init(&intake->headers, HEADERS_MAX);
 }
@@ -31,6 +32,7 @@ void intake_init(struct intake *intake)
 void intake_done(struct intake *intake)
 {
     free(intake->events);
+    free(intake->hashes);
     arena_free(intake->arena);
     buf_done(&intake->headers);
 }
@@ -307,15 +309,38 @@ static enum cv_status handle_event(struct intake *intake, const struct consumer_
     return CV_OK;
 }
 
-/* Most of the time of a fold is waiting for memory: what the next records need is fetched ahead, step by step. */
+/* 0 stands for what is no record of a case: it fetches a bucket in vain, which is cheaper than asking each time. */
+static void hash_cases(struct intake *intake, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct consumer_event *event = &intake->events[i];
+        bool is_case = event->type == CONSUMER_RECORD && event->record.topic == TOPIC_CASES;
+        intake->hashes[i] = is_case ? folder_case_hash(intake->folder, event->record.key) : 0;
+    }
+}
+
+#define CACHE_LINE     64  /* bytes that the processor fetches at once */
+#define PREFETCH_BYTES 256 /* of a record; most are no longer */
+#define RECORD_AHEAD   10  /* records */
+
+static void prefetch_record(const struct record *record)
+{
+    for (size_t at = 0; at < record->value.len && at < PREFETCH_BYTES; at += CACHE_LINE)
+        __builtin_prefetch(record->value.ptr + at);
+}
+
+/*
+ * Most of the time of a fold is waiting for memory: what the next records need is fetched ahead, step by step. Their
+ * own bytes were written by a thread of librdkafka, on another core.
+ */
 static void prefetch(const struct intake *intake, size_t at, size_t count)
 {
     static const size_t ahead[] = {[PREFETCH_BUCKET] = 12, [PREFETCH_ENTRY] = 8, [PREFETCH_VALUE] = 4};
-    for (size_t i = 0; i < ARRAY_LEN(ahead); i++) {
-        const struct consumer_event *event = &intake->events[at + ahead[i] < count ? at + ahead[i] : at];
-        if (event->type == CONSUMER_RECORD && event->record.topic == TOPIC_CASES)
-            folder_prefetch_case(intake->folder, event->record.key, (enum cache_prefetch)i);
-    }
+    if (at + RECORD_AHEAD < count)
+        prefetch_record(&intake->events[at + RECORD_AHEAD].record);
+    for (size_t i = 0; i < ARRAY_LEN(ahead); i++)
+        if (at + ahead[i] < count)
+            folder_prefetch_case(intake->folder, intake->hashes[at + ahead[i]], (enum cache_prefetch)i);
 }
 
 static bool must_fold(const struct intake *intake)
@@ -348,6 +373,7 @@ enum cv_status intake_take(struct intake *intake, struct err *err)
     log_assigned(intake, intake->events, count);
     FAIL_POINT("poll.after");
     folder_begin(intake->folder);
+    hash_cases(intake, count);
     enum cv_status status = CV_OK;
     for (size_t i = 0; i < count && status == CV_OK; i++) {
         prefetch(intake, i, count);

@@ -23,6 +23,7 @@ struct intake {
     struct metrics *metrics;
     const struct worker_metrics *m;
     struct consumer_event *events; /* room for INTAKE_RECORDS */
+    uint64_t *hashes;              /* of the cases of the events, to prefetch their states */
     struct arena *arena;           /* lists of the events of a chunk */
     struct buf headers;
     bool parked; /* the record being handled was parked */

@@ -21,6 +21,7 @@ struct cache {
 #define FIRST_BUCKETS 1024
 #define MALLOC_BYTES  16 /* the allocator's overhead per block */
 #define TRIM_BUCKETS  4096
+#define CACHE_LINE    64 /* bytes that the processor fetches at once */
 
 struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, void (*drop)(struct cache_entry *entry))
 {
@@ -59,7 +60,7 @@ static void grow(struct cache *cache)
     free(old);
 }
 
-static uint64_t hash_of(const struct cache *cache, const void *key)
+uint64_t cache_hash(const struct cache *cache, const void *key)
 {
     return XXH3_64bits_withSeed(key, cache->key_size, cache->seed);
 }
@@ -74,18 +75,16 @@ static struct cache_entry *find(const struct cache *cache, const void *key, uint
     return entry;
 }
 
-const struct cache_entry *cache_prefetch(const struct cache *cache, const void *key, enum cache_prefetch what)
+const struct cache_entry *cache_prefetch(const struct cache *cache, uint64_t hash, enum cache_prefetch what)
 {
-    struct cache_entry **bucket = bucket_of(cache, hash_of(cache, key));
+    struct cache_entry **bucket = bucket_of(cache, hash);
     switch (what) {
     case PREFETCH_BUCKET:
         __builtin_prefetch(bucket);
         break;
     case PREFETCH_ENTRY:
-        if (*bucket != NULL) {
-            __builtin_prefetch(*bucket);
-            __builtin_prefetch((*bucket)->key);
-        }
+        for (size_t at = 0; *bucket != NULL && at < cache->entry_size; at += CACHE_LINE)
+            __builtin_prefetch((const char *)*bucket + at);
         break;
     case PREFETCH_VALUE:
         return *bucket;
@@ -95,12 +94,12 @@ const struct cache_entry *cache_prefetch(const struct cache *cache, const void *
 
 struct cache_entry *cache_find(struct cache *cache, const void *key)
 {
-    return find(cache, key, hash_of(cache, key));
+    return find(cache, key, cache_hash(cache, key));
 }
 
 struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_made)
 {
-    uint64_t hash = hash_of(cache, key);
+    uint64_t hash = cache_hash(cache, key);
     struct cache_entry *entry = find(cache, key, hash);
     *out_made = entry == NULL;
     if (entry != NULL)

@@ -34,12 +34,14 @@ void cache_free(struct cache *cache);
 struct cache_entry *cache_find(struct cache *cache, const void *key);
 /* The same, created when there is none (*out_made). */
 struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_made);
+/* A key's hash in this cache. */
+uint64_t cache_hash(const struct cache *cache, const void *key);
 /*
- * Prefetches the memory of a later look-up of the key. PREFETCH_VALUE returns the first entry of the key's bucket,
- * which is usually the key's, so that the caller can prefetch what it owns; NULL if the bucket is empty.
+ * Prefetches the memory of a later look-up of the key with this hash. PREFETCH_VALUE returns the first entry of the
+ * key's bucket, which is usually the key's, so that the caller can prefetch what it owns; NULL if the bucket is empty.
  */
 enum cache_prefetch { PREFETCH_BUCKET, PREFETCH_ENTRY, PREFETCH_VALUE };
-const struct cache_entry *cache_prefetch(const struct cache *cache, const void *key, enum cache_prefetch what);
+const struct cache_entry *cache_prefetch(const struct cache *cache, uint64_t hash, enum cache_prefetch what);
 /* Sets the bytes that the entry owns besides itself. */
 void cache_weigh(struct cache *cache, struct cache_entry *entry, size_t bytes);
 void cache_pin(struct cache_entry *entry);

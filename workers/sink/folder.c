@@ -269,11 +269,15 @@ void folder_add(struct folder *folder, struct batch *batch, const struct record 
         wait_for_load(folder, record, event, state);
 }
 
-void folder_prefetch_case(const struct folder *folder, struct str key, enum cache_prefetch what)
+uint64_t folder_case_hash(const struct folder *folder, struct str key)
 {
     struct uuid case_id;
-    if (uuid_parse(key, &case_id))
-        states_prefetch(folder->caches.cases, &case_id, what);
+    return uuid_parse(key, &case_id) ? states_hash(folder->caches.cases, &case_id) : 0;
+}
+
+void folder_prefetch_case(const struct folder *folder, uint64_t hash, enum cache_prefetch what)
+{
+    states_prefetch(folder->caches.cases, hash, what);
 }
 
 static enum cv_status load_cases(struct folder *folder, struct db *db, void **targets, size_t count, struct err *err)

@@ -42,8 +42,10 @@ void folder_begin(struct folder *folder);
  * event itself is copied if it has to wait.
  */
 void folder_add(struct folder *folder, struct batch *batch, const struct record *record, const struct event *event);
-/* The key of a record of the case topic that will be added soon, so many records ahead: memory is fetched meanwhile. */
-void folder_prefetch_case(const struct folder *folder, struct str key, enum cache_prefetch what);
+/* The hash of the case that a record's key names; of a key that is no id, 0. */
+uint64_t folder_case_hash(const struct folder *folder, struct str key);
+/* The case of an event that will be added soon: memory is fetched meanwhile, step by step (cache_prefetch()). */
+void folder_prefetch_case(const struct folder *folder, uint64_t hash, enum cache_prefetch what);
 /* CV_OK, or CV_RETRY: the database could not be asked; the caller drops the batch and the caches. */
 enum cv_status folder_load(struct folder *folder, struct db *db, struct batch *batch, struct err *err) CV_MUST_CHECK;
 const struct folder_refusal *folder_refusals(const struct folder *folder, size_t *out_count);

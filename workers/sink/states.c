@@ -91,9 +91,14 @@ struct state *states_get(struct states *states, const void *key)
     return (struct state *)cache_get(states->cache, key, &made);
 }
 
-void states_prefetch(const struct states *states, const void *key, enum cache_prefetch what)
+uint64_t states_hash(const struct states *states, const void *key)
 {
-    const struct state *state = (const struct state *)cache_prefetch(states->cache, key, what);
+    return cache_hash(states->cache, key);
+}
+
+void states_prefetch(const struct states *states, uint64_t hash, enum cache_prefetch what)
+{
+    const struct state *state = (const struct state *)cache_prefetch(states->cache, hash, what);
     if (state == NULL || state->blob == NULL)
         return;
     __builtin_prefetch(state->blob);

@@ -41,8 +41,9 @@ void states_free(struct states *states);
 struct state *states_get(struct states *states, const void *key);
 struct state *states_find(struct states *states, const void *key); /* NULL: not cached */
 
-/* A state that will be needed soon: see cache_prefetch(). */
-void states_prefetch(const struct states *states, const void *key, enum cache_prefetch what);
+/* A state that will be needed soon: see cache_hash() and cache_prefetch(). */
+uint64_t states_hash(const struct states *states, const void *key);
+void states_prefetch(const struct states *states, uint64_t hash, enum cache_prefetch what);
 
 static inline struct str state_blob(const struct state *state)
 {
