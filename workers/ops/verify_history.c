@@ -26,7 +26,7 @@ void verify_forget_row(struct verify_entry *entry)
     entry->row = NULL;
 }
 
-static void drop_entry(struct cache_entry *entry)
+static void drop_entry(struct cache_entry *entry, void *context CV_UNUSED)
 {
     struct verify_entry *own = (struct verify_entry *)entry;
     free_text(own->state);
@@ -39,7 +39,7 @@ void verify_history_init(struct verify_history *history, int64_t sample, struct 
     static const size_t key_sizes[TOPIC_COUNT] = {VERIFY_CASE_KEY, VERIFY_AGENT_KEY, VERIFY_DIRECTORY_KEY};
     *history = (struct verify_history){.sample = sample, .report = report};
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        history->sets[t].cache = cache_new(key_sizes[t], sizeof(struct verify_entry), SIZE_MAX, drop_entry);
+        history->sets[t].cache = cache_new(key_sizes[t], sizeof(struct verify_entry), SIZE_MAX, drop_entry, NULL);
     history->decoded = arena_new(1u << 16, DECODE_ARENA_MAX + (1u << 20));
     history->scratch = arena_new(1u << 16, SCRATCH_MAX);
     buf_init(&history->blob, BLOB_MAX);

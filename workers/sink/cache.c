@@ -1,5 +1,6 @@
 #include "workers/sink/cache.h"
 
+#include <sanitizer/asan_interface.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -9,21 +10,26 @@ struct cache {
     size_t key_size;
     size_t entry_size;
     size_t max_bytes;
-    void (*drop)(struct cache_entry *entry);
+    cache_drop drop;
+    void *context; /* of drop */
     uint64_t seed; /* keys come from producers, who must not be able to choose the buckets */
     struct cache_entry **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
     size_t bytes;
-    size_t hand; /* bucket that the clock checks next */
+    size_t hand;               /* bucket that the clock checks next */
+    struct cache_entry *spare; /* evicted ones, for the next new entries: malloc() would split and merge blocks */
+    size_t spare_count;
 };
 
 #define FIRST_BUCKETS 1024
 #define MALLOC_BYTES  16 /* the allocator's overhead per block */
 #define TRIM_BUCKETS  4096
-#define CACHE_LINE    64 /* bytes that the processor fetches at once */
+#define SPARE_MAX     4096 /* entries */
+#define SPARE_SHARE   16   /* of the ceiling at most: a cache that is to shrink keeps little */
+#define CACHE_LINE    64   /* bytes that the processor fetches at once */
 
-struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, void (*drop)(struct cache_entry *entry))
+struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, cache_drop drop, void *context)
 {
     assert(key_size <= CACHE_KEY_MAX && entry_size >= sizeof(struct cache_entry));
     struct cache *cache = cv_zalloc(sizeof *cache);
@@ -31,11 +37,45 @@ struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, vo
     cache->entry_size = entry_size;
     cache->max_bytes = max_bytes;
     cache->drop = drop;
+    cache->context = context;
     cache->seed = (uint64_t)clock_wall_us() ^ ((uint64_t)getpid() << 32) ^ (uint64_t)(uintptr_t)cache;
     cache->bucket_count = FIRST_BUCKETS;
     cache->buckets = cv_zalloc(cache->bucket_count * sizeof *cache->buckets);
     return cache;
 }
+
+/* ---- spare entries ---- */
+
+/* An entry that a batch still used would be a bug: AddressSanitizer shall see it as it sees freed memory. */
+static void release(struct cache *cache, struct cache_entry *entry)
+{
+    size_t bytes = (cache->spare_count + 1) * cache->entry_size;
+    if (cache->spare_count == SPARE_MAX || bytes > cache->max_bytes / SPARE_SHARE) {
+        free(entry);
+        return;
+    }
+    entry->next_in_bucket = cache->spare;
+    cache->spare = entry;
+    cache->spare_count++;
+    ASAN_POISON_MEMORY_REGION(entry, cache->entry_size);
+}
+
+static struct cache_entry *take_spare(struct cache *cache)
+{
+    struct cache_entry *entry = cache->spare;
+    ASAN_UNPOISON_MEMORY_REGION(entry, cache->entry_size);
+    cache->spare = entry->next_in_bucket;
+    cache->spare_count--;
+    return entry;
+}
+
+static void free_spare(struct cache *cache)
+{
+    while (cache->spare != NULL)
+        free(take_spare(cache));
+}
+
+/* ---- entries ---- */
 
 static struct cache_entry **bucket_of(const struct cache *cache, uint64_t hash)
 {
@@ -106,7 +146,8 @@ struct cache_entry *cache_get(struct cache *cache, const void *key, bool *out_ma
         return entry;
     if (cache->count >= cache->bucket_count)
         grow(cache);
-    entry = cv_zalloc(cache->entry_size);
+    entry = cache->spare != NULL ? take_spare(cache) : cv_alloc(cache->entry_size);
+    memset(entry, 0, cache->entry_size);
     memcpy(entry->key, key, cache->key_size);
     entry->hash = hash;
     entry->used = true;
@@ -140,6 +181,7 @@ void cache_unpin(struct cache_entry *entry)
 void cache_set_max(struct cache *cache, size_t max_bytes)
 {
     cache->max_bytes = max_bytes;
+    free_spare(cache);
 }
 
 /* Unlinks and frees the entry that *link points to. */
@@ -150,8 +192,8 @@ static void evict(struct cache *cache, struct cache_entry **link)
     cache->count--;
     cache->bytes -= entry->bytes;
     if (cache->drop != NULL)
-        cache->drop(entry);
-    free(entry);
+        cache->drop(entry, cache->context);
+    release(cache, entry);
 }
 
 static void trim_bucket(struct cache *cache, struct cache_entry **link)
@@ -196,6 +238,7 @@ void cache_clear(struct cache *cache)
         cache->buckets = cv_zalloc(cache->bucket_count * sizeof *cache->buckets);
     }
     cache->hand = 0;
+    free_spare(cache);
 }
 
 void cache_free(struct cache *cache)

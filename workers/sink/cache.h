@@ -23,11 +23,14 @@ struct cache_entry {
 
 struct cache;
 
+/* Releases what the caller's part of an entry owns, but not the entry itself. */
+typedef void (*cache_drop)(struct cache_entry *entry, void *context);
+
 /*
- * entry_size: size of the caller's struct, whose first member is a struct cache_entry; the rest is zeroed.
- * drop: releases what the rest owns, but not the entry itself; may be NULL.
+ * entry_size: size of the caller's struct, whose first member is a struct cache_entry; the rest is zeroed. drop may be
+ * NULL; context is for drop, borrowed.
  */
-struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, void (*drop)(struct cache_entry *entry));
+struct cache *cache_new(size_t key_size, size_t entry_size, size_t max_bytes, cache_drop drop, void *context);
 void cache_free(struct cache *cache);
 
 /* The entry for key (key_size bytes), marked as used; NULL when there is none. */

@@ -2,7 +2,7 @@
 
 #include <jansson.h>
 
-static void drop_entry(struct cache_entry *entry)
+static void drop_entry(struct cache_entry *entry, void *context CV_UNUSED)
 {
     free(((struct entity *)entry)->texts);
 }
@@ -10,7 +10,7 @@ static void drop_entry(struct cache_entry *entry)
 struct cache *entities_new(void)
 {
     /* No ceiling of its own: what is here belongs to a batch, whose bytes count it. */
-    return cache_new(ENTITY_KEY, sizeof(struct entity), SIZE_MAX, drop_entry);
+    return cache_new(ENTITY_KEY, sizeof(struct entity), SIZE_MAX, drop_entry, NULL);
 }
 
 void entity_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,

@@ -37,7 +37,7 @@ static void make_key(uint8_t key[KEY_SIZE], const struct uuid *organization_id, 
     memcpy(key + 17, id->b, 16);
 }
 
-static void drop_entry(struct cache_entry *entry)
+static void drop_entry(struct cache_entry *entry, void *context CV_UNUSED)
 {
     free(((struct name_entry *)entry)->texts);
 }
@@ -45,7 +45,7 @@ static void drop_entry(struct cache_entry *entry)
 struct names *names_new(size_t max_bytes)
 {
     struct names *names = cv_zalloc(sizeof *names);
-    names->cache = cache_new(KEY_SIZE, sizeof(struct name_entry), max_bytes, drop_entry);
+    names->cache = cache_new(KEY_SIZE, sizeof(struct name_entry), max_bytes, drop_entry, NULL);
     return names;
 }
 

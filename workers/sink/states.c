@@ -5,17 +5,19 @@
 #define BLOB_STEP 64 /* room is rounded up to it, so that a state that grows a little keeps its place */
 
 /*
- * Every fold of a state whose row is in flight needs a new blob, and frees the old one with the commit. Small ones are
- * kept for the next fold: malloc() would split and merge its blocks each time, a tenth of a worker's CPU time.
+ * Every fold of a state whose row is in flight needs a new blob, and frees the old one with the commit; so do a new
+ * state and an evicted one. Small ones are kept for the next fold: malloc() would split and merge its blocks each time,
+ * a tenth of a worker's CPU time.
  */
 #define SPARE_SIZES     16
 #define SPARE_BYTES_MAX (4u << 20)
+#define SPARE_SHARE     16 /* of the ceiling at most: a cache that is to shrink keeps little */
 
 struct states {
     struct cache *cache;
     size_t detached_bytes;
     struct blob *spare[SPARE_SIZES + 1]; /* by room in steps, linked through their data */
-    size_t spare_bytes;
+    size_t spare_bytes, spare_max;
 };
 
 static size_t blob_bytes(const struct blob *blob)
@@ -27,7 +29,7 @@ static size_t blob_bytes(const struct blob *blob)
 static void release(struct states *states, struct blob *blob)
 {
     size_t steps = blob->room / BLOB_STEP, bytes = blob_bytes(blob);
-    if (steps > SPARE_SIZES || states->spare_bytes + bytes > SPARE_BYTES_MAX) {
+    if (steps > SPARE_SIZES || states->spare_bytes + bytes > states->spare_max) {
         free(blob);
         return;
     }
@@ -62,17 +64,21 @@ static void unref(struct states *states, struct blob *blob)
         release(states, blob);
 }
 
-static void drop_entry(struct cache_entry *entry)
+static void drop_entry(struct cache_entry *entry, void *states)
 {
-    struct blob *blob = ((struct state *)entry)->blob;
-    if (blob != NULL && --blob->refs == 0)
-        free(blob);
+    unref(states, ((struct state *)entry)->blob);
+}
+
+static size_t spare_max(size_t max_bytes)
+{
+    return max_bytes / SPARE_SHARE < SPARE_BYTES_MAX ? max_bytes / SPARE_SHARE : SPARE_BYTES_MAX;
 }
 
 struct states *states_new(size_t key_size, size_t max_bytes)
 {
     struct states *states = cv_zalloc(sizeof *states);
-    states->cache = cache_new(key_size, sizeof(struct state), max_bytes, drop_entry);
+    states->cache = cache_new(key_size, sizeof(struct state), max_bytes, drop_entry, states);
+    states->spare_max = spare_max(max_bytes);
     return states;
 }
 
@@ -171,6 +177,7 @@ void states_unshare(struct states *states, struct blob *blob)
 void states_set_max(struct states *states, size_t max_bytes)
 {
     cache_set_max(states->cache, max_bytes);
+    states->spare_max = spare_max(max_bytes);
     free_spare(states);
 }
 
