@@ -13,16 +13,6 @@ struct cache *entities_new(void)
     return cache_new(ENTITY_KEY, sizeof(struct entity), SIZE_MAX, drop_entry, NULL);
 }
 
-void entity_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
-                uint8_t out_key[ENTITY_KEY])
-{
-    memset(out_key, 0, ENTITY_KEY);
-    out_key[0] = (uint8_t)kind;
-    if (kind != ENTITY_APPLICATION)
-        memcpy(out_key + 1, organization_id->b, sizeof organization_id->b);
-    memcpy(out_key + 17, entity_id->b, sizeof entity_id->b);
-}
-
 enum entity_kind entity_kind_of(const struct entity *entity)
 {
     return (enum entity_kind)entity->entry.key[0];
@@ -30,9 +20,7 @@ enum entity_kind entity_kind_of(const struct entity *entity)
 
 struct uuid entity_id_of(const struct entity *entity)
 {
-    struct uuid id;
-    memcpy(id.b, entity->entry.key + 17, sizeof id.b);
-    return id;
+    return entity_key_columns(entity->entry.key).entity_id;
 }
 
 static struct str copy_text(char **at, struct str text)

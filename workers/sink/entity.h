@@ -9,8 +9,7 @@
 #include "caseview/arena.h"
 #include "workers/fold/directory.h"
 #include "workers/sink/cache.h"
-
-#define ENTITY_KEY 33 /* kind, organization (zeros for an application, which is globally unique), entity */
+#include "workers/sink/entity_key.h"
 
 struct entity {
     struct cache_entry entry; /* its key begins with ENTITY_KEY bytes */
@@ -36,8 +35,6 @@ struct entity_row {
 };
 
 struct cache *entities_new(void);
-void entity_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
-                uint8_t out_key[ENTITY_KEY]);
 enum entity_kind entity_kind_of(const struct entity *entity);
 struct uuid entity_id_of(const struct entity *entity);
 

@@ -334,27 +334,15 @@ static enum cv_status load_agents(struct folder *folder, struct db *db, void **t
     return CV_OK;
 }
 
-struct entity_key_columns {
-    int16_t kind;
-    struct uuid organization_id, entity_id;
-};
-
 /* An application is asked for by its entity id alone; the organization does not matter. */
-static struct entity_key_columns key_columns(const struct entity *entity)
-{
-    struct entity_key_columns key = {.kind = (int16_t)entity_kind_of(entity), .entity_id = entity_id_of(entity)};
-    memcpy(key.organization_id.b, entity->entry.key + 1, sizeof key.organization_id.b);
-    return key;
-}
-
 static enum cv_status load_entities(struct folder *folder, struct db *db, void **targets, size_t count, struct err *err)
 {
-    struct entity_key_columns *keys = arena_alloc(folder->arena, (count + 1) * sizeof *keys);
+    struct entity_columns *keys = arena_alloc(folder->arena, (count + 1) * sizeof *keys);
     struct db_args args;
     struct db_result *result;
     assert(keys != NULL);
     for (size_t i = 0; i < count; i++)
-        keys[i] = key_columns(targets[i]);
+        keys[i] = entity_key_columns(((struct entity *)targets[i])->entry.key);
     db_args_init(&args, folder->arena);
     db_arg_int2_array(&args, &keys->kind, sizeof *keys, count);
     db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, count);

@@ -7,8 +7,7 @@
 #include "sql_worker.h"
 #include "workers/fold/directory.h"
 #include "workers/sink/cache.h"
-
-#define KEY_SIZE 33 /* kind, organization, entity */
+#include "workers/sink/entity_key.h"
 
 static const struct db_statement names_load_statement = {"names_load", sql_names_load};
 
@@ -29,14 +28,6 @@ struct names {
 /* The columns common to names_load.sql and feed_read.sql. */
 enum { COL_KIND, COL_ORGANIZATION, COL_ENTITY, COL_STATUS, COL_NAME, COL_DETAIL, COL_PICTURE, COL_PARENT };
 
-static void make_key(uint8_t key[KEY_SIZE], const struct uuid *organization_id, enum entity_kind kind,
-                     const struct uuid *id)
-{
-    key[0] = (uint8_t)kind;
-    memcpy(key + 1, organization_id->b, 16);
-    memcpy(key + 17, id->b, 16);
-}
-
 static void drop_entry(struct cache_entry *entry, void *context CV_UNUSED)
 {
     free(((struct name_entry *)entry)->texts);
@@ -45,7 +36,7 @@ static void drop_entry(struct cache_entry *entry, void *context CV_UNUSED)
 struct names *names_new(size_t max_bytes)
 {
     struct names *names = cv_zalloc(sizeof *names);
-    names->cache = cache_new(KEY_SIZE, sizeof(struct name_entry), max_bytes, drop_entry, NULL);
+    names->cache = cache_new(ENTITY_KEY, sizeof(struct name_entry), max_bytes, drop_entry, NULL);
     return names;
 }
 
@@ -70,9 +61,9 @@ void names_free(struct names *names)
 
 void names_want(struct names *names, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
 {
-    uint8_t key[KEY_SIZE];
+    uint8_t key[ENTITY_KEY];
     bool made;
-    make_key(key, organization_id, kind, id);
+    entity_key(kind, organization_id, id, key);
     struct name_entry *entry = (struct name_entry *)cache_get(names->cache, key, &made);
     if (!made)
         return; /* cached, or marked already */
@@ -115,10 +106,10 @@ static void fill(struct names *names, struct name_entry *entry, const struct db_
 
 static struct name_entry *find_row(struct names *names, const struct db_result *result, int row)
 {
-    uint8_t key[KEY_SIZE];
+    uint8_t key[ENTITY_KEY];
     struct uuid organization_id = db_uuid(result, row, COL_ORGANIZATION);
     struct uuid id = db_uuid(result, row, COL_ENTITY);
-    make_key(key, &organization_id, (enum entity_kind)db_int2(result, row, COL_KIND), &id);
+    entity_key((enum entity_kind)db_int2(result, row, COL_KIND), &organization_id, &id, key);
     return (struct name_entry *)cache_find(names->cache, key);
 }
 
@@ -135,26 +126,19 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     size_t n = names->wanted_count;
     if (n == 0)
         return CV_OK;
-    struct key_columns {
-        int16_t kind;
-        struct uuid organization_id, id;
-    } *keys = arena_alloc(arena, n * sizeof *keys);
+    struct entity_columns *keys = arena_alloc(arena, n * sizeof *keys);
     if (keys == NULL) {
         err_set(err, "loading %zu directory entities: the batch is too large for its memory", n);
         forget_wanted(names);
         return CV_FATAL;
     }
-    for (size_t i = 0; i < n; i++) {
-        const uint8_t *key = names->wanted[i]->entry.key;
-        keys[i].kind = key[0];
-        memcpy(keys[i].organization_id.b, key + 1, 16);
-        memcpy(keys[i].id.b, key + 17, 16);
-    }
+    for (size_t i = 0; i < n; i++)
+        keys[i] = entity_key_columns(names->wanted[i]->entry.key);
     struct db_args args;
     db_args_init(&args, arena);
     db_arg_int2_array(&args, &keys->kind, sizeof *keys, n);
     db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, n);
-    db_arg_uuid_array(&args, &keys->id, sizeof *keys, n);
+    db_arg_uuid_array(&args, &keys->entity_id, sizeof *keys, n);
     struct db_result *result;
     enum cv_status status = db_exec(db, &names_load_statement, &args, 30000, &result, err);
     if (status != CV_OK) {
@@ -173,8 +157,8 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
 static const struct name_entry *find(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
                                      const struct uuid *id)
 {
-    uint8_t key[KEY_SIZE];
-    make_key(key, organization_id, kind, id);
+    uint8_t key[ENTITY_KEY];
+    entity_key(kind, organization_id, id, key);
     const struct name_entry *entry = (const struct name_entry *)cache_find(names->cache, key);
     assert(entry != NULL && entry->loaded);
     return entry;
@@ -214,8 +198,8 @@ void names_clear(struct names *names)
 
 int64_t names_hash(const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
 {
-    uint8_t key[KEY_SIZE];
-    make_key(key, organization_id, kind, id);
+    uint8_t key[ENTITY_KEY];
+    entity_key(kind, organization_id, id, key);
     return (int64_t)(XXH3_64bits(key, sizeof key) | 1); /* stored in rows: no seed, and never 0 */
 }
 
