@@ -35,6 +35,14 @@ void *cv_realloc(void *ptr, size_t size)
     return bigger;
 }
 
+void *cv_grow(void *items, size_t count, size_t *room, size_t item_size)
+{
+    if (count < *room)
+        return items;
+    *room = *room > 0 ? *room * 2 : 64;
+    return cv_realloc(items, *room * item_size);
+}
+
 char *cv_strdup(const char *text)
 {
     return cv_strndup(text, strlen(text));

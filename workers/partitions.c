@@ -37,10 +37,7 @@ struct partition *partitions_add(struct partitions *partitions, enum topic topic
 {
     if (partitions_find(partitions, topic, part) != NULL)
         return NULL;
-    if (partitions->count == partitions->room) {
-        partitions->room = partitions->room > 0 ? partitions->room * 2 : 16;
-        partitions->all = cv_realloc(partitions->all, partitions->room * sizeof(struct partition *));
-    }
+    partitions->all = cv_grow(partitions->all, partitions->count, &partitions->room, sizeof(struct partition *));
     grow_topic(partitions, topic, part);
     struct partition *partition = cv_zalloc(sizeof *partition);
     partition_init(partition, topic, part, str_of(partitions->topic_names[topic]));

@@ -100,10 +100,7 @@ static enum cv_status take(void *context, const struct history_record *found, st
     if (key->topic == TOPIC_AGENTS && key->has_organization && found->decoded == CV_OK &&
         !uuid_eq(&found->event->a.organization_id, &key->organization_id))
         return CV_OK;
-    if (key->count == key->room) {
-        key->room = key->room ? key->room * 2 : 64;
-        key->entries = cv_realloc(key->entries, key->room * sizeof *key->entries);
-    }
+    key->entries = cv_grow(key->entries, key->count, &key->room, sizeof *key->entries);
     struct history_entry *entry = &key->entries[key->count++];
     *entry = (struct history_entry){
         .part = record->partition,

@@ -71,10 +71,7 @@ struct verify_entry *verify_find_or_add(struct verify_history *history, enum top
     if (!made)
         return entry;
     entry->over_ms = -1;
-    if (set->count == set->room) {
-        set->room = set->room ? set->room * 2 : 1024;
-        set->all = cv_realloc(set->all, set->room * sizeof(struct verify_entry *));
-    }
+    set->all = cv_grow(set->all, set->count, &set->room, sizeof(struct verify_entry *));
     set->all[set->count++] = entry;
     return entry;
 }
@@ -85,10 +82,7 @@ void verify_suspect(struct verify_history *history, enum topic topic, struct ver
     if (entry->is_suspect)
         return;
     entry->is_suspect = true;
-    if (set->suspect_count == set->suspect_room) {
-        set->suspect_room = set->suspect_room ? set->suspect_room * 2 : 64;
-        set->suspects = cv_realloc(set->suspects, set->suspect_room * sizeof(struct verify_entry *));
-    }
+    set->suspects = cv_grow(set->suspects, set->suspect_count, &set->suspect_room, sizeof(struct verify_entry *));
     set->suspects[set->suspect_count++] = entry;
 }
 

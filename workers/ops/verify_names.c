@@ -10,10 +10,7 @@
 static void add_stale(struct verify *verify, enum topic topic, const struct uuid *organization_id,
                       const struct uuid *id)
 {
-    if (verify->stale_count == verify->stale_room) {
-        verify->stale_room = verify->stale_room ? verify->stale_room * 2 : 64;
-        verify->stale = cv_realloc(verify->stale, verify->stale_room * sizeof *verify->stale);
-    }
+    verify->stale = cv_grow(verify->stale, verify->stale_count, &verify->stale_room, sizeof *verify->stale);
     verify->stale[verify->stale_count++] = (struct verify_stale){topic, *organization_id, *id};
 }
 

@@ -43,14 +43,6 @@ bool batch_is_empty(const struct batch *batch)
     return batch->cursor_count == 0;
 }
 
-static void *make_room(void *items, size_t count, size_t *room, size_t item_size)
-{
-    if (count < *room)
-        return items;
-    *room = *room > 0 ? *room * 2 : 64;
-    return cv_realloc(items, *room * item_size);
-}
-
 struct batch_cursor *batch_find_cursor(struct batch *batch, enum topic topic, int32_t part)
 {
     for (size_t i = 0; i < batch->cursor_count; i++)
@@ -63,7 +55,7 @@ size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 {
     if (batch->cursor_count == 0)
         batch->opened_at_us = clock_mono_us();
-    batch->cursors = make_room(batch->cursors, batch->cursor_count, &batch->cursor_room, sizeof *batch->cursors);
+    batch->cursors = cv_grow(batch->cursors, batch->cursor_count, &batch->cursor_room, sizeof *batch->cursors);
     batch->cursors[batch->cursor_count] = *cursor;
     return batch->cursor_count++;
 }
@@ -84,7 +76,7 @@ void batch_add_case(struct batch *batch, struct state *state, bool listed)
         return;
     state->dirty = true;
     cache_pin(&state->entry);
-    batch->cases = make_room(batch->cases, batch->changed_cases, &batch->case_room, sizeof(struct state *));
+    batch->cases = cv_grow(batch->cases, batch->changed_cases, &batch->case_room, sizeof(struct state *));
     batch->cases[batch->changed_cases++] = state;
 }
 
@@ -95,7 +87,7 @@ void batch_add_agent(struct batch *batch, struct state *state)
         return;
     state->dirty = true;
     cache_pin(&state->entry);
-    batch->agents = make_room(batch->agents, batch->changed_agents, &batch->agent_room, sizeof(struct state *));
+    batch->agents = cv_grow(batch->agents, batch->changed_agents, &batch->agent_room, sizeof(struct state *));
     batch->agents[batch->changed_agents++] = state;
 }
 
@@ -106,20 +98,19 @@ void batch_add_entity(struct batch *batch, struct entity *entity)
         return;
     entity->dirty = true;
     cache_pin(&entity->entry);
-    batch->entities = make_room(batch->entities, batch->changed_entities, &batch->entity_room, sizeof(struct entity *));
+    batch->entities = cv_grow(batch->entities, batch->changed_entities, &batch->entity_room, sizeof(struct entity *));
     batch->entities[batch->changed_entities++] = entity;
 }
 
 void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id)
 {
-    batch->foreign = make_room(batch->foreign, batch->foreign_count, &batch->foreign_room, sizeof *batch->foreign);
+    batch->foreign = cv_grow(batch->foreign, batch->foreign_count, &batch->foreign_room, sizeof *batch->foreign);
     batch->foreign[batch->foreign_count++] = (struct active_key){*organization_id, *case_id};
 }
 
 void batch_add_left_owner(struct batch *batch, const struct uuid *organization_id, const struct uuid *application_id)
 {
-    batch->left_owners = make_room(batch->left_owners, batch->left_count, &batch->left_room,
-                                   sizeof *batch->left_owners);
+    batch->left_owners = cv_grow(batch->left_owners, batch->left_count, &batch->left_room, sizeof *batch->left_owners);
     batch->left_owners[batch->left_count++] = (struct left_owner){*organization_id, *application_id};
 }
 
@@ -135,7 +126,7 @@ void batch_count_record(struct batch *batch, const struct record *record)
 void batch_park(struct batch *batch, const struct record *record, struct str topic_name, struct str headers,
                 const struct uuid *organization_id, enum park_reason reason, const char *text)
 {
-    batch->parked = make_room(batch->parked, batch->parked_count, &batch->parked_room, sizeof *batch->parked);
+    batch->parked = cv_grow(batch->parked, batch->parked_count, &batch->parked_room, sizeof *batch->parked);
     struct batch_parked *row = &batch->parked[batch->parked_count++];
     *row = (struct batch_parked){
         .has_organization = organization_id != NULL,

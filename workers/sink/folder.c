@@ -151,10 +151,8 @@ size_t folder_chunk_records(const struct folder *folder, size_t most)
 static void refuse(struct folder *folder, const struct record *record, const struct uuid *organization_id,
                    enum park_reason reason, const char *text)
 {
-    if (folder->refusal_count == folder->refusal_room) {
-        folder->refusal_room = folder->refusal_room > 0 ? folder->refusal_room * 2 : 16;
-        folder->refusals = cv_realloc(folder->refusals, folder->refusal_room * sizeof *folder->refusals);
-    }
+    folder->refusals = cv_grow(folder->refusals, folder->refusal_count, &folder->refusal_room,
+                               sizeof *folder->refusals);
     folder->refusals[folder->refusal_count++] = (struct folder_refusal){record, *organization_id, reason, text};
 }
 
@@ -211,10 +209,7 @@ static void fold(struct folder *folder, struct batch *batch, const struct record
 
 static void want(struct missing *missing, void *target)
 {
-    if (missing->count == missing->room) {
-        missing->room = missing->room > 0 ? missing->room * 2 : 256;
-        missing->targets = cv_realloc(missing->targets, missing->room * sizeof(void *));
-    }
+    missing->targets = cv_grow(missing->targets, missing->count, &missing->room, sizeof(void *));
     missing->targets[missing->count++] = target;
 }
 

@@ -67,10 +67,7 @@ void names_want(struct names *names, const struct uuid *organization_id, enum en
     struct name_entry *entry = (struct name_entry *)cache_get(names->cache, key, &made);
     if (!made)
         return; /* cached, or marked already */
-    if (names->wanted_count == names->wanted_room) {
-        names->wanted_room = names->wanted_room ? names->wanted_room * 2 : 256;
-        names->wanted = cv_realloc(names->wanted, names->wanted_room * sizeof(struct name_entry *));
-    }
+    names->wanted = cv_grow(names->wanted, names->wanted_count, &names->wanted_room, sizeof(struct name_entry *));
     names->wanted[names->wanted_count++] = entry;
 }
 

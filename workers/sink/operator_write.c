@@ -143,10 +143,7 @@ void operator_write_event(struct operator_write *write, const struct record *rec
 
 void operator_write_unpark(struct operator_write *write, const struct batch_unpark *unpark)
 {
-    if (write->unpark_count == write->unpark_room) {
-        write->unpark_room = write->unpark_room > 0 ? write->unpark_room * 2 : 64;
-        write->unparks = cv_realloc(write->unparks, write->unpark_room * sizeof *write->unparks);
-    }
+    write->unparks = cv_grow(write->unparks, write->unpark_count, &write->unpark_room, sizeof *write->unparks);
     write->unparks[write->unpark_count++] = *unpark;
 }
 

@@ -12,11 +12,8 @@ void consumer_commit_add(struct consumer *consumer, enum topic topic, int32_t pa
     if (p == NULL || !p->owned)
         return;
     if (p->commit_next < 0) {
-        if (consumer->commits.count == consumer->commits.cap) {
-            consumer->commits.cap = consumer->commits.cap > 0 ? 2 * consumer->commits.cap : 64;
-            consumer->commits.items = cv_realloc(consumer->commits.items,
-                                                 consumer->commits.cap * sizeof *consumer->commits.items);
-        }
+        consumer->commits.items = cv_grow(consumer->commits.items, consumer->commits.count, &consumer->commits.cap,
+                                          sizeof *consumer->commits.items);
         consumer->commits.items[consumer->commits.count++] = (struct consumer_partition_id){topic, partition};
     }
     p->commit_next = next_offset;

@@ -51,10 +51,7 @@ void consumer_events_drain(struct consumer_events *events)
 void consumer_events_add(struct consumer_events *events, enum consumer_event_type type, enum topic topic,
                          int32_t partition, char *text)
 {
-    if (events->pending_count == events->pending_cap) {
-        events->pending_cap = events->pending_cap > 0 ? events->pending_cap * 2 : 64;
-        events->pending = cv_realloc(events->pending, events->pending_cap * sizeof *events->pending);
-    }
+    events->pending = cv_grow(events->pending, events->pending_count, &events->pending_cap, sizeof *events->pending);
     events->pending[events->pending_count++] = (struct consumer_pending){type, topic, partition, text};
 }
 

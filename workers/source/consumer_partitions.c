@@ -62,10 +62,8 @@ bool consumer_partitions_add(struct consumer_partitions *partitions, enum topic 
     struct consumer_partition *p = &partitions->topics[topic].items[partition];
     if (p->owned)
         return false;
-    if (partitions->owned_count == partitions->owned_cap) {
-        partitions->owned_cap = partitions->owned_cap > 0 ? 2 * partitions->owned_cap : 64;
-        partitions->owned = cv_realloc(partitions->owned, partitions->owned_cap * sizeof *partitions->owned);
-    }
+    partitions->owned = cv_grow(partitions->owned, partitions->owned_count, &partitions->owned_cap,
+                                sizeof *partitions->owned);
     *p = (struct consumer_partition){
         .owned = true, .paused = p->paused, .owned_index = partitions->owned_count, UNKNOWN};
     partitions->owned[partitions->owned_count++] = (struct consumer_partition_id){topic, partition};

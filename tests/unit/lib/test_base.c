@@ -91,6 +91,26 @@ static void test_alloc_nothing_is_still_an_address(void **state CV_UNUSED)
     free(zeros);
 }
 
+static void test_grow_keeps_items_and_doubles(void **state CV_UNUSED)
+{
+    size_t room = 0, moved_to = 0;
+    int *items = NULL;
+    for (size_t count = 0; count < 1000; count++) {
+        size_t before = room;
+        items = cv_grow(items, count, &room, sizeof *items);
+        assert_true(room > count);
+        if (room != before) {
+            assert_int_equal(before, count); /* only when it was full */
+            moved_to = room;
+        }
+        items[count] = (int)count;
+    }
+    assert_int_equal(moved_to, 1024);
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(items[i], i);
+    free(items);
+}
+
 static void test_strndup_cuts(void **state CV_UNUSED)
 {
     char *copy = cv_strndup("abcdef", 3);
@@ -181,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alloc_without_memory_ends_with_one_line),
         cmocka_unit_test(test_alloc_nothing_is_still_an_address),
+        cmocka_unit_test(test_grow_keeps_items_and_doubles),
         cmocka_unit_test(test_strndup_cuts),
         cmocka_unit_test(test_str_eq_null_is_not_empty),
         cmocka_unit_test(test_err_set_makes_one_line_and_clears_the_code),
