@@ -169,7 +169,6 @@ static void fold_entry(const struct history_key *key, struct history_fold *fold,
         case_init(&fold->c, &entry->event.c.organization_id);
     fold->known = true;
     fold->counted++;
-    fold->last_part = entry->part;
     if (key->topic == TOPIC_CASES)
         put_case(&fold->c, &entry->event.c, out);
     else

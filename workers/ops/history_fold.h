@@ -13,7 +13,6 @@ struct history_fold {
     struct case_state c;
     struct agent_state a; /* its memory is the key's arena */
     uint64_t parts;       /* part_bit() of the partitions of all its events */
-    int32_t last_part;    /* of the last event that counted */
     size_t counted, not_yet, left_out, unusable;
     struct str *effects; /* one per entry, in the key's arena */
 };

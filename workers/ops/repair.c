@@ -137,7 +137,6 @@ static void fill_write(struct repair *repair, const struct history_entry *const 
         name_partition(repair, check->part);
     const struct folder_key key = {
         .topic = repair->key.topic,
-        .part = repair->fold.last_part,
         .organization_id = repair->key.organization_id,
         .id = repair->key.id,
     };

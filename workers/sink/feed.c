@@ -258,7 +258,6 @@ static void add_rows(struct feed *feed, size_t most)
         struct folder_key *key = &feed->piece[feed->piece_count];
         *key = (struct folder_key){
             .topic = feed->state == FEED_AGENTS ? TOPIC_AGENTS : TOPIC_CASES,
-            .part = db_int4(feed->rows, row, COL_PART),
             .organization_id = db_uuid(feed->rows, row, COL_ORGANIZATION),
             .id = db_uuid(feed->rows, row, COL_ID),
         };

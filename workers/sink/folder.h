@@ -53,8 +53,7 @@ size_t folder_waiting(const struct folder *folder); /* events that wait for fold
 
 /* A listed case, or an agent, whose row must be rendered again without an event. */
 struct folder_key {
-    enum topic topic; /* TOPIC_CASES or TOPIC_AGENTS */
-    int32_t part;
+    enum topic topic;            /* TOPIC_CASES or TOPIC_AGENTS */
     struct uuid organization_id; /* agents */
     struct uuid id;              /* case or user */
 };
