@@ -1,10 +1,9 @@
 #include "workers/sink/write_steps.h"
 
-#include <stdio.h>
-
 #include "sql_worker.h"
 #include "workers/fold/agent.h"
 #include "workers/fold/case.h"
+#include "workers/sink/operator_steps.h"
 
 static const struct db_statement begin_statement = {"begin", sql_begin};
 static const struct db_statement commit_statement = {"commit", sql_commit};
@@ -18,10 +17,6 @@ static const struct db_statement clock_statement = {"directory_clock", sql_direc
 static const struct db_statement directory_write_statement = {"directory_write", sql_directory_write};
 static const struct db_statement directory_version_statement = {"directory_version", sql_directory_version};
 static const struct db_statement park_statement = {"park", sql_park};
-static const struct db_statement settings_statement = {"operator_settings", sql_operator_settings};
-static const struct db_statement claim_statement = {"operator_claim", sql_operator_claim};
-static const struct db_statement unpark_statement = {"unpark", sql_unpark};
-static const struct db_statement unpark_refused_statement = {"unpark_refused", sql_unpark_refused};
 
 /* What one statement carries at most: about so many bytes, and rows whose names can be read with one query. */
 #define SLICE_BYTES    ((size_t)1 << 20)
@@ -48,42 +43,18 @@ void write_steps_done(struct write_steps *steps)
     gate_row_done(&steps->gates);
 }
 
-static void send(struct write_steps *steps, const struct db_statement *statement, const struct db_args *args,
-                 enum write_step kind)
-{
-    if (steps->status != CV_OK)
-        return;
-    steps->status = db_pipeline_send(steps->db, statement, args, steps->err);
-    if (steps->sent < DB_PIPELINE_MAX)
-        steps->kinds[steps->sent++] = (uint8_t)kind;
-}
-
-/* The step has no more rows: the next call begins the next one. */
-static void end_step(struct write_steps *steps)
-{
-    steps->step++;
-    steps->at = 0;
-}
-
-static void *alloc(struct write_steps *steps, size_t size)
-{
-    void *memory = arena_alloc(steps->arena, size);
-    assert(memory != NULL); /* a slice is far below ARENA_MAX */
-    return memory;
-}
-
 /* ---- transaction and cursors ---- */
 
 static void send_begin(struct write_steps *steps)
 {
-    send(steps, &begin_statement, NULL, STEP_OTHER);
-    end_step(steps);
+    write_step_send(steps, &begin_statement, NULL, STEP_OTHER);
+    write_step_end(steps);
 }
 
 static void send_commit(struct write_steps *steps)
 {
-    send(steps, &commit_statement, NULL, STEP_OTHER);
-    end_step(steps);
+    write_step_send(steps, &commit_statement, NULL, STEP_OTHER);
+    write_step_end(steps);
 }
 
 static void send_fence(struct write_steps *steps)
@@ -104,43 +75,8 @@ static void send_fence(struct write_steps *steps)
     db_arg_int8_array(&args, &c->last_crc, sizeof *c, n);
     db_arg_bool_array(&args, &c->complete, sizeof *c, n);
     db_arg_int8_array(&args, &c->dir_no, sizeof *c, n);
-    send(steps, &fence_statement, &args, STEP_FENCE);
-    end_step(steps);
-}
-
-static void send_settings(struct write_steps *steps)
-{
-    char timeout[16];
-    struct db_args args;
-    snprintf(timeout, sizeof timeout, "%dms", steps->command->lock_timeout_ms);
-    db_args_init(&args, steps->arena);
-    db_arg_text(&args, str_of(timeout));
-    send(steps, &settings_statement, &args, STEP_OTHER);
-    end_step(steps);
-}
-
-/* Takes the claims of the partitions, if rows are written: then their owners have to read the rows again. */
-static void send_claim(struct write_steps *steps)
-{
-    const struct batch *batch = steps->batch;
-    const struct batch_cursor *c = batch->cursors;
-    size_t n = batch->cursor_count;
-    if (batch->case_count + batch->agent_count + batch->entity_count + batch->version_count > 0) {
-        bool *exact = alloc(steps, (n + 1) * sizeof *exact);
-        for (size_t i = 0; i < n; i++)
-            exact[i] = c[i].topic == TOPIC_DIRECTORY;
-        struct db_args args;
-        db_args_init(&args, steps->arena);
-        db_arg_int4(&args, steps->gen);
-        db_arg_int8(&args, steps->command->clock);
-        db_arg_text_array(&args, &c->topic_name, sizeof *c, n);
-        db_arg_int4_array(&args, &c->part, sizeof *c, n);
-        db_arg_uuid_array(&args, &c->claim, sizeof *c, n);
-        db_arg_int8_array(&args, &c->old_offset, sizeof *c, n);
-        db_arg_bool_array(&args, exact, sizeof *exact, n);
-        send(steps, &claim_statement, &args, STEP_CLAIM);
-    }
-    end_step(steps);
+    write_step_send(steps, &fence_statement, &args, STEP_FENCE);
+    write_step_end(steps);
 }
 
 /* ---- cases ---- */
@@ -161,11 +97,11 @@ static void send_cases(struct write_steps *steps)
         db_arg_int4_array(&args, &c->part, sizeof *c, n);
         db_arg_int2_array(&args, &c->flags, sizeof *c, n);
         db_arg_bytea_array(&args, &c->state, sizeof *c, n);
-        send(steps, is_new ? &case_insert_statement : &case_write_statement, &args, STEP_ROWS);
+        write_step_send(steps, is_new ? &case_insert_statement : &case_write_statement, &args, STEP_ROWS);
     }
     steps->at += n;
     if (n == left)
-        end_step(steps);
+        write_step_end(steps);
 }
 
 static void send_delete(struct write_steps *steps, const struct active_key *keys, size_t n)
@@ -176,7 +112,7 @@ static void send_delete(struct write_steps *steps, const struct active_key *keys
     db_args_init(&args, steps->arena);
     db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, n);
     db_arg_uuid_array(&args, &keys->case_id, sizeof *keys, n);
-    send(steps, &active_delete_statement, &args, STEP_OTHER);
+    write_step_send(steps, &active_delete_statement, &args, STEP_OTHER);
 }
 
 /* Rows of active_case are written after their case's row: who holds that lock is alone with them. */
@@ -184,8 +120,8 @@ static void send_unlisted(struct write_steps *steps)
 {
     const struct batch *batch = steps->batch;
     size_t most = batch->case_count - steps->at;
-    struct active_key *keys = alloc(steps, (most < SLICE_BYTES / ROW_BYTES ? most + 1 : SLICE_BYTES / ROW_BYTES) *
-                                               sizeof *keys);
+    struct active_key *keys = write_step_alloc(
+        steps, (most < SLICE_BYTES / ROW_BYTES ? most + 1 : SLICE_BYTES / ROW_BYTES) * sizeof *keys);
     size_t n = 0;
     if (steps->at == 0)
         send_delete(steps, batch->foreign, batch->foreign_count);
@@ -200,7 +136,7 @@ static void send_unlisted(struct write_steps *steps)
     }
     send_delete(steps, keys, n);
     if (steps->at == batch->case_count)
-        end_step(steps);
+        write_step_end(steps);
 }
 
 struct active_columns {
@@ -222,7 +158,8 @@ static struct listed_case *next_listed(struct write_steps *steps, size_t *out_co
 {
     const struct batch *batch = steps->batch;
     size_t most = batch->case_count - steps->at, n = 0, bytes = 0;
-    struct listed_case *listed = alloc(steps, (most < SLICE_RENDERED ? most + 1 : SLICE_RENDERED) * sizeof *listed);
+    struct listed_case *listed = write_step_alloc(steps,
+                                                  (most < SLICE_RENDERED ? most + 1 : SLICE_RENDERED) * sizeof *listed);
     for (; steps->at < batch->case_count && n < SLICE_RENDERED && bytes < SLICE_BYTES / 2; steps->at++) {
         const struct case_row *row = &batch->case_rows[steps->at];
         if ((row->flags & CASE_LISTED) == 0)
@@ -266,7 +203,7 @@ static void send_active(struct write_steps *steps)
     if (steps->status == CV_OK)
         steps->status = names_load(steps->names, steps->loader, steps->arena, steps->err);
     if (steps->status == CV_OK && n > 0) {
-        struct active_columns *a = alloc(steps, n * sizeof *a);
+        struct active_columns *a = write_step_alloc(steps, n * sizeof *a);
         for (size_t i = 0; i < n; i++)
             render(steps, &listed[i], &a[i]);
         struct db_args args;
@@ -282,10 +219,10 @@ static void send_active(struct write_steps *steps)
         db_arg_int8_array(&args, &a->customer_ref, sizeof *a, n);
         db_arg_bytea_array(&args, &a->refs, sizeof *a, n);
         db_arg_text_array(&args, &a->body, sizeof *a, n);
-        send(steps, &active_write_statement, &args, STEP_OTHER);
+        write_step_send(steps, &active_write_statement, &args, STEP_OTHER);
     }
     if (steps->at == steps->batch->case_count)
-        end_step(steps);
+        write_step_end(steps);
 }
 
 /* ---- agents ---- */
@@ -314,8 +251,8 @@ static void make_agent(struct write_steps *steps, const struct agent_row *row, c
 static void send_agent_slice(struct write_steps *steps, const struct agent_row *a, size_t n)
 {
     struct arena *arena = arena_new(AGENT_BLOCK, AGENT_MAX);
-    struct agent_state *states = alloc(steps, n * sizeof *states);
-    struct agent_columns *columns = alloc(steps, n * sizeof *columns);
+    struct agent_state *states = write_step_alloc(steps, n * sizeof *states);
+    struct agent_columns *columns = write_step_alloc(steps, n * sizeof *columns);
     for (size_t i = 0; i < n; i++) {
         bool loaded = agent_load(a[i].state, arena, &states[i]);
         assert(loaded);
@@ -338,7 +275,7 @@ static void send_agent_slice(struct write_steps *steps, const struct agent_row *
         db_arg_bytea_array(&args, &columns->refs, sizeof *columns, n);
         db_arg_bytea_array(&args, &a->state, sizeof *a, n);
     }
-    send(steps, &agent_write_statement, &args, STEP_ROWS);
+    write_step_send(steps, &agent_write_statement, &args, STEP_ROWS);
 }
 
 static void send_agents(struct write_steps *steps)
@@ -353,7 +290,7 @@ static void send_agents(struct write_steps *steps)
     }
     steps->at += n;
     if (n == left)
-        end_step(steps);
+        write_step_end(steps);
 }
 
 /* ---- parked records ---- */
@@ -372,7 +309,7 @@ static void send_park_slice(struct write_steps *steps, const struct batch_parked
     db_arg_time_array(&args, &p->record_us, sizeof *p, n);
     db_arg_text_array(&args, &p->reason_name, sizeof *p, n);
     db_arg_text_array(&args, &p->text, sizeof *p, n);
-    send(steps, &park_statement, &args, STEP_OTHER);
+    write_step_send(steps, &park_statement, &args, STEP_OTHER);
 }
 
 static void send_parked(struct write_steps *steps)
@@ -385,56 +322,7 @@ static void send_parked(struct write_steps *steps)
         send_park_slice(steps, rows, n);
     steps->at += n;
     if (n == left)
-        end_step(steps);
-}
-
-static bool is_still_parked(const struct batch *batch, const struct batch_unpark *unpark)
-{
-    for (size_t i = 0; i < batch->parked_count; i++) {
-        const struct batch_parked *parked = &batch->parked[i];
-        if (parked->offset == unpark->offset && parked->part == unpark->part &&
-            str_eq(parked->topic_name, unpark->topic_name))
-            return true;
-    }
-    return false;
-}
-
-static void send_still_parked(struct write_steps *steps)
-{
-    const struct batch_parked *p = steps->batch->parked;
-    size_t n = steps->batch->parked_count;
-    struct db_args args;
-    if (n == 0)
-        return;
-    db_args_init(&args, steps->arena);
-    db_arg_text_array(&args, &p->topic_name, sizeof *p, n);
-    db_arg_int4_array(&args, &p->part, sizeof *p, n);
-    db_arg_int8_array(&args, &p->offset, sizeof *p, n);
-    db_arg_uuid_null_array(&args, &p->organization_id, &p->has_organization, sizeof *p, n);
-    db_arg_text_array(&args, &p->reason_name, sizeof *p, n);
-    db_arg_text_array(&args, &p->text, sizeof *p, n);
-    send(steps, &unpark_refused_statement, &args, STEP_UNPARK);
-}
-
-/* Deletes the parked rows that this batch folds, and updates the reason of those that still cannot be folded. */
-static void send_unparks(struct write_steps *steps)
-{
-    const struct operator_steps *command = steps->command;
-    struct batch_unpark *folded = alloc(steps, (command->unpark_count + 1) * sizeof *folded);
-    size_t n = 0;
-    for (size_t i = 0; i < command->unpark_count; i++)
-        if (!is_still_parked(steps->batch, &command->unparks[i]))
-            folded[n++] = command->unparks[i];
-    if (n > 0) {
-        struct db_args args;
-        db_args_init(&args, steps->arena);
-        db_arg_text_array(&args, &folded->topic_name, sizeof *folded, n);
-        db_arg_int4_array(&args, &folded->part, sizeof *folded, n);
-        db_arg_int8_array(&args, &folded->offset, sizeof *folded, n);
-        send(steps, &unpark_statement, &args, STEP_UNPARK);
-    }
-    send_still_parked(steps);
-    end_step(steps);
+        write_step_end(steps);
 }
 
 /* ---- directory ---- */
@@ -450,9 +338,9 @@ static void send_versions(struct write_steps *steps)
         db_arg_uuid_array(&args, &v->organization_id, sizeof *v, n);
         db_arg_uuid_array(&args, &v->entity_id, sizeof *v, n);
         db_arg_int8_array(&args, &v->version, sizeof *v, n);
-        send(steps, &directory_version_statement, &args, STEP_OTHER);
+        write_step_send(steps, &directory_version_statement, &args, STEP_OTHER);
     }
-    end_step(steps);
+    write_step_end(steps);
 }
 
 /* The clock's lock is the one that all directory writers share, so it is taken late. */
@@ -464,9 +352,9 @@ static void send_clock(struct write_steps *steps)
         db_args_init(&args, steps->arena);
         db_arg_int4(&args, steps->gen);
         db_arg_int8(&args, (int64_t)n);
-        send(steps, &clock_statement, &args, STEP_OTHER);
+        write_step_send(steps, &clock_statement, &args, STEP_OTHER);
     }
-    end_step(steps);
+    write_step_end(steps);
 }
 
 static void send_directory_slice(struct write_steps *steps, const struct entity_row *e, size_t n)
@@ -486,7 +374,7 @@ static void send_directory_slice(struct write_steps *steps, const struct entity_
     db_arg_uuid_null_array(&args, &e->parent_id, &e->has_parent, sizeof *e, n);
     db_arg_text_array(&args, &e->roles, sizeof *e, n);
     db_arg_bool_array(&args, &e->enabled, sizeof *e, n);
-    send(steps, &directory_write_statement, &args, STEP_OTHER);
+    write_step_send(steps, &directory_write_statement, &args, STEP_OTHER);
 }
 
 static void send_directory(struct write_steps *steps)
@@ -499,7 +387,7 @@ static void send_directory(struct write_steps *steps)
         send_directory_slice(steps, rows, n);
     steps->at += n;
     if (n == left)
-        end_step(steps);
+        write_step_end(steps);
 }
 
 /* ---- the order ---- */
@@ -510,12 +398,31 @@ static const write_step_fn worker_steps[] = {
 };
 
 static const write_step_fn retry_steps[] = {
-    send_begin,  send_settings, send_claim, send_unparks,   send_cases,  send_unlisted, send_active,
-    send_agents, send_versions, send_clock, send_directory, send_commit, NULL,
+    send_begin,
+    operator_step_settings,
+    operator_step_claim,
+    operator_step_unparks,
+    send_cases,
+    send_unlisted,
+    send_active,
+    send_agents,
+    send_versions,
+    send_clock,
+    send_directory,
+    send_commit,
+    NULL,
 };
 
 static const write_step_fn repair_steps[] = {
-    send_begin, send_settings, send_claim, send_cases, send_unlisted, send_active, send_agents, send_commit, NULL,
+    send_begin,
+    operator_step_settings,
+    operator_step_claim,
+    send_cases,
+    send_unlisted,
+    send_active,
+    send_agents,
+    send_commit,
+    NULL,
 };
 
 void write_steps_begin(struct write_steps *steps, struct db *db, struct db *loader, const struct batch *batch,
