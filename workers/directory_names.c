@@ -62,6 +62,19 @@ static size_t rows_wanted(const struct directory_names *names)
     return pipeline_room(names->pipeline);
 }
 
+/* Adds to the open batch how far the round has come, once the batch holds the rows before. */
+static void add_progress(struct directory_names *names)
+{
+    struct batch *batch = pipeline_open(names->pipeline);
+    bool shows = feed_progress(names->feed, &batch->progress);
+    for (size_t i = 0; i < batch->cursor_count; i++)
+        batch->cursors[i].shows_progress = false; /* of a partition that was given up since */
+    for (size_t i = 0; i < names->partitions->count; i++)
+        if (partition_shows_names(names->partitions->all[i]))
+            open_batch_cursor(names->pipeline, names->partitions->all[i])->shows_progress = shows;
+    names->progress_ms = clock_mono_ms();
+}
+
 enum cv_status directory_names_follow(struct directory_names *names, struct err *err)
 {
     const struct folder_key *keys;
@@ -91,19 +104,18 @@ enum cv_status directory_names_follow(struct directory_names *names, struct err 
         names->unsaved = dir_no;
     if (count == 0)
         return CV_OK;
-    /* The rows are written under the claims of all their partitions. */
-    for (size_t i = 0; i < names->partitions->count; i++)
-        if (partition_shows_names(names->partitions->all[i]))
-            (void)open_batch_cursor(names->pipeline, names->partitions->all[i]);
+    add_progress(names); /* with it, the rows are written under the claims of all their partitions */
     return folder_rerender(names->folder, writer_loader(names->writer), pipeline_open(names->pipeline), keys, count,
                            err);
 }
 
 void directory_names_add_cursors(struct directory_names *names)
 {
+    int64_t now = clock_mono_ms();
     if (names->partitions->changed)
         names->unsaved = 0; /* a partition that was claimed since may not show all up to this number */
-    int64_t now = clock_mono_ms();
+    else if (feed_has_rows(names->feed) && now >= names->progress_ms + 1000)
+        add_progress(names); /* many rows were read, and none of them is to be rendered */
     bool alone = batch_is_empty(pipeline_open(names->pipeline));
     if (names->unsaved == 0 || (alone && now < names->saved_ms + 1000))
         return;

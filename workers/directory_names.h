@@ -16,9 +16,10 @@ struct directory_names {
     struct pipeline *pipeline;
     struct folder *folder;
     struct writer *writer;
-    struct arena *arena; /* arguments of queries */
-    int64_t unsaved;     /* number to store in the cursors with the next batch, or a second later; 0: none */
-    int64_t saved_ms;    /* clock_mono_ms() of the last time */
+    struct arena *arena;  /* arguments of queries */
+    int64_t unsaved;      /* number to store in the cursors with the next batch, or a second later; 0: none */
+    int64_t saved_ms;     /* clock_mono_ms() of the last time */
+    int64_t progress_ms;  /* clock_mono_ms() when a batch last got the round's progress */
 };
 
 void directory_names_init(struct directory_names *names, int32_t gen);

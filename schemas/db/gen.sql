@@ -85,6 +85,25 @@ CREATE TABLE gen_N.parked (
     PRIMARY KEY (topic, part, "offset")
 );
 
+-- The entities that a listed case or an agent has ever named, so that a change of another one concerns no row. Without
+-- customers and those users that only serve the case: active_case has indexes for them. A row is added before the row
+-- that names the entity, and never deleted.
+CREATE TABLE gen_N.named (
+    ref bigint PRIMARY KEY             -- hash of the entity
+);
+
+-- How far the rows of a partition show directory changes after its cursor's dir_no (workers/sink/feed_progress.h).
+CREATE TABLE gen_N.names_progress (
+    agents          boolean NOT NULL,  -- partition of the agent topic, otherwise of the case topic
+    part            integer NOT NULL,
+    change_no       bigint NOT NULL,   -- rows before the position show the changes up to here
+    everything      boolean NOT NULL,  -- all rows are rendered, not only those that name what changed
+    stage           integer NOT NULL,  -- the position: 0 cases found by an index, 1 cases, 2 agents
+    organization_id uuid NOT NULL,
+    id              uuid NOT NULL,
+    PRIMARY KEY (agents, part)
+) WITH (fillfactor = 50);
+
 GRANT USAGE ON SCHEMA gen_N TO caseview_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gen_N TO caseview_worker;
 

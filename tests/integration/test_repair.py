@@ -123,6 +123,24 @@ def test_repaired_fields_are_reported(stack):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("later, left", [(0, 1), (1, 0)])
+def test_a_round_with_later_changes_than_the_repaired_row_shows_begins_again(stack, later, left):
+    """It may have passed the row before."""
+    world = World(stack)
+    stack.stop_worker(stack.workers[0])
+    stack.database.query("""
+        INSERT INTO gen_1.names_progress (agents, part, change_no, everything, stage, organization_id, id)
+        SELECT false, part, no + %s, false, 2, organization_id, case_id
+          FROM gen_1.active_case, ctl.dir_clock WHERE case_id = %s
+            ON CONFLICT (agents, part) DO UPDATE SET change_no = excluded.change_no""", (later, world.case))  # fmt: skip
+    stack.database.query("UPDATE gen_1.active_case SET degraded = false WHERE case_id = %s", (world.case,))
+    assert "repaired from 2 events" in repair(stack, "--case", world.case)
+    of_case = """
+        SELECT count(*) FROM gen_1.names_progress
+         WHERE NOT agents AND part = (SELECT part FROM gen_1.case_state WHERE case_id = %s)"""
+    assert stack.database.value(of_case, (world.case,)) == left
+
+
 def test_the_many_mark_of_an_agent_is_cleared(stack):
     organization, agent, unit = guid(), guid(), guid()
     stack.start_worker()

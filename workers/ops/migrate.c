@@ -20,7 +20,7 @@ static const struct {
     {"ctl_0002", sql_ctl_0002},
 };
 
-#define GEN_TEMPLATE_VERSION 1
+#define GEN_TEMPLATE_VERSION 2
 #define SCRIPT_MAX           (1u << 20)
 
 static enum cv_status exists(struct db *db, struct arena *arena, const struct db_statement *statement, struct str key,

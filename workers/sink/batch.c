@@ -376,6 +376,7 @@ void batch_reset(struct batch *batch, const struct caches *caches)
     batch->record_count = batch->undated_count = batch->bytes = 0;
     batch->flooded = false;
     batch->counts = (struct batch_counts){0};
+    batch->progress = (struct feed_progress){0};
     batch->opened_at_us = 0;
     batch->oldest_record_ms = INT64_MAX;
     batch->closed = false;

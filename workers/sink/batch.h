@@ -11,6 +11,7 @@
 #define CASEVIEW_SINK_BATCH_H
 
 #include "workers/sink/entity.h"
+#include "workers/sink/feed_progress.h"
 #include "workers/sink/states.h"
 
 /* One partition's part of a batch. */
@@ -23,8 +24,9 @@ struct batch_cursor {
     int64_t new_offset;
     bool has_last; /* last_*: the last record of the partition in this batch */
     int64_t last_offset, last_at, last_crc;
-    bool complete;  /* read to its end: set complete_at */
-    int64_t dir_no; /* rows show directory changes up to here once this batch is committed; 0: unchanged */
+    bool complete;       /* read to its end: set complete_at */
+    int64_t dir_no;      /* rows show directory changes up to here once this batch is committed; 0: unchanged */
+    bool shows_progress; /* … or up to batch.progress */
     int64_t records, parked, first_parked; /* for the poison flood; first_parked: offset, valid while parked > 0 */
 };
 
@@ -96,8 +98,9 @@ struct batch {
     size_t parked_count, parked_room;
     struct batch_cursor *cursors;
     size_t cursor_count, cursor_room;
-    struct arena *raw;  /* parked records */
-    struct arena *rows; /* rows */
+    struct feed_progress progress; /* of the cursors that say so */
+    struct arena *raw;             /* parked records */
+    struct arena *rows;            /* rows */
     struct batch_counts counts;
     size_t record_count;      /* records that moved a cursor */
     size_t undated_count;     /* of them with a timestamp that cannot be their time: record_has_time() */

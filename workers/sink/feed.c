@@ -7,33 +7,29 @@
 #include "caseview/failpoint.h"
 #include "caseview/log.h"
 #include "sql_worker.h"
+#include "workers/sink/feed_changes.h"
 
 #define IDLE_MS 20
-#define PAGE    1000 /* the LIMIT of feed_*.sql */
-#define PIECE   1000 /* rows per batch: its events must not wait for long */
-#define PAGES   4    /* scanned per step at most */
+#define PAGE    FEED_CHANGES_MAX /* the LIMIT of feed_*.sql */
+#define PIECE   250              /* rows per batch: its events must not wait for long */
+#define PAGES   4                /* read per step at most */
 
 #define SKIPPED_MAX      256 /* the oldest is overwritten */
 #define QUERY_TIMEOUT_MS 30000
 
 static const struct db_statement read_statement = {"feed_read", sql_feed_read};
 static const struct db_statement clock_statement = {"feed_clock", sql_feed_clock};
-static const struct db_statement customers_statement = {"feed_customers", sql_feed_customers};
+static const struct db_statement found_statement = {"feed_found", sql_feed_found};
 static const struct db_statement cases_statement = {"feed_cases", sql_feed_cases};
 static const struct db_statement agents_statement = {"feed_agents", sql_feed_agents};
 
 enum feed_state {
-    FEED_POLLING,   /* next: read the changes after `number` */
-    FEED_WAITING,   /* names are up to date; earlier batches are not committed yet */
-    FEED_CUSTOMERS, /* rendering the listed cases of changed customers; an index finds them */
-    FEED_CASES,     /* rendering the listed cases that name other changed entities; all are scanned, page by page */
-    FEED_AGENTS,    /* rendering agents, likewise */
-    FEED_DONE,      /* no row is left */
-};
-
-struct parts {
-    int32_t *items;
-    size_t count;
+    FEED_POLLING, /* next: read the changes after `number` */
+    FEED_WAITING, /* names are up to date; earlier batches are not committed yet */
+    FEED_FOUND,   /* rendering the listed cases that an index finds */
+    FEED_CASES,   /* rendering the listed cases that name other changed entities; those of an organization are read */
+    FEED_AGENTS,  /* rendering agents, likewise */
+    FEED_DONE,    /* no row is left */
 };
 
 struct feed {
@@ -44,15 +40,13 @@ struct feed {
     bool far;       /* the current round renders all rows */
     uint64_t after; /* the round starts when this many batches are committed */
     int64_t next_poll_ms;
-    /* Entities that changed in this round. Customers are apart: an index finds the few cases of each. */
-    int64_t customers[PAGE], others[PAGE]; /* hashes; others ascending */
-    size_t customer_count, other_count;
-    bool gates;             /* the others include units or workspaces, on which agents depend */
-    struct db_result *rows; /* page of candidates, unprocessed from next_row on; NULL: to be read */
+    struct feed_changes changes; /* of this round */
+    struct db_result *rows;      /* page of candidates, unprocessed from next_row on; NULL: to be read */
     int next_row;
-    struct uuid page[2]; /* last key of the previous page */
+    struct uuid page[2]; /* first key of the page that is to be read, or was */
     bool more;           /* the last step stopped at the limit of pages */
-    struct parts cases, agents;
+    bool restarted;      /* the progress of the partitions is not read yet */
+    struct feed_parts cases, agents;
     struct folder_key piece[PIECE]; /* of the last step */
     size_t piece_count;
     struct folder_key skipped[SKIPPED_MAX];
@@ -71,8 +65,8 @@ void feed_free(struct feed *feed)
     if (feed == NULL)
         return;
     db_result_free(feed->rows);
-    free(feed->cases.items);
-    free(feed->agents.items);
+    feed_parts_done(&feed->cases);
+    feed_parts_done(&feed->agents);
     free(feed);
 }
 
@@ -83,21 +77,14 @@ static void drop_rows(struct feed *feed)
     feed->next_row = 0;
 }
 
-static void set_parts(struct parts *parts, const int32_t *items, size_t count)
-{
-    parts->items = cv_realloc(parts->items, (count + 1) * sizeof *items);
-    if (count > 0)
-        memcpy(parts->items, items, count * sizeof *items);
-    parts->count = count;
-}
-
 void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, size_t case_count,
                   const int32_t *agent_parts, size_t agent_count)
 {
-    set_parts(&feed->cases, case_parts, case_count);
-    set_parts(&feed->agents, agent_parts, agent_count);
+    feed_parts_set(&feed->cases, case_parts, case_count);
+    feed_parts_set(&feed->agents, agent_parts, agent_count);
     drop_rows(feed);
     feed->more = false;
+    feed->restarted = true;
     feed->state = FEED_POLLING;
     feed->number = dir_no;
     feed->next_poll_ms = 0;
@@ -135,57 +122,38 @@ static enum cv_status read_clock(struct feed *feed, const struct feed_context *c
     return CV_OK;
 }
 
-static int compare_hashes(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 static void take_changes(struct feed *feed, struct names *names, const struct db_result *result)
 {
-    feed->customer_count = feed->other_count = 0;
-    feed->gates = false;
+    feed_changes_reset(&feed->changes);
     for (int row = 0; row < db_rows(result); row++) {
-        enum entity_kind kind = (enum entity_kind)db_int2(result, row, 0);
         struct uuid organization_id = db_uuid(result, row, 1), id = db_uuid(result, row, 2);
-        int64_t hash = names_hash(&organization_id, kind, &id);
         names_update(names, result, row);
-        if (kind == ENTITY_CUSTOMER)
-            feed->customers[feed->customer_count++] = hash;
-        else if (kind != ENTITY_APPLICATION) /* no row names an application */
-            feed->others[feed->other_count++] = hash;
-        feed->gates |= kind == ENTITY_UNIT || kind == ENTITY_WORKSPACE;
+        feed_changes_add(&feed->changes, (enum entity_kind)db_int2(result, row, 0), &organization_id, &id);
         feed->up_to = db_int8(result, row, 8);
     }
-    qsort(feed->others, feed->other_count, sizeof *feed->others, compare_hashes);
 }
 
-static enum cv_status poll_changes(struct feed *feed, const struct feed_context *context, struct err *err)
+/* Begins a round with these changes; most: the last change of a round that a claim has interrupted, or INT64_MAX. */
+static enum cv_status begin_round(struct feed *feed, const struct feed_context *context, const struct db_result *result,
+                                  int64_t most, struct err *err)
 {
-    struct db_args args;
-    db_args_init(&args, context->arena);
-    db_arg_int8(&args, feed->number);
-    struct db_result *result;
-    enum cv_status status = db_exec(context->db, &read_statement, &args, QUERY_TIMEOUT_MS, &result, err);
-    if (status != CV_OK)
-        return status;
-    int rows = db_rows(result);
-    if (rows > 0) {
-        FAIL_POINT("feed.read");
-        take_changes(feed, context->names, result);
-        feed->state = FEED_WAITING;
-        feed->after = context->closed;
-        feed->far = false;
-    }
-    db_result_free(result);
-    feed->next_poll_ms = clock_mono_ms() + IDLE_MS;
-    if (rows < PAGE)
+    int64_t clock_no = most;
+    FAIL_POINT("feed.read");
+    take_changes(feed, context->names, result);
+    feed->state = FEED_WAITING;
+    feed->after = context->closed;
+    feed->far = false;
+    if (db_rows(result) < PAGE) {
+        if (most != INT64_MAX)
+            feed->up_to = most; /* what changed again since has a greater number */
         return CV_OK;
-    int64_t clock_no;
-    status = read_clock(feed, context, &clock_no, err);
+    }
+    enum cv_status status = most == INT64_MAX ? read_clock(feed, context, &clock_no, err) : CV_OK;
     if (status == CV_OK && clock_no - feed->number > FEED_FAR) {
-        log_info("directory: %" PRId64 " changes behind; rendering all listed cases of this worker's partitions again",
-                 clock_no - feed->number);
+        if (most == INT64_MAX) /* it begins, and does not continue */
+            log_info("directory: %" PRId64 " changes behind; rendering all listed cases of this worker's partitions "
+                     "again",
+                     clock_no - feed->number);
         feed->up_to = clock_no;
         feed->far = true;
         names_clear(context->names);
@@ -193,37 +161,131 @@ static enum cv_status poll_changes(struct feed *feed, const struct feed_context 
     return status;
 }
 
-/* ---- finding rows that name changed entities ---- */
-
-/* Reads the next page of cases of the changed customers, of cases, or of agents. */
-static enum cv_status find_rows(struct feed *feed, const struct feed_context *context, struct err *err)
+static enum cv_status poll_changes(struct feed *feed, const struct feed_context *context, struct err *err)
 {
-    const struct parts *parts = feed->state == FEED_AGENTS ? &feed->agents : &feed->cases;
-    const struct db_statement *statement = feed->state == FEED_AGENTS ? &agents_statement : &cases_statement;
+    enum cv_status status = CV_OK;
+    if (feed->restarted)
+        status = feed_parts_load(&feed->cases, &feed->agents, context->db, context->arena, err);
+    if (status != CV_OK)
+        return status;
+    feed->restarted = false;
+    int64_t most = feed_parts_round(&feed->agents, feed->number,
+                                    feed_parts_round(&feed->cases, feed->number, INT64_MAX));
     struct db_args args;
     db_args_init(&args, context->arena);
-    db_arg_int4_array(&args, parts->items, sizeof *parts->items, parts->count);
+    db_arg_int8(&args, feed->number);
+    db_arg_int8(&args, most);
+    struct db_result *result;
+    status = db_exec(context->db, &read_statement, &args, QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    if (db_rows(result) > 0 || most != INT64_MAX)
+        status = begin_round(feed, context, result, most, err);
+    db_result_free(result);
+    feed->next_poll_ms = clock_mono_ms() + IDLE_MS;
+    return status;
+}
+
+/* ---- finding rows that name changed entities ---- */
+
+bool feed_has_rows(const struct feed *feed)
+{
+    return feed->state == FEED_FOUND || feed->state == FEED_CASES || feed->state == FEED_AGENTS;
+}
+
+static enum feed_stage stage_of(enum feed_state state)
+{
+    return state == FEED_FOUND ? FEED_STAGE_FOUND : state == FEED_CASES ? FEED_STAGE_CASES : FEED_STAGE_AGENTS;
+}
+
+/* Enters the next of the states FOUND, CASES and AGENTS that this round needs, or DONE. */
+static void next_state(struct feed *feed)
+{
+    const struct feed_changes *changes = &feed->changes;
+    bool has_cases = feed->cases.count > 0, has_agents = feed->agents.count > 0;
+    bool needed;
+    memset(feed->page, 0, sizeof feed->page);
+    do {
+        feed->state++;
+        needed = feed->state == FEED_FOUND    ? has_cases && !feed->far && feed_changes_has_found(changes)
+                 : feed->state == FEED_CASES  ? has_cases && (feed->far || changes->of_cases_count > 0)
+                 : feed->state == FEED_AGENTS ? has_agents && (feed->far || changes->of_agents_count > 0)
+                                              : true;
+    } while (!needed);
+}
+
+/* Where the partitions of a topic have to go on in this round, if that is before *start. */
+static void set_start(const struct feed *feed, const struct feed_parts *parts, struct feed_position *start)
+{
+    for (size_t i = 0; i < parts->count; i++) {
+        struct feed_position at = feed_progress_start(&parts->progress[i], feed->up_to, feed->far);
+        if (feed_position_cmp(&at, start) < 0)
+            *start = at;
+    }
+}
+
+/* All rows with older names are committed: begins to look for them, after those that were rendered before a claim. */
+static enum cv_status start_rows(struct feed *feed, const struct feed_context *context, struct err *err)
+{
+    enum cv_status status = CV_OK;
+    if (!feed->far)
+        status = feed_changes_look_up(&feed->changes, context->db, context->arena, err);
+    if (status != CV_OK)
+        return status;
+    struct feed_position start = {FEED_STAGE_AGENTS, {{{0}}, {{0}}}};
+    memset(start.key, 0xff, sizeof start.key);
+    set_start(feed, &feed->cases, &start);
+    set_start(feed, &feed->agents, &start);
+    do
+        next_state(feed);
+    while (feed_has_rows(feed) && stage_of(feed->state) < start.stage);
+    if (feed_has_rows(feed) && stage_of(feed->state) == start.stage)
+        memcpy(feed->page, start.key, sizeof feed->page);
+    return CV_OK;
+}
+
+/* Moves the page to the next rows that have to be read, up to an organization. False: there are none. */
+static bool next_range(struct feed *feed, struct uuid *out_last)
+{
+    memset(out_last, 0xff, sizeof *out_last);
+    if (feed->far || feed->state == FEED_FOUND)
+        return true;
+    const struct uuid *organization_id = feed_changes_organization(&feed->changes, feed->state == FEED_AGENTS,
+                                                                   &feed->page[0]);
+    if (organization_id == NULL)
+        return false;
+    *out_last = *organization_id;
+    if (!uuid_eq(organization_id, &feed->page[0])) {
+        feed->page[0] = *organization_id;
+        memset(&feed->page[1], 0, sizeof feed->page[1]);
+    }
+    return true;
+}
+
+static enum cv_status find_rows(struct feed *feed, const struct feed_context *context, const struct uuid *last,
+                                struct err *err)
+{
+    const struct db_statement *statement = feed->state == FEED_AGENTS ? &agents_statement : &cases_statement;
+    const struct feed_changes *changes = &feed->changes;
+    struct db_args args;
+    db_args_init(&args, context->arena);
+    if (feed->state == FEED_FOUND) {
+        statement = &found_statement;
+        db_arg_int4_array(&args, feed->cases.items, sizeof *feed->cases.items, feed->cases.count);
+    }
     db_arg_uuid(&args, &feed->page[0]);
     db_arg_uuid(&args, &feed->page[1]);
-    if (feed->state == FEED_CUSTOMERS) {
-        statement = &customers_statement;
-        db_arg_int8_array(&args, feed->customers, sizeof *feed->customers, feed->customer_count);
+    if (feed->state == FEED_FOUND) {
+        db_arg_int8_array(&args, changes->customers, sizeof *changes->customers, changes->customer_count);
+        db_arg_uuid_array(&args, &changes->users[0][0], sizeof changes->users[0], changes->user_count);
+        db_arg_uuid_array(&args, &changes->users[0][1], sizeof changes->users[0], changes->user_count);
+    } else {
+        db_arg_uuid(&args, last);
     }
     return db_exec(context->db, statement, &args, QUERY_TIMEOUT_MS, &feed->rows, err);
 }
 
 enum { COL_ORGANIZATION, COL_ID, COL_PART, COL_REFS };
-
-static bool names_a_change(const struct feed *feed, struct str refs)
-{
-    int64_t hash;
-    for (size_t at = 0; at + sizeof hash <= refs.len; at += sizeof hash) {
-        memcpy(&hash, refs.ptr + at, sizeof hash);
-        if (bsearch(&hash, feed->others, feed->other_count, sizeof hash, compare_hashes) != NULL)
-            return true;
-    }
-    return false;
-}
 
 static bool is_skipped(const struct feed *feed, const struct folder_key *key)
 {
@@ -234,11 +296,6 @@ static bool is_skipped(const struct feed *feed, const struct folder_key *key)
     return false;
 }
 
-bool feed_has_rows(const struct feed *feed)
-{
-    return feed->state == FEED_CUSTOMERS || feed->state == FEED_CASES || feed->state == FEED_AGENTS;
-}
-
 void feed_skip(struct feed *feed, const struct folder_key *key)
 {
     feed->skipped[feed->skipped_next] = *key;
@@ -247,13 +304,28 @@ void feed_skip(struct feed *feed, const struct folder_key *key)
         feed->skipped_count++;
 }
 
+/* The row is in one of our partitions, names a changed entity, and was not rendered before a claim. */
+static bool is_wanted(const struct feed *feed, int row)
+{
+    const struct feed_parts *parts = feed->state == FEED_AGENTS ? &feed->agents : &feed->cases;
+    const struct feed_progress *progress = feed_parts_find(parts, db_int4(feed->rows, row, COL_PART));
+    bool all = feed->far || feed->state == FEED_FOUND;
+    if (progress == NULL || (!all && !feed_changes_has_ref(&feed->changes, db_str(feed->rows, row, COL_REFS))))
+        return false;
+    if (progress->change_no < feed->up_to)
+        return true;
+    const struct feed_position at = {stage_of(feed->state),
+                                     {db_uuid(feed->rows, row, COL_ORGANIZATION), db_uuid(feed->rows, row, COL_ID)}};
+    struct feed_position start = feed_progress_start(progress, feed->up_to, feed->far);
+    return feed_position_cmp(&at, &start) >= 0;
+}
+
 static void add_rows(struct feed *feed, size_t most)
 {
-    bool all = feed->far || feed->state == FEED_CUSTOMERS;
     size_t room = most < PIECE ? most : PIECE;
     for (; feed->next_row < db_rows(feed->rows) && feed->piece_count < room; feed->next_row++) {
         int row = feed->next_row;
-        if (!all && !names_a_change(feed, db_str(feed->rows, row, COL_REFS)))
+        if (!is_wanted(feed, row))
             continue;
         struct folder_key *key = &feed->piece[feed->piece_count];
         *key = (struct folder_key){
@@ -265,43 +337,48 @@ static void add_rows(struct feed *feed, size_t most)
     }
 }
 
-/* Enters the next of the states CUSTOMERS, CASES and AGENTS that this round needs, or DONE. */
-static void next_state(struct feed *feed)
-{
-    bool needed;
-    memset(feed->page, 0, sizeof feed->page);
-    do {
-        feed->state++;
-        needed = feed->state == FEED_CUSTOMERS ? !feed->far && feed->customer_count > 0
-                 : feed->state == FEED_CASES   ? feed->far || feed->other_count > 0
-                 : feed->state == FEED_AGENTS  ? feed->far || feed->gates
-                                               : true;
-    } while (!needed);
-}
-
-/* Goes on to the next page, or to the next kind of rows. */
+/* Goes on to the next page, the next organization, or the next kind of rows. */
 static void finish_page(struct feed *feed)
 {
     int rows = db_rows(feed->rows);
+    bool left = true;
+    struct uuid last;
     if (rows == PAGE) {
         feed->page[0] = db_uuid(feed->rows, rows - 1, COL_ORGANIZATION);
         feed->page[1] = db_uuid(feed->rows, rows - 1, COL_ID);
     } else {
-        next_state(feed);
+        left = !feed->far && feed->state != FEED_FOUND;
+        memset(&feed->page[1], 0xff, sizeof feed->page[1]); /* the end of the organization */
     }
+    if (!left || !feed_key_advance(feed->page) || !next_range(feed, &last))
+        next_state(feed);
     drop_rows(feed);
+}
+
+static void end_round(struct feed *feed)
+{
+    feed->number = feed->up_to;
+    feed->skipped_count = feed->skipped_next = 0;
+    feed->state = FEED_POLLING;
+    feed->next_poll_ms = 0;
 }
 
 /* Fills the piece. *out_dir_no is set with the last rows of the round. */
 static enum cv_status fill_piece(struct feed *feed, const struct feed_context *context, int64_t *out_dir_no,
                                  struct err *err)
 {
+    int pages = 0;
     feed->more = false;
-    for (int pages = 0; feed->piece_count == 0 && feed->state != FEED_DONE; pages++) {
-        feed->more = pages == PAGES;
+    while (feed->piece_count == 0 && feed->state != FEED_DONE) {
+        struct uuid last;
+        if (feed->rows == NULL && !next_range(feed, &last)) {
+            next_state(feed);
+            continue;
+        }
+        feed->more = feed->rows == NULL && pages++ == PAGES;
         if (feed->more)
             return CV_OK;
-        enum cv_status status = feed->rows == NULL ? find_rows(feed, context, err) : CV_OK;
+        enum cv_status status = feed->rows == NULL ? find_rows(feed, context, &last, err) : CV_OK;
         if (status != CV_OK)
             return status;
         add_rows(feed, context->most);
@@ -310,12 +387,22 @@ static enum cv_status fill_piece(struct feed *feed, const struct feed_context *c
     }
     if (feed->state != FEED_DONE)
         return CV_OK;
-    feed->number = feed->up_to;
-    feed->skipped_count = feed->skipped_next = 0;
     *out_dir_no = feed->up_to;
-    feed->state = FEED_POLLING;
-    feed->next_poll_ms = 0;
+    end_round(feed);
     return CV_OK;
+}
+
+bool feed_progress(const struct feed *feed, struct feed_progress *out_progress)
+{
+    if (!feed_has_rows(feed))
+        return false;
+    *out_progress = (struct feed_progress){
+        feed->up_to, feed->far, {stage_of(feed->state), {feed->page[0], feed->page[1]}}};
+    if (feed->rows != NULL && feed->next_row < db_rows(feed->rows)) {
+        out_progress->at.key[0] = db_uuid(feed->rows, feed->next_row, COL_ORGANIZATION);
+        out_progress->at.key[1] = db_uuid(feed->rows, feed->next_row, COL_ID);
+    }
+    return true;
 }
 
 enum cv_status feed_step(struct feed *feed, const struct feed_context *context, const struct folder_key **out_keys,
@@ -334,8 +421,9 @@ enum cv_status feed_step(struct feed *feed, const struct feed_context *context, 
         (feed->state == FEED_WAITING && context->committed < feed->after))
         return status;
     if (feed->state == FEED_WAITING)
-        next_state(feed);
-    status = fill_piece(feed, context, out_dir_no, err);
+        status = start_rows(feed, context, err);
+    if (status == CV_OK)
+        status = fill_piece(feed, context, out_dir_no, err);
     *out_count = feed->piece_count;
     return status;
 }

@@ -5,12 +5,16 @@
  * cursors. So only the owner of a partition renders its rows, and after a crash the next owner continues from dir_no.
  *
  * The rows are searched only after every batch that was rendered with the older names is committed; otherwise the
- * search would miss rows. They are spread over several batches, because any number of rows may name an entity. If a
- * worker is more than FEED_FAR changes behind, it renders all listed rows of its partitions instead. One thread.
+ * search would miss rows. An index finds those that show a customer or the user who serves the case; for other entities
+ * that a row has ever named the rows of their organization are read (feed_changes.h). The rows to render are spread
+ * over several batches, because any number of rows may name an entity, and each batch stores how far the round has come
+ * (feed_progress.h). If a worker is more than FEED_FAR changes behind, it renders all listed rows of its partitions
+ * instead. One thread.
  */
 #ifndef CASEVIEW_SINK_FEED_H
 #define CASEVIEW_SINK_FEED_H
 
+#include "workers/sink/feed_progress.h"
 #include "workers/sink/folder.h"
 
 #define FEED_FAR 20000
@@ -22,7 +26,7 @@ void feed_free(struct feed *feed);
 
 /*
  * Sets our partitions of the case and the agent topic, and the smallest dir_no among them. Called whenever partitions
- * or their claims have changed. A round in progress starts again.
+ * or their claims have changed. A round in progress continues at the position that was stored last.
  */
 void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, size_t case_count,
                   const int32_t *agent_parts, size_t agent_count);
@@ -50,6 +54,11 @@ enum cv_status feed_step(struct feed *feed, const struct feed_context *context, 
 
 /* True while rows of the current round are left to render. */
 bool feed_has_rows(const struct feed *feed);
+/*
+ * The position up to which the steps have given all rows of the current round; false: there is no such round. It is to
+ * be stored for the partitions of the feed in the batch that holds the rows of the last step, or a later one.
+ */
+bool feed_progress(const struct feed *feed, struct feed_progress *out_progress);
 /* Leaves a key out of the current round, because PostgreSQL refuses its row permanently. */
 void feed_skip(struct feed *feed, const struct folder_key *key);
 

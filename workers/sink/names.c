@@ -10,10 +10,12 @@
 #include "workers/sink/entity_key.h"
 
 static const struct db_statement names_load_statement = {"names_load", sql_names_load};
+static const struct db_statement names_mark_statement = {"names_mark", sql_names_mark};
 
 struct name_entry {
     struct cache_entry entry;
     bool loaded;
+    bool marked;               /* the table `named` has it, or it is among the marks */
     enum entity_status status; /* FORGOTTEN: unknown */
     struct entity_names names;
     char *texts; /* owns the bytes of names */
@@ -23,6 +25,8 @@ struct names {
     struct cache *cache;
     struct name_entry **wanted;
     size_t wanted_count, wanted_room;
+    struct name_entry **marks; /* to be saved */
+    size_t mark_count, mark_room;
 };
 
 /* The columns common to names_load.sql and feed_read.sql. */
@@ -56,7 +60,14 @@ void names_free(struct names *names)
         return;
     cache_free(names->cache);
     free(names->wanted);
+    free(names->marks);
     free(names);
+}
+
+static void add_entry(struct name_entry ***entries, size_t *count, size_t *room, struct name_entry *entry)
+{
+    *entries = cv_grow(*entries, *count, room, sizeof(struct name_entry *));
+    (*entries)[(*count)++] = entry;
 }
 
 void names_want(struct names *names, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
@@ -65,10 +76,8 @@ void names_want(struct names *names, const struct uuid *organization_id, enum en
     bool made;
     entity_key(kind, organization_id, id, key);
     struct name_entry *entry = (struct name_entry *)cache_get(names->cache, key, &made);
-    if (!made)
-        return; /* cached, or marked already */
-    names->wanted = cv_grow(names->wanted, names->wanted_count, &names->wanted_room, sizeof(struct name_entry *));
-    names->wanted[names->wanted_count++] = entry;
+    if (made) /* neither cached nor wanted already */
+        add_entry(&names->wanted, &names->wanted_count, &names->wanted_room, entry);
 }
 
 static struct str keep(char **at, struct str text)
@@ -151,12 +160,12 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     return CV_OK;
 }
 
-static const struct name_entry *find(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
-                                     const struct uuid *id)
+static struct name_entry *find(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
+                               const struct uuid *id)
 {
     uint8_t key[ENTITY_KEY];
     entity_key(kind, organization_id, id, key);
-    const struct name_entry *entry = (const struct name_entry *)cache_find(names->cache, key);
+    struct name_entry *entry = (struct name_entry *)cache_find(names->cache, key);
     assert(entry != NULL && entry->loaded);
     return entry;
 }
@@ -174,6 +183,42 @@ bool names_is_removed(struct names *names, const struct uuid *organization_id, e
     return find(names, organization_id, kind, id)->status == ENTITY_REMOVED;
 }
 
+void names_mark(struct names *names, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)
+{
+    struct name_entry *entry = find(names, organization_id, kind, id);
+    if (entry->marked)
+        return;
+    entry->marked = true;
+    add_entry(&names->marks, &names->mark_count, &names->mark_room, entry);
+}
+
+static int64_t hash_key(const uint8_t key[KEY_SIZE])
+{
+    return (int64_t)(XXH3_64bits(key, KEY_SIZE) | 1); /* stored in rows: no seed, and never 0 */
+}
+
+enum cv_status names_save_marks(struct names *names, struct db *db, struct arena *arena, struct err *err)
+{
+    size_t n = names->mark_count;
+    if (n == 0)
+        return CV_OK;
+    int64_t *refs = arena_alloc(arena, n * sizeof *refs);
+    assert(refs != NULL); /* fewer than the names that were just loaded */
+    for (size_t i = 0; i < n; i++)
+        refs[i] = hash_key(names->marks[i]->entry.key);
+    struct db_args args;
+    struct db_result *result;
+    db_args_init(&args, arena);
+    db_arg_int8_array(&args, refs, sizeof *refs, n);
+    enum cv_status status = db_exec(db, &names_mark_statement, &args, 30000, &result, err);
+    for (size_t i = 0; i < n && status != CV_OK; i++)
+        names->marks[i]->marked = false;
+    if (status == CV_OK)
+        db_result_free(result);
+    names->mark_count = 0;
+    return status;
+}
+
 void names_update(struct names *names, const struct db_result *result, int row)
 {
     struct name_entry *entry = find_row(names, result, row);
@@ -183,13 +228,13 @@ void names_update(struct names *names, const struct db_result *result, int row)
 
 void names_trim(struct names *names)
 {
-    assert(names->wanted_count == 0);
+    assert(names->wanted_count == 0 && names->mark_count == 0);
     cache_trim(names->cache);
 }
 
 void names_clear(struct names *names)
 {
-    names->wanted_count = 0;
+    names->wanted_count = names->mark_count = 0;
     cache_clear(names->cache);
 }
 
@@ -197,7 +242,7 @@ int64_t names_hash(const struct uuid *organization_id, enum entity_kind kind, co
 {
     uint8_t key[ENTITY_KEY];
     entity_key(kind, organization_id, id, key);
-    return (int64_t)(XXH3_64bits(key, sizeof key) | 1); /* stored in rows: no seed, and never 0 */
+    return hash_key(key);
 }
 
 void names_put_ref(struct buf *out, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id)

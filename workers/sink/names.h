@@ -30,6 +30,14 @@ const struct entity_names *names_get(struct names *names, const struct uuid *org
 bool names_is_removed(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
                       const struct uuid *id);
 
+/*
+ * The table `named` has the entities that rows name, for the change feed (feed_changes.h). After names_load():
+ * names_mark() notes an entity that a row will name, names_save_marks() writes those that were not noted before. It has
+ * to be committed before that row. CV_OK or CV_RETRY.
+ */
+void names_mark(struct names *names, const struct uuid *organization_id, enum entity_kind kind, const struct uuid *id);
+enum cv_status names_save_marks(struct names *names, struct db *db, struct arena *arena, struct err *err) CV_MUST_CHECK;
+
 /* Updates the entity of row `row` if it is cached. The result has the columns of feed_read.sql. */
 void names_update(struct names *names, const struct db_result *result, int row);
 void names_trim(struct names *names); /* between batches: evicts down to the ceiling */

@@ -6,6 +6,7 @@
 
 static const struct db_statement settings_statement = {"operator_settings", sql_operator_settings};
 static const struct db_statement claim_statement = {"operator_claim", sql_operator_claim};
+static const struct db_statement forget_statement = {"progress_forget", sql_progress_forget};
 static const struct db_statement unpark_statement = {"unpark", sql_unpark};
 static const struct db_statement unpark_refused_statement = {"unpark_refused", sql_unpark_refused};
 
@@ -39,6 +40,21 @@ void operator_step_claim(struct write_steps *steps)
         db_arg_int8_array(&args, &c->old_offset, sizeof *c, n);
         db_arg_bool_array(&args, exact, sizeof *exact, n);
         write_step_send(steps, &claim_statement, &args, STEP_CLAIM);
+    }
+    write_step_end(steps);
+}
+
+void operator_step_forget(struct write_steps *steps)
+{
+    size_t n;
+    const struct write_step_part *parts = write_step_parts(steps, false, &n);
+    if (n > 0) {
+        struct db_args args;
+        db_args_init(&args, steps->arena);
+        db_arg_bool_array(&args, &parts->agents, sizeof *parts, n);
+        db_arg_int4_array(&args, &parts->part, sizeof *parts, n);
+        db_arg_int8(&args, steps->command->clock);
+        write_step_send(steps, &forget_statement, &args, STEP_OTHER);
     }
     write_step_end(steps);
 }

@@ -42,6 +42,23 @@ void case_want_names(const struct case_state *state, struct names *names)
             names_want(names, &state->organization_id, refs[i].kind, &refs[i].id);
 }
 
+/* Customers and those who serve the case are found by indexes of active_case. */
+static bool is_found_by_index(const struct entity_ref refs[NAME_SLOT_COUNT], size_t slot)
+{
+    const struct entity_ref *locked_by = &refs[NAME_LOCKED_BY];
+    return slot == NAME_CUSTOMER || slot == NAME_LOCKED_BY ||
+           (slot == NAME_ASSIGNED_TO && locked_by->present && uuid_eq(&refs[slot].id, &locked_by->id));
+}
+
+void case_mark_names(const struct case_state *state, struct names *names)
+{
+    struct entity_ref refs[NAME_SLOT_COUNT];
+    case_names_wanted(state, refs);
+    for (size_t i = 0; i < NAME_SLOT_COUNT; i++)
+        if (refs[i].present && !is_found_by_index(refs, i))
+            names_mark(names, &state->organization_id, refs[i].kind, &refs[i].id);
+}
+
 void case_make_row(const struct uuid *case_id, const struct case_state *state, struct names *names,
                    struct listed_row *out_row)
 {
@@ -73,6 +90,18 @@ void agent_want_names(const struct uuid *organization_id, const struct agent_sta
     names_want(names, organization_id, ENTITY_UNIT, &unit_id);
     for (size_t i = 0; i < count; i++)
         names_want(names, organization_id, ENTITY_WORKSPACE, &workspaces[i]);
+}
+
+void agent_mark_names(const struct uuid *organization_id, const struct agent_state *state, struct names *names)
+{
+    struct uuid unit_id;
+    size_t count;
+    if (!agent_current_unit(state, &unit_id))
+        return;
+    const struct uuid *workspaces = agent_current_workspaces(state, &count);
+    names_mark(names, organization_id, ENTITY_UNIT, &unit_id);
+    for (size_t i = 0; i < count; i++)
+        names_mark(names, organization_id, ENTITY_WORKSPACE, &workspaces[i]);
 }
 
 struct gate_context {

@@ -42,6 +42,9 @@ void gate_row_done(struct gate_row *row);
 void case_want_names(const struct case_state *state, struct names *names);
 void case_make_row(const struct uuid *case_id, const struct case_state *state, struct names *names,
                    struct listed_row *out_row);
+/* Marks the names that the change feed has to find in the row's refs (names_mark()). After names_load(). */
+void case_mark_names(const struct case_state *state, struct names *names);
+void agent_mark_names(const struct uuid *organization_id, const struct agent_state *state, struct names *names);
 void agent_want_names(const struct uuid *organization_id, const struct agent_state *state, struct names *names);
 void agent_make_row(const struct uuid *organization_id, const struct agent_state *state, struct names *names,
                     struct gate_row *out_row);

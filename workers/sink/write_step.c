@@ -24,3 +24,17 @@ void *write_step_alloc(struct write_steps *steps, size_t size)
     assert(memory != NULL); /* a slice is far below ARENA_MAX */
     return memory;
 }
+
+struct write_step_part *write_step_parts(struct write_steps *steps, bool shown, size_t *out_count)
+{
+    const struct batch *batch = steps->batch;
+    struct write_step_part *parts = write_step_alloc(steps, (batch->cursor_count + 1) * sizeof *parts);
+    size_t n = 0;
+    for (size_t i = 0; i < batch->cursor_count; i++) {
+        const struct batch_cursor *cursor = &batch->cursors[i];
+        if (cursor->topic != TOPIC_DIRECTORY && (cursor->shows_progress || !shown))
+            parts[n++] = (struct write_step_part){cursor->topic == TOPIC_AGENTS, cursor->part};
+    }
+    *out_count = n;
+    return parts;
+}

@@ -61,6 +61,14 @@ void write_step_send(struct write_steps *steps, const struct db_statement *state
                      enum write_step kind);
 /* The step has no more rows: the next call begins the next one. */
 void write_step_end(struct write_steps *steps);
+/* A partition of the case or the agent topic. */
+struct write_step_part {
+    bool agents;
+    int32_t part;
+};
+
+/* Those that the batch writes to; shown: those alone whose rows show the batch's progress. */
+struct write_step_part *write_step_parts(struct write_steps *steps, bool shown, size_t *out_count);
 /* Memory until the next statement; never NULL. */
 void *write_step_alloc(struct write_steps *steps, size_t size);
 

@@ -16,6 +16,7 @@ static const struct db_statement agent_write_statement = {"agent_write", sql_age
 static const struct db_statement clock_statement = {"directory_clock", sql_directory_clock};
 static const struct db_statement directory_write_statement = {"directory_write", sql_directory_write};
 static const struct db_statement directory_version_statement = {"directory_version", sql_directory_version};
+static const struct db_statement progress_statement = {"progress_write", sql_progress_write};
 static const struct db_statement park_statement = {"park", sql_park};
 
 /* What one statement carries at most: about so many bytes, and rows whose names can be read with one query. */
@@ -76,6 +77,27 @@ static void send_fence(struct write_steps *steps)
     db_arg_bool_array(&args, &c->complete, sizeof *c, n);
     db_arg_int8_array(&args, &c->dir_no, sizeof *c, n);
     write_step_send(steps, &fence_statement, &args, STEP_FENCE);
+    write_step_end(steps);
+}
+
+/* How far a round of the change feed has come. */
+static void send_progress(struct write_steps *steps)
+{
+    const struct feed_progress *progress = &steps->batch->progress;
+    size_t n;
+    const struct write_step_part *parts = write_step_parts(steps, true, &n);
+    if (n > 0) {
+        struct db_args args;
+        db_args_init(&args, steps->arena);
+        db_arg_bool_array(&args, &parts->agents, sizeof *parts, n);
+        db_arg_int4_array(&args, &parts->part, sizeof *parts, n);
+        db_arg_int8(&args, progress->change_no);
+        db_arg_bool(&args, progress->everything);
+        db_arg_int4(&args, (int32_t)progress->at.stage);
+        db_arg_uuid(&args, &progress->at.key[0]);
+        db_arg_uuid(&args, &progress->at.key[1]);
+        write_step_send(steps, &progress_statement, &args, STEP_OTHER);
+    }
     write_step_end(steps);
 }
 
@@ -202,6 +224,10 @@ static void send_active(struct write_steps *steps)
     struct listed_case *listed = next_listed(steps, &n);
     if (steps->status == CV_OK)
         steps->status = names_load(steps->names, steps->loader, steps->arena, steps->err);
+    for (size_t i = 0; i < n && steps->status == CV_OK; i++)
+        case_mark_names(&listed[i].state, steps->names);
+    if (steps->status == CV_OK)
+        steps->status = names_save_marks(steps->names, steps->loader, steps->arena, steps->err);
     if (steps->status == CV_OK && n > 0) {
         struct active_columns *a = write_step_alloc(steps, n * sizeof *a);
         for (size_t i = 0; i < n; i++)
@@ -259,6 +285,10 @@ static void send_agent_slice(struct write_steps *steps, const struct agent_row *
         agent_want_names(&a[i].organization_id, &states[i], steps->names);
     }
     steps->status = names_load(steps->names, steps->loader, steps->arena, steps->err);
+    for (size_t i = 0; i < n && steps->status == CV_OK; i++)
+        agent_mark_names(&a[i].organization_id, &states[i], steps->names);
+    if (steps->status == CV_OK)
+        steps->status = names_save_marks(steps->names, steps->loader, steps->arena, steps->err);
     for (size_t i = 0; i < n && steps->status == CV_OK; i++)
         make_agent(steps, &a[i], &states[i], &columns[i]);
     arena_free(arena);
@@ -393,14 +423,15 @@ static void send_directory(struct write_steps *steps)
 /* ---- the order ---- */
 
 static const write_step_fn worker_steps[] = {
-    send_begin,  send_fence,    send_cases, send_unlisted,  send_active, send_agents,
-    send_parked, send_versions, send_clock, send_directory, send_commit, NULL,
+    send_begin,  send_fence,    send_progress, send_cases,     send_unlisted, send_active, send_agents,
+    send_parked, send_versions, send_clock,    send_directory, send_commit,   NULL,
 };
 
 static const write_step_fn retry_steps[] = {
     send_begin,
     operator_step_settings,
     operator_step_claim,
+    operator_step_forget,
     operator_step_unparks,
     send_cases,
     send_unlisted,
@@ -414,15 +445,11 @@ static const write_step_fn retry_steps[] = {
 };
 
 static const write_step_fn repair_steps[] = {
-    send_begin,
-    operator_step_settings,
-    operator_step_claim,
-    send_cases,
-    send_unlisted,
-    send_active,
-    send_agents,
-    send_commit,
-    NULL,
+    send_begin,          operator_step_settings,
+    operator_step_claim, operator_step_forget,
+    send_cases,          send_unlisted,
+    send_active,         send_agents,
+    send_commit,         NULL,
 };
 
 void write_steps_begin(struct write_steps *steps, struct db *db, struct db *loader, const struct batch *batch,

@@ -1,6 +1,7 @@
--- One page of all listed cases of these partitions, with the entities that they name.
+-- One page of the listed cases from a key on, up to an organization, with the entities that they name. It has the rows
+-- of all partitions: so its cost is bounded, however few of them are the worker's.
 SELECT organization_id, case_id, part, refs
   FROM active_case
- WHERE part = ANY ($1::integer[]) AND (organization_id, case_id) > ($2::uuid, $3::uuid)
+ WHERE (organization_id, case_id) >= ($1::uuid, $2::uuid) AND organization_id <= $3::uuid
  ORDER BY organization_id, case_id
  LIMIT 1000

@@ -61,6 +61,13 @@ static inline int16_t fake_int2(const struct db_args *args, int argument, size_t
     return (int16_t)be16toh(value);
 }
 
+static inline int64_t fake_int8(const struct db_args *args, int argument, size_t i)
+{
+    uint64_t value;
+    memcpy(&value, args->values[argument] + FAKE_HEADER + i * 12 + 4, sizeof value);
+    return (int64_t)be64toh(value);
+}
+
 static inline PGresult *fake_result(int columns)
 {
     static char name[] = "column";
