@@ -52,12 +52,18 @@ static bool may_follow(const struct directory_names *names)
     return writer_is_connected(names->writer);
 }
 
-/* While a refused row is searched, a batch holds records or rows without an event, not both. */
+/*
+ * While a refused row is searched, a batch holds records or rows without an event, not both. Records that have waited
+ * for a batch with such rows go in one without: they would wait for the rows of two.
+ */
 static size_t rows_wanted(const struct directory_names *names)
 {
     const struct batch *batch = pipeline_open(names->pipeline);
     bool searching = pipeline_limit(names->pipeline)->items != BATCH_LIMIT_NONE;
-    if (batch->counts.rerendered > 0 || pipeline_is_full(names->pipeline) || (searching && batch->record_count > 0))
+    bool waited = pipeline_closed(names->pipeline) == names->rendered_in + 1;
+    if ((searching || waited) && batch->record_count > 0)
+        return 0;
+    if (batch->counts.rerendered > 0 || pipeline_is_full(names->pipeline))
         return 0;
     return pipeline_room(names->pipeline);
 }
@@ -104,6 +110,7 @@ enum cv_status directory_names_follow(struct directory_names *names, struct err 
         names->unsaved = dir_no;
     if (count == 0)
         return CV_OK;
+    names->rendered_in = pipeline_closed(names->pipeline);
     add_progress(names); /* with it, the rows are written under the claims of all their partitions */
     return folder_rerender(names->folder, writer_loader(names->writer), pipeline_open(names->pipeline), keys, count,
                            err);

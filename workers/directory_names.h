@@ -19,6 +19,7 @@ struct directory_names {
     struct arena *arena;  /* arguments of queries */
     int64_t unsaved;      /* number to store in the cursors with the next batch, or a second later; 0: none */
     int64_t saved_ms;     /* clock_mono_ms() of the last time */
+    uint64_t rendered_in; /* pipeline_closed() of the last batch that was given rows */
     int64_t progress_ms;  /* clock_mono_ms() when a batch last got the round's progress */
 };
 
