@@ -192,9 +192,9 @@ void names_mark(struct names *names, const struct uuid *organization_id, enum en
     add_entry(&names->marks, &names->mark_count, &names->mark_room, entry);
 }
 
-static int64_t hash_key(const uint8_t key[KEY_SIZE])
+static int64_t hash_key(const uint8_t key[ENTITY_KEY])
 {
-    return (int64_t)(XXH3_64bits(key, KEY_SIZE) | 1); /* stored in rows: no seed, and never 0 */
+    return (int64_t)(XXH3_64bits(key, ENTITY_KEY) | 1); /* stored in rows: no seed, and never 0 */
 }
 
 enum cv_status names_save_marks(struct names *names, struct db *db, struct arena *arena, struct err *err)
