@@ -10,7 +10,7 @@ static void add_rows(struct config *config, const struct option_def *table, unsi
         bool in_scope = (option->scope & scope) != 0;
         struct config_slot *slot = config_find(config, str_of(option->name));
         if (slot != NULL) {
-            assert(slot->option->type == option->type && !(slot->in_scope && in_scope));
+            assert(!(slot->in_scope && in_scope));
             if (in_scope)
                 slot->option = option;
             slot->in_scope = slot->in_scope || in_scope;

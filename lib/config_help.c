@@ -18,6 +18,7 @@ static const struct {
     {SCOPE_EXPLAIN, "caseview explain"},
     {SCOPE_VERIFY, "caseview verify"},
     {SCOPE_REPAIR, "caseview repair"},
+    {SCOPE_REBUILD, "caseview rebuild"},
     {SCOPE_API, "caseview-api"},
     {SCOPE_DEV_BROKER, "caseview-dev broker"},
     {SCOPE_DEV_PRODUCE, "caseview-dev produce"},

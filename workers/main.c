@@ -15,6 +15,7 @@
 #include "workers/ops/migrate.h"
 #include "workers/ops/parked.h"
 #include "workers/ops/pause.h"
+#include "workers/ops/rebuild.h"
 #include "workers/ops/repair.h"
 #include "workers/ops/resume.h"
 #include "workers/ops/status.h"
@@ -28,24 +29,29 @@ static const struct command {
     unsigned scope;
     int (*run)(const struct config *config);
     const char *words; /* one of these must follow the name; NULL: nothing may */
+    bool checks_more;  /* checks itself what follows the word */
     const char *help;
 } commands[] = {
-    {"worker", SCOPE_WORKER, worker_main, NULL, "fold events from Kafka into the view until SIGTERM"},
-    {"migrate", SCOPE_MIGRATE, migrate_main, NULL,
+    {"worker", SCOPE_WORKER, worker_main, NULL, false, "fold events from Kafka into the view until SIGTERM"},
+    {"migrate", SCOPE_MIGRATE, migrate_main, NULL, false,
      "create or upgrade the database schema; running it again changes nothing"},
-    {"status", SCOPE_STATUS, status_main, NULL,
+    {"status", SCOPE_STATUS, status_main, NULL, false,
      "show cursor, lag and state of each partition, and what is parked, incomplete or degraded"},
-    {"pause", SCOPE_PAUSE, pause_main, NULL, "stop processing partitions; everything before their cursor is committed"},
-    {"resume", SCOPE_RESUME, resume_main, NULL,
+    {"pause", SCOPE_PAUSE, pause_main, NULL, false,
+     "stop processing partitions; everything before their cursor is committed"},
+    {"resume", SCOPE_RESUME, resume_main, NULL, false,
      "continue paused partitions, and halted ones once their cause is fixed"},
-    {"parked", SCOPE_PARKED, parked_main, "list show export retry skip",
+    {"parked", SCOPE_PARKED, parked_main, "list show export retry skip", false,
      "list, show or export parked events, retry them, or skip them for good"},
-    {"cursor", SCOPE_CURSOR, cursor_main, "show set", "show the next offset of each partition, or set one"},
-    {"explain", SCOPE_EXPLAIN, explain_main, NULL,
+    {"cursor", SCOPE_CURSOR, cursor_main, "show set", false, "show the next offset of each partition, or set one"},
+    {"explain", SCOPE_EXPLAIN, explain_main, NULL, false,
      "show every event of a case or an agent, its effect, and why the case is listed or not"},
-    {"verify", SCOPE_VERIFY, verify_main, NULL,
+    {"verify", SCOPE_VERIFY, verify_main, NULL, false,
      "fold the log in memory and compare the result with the stored rows; exit 1 if they differ"},
-    {"repair", SCOPE_REPAIR, repair_main, NULL, "fold a case or an agent from the log and replace its stored rows"},
+    {"repair", SCOPE_REPAIR, repair_main, NULL, false,
+     "fold a case or an agent from the log and replace its stored rows"},
+    {"rebuild", SCOPE_REBUILD, rebuild_main, REBUILD_WORDS, true,
+     "fill a new generation of the view from the log, compare it with the live one, and switch readers to it"},
 };
 
 static const struct option_def *const tables[] = {caseview_options, NULL};
@@ -66,7 +72,7 @@ static void usage(FILE *out)
 static bool check_words(const struct command *command, const struct config *config)
 {
     const char *given = config_operand(config, 0);
-    const char *extra = command->words != NULL ? config_operand(config, 1) : given;
+    const char *extra = command->words == NULL ? given : command->checks_more ? NULL : config_operand(config, 1);
     if (extra != NULL) {
         fprintf(stderr, "caseview %s: unexpected word: %s\n", command->name, config_shown(extra));
         return false;

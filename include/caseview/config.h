@@ -47,13 +47,17 @@ enum option_scope {
     SCOPE_EXPLAIN = 1 << 12,
     SCOPE_REPAIR = 1 << 13,
     SCOPE_VERIFY = 1 << 14,
+    SCOPE_REBUILD = 1 << 15,
     SCOPE_OPERATOR = SCOPE_RESUME | SCOPE_PAUSE | SCOPE_PARKED | SCOPE_CURSOR | SCOPE_EXPLAIN | SCOPE_REPAIR |
                      SCOPE_VERIFY,
-    SCOPE_CASEVIEW = SCOPE_WORKER | SCOPE_MIGRATE | SCOPE_STATUS | SCOPE_OPERATOR,
+    SCOPE_CASEVIEW = SCOPE_WORKER | SCOPE_MIGRATE | SCOPE_STATUS | SCOPE_OPERATOR | SCOPE_REBUILD,
     SCOPE_ALL = 0xffff,
 };
 
-/* A row of a table. Two rows of one name may differ in scope and default only. */
+/*
+ * A row of a table. Rows of one name have different scopes. Environment and file are checked by the row in scope, else
+ * by the first one.
+ */
 struct option_def {
     const char *name; /* lower case with dashes; NULL ends a table */
     enum option_type type;

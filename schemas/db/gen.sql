@@ -1,6 +1,7 @@
--- Template of a generation. `caseview migrate` replaces the N of gen_N by the number, and caseview_N by the name of
--- the view schema (caseview for the live generation). A generation's tables are never altered: another table layout is
--- a new generation, rebuilt from the log.
+-- Template of a generation. `caseview migrate` and `caseview rebuild start` replace the N of gen_N by the number, and
+-- caseview_N by the name of the view schema (caseview for the live generation). A generation's tables are never altered:
+-- another table layout is a new generation, rebuilt from the log. The indexes that filling does without are in
+-- gen_indexes.sql.
 
 CREATE SCHEMA gen_N;
 
@@ -16,7 +17,6 @@ CREATE TABLE gen_N.case_state (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX case_state_degraded ON gen_N.case_state (part, degraded_at) WHERE degraded_at IS NOT NULL;
 CREATE INDEX case_state_incomplete ON gen_N.case_state (part) WHERE flags & 4 <> 0;
-CREATE INDEX case_state_over ON gen_N.case_state (over_at) WHERE over_at IS NOT NULL;
 
 -- The view: one row per listed case, with its rendered JSON.
 CREATE TABLE gen_N.active_case (
@@ -33,7 +33,6 @@ CREATE TABLE gen_N.active_case (
     body            text NOT NULL,
     PRIMARY KEY (organization_id, case_id)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX active_case_lookup ON gen_N.active_case (organization_id, user_id, unit_id, status_date, case_id);
 CREATE INDEX active_case_customer ON gen_N.active_case (customer_ref) WHERE customer_ref IS NOT NULL;
 
 CREATE TABLE gen_N.agent (

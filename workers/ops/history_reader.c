@@ -9,6 +9,7 @@
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/broker_options.h"
+#include "workers/ops/operation.h"
 #include "workers/source/consumer_headers.h"
 #include "workers/source/decode.h"
 #include "workers/source/watermarks.h"
@@ -27,20 +28,16 @@ enum cv_status history_reader_open(const struct config *config, const char *comm
                                    struct err *err)
 {
     struct history_reader *reader = cv_zalloc(sizeof *reader);
-    char name[48], setup[64];
     reader->config = config;
     reader->command = command;
-    reader->gen = (int32_t)config_int(config, "generation");
     reader->timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000;
     reader->topics[TOPIC_CASES] = config_text(config, "case-topic");
     reader->topics[TOPIC_AGENTS] = config_text(config, "agent-topic");
     reader->topics[TOPIC_DIRECTORY] = config_text(config, "directory-topic");
     reader->arena = arena_new(1u << 16, ARENA_MAX);
-    snprintf(name, sizeof name, "caseview %s", command);
-    snprintf(setup, sizeof setup, "SET search_path = gen_%d, pg_catalog", reader->gen);
     enum cv_status status = schemas_open_options(config, &reader->schemas, err);
     if (status == CV_OK)
-        status = db_open(config_text(config, "database"), name, setup, reader->timeout_ms, &reader->db, err);
+        status = operation_connect(config, command, &reader->db, &reader->gen, err);
     if (status != CV_OK) {
         history_reader_close(reader);
         return status;

@@ -1,8 +1,5 @@
 #include "workers/ops/migrate.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "caseview/buf.h"
 #include "caseview/clock.h"
 #include "caseview/db.h"
@@ -10,6 +7,7 @@
 #include "caseview/retry.h"
 #include "caseview/stop.h"
 #include "sql_schema.h"
+#include "workers/ops/generation.h"
 
 /* The shared migrations in order. Each runs once, in a transaction with its row in ctl.migration, found by its name. */
 static const struct {
@@ -18,10 +16,10 @@ static const struct {
 } migrations[] = {
     {"ctl_0001", sql_ctl_0001},
     {"ctl_0002", sql_ctl_0002},
+    {"ctl_0003", sql_ctl_0003},
 };
 
-#define GEN_TEMPLATE_VERSION 2
-#define SCRIPT_MAX           (1u << 20)
+#define SCRIPT_MAX (1u << 20)
 
 static enum cv_status exists(struct db *db, struct arena *arena, const struct db_statement *statement, struct str key,
                              bool *out_exists, struct err *err)
@@ -75,53 +73,28 @@ static enum cv_status apply_shared(struct db *db, struct arena *arena, struct er
     return CV_OK;
 }
 
-/* Appends the template with gen_N and caseview_N replaced. */
-static void expand_template(struct buf *out, const char *template, const char *schema, const char *views)
+/* The first generation. Later ones are made by `caseview rebuild start`. */
+static enum cv_status create_first(struct db *db, struct arena *arena, const struct config *config, struct err *err)
 {
-    const char *at = template;
-    for (const char *mark; (mark = strstr(at, "_N")) != NULL; at = mark + 2) {
-        bool is_gen = mark - template >= 3 && memcmp(mark - 3, "gen", 3) == 0;
-        bool is_view = mark - template >= 8 && memcmp(mark - 8, "caseview", 8) == 0;
-        size_t name_len = is_gen ? 3 : is_view ? 8 : 0;
-        buf_append(out, at, (size_t)(mark - at) - name_len);
-        buf_puts(out, is_gen ? schema : is_view ? views : "_N");
+    struct generation_list list;
+    int32_t gen = (int32_t)config_int(config, "generation");
+    enum cv_status status = generation_list_read(db, arena, &list, err);
+    if (status == CV_OK && list.count > 0 && config_is_set(config, "generation") &&
+        generation_find(&list, gen) == NULL) {
+        err_set(err, "generation %d does not exist: `caseview rebuild start` creates the next one", gen);
+        return CV_FATAL;
     }
-    buf_puts(out, at);
-}
-
-static enum cv_status create_generation(struct db *db, struct arena *arena, int gen, struct err *err)
-{
-    static const struct db_statement has_generation = {
-        "has_generation", "SELECT EXISTS (SELECT FROM ctl.generation WHERE gen = $1::text::integer)"};
-    static const struct db_statement has_live = {"has_live",
-                                                 "SELECT EXISTS (SELECT FROM ctl.generation WHERE state = $1::text)"};
-    char number[16], schema[32], views[32];
-    bool made, live = false;
-    snprintf(number, sizeof number, "%d", gen);
-    snprintf(schema, sizeof schema, "gen_%d", gen);
-    enum cv_status status = exists(db, arena, &has_generation, str_of(number), &made, err);
-    if (status == CV_OK && !made)
-        status = exists(db, arena, &has_live, STR("live"), &live, err);
-    if (status != CV_OK || made)
+    if (status != CV_OK || list.count > 0)
         return status;
-    if (live)
-        snprintf(views, sizeof views, "caseview_%d", gen);
-    else
-        snprintf(views, sizeof views, "caseview");
-    struct buf script CV_CLEANUP(buf_done);
-    buf_init(&script, SCRIPT_MAX);
-    buf_printf(
-        &script,
-        "BEGIN;\nINSERT INTO ctl.generation (gen, schema_name, template_version, state) VALUES (%d, '%s', %d, '%s');\n"
-        "INSERT INTO ctl.dir_clock (gen) VALUES (%d);\n",
-        gen, schema, GEN_TEMPLATE_VERSION, live ? "waiting" : "live", gen);
-    expand_template(&script, sql_gen, schema, views);
-    buf_puts(&script, "\nCOMMIT;");
-    status = run_script(db, &script, err);
+    status = db_script(db, "BEGIN", err);
+    if (status == CV_OK)
+        status = generation_create(db, gen, false, err);
+    if (status == CV_OK)
+        status = db_script(db, "COMMIT", err);
     if (status != CV_OK)
         err_prefix(err, "generation %d", gen);
     else
-        log_info("created generation %d; its views are in schema %s", gen, views);
+        log_info("created generation %d; its views are in schema caseview", gen);
     return status;
 }
 
@@ -159,9 +132,9 @@ int migrate_main(const struct config *config)
     if (status == CV_OK)
         status = apply_shared(db, arena, &err);
     if (status == CV_OK)
-        status = create_generation(db, arena, (int)config_int(config, "generation"), &err);
+        status = create_first(db, arena, config, &err);
     if (status == CV_OK)
-        log_info("the database is ready for generation %d", (int)config_int(config, "generation"));
+        log_info("the database is ready");
     else
         log_error("migrate: %s%s", err.text,
                   strcmp(err.sqlstate, "42501") == 0

@@ -11,21 +11,65 @@
 #define ARENA_MAX (64u << 20)
 #define TRIES     10
 
+static const struct db_statement live_statement = {"generation_live",
+                                                   "SELECT gen FROM ctl.generation WHERE state = 'live'"};
+
+enum cv_status operation_use_generation(struct db *db, int32_t gen, struct err *err)
+{
+    char text[64];
+    snprintf(text, sizeof text, DB_SEARCH_PATH_FMT, gen);
+    return db_script(db, text, err);
+}
+
+/* The live generation; 1 when there is none or no schema yet: the statement that follows then says so. */
+static enum cv_status find_live(struct db *db, int32_t *out_gen, struct err *err)
+{
+    struct db_result *result;
+    enum cv_status status = db_exec(db, &live_statement, NULL, OPERATION_QUERY_TIMEOUT_MS, &result, err);
+    *out_gen = 1;
+    if (status != CV_OK)
+        return status == CV_RETRY && err_is_no_schema(err) ? CV_OK : status;
+    if (db_rows(result) == 1)
+        *out_gen = db_int4(result, 0, 0);
+    db_result_free(result);
+    return CV_OK;
+}
+
+enum cv_status operation_connect(const struct config *config, const char *command, struct db **out_db, int32_t *out_gen,
+                                 struct err *err)
+{
+    char name[64];
+    struct db *db;
+    int32_t gen = 0;
+    snprintf(name, sizeof name, "caseview %s", command);
+    enum cv_status status = db_open(config_text(config, "database"), name,
+                                    "SET timezone = 'UTC'; SET lock_timeout = '5s'",
+                                    (int)config_int(config, "connect-timeout-s") * 1000, &db, err);
+    if (status != CV_OK)
+        return status;
+    if (config_is_set(config, "generation"))
+        gen = (int32_t)config_int(config, "generation");
+    else
+        status = find_live(db, &gen, err);
+    if (status == CV_OK)
+        status = operation_use_generation(db, gen, err);
+    if (status != CV_OK) {
+        db_close(db);
+        return status;
+    }
+    *out_db = db;
+    *out_gen = gen;
+    return CV_OK;
+}
+
 enum cv_status operation_open(struct operation *operation, const struct config *config, const char *command,
                               struct err *err)
 {
-    char host[64] = "?", name[64], setup[160];
+    char host[64] = "?";
     gethostname(host, sizeof host - 1);
-    *operation = (struct operation){.config = config,
-                                    .command = command,
-                                    .gen = (int32_t)config_int(config, "generation"),
-                                    .arena = arena_new(1u << 16, ARENA_MAX)};
+    *operation = (struct operation){.config = config, .command = command, .arena = arena_new(1u << 16, ARENA_MAX)};
     snprintf(operation->client, sizeof operation->client, "%s:%d", host, (int)getpid());
-    snprintf(name, sizeof name, "caseview %s", command);
-    snprintf(setup, sizeof setup, "SET search_path = gen_%d, pg_catalog; SET timezone = 'UTC'; SET lock_timeout = '5s'",
-             operation->gen);
-    return db_open(config_text(config, "database"), name, setup, (int)config_int(config, "connect-timeout-s") * 1000,
-                   &operation->db, err);
+    return operation_connect(config, command, &operation->db, &operation->gen, err);
 }
 
 void operation_close(struct operation *operation)

@@ -19,6 +19,15 @@ struct operation {
     char client[96];     /* host:pid */
 };
 
+/*
+ * Opens a connection for a command and chooses the generation: --generation, else the live one, else 1. The search path
+ * is that generation. CV_OK, CV_RETRY or CV_FATAL.
+ */
+enum cv_status operation_connect(const struct config *config, const char *command, struct db **out_db, int32_t *out_gen,
+                                 struct err *err) CV_MUST_CHECK;
+/* Makes another generation the search path. CV_OK or CV_RETRY. */
+enum cv_status operation_use_generation(struct db *db, int32_t gen, struct err *err) CV_MUST_CHECK;
+
 /* Connects. CV_OK, CV_RETRY or CV_FATAL; call operation_close() after a failure, too. */
 enum cv_status operation_open(struct operation *operation, const struct config *config, const char *command,
                               struct err *err) CV_MUST_CHECK;

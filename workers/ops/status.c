@@ -9,6 +9,7 @@
 #include "caseview/log.h"
 #include "caseview/output.h"
 #include "caseview/stop.h"
+#include "workers/ops/operation.h"
 #include "workers/ops/status_advice.h"
 #include "workers/ops/status_data.h"
 
@@ -56,7 +57,7 @@ static void print_json(const struct config *config, const struct status_data *da
     json_begin(&json, out);
     json_open_object(&json, NULL);
     json_put_bool(&json, "healthy", data->healthy);
-    json_put_int(&json, "generation", config_int(config, "generation"));
+    json_put_int(&json, "generation", data->gen);
     json_put_str(&json, "generation_state", data->generation_state);
     json_put_int(&json, "parked", data->parked);
     json_put_int(&json, "degraded", data->degraded);
@@ -104,8 +105,8 @@ static const char *number_or_dash(int64_t number, char text[24])
 
 static void print_table(const struct config *config, const struct status_data *data, struct buf *out)
 {
-    buf_printf(out, "generation %d (%.*s)   %s\n", (int)config_int(config, "generation"),
-               (int)data->generation_state.len, data->generation_state.ptr != NULL ? data->generation_state.ptr : "",
+    buf_printf(out, "generation %d (%.*s)   %s\n", data->gen, (int)data->generation_state.len,
+               data->generation_state.ptr != NULL ? data->generation_state.ptr : "",
                data->healthy ? "healthy" : "NOT HEALTHY");
     buf_printf(out,
                "listed cases %" PRId64 "   agents %" PRId64 "   parked %" PRId64 "   degraded %" PRId64
@@ -174,10 +175,7 @@ int status_main(const struct config *config)
     struct err err = ERR_INIT;
     struct db *db = NULL;
     struct status_data data = {.arena = arena_new(1u << 16, 64u << 20)};
-    char setup[64];
-    snprintf(setup, sizeof setup, "SET search_path = gen_%d, pg_catalog", (int)config_int(config, "generation"));
-    enum cv_status status = db_open(config_text(config, "database"), "caseview status", setup,
-                                    (int)config_int(config, "connect-timeout-s") * 1000, &db, &err);
+    enum cv_status status = operation_connect(config, "status", &db, &data.gen, &err);
     if (status == CV_OK)
         status = show(config, db, &data, &err);
     if (status != CV_OK)

@@ -6,10 +6,9 @@
 
 static void put_command(const struct config *config, struct buf *out, const char *command)
 {
-    int generation = (int)config_int(config, "generation");
     buf_printf(out, "caseview %s", command);
-    if (generation != 1)
-        buf_printf(out, " --generation %d", generation);
+    if (config_is_set(config, "generation"))
+        buf_printf(out, " --generation %" PRId64, config_int(config, "generation"));
 }
 
 static void put_partition_command(const struct config *config, const struct status_partition *partition,

@@ -204,11 +204,11 @@ enum cv_status status_read(const struct config *config, struct db *db, struct st
 {
     struct arena *arena = out_data->arena;
     free(out_data->partitions);
-    *out_data = (struct status_data){.arena = arena};
+    *out_data = (struct status_data){.arena = arena, .gen = out_data->gen};
     arena_reset(arena);
     struct db_args args;
     db_args_init(&args, arena);
-    db_arg_int4(&args, (int32_t)config_int(config, "generation"));
+    db_arg_int4(&args, out_data->gen);
     enum cv_status status = read_counts(db, &args, out_data, err);
     if (status == CV_OK)
         status = read_cursors(db, &args, out_data, err);

@@ -1,0 +1,143 @@
+#include "workers/ops/rebuild.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "caseview/log.h"
+#include "sql_worker.h"
+#include "workers/ops/rebuild_command.h"
+
+#define ARENA_MAX (256u << 20)
+
+static const struct db_statement audit_statement = {"rebuild_audit", sql_rebuild_audit};
+
+static const struct {
+    const char *word;
+    const char *command; /* in errors and ctl.audit */
+    rebuild_fn *run;
+    bool takes_number;
+} words[] = {
+    {"start", "rebuild start", rebuild_start, false},       {"status", "rebuild status", rebuild_status, false},
+    {"prepare", "rebuild prepare", rebuild_prepare, false}, {"compare", "rebuild compare", rebuild_compare, false},
+    {"switch", "rebuild switch", rebuild_switch, true},     {"abort", "rebuild abort", rebuild_abort, false},
+    {"drop", "rebuild drop", rebuild_drop, true},
+};
+
+/* ---- shared by the commands ---- */
+
+enum cv_status rebuild_read(struct rebuild *rebuild, struct err *err)
+{
+    return generation_list_read(rebuild->operation.db, rebuild->arena, &rebuild->list, err);
+}
+
+enum cv_status rebuild_begin(struct rebuild *rebuild, struct err *err)
+{
+    enum cv_status status = db_script(rebuild->operation.db,
+                                      "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'; "
+                                      "LOCK TABLE ctl.generation IN SHARE ROW EXCLUSIVE MODE",
+                                      err);
+    if (status != CV_OK && strcmp(err->sqlstate, "55P03") == 0)
+        err_prefix(err, "another command is changing the generations");
+    return status == CV_OK ? rebuild_read(rebuild, err) : status;
+}
+
+enum cv_status rebuild_commit(struct rebuild *rebuild, struct err *err)
+{
+    return db_script(rebuild->operation.db, "COMMIT", err);
+}
+
+enum cv_status rebuild_audit(struct rebuild *rebuild, int32_t gen, const char *detail, struct err *err)
+{
+    struct operation *operation = &rebuild->operation;
+    struct db_args args;
+    arena_reset(operation->arena);
+    db_args_init(&args, operation->arena);
+    db_arg_int4(&args, gen);
+    operation_audit_args(operation, &args);
+    db_arg_text(&args, str_of(detail));
+    return db_exec(operation->db, &audit_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
+}
+
+enum cv_status rebuild_choose(struct rebuild *rebuild, const struct generation **out_generation, struct err *err)
+{
+    const struct config *config = rebuild->operation.config;
+    const struct generation *found = generation_in_state(&rebuild->list, GENERATION_WAITING);
+    if (config_is_set(config, "generation"))
+        found = generation_find(&rebuild->list, (int32_t)config_int(config, "generation"));
+    if (found == NULL || found->state == GENERATION_DROPPED) {
+        if (config_is_set(config, "generation"))
+            err_set(err, "generation %d does not exist", (int)config_int(config, "generation"));
+        else
+            err_set(err, "no generation is waiting: `caseview rebuild start` creates one");
+        return CV_FATAL;
+    }
+    *out_generation = found;
+    return CV_OK;
+}
+
+enum cv_status rebuild_operand(struct rebuild *rebuild, const struct generation **out_generation, struct err *err)
+{
+    const char *text = config_operand(rebuild->operation.config, 1);
+    int32_t gen = (int32_t)strtol(text, NULL, 10); /* digits, checked at the start */
+    const struct generation *found = generation_find(&rebuild->list, gen);
+    if (found == NULL || found->state == GENERATION_DROPPED) {
+        err_set(err, "generation %d %s", gen, found == NULL ? "does not exist" : "was dropped");
+        return CV_FATAL;
+    }
+    *out_generation = found;
+    return CV_OK;
+}
+
+/* ---- the command line ---- */
+
+static bool is_number(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits <= 7 && text[digits] == '\0' && text[0] != '0';
+}
+
+/* Wrong usage is reported before connecting. */
+static bool check_usage(const struct config *config, size_t i)
+{
+    const char *number = config_operand(config, 1);
+    const char *extra = config_operand(config, words[i].takes_number ? 2 : 1);
+    if (words[i].takes_number && (number == NULL || !is_number(number)))
+        fprintf(stderr, "caseview %s: needs the number of a generation, 1–1000000\n", words[i].command);
+    else if (extra != NULL)
+        fprintf(stderr, "caseview %s: unexpected word: %s\n", words[i].command, config_shown(extra));
+    else if (config_flag(config, "carry-over") && config_flag(config, "from-log-only"))
+        fprintf(stderr, "caseview %s: either --carry-over or --from-log-only\n", words[i].command);
+    else
+        return true;
+    return false;
+}
+
+static int run(const struct config *config, size_t i)
+{
+    struct err err = ERR_INIT;
+    struct rebuild rebuild = {.arena = arena_new(1u << 16, ARENA_MAX)};
+    int exit_code = CV_EXIT_OK;
+    enum cv_status status = operation_open(&rebuild.operation, config, words[i].command, &err);
+    if (status == CV_OK)
+        status = rebuild_read(&rebuild, &err);
+    if (status == CV_OK)
+        status = words[i].run(&rebuild, &exit_code, &err);
+    if (status == CV_RETRY && strcmp(err.sqlstate, "42501") == 0) {
+        log_error("%s: %s; connect as the owner of the schemas", words[i].command, err.text);
+        exit_code = CV_EXIT_USAGE;
+    } else if (status != CV_OK) {
+        exit_code = operation_failed(words[i].command, status, &err);
+    }
+    operation_close(&rebuild.operation);
+    arena_free(rebuild.arena);
+    return exit_code;
+}
+
+int rebuild_main(const struct config *config)
+{
+    const char *word = config_operand(config, 0);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(word, words[i].word) == 0)
+            return check_usage(config, i) ? run(config, i) : CV_EXIT_USAGE;
+    return CV_EXIT_USAGE; /* main() has checked the word */
+}

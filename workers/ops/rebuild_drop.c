@@ -1,0 +1,110 @@
+/* `caseview rebuild abort` and `drop`: remove the waiting generation, or one that is past. */
+#include <stdio.h>
+
+#include "caseview/json.h"
+#include "caseview/retry.h"
+#include "caseview/stop.h"
+#include "workers/ops/rebuild_command.h"
+
+#define TRIES      20
+#define OUTPUT_MAX (1u << 16)
+
+static void print(struct rebuild *rebuild, int32_t gen)
+{
+    struct buf out CV_CLEANUP(buf_done);
+    struct json_writer json;
+    if (!config_flag(rebuild->operation.config, "json")) {
+        printf("generation %d is dropped; its workers can be stopped\n", gen);
+        return;
+    }
+    buf_init(&out, OUTPUT_MAX);
+    json_begin(&json, &out);
+    json_open_object(&json, NULL);
+    json_put_int(&json, "generation", gen);
+    json_put_text(&json, "state", "dropped");
+    json_close(&json);
+    printf("%.*s\n", (int)out.len, out.data);
+}
+
+/* Chooses the generation; refuses what may not be dropped by this command. */
+typedef enum cv_status choose_fn(struct rebuild *rebuild, const struct generation **out_generation, struct err *err);
+
+static enum cv_status choose_waiting(struct rebuild *rebuild, const struct generation **out_generation, struct err *err)
+{
+    *out_generation = generation_in_state(&rebuild->list, GENERATION_WAITING);
+    if (*out_generation != NULL)
+        return CV_OK;
+    err_set(err, "no generation is waiting");
+    return CV_FATAL;
+}
+
+static enum cv_status choose_past(struct rebuild *rebuild, const struct generation **out_generation, struct err *err)
+{
+    enum cv_status status = rebuild_operand(rebuild, out_generation, err);
+    if (status != CV_OK || (*out_generation)->state == GENERATION_PAST)
+        return status;
+    if ((*out_generation)->state == GENERATION_LIVE)
+        err_set(err, "generation %d is live: switch to another one first (caseview rebuild switch)",
+                (*out_generation)->gen);
+    else
+        err_set(err, "generation %d is waiting: caseview rebuild abort", (*out_generation)->gen);
+    return CV_FATAL;
+}
+
+static enum cv_status drop_once(struct rebuild *rebuild, choose_fn *choose, int32_t *out_gen, struct err *err)
+{
+    const struct generation *generation;
+    struct str dependents = STR_NULL;
+    enum cv_status status = rebuild_begin(rebuild, err);
+    if (status == CV_OK)
+        status = choose(rebuild, &generation, err);
+    if (status != CV_OK)
+        return status;
+    *out_gen = generation->gen;
+    status = generation_drop(rebuild->operation.db, rebuild->arena, *out_gen, &dependents, err);
+    if (status == CV_OK && dependents.ptr != NULL) {
+        err_set(err, "other objects depend on generation %d; drop or move them first: %.*s", *out_gen,
+                (int)dependents.len, dependents.ptr);
+        return CV_FATAL;
+    }
+    if (status == CV_OK)
+        status = rebuild_audit(rebuild, *out_gen, NULL, err);
+    return status == CV_OK ? rebuild_commit(rebuild, err) : status;
+}
+
+/* A worker may read a table, or write a batch, while its table is to be dropped: one of the two waits, or is refused.
+ */
+static bool is_transient(const struct err *err)
+{
+    return strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0;
+}
+
+static enum cv_status drop(struct rebuild *rebuild, choose_fn *choose, int *out_exit_code, struct err *err)
+{
+    struct retry retry;
+    int32_t gen = 0;
+    retry_init(&retry, 50, 1000);
+    for (int try = 1;; try++) {
+        enum cv_status status = drop_once(rebuild, choose, &gen, err);
+        if (status == CV_OK)
+            break;
+        if (status != CV_RETRY || !is_transient(err) || try == TRIES || stop_wait(retry_failed(&retry)))
+            return status;
+        struct err ignored = ERR_INIT;
+        if (db_script(rebuild->operation.db, "ROLLBACK", &ignored) != CV_OK)
+            return status;
+    }
+    print(rebuild, gen);
+    *out_exit_code = CV_EXIT_OK;
+    return CV_OK;
+}
+
+enum cv_status rebuild_abort(struct rebuild *rebuild, int *out_exit_code, struct err *err)
+{
+    return drop(rebuild, choose_waiting, out_exit_code, err);
+}
+
+enum cv_status rebuild_drop(struct rebuild *rebuild, int *out_exit_code, struct err *err)
+{
+    return drop(rebuild, choose_past, out_exit_code, err);
+}

@@ -1,0 +1,218 @@
+/*
+ * `caseview rebuild prepare`: makes a generation that has read the log fit for readers: carry-over, the rows for
+ * readers (rendered by its workers), indexes, statistics. Each step goes on where it was; the workers go on meanwhile.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "caseview/clock.h"
+#include "caseview/failpoint.h"
+#include "caseview/json.h"
+#include "caseview/log.h"
+#include "caseview/stop.h"
+#include "sql_worker.h"
+#include "workers/ops/rebuild_carry_over.h"
+#include "workers/ops/rebuild_progress.h"
+#include "workers/ops/rebuild_step.h"
+
+#define LOOK_MS    200
+#define REPORT_MS  5000
+#define OUTPUT_MAX (1u << 16)
+
+static const struct db_statement begun_statement = {
+    "prepare_begun", "UPDATE ctl.generation SET prepare_started_at = coalesce(prepare_started_at, now()) "
+                     "WHERE gen = $1::integer AND state = 'waiting'"};
+static const struct db_statement render_statement = {
+    "prepare_render", "UPDATE ctl.generation SET deferred = false WHERE gen = $1::integer AND deferred"};
+static const struct db_statement prepared_statement = {
+    "prepare_done", "UPDATE ctl.generation SET prepared_at = coalesce(prepared_at, now()) WHERE gen = $1::integer"};
+static const struct db_statement unrendered_statement = {"prepare_unrendered", sql_prepare_unrendered};
+
+static enum cv_status update(struct rebuild *rebuild, const struct db_statement *statement, int32_t gen,
+                             struct err *err)
+{
+    struct db_args args;
+    arena_reset(rebuild->operation.arena);
+    db_args_init(&args, rebuild->operation.arena);
+    db_arg_int4(&args, gen);
+    return db_exec(rebuild->operation.db, statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
+}
+
+static enum cv_status check_caught_up(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    struct rebuild_progress progress;
+    enum cv_status status = rebuild_progress_read(rebuild, rebuild->arena, gen, &progress, err);
+    if (status != CV_OK || progress.caught_up)
+        return status;
+    const struct rebuild_partition *behind = rebuild_progress_behind(&progress);
+    err_set(err,
+            "generation %d has not caught up yet: %s/%d is %.*s, at %" PRId64 " of %" PRId64
+            ": caseview rebuild status shows the rest",
+            gen, behind->topic_name, behind->part, behind->has_cursor ? (int)behind->state.len : 9,
+            behind->has_cursor ? behind->state.ptr : "unclaimed", behind->next_offset, behind->log_end);
+    return CV_FATAL;
+}
+
+/* One at a time: the lock ends with the connection. */
+static enum cv_status lock_out_others(struct rebuild *rebuild, struct err *err)
+{
+    static const struct db_statement lock_statement = {
+        "prepare_lock", "SELECT pg_try_advisory_lock(hashtext('caseview rebuild prepare'))"};
+    struct db_result *result;
+    enum cv_status status = db_exec(rebuild->operation.db, &lock_statement, NULL, OPERATION_QUERY_TIMEOUT_MS, &result,
+                                    err);
+    if (status != CV_OK)
+        return status;
+    if (!db_bool(result, 0, 0)) {
+        err_set(err, "another `caseview rebuild prepare` is running");
+        status = CV_FATAL;
+    }
+    db_result_free(result);
+    return status;
+}
+
+static enum cv_status begin(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    enum cv_status status = lock_out_others(rebuild, err);
+    if (status == CV_OK)
+        status = rebuild_begin(rebuild, err);
+    if (status == CV_OK)
+        status = update(rebuild, &begun_statement, gen, err);
+    if (status == CV_OK)
+        status = rebuild_audit(rebuild, gen, NULL, err);
+    return status == CV_OK ? rebuild_commit(rebuild, err) : status;
+}
+
+/* ---- the rows for readers ---- */
+
+static enum cv_status count_unrendered(struct rebuild *rebuild, int32_t gen, int64_t *out_partitions, struct err *err)
+{
+    const struct config *config = rebuild->operation.config;
+    const struct str topics[] = {str_of(config_text(config, "case-topic")), str_of(config_text(config, "agent-topic"))};
+    struct db_args args;
+    struct db_result *result;
+    arena_reset(rebuild->operation.arena);
+    db_args_init(&args, rebuild->operation.arena);
+    db_arg_int4(&args, gen);
+    db_arg_text_array(&args, topics, sizeof *topics, ARRAY_LEN(topics));
+    enum cv_status status = db_exec(rebuild->operation.db, &unrendered_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
+                                    &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_partitions = db_int8(result, 0, 0);
+    db_result_free(result);
+    return CV_OK;
+}
+
+/* Its workers render: each cursor says when the rows of its partition are written. */
+static enum cv_status wait_rendered(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    int64_t reported_ms = clock_mono_ms();
+    enum cv_status status = update(rebuild, &render_statement, gen, err);
+    FAIL_POINT("prepare.render");
+    for (int64_t left = 1; status == CV_OK;) {
+        status = count_unrendered(rebuild, gen, &left, err);
+        if (status != CV_OK || left == 0)
+            return status;
+        if (stop_wait(LOOK_MS)) {
+            err_set(err, "stopped while workers render; repeat the command to go on");
+            return CV_FATAL;
+        }
+        if (clock_mono_ms() < reported_ms + REPORT_MS)
+            continue;
+        reported_ms = clock_mono_ms();
+        log_info("rendering: workers of generation %d have %" PRId64 " partitions left", gen, left);
+    }
+    return status;
+}
+
+/* ---- the steps ---- */
+
+typedef enum cv_status step_fn(struct rebuild *rebuild, int32_t gen, struct err *err);
+
+static enum cv_status make_indexes(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    return generation_create_indexes(rebuild->operation.db, gen, err);
+}
+
+static enum cv_status analyze(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    char script[256];
+    snprintf(script, sizeof script, "ANALYZE gen_%d.case_state, gen_%d.active_case, gen_%d.agent, gen_%d.directory",
+             gen, gen, gen, gen);
+    return db_script(rebuild->operation.db, script, err);
+}
+
+static enum cv_status run_step(struct rebuild *rebuild, int32_t gen, const char *name, step_fn *run, struct err *err)
+{
+    struct rebuild_step step;
+    enum cv_status status = rebuild_step_open(rebuild, gen, name, &step, err);
+    if (status != CV_OK || step.finished)
+        return status;
+    int64_t started_ms = clock_mono_ms();
+    status = run(rebuild, gen, err);
+    step.finished = true;
+    if (status == CV_OK)
+        status = rebuild_step_save(rebuild, &step, err);
+    if (status == CV_OK)
+        log_info("%s: done in %.1f s", name, (double)(clock_mono_ms() - started_ms) / 1000);
+    return status;
+}
+
+static enum cv_status run_steps(struct rebuild *rebuild, const struct generation *generation, struct err *err)
+{
+    int32_t gen = generation->gen;
+    enum cv_status status = CV_OK;
+    if (generation->carry_over_from > 0 && generation->deferred)
+        status = rebuild_carry_over(rebuild, generation, err);
+    FAIL_POINT("prepare.carried");
+    if (status == CV_OK)
+        status = run_step(rebuild, gen, "render", wait_rendered, err);
+    if (status == CV_OK)
+        status = run_step(rebuild, gen, "indexes", make_indexes, err);
+    FAIL_POINT("prepare.indexed");
+    if (status == CV_OK)
+        status = run_step(rebuild, gen, "analyze", analyze, err);
+    return status == CV_OK ? update(rebuild, &prepared_statement, gen, err) : status;
+}
+
+static void print(struct rebuild *rebuild, int32_t gen)
+{
+    struct buf out CV_CLEANUP(buf_done);
+    struct json_writer json;
+    if (!config_flag(rebuild->operation.config, "json")) {
+        printf("generation %d is ready\nnext: caseview rebuild compare; caseview rebuild switch %d\n", gen, gen);
+        return;
+    }
+    buf_init(&out, OUTPUT_MAX);
+    json_begin(&json, &out);
+    json_open_object(&json, NULL);
+    json_put_int(&json, "generation", gen);
+    json_put_text(&json, "phase", rebuild_phase_name(PHASE_READY));
+    json_close(&json);
+    printf("%.*s\n", (int)out.len, out.data);
+}
+
+enum cv_status rebuild_prepare(struct rebuild *rebuild, int *out_exit_code, struct err *err)
+{
+    const struct generation *generation;
+    enum cv_status status = rebuild_choose(rebuild, &generation, err);
+    if (status != CV_OK)
+        return status;
+    if (generation->state != GENERATION_WAITING) {
+        err_set(err, "generation %d is %s, not waiting: it was prepared before", generation->gen,
+                generation_state_name(generation->state));
+        return CV_FATAL;
+    }
+    if (!generation->prepared && !generation->prepare_started)
+        status = check_caught_up(rebuild, generation->gen, err);
+    if (status == CV_OK && !generation->prepared)
+        status = begin(rebuild, generation->gen, err);
+    if (status == CV_OK && !generation->prepared)
+        status = run_steps(rebuild, generation, err);
+    if (status != CV_OK)
+        return status;
+    print(rebuild, generation->gen);
+    *out_exit_code = CV_EXIT_OK;
+    return CV_OK;
+}

@@ -1,0 +1,291 @@
+/*
+ * `caseview rebuild switch N`: the views `caseview` become those of generation N, in one transaction. The cursors of
+ * the live generation are locked meanwhile, so its workers wait at their fence and readers never step back in time.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "caseview/clock.h"
+#include "caseview/failpoint.h"
+#include "caseview/json.h"
+#include "caseview/retry.h"
+#include "caseview/stop.h"
+#include "sql_worker.h"
+#include "workers/ops/rebuild_command.h"
+
+#define WAIT_MS    2000 /* for the new generation to reach the live one's cursors */
+#define LOOK_MS    10
+#define TRIES      5
+#define OUTPUT_MAX (1u << 16)
+
+static const struct db_statement lock_statement = {"generation_lock_cursors", sql_generation_lock_cursors};
+static const struct db_statement lagging_statement = {"switch_lagging", sql_switch_lagging};
+static const struct db_statement names_statement = {"switch_names", sql_switch_names};
+static const struct db_statement grants_statement = {"switch_grants", sql_switch_grants};
+static const struct db_statement clock_statement = {"switch_clock",
+                                                    "SELECT no FROM ctl.dir_clock WHERE gen = $1::integer"};
+
+struct change {
+    int32_t from, to;
+    int64_t names; /* directory changes that the rows of `to` must show; -1: its directory still lags */
+    int64_t locked_ms;
+};
+
+static enum cv_status plan(struct rebuild *rebuild, struct change *change, struct err *err)
+{
+    const struct generation *to, *from = generation_in_state(&rebuild->list, GENERATION_LIVE);
+    enum cv_status status = rebuild_operand(rebuild, &to, err);
+    if (status != CV_OK)
+        return status;
+    if (to->state == GENERATION_LIVE) {
+        err_set(err, "generation %d is live already", to->gen);
+        return CV_FATAL;
+    }
+    if (!to->prepared) {
+        err_set(err, "generation %d is not prepared: caseview rebuild prepare", to->gen);
+        return CV_FATAL;
+    }
+    if (from == NULL) {
+        err_set(err, "no generation is live");
+        return CV_FATAL;
+    }
+    *change = (struct change){.from = from->gen, .to = to->gen, .names = -1};
+    return CV_OK;
+}
+
+/* ---- grants ---- */
+
+static enum cv_status repeat_grants(struct rebuild *rebuild, const struct db_result *result, struct err *err)
+{
+    enum cv_status status = CV_OK;
+    for (int row = 0; row < db_rows(result) && status == CV_OK; row++) {
+        char *command CV_CLEANUP(cv_free_ptr) = cv_strndup(db_str(result, row, 1).ptr, db_str(result, row, 1).len);
+        status = db_script(rebuild->operation.db, command, err);
+    }
+    return status;
+}
+
+static enum cv_status refuse_grants(const struct db_result *result, struct err *err)
+{
+    struct buf names CV_CLEANUP(buf_done);
+    buf_init(&names, 400);
+    for (int row = 0; row < db_rows(result) && !names.overflow; row++) {
+        buf_puts(&names, row > 0 ? ", " : "");
+        buf_str(&names, db_str(result, row, 0));
+    }
+    err_set(err, "other roles have rights on the views, and would lose them: %s%s (--regrant repeats them)",
+            names.len > 0 ? names.data : "", names.overflow ? ", …" : "");
+    return CV_FATAL;
+}
+
+static enum cv_status check_grants(struct rebuild *rebuild, const struct change *change, struct err *err)
+{
+    char views[32];
+    struct db_args args;
+    struct db_result *result;
+    snprintf(views, sizeof views, "caseview_%d", change->to);
+    db_args_init(&args, rebuild->arena);
+    db_arg_text(&args, STR("caseview"));
+    db_arg_text(&args, str_of(views));
+    enum cv_status status = db_exec(rebuild->operation.db, &grants_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
+                                    &result, err);
+    if (status != CV_OK)
+        return status;
+    if (db_rows(result) > 0)
+        status = config_flag(rebuild->operation.config, "regrant") ? repeat_grants(rebuild, result, err)
+                                                                   : refuse_grants(result, err);
+    db_result_free(result);
+    return status;
+}
+
+/* ---- the new generation reaches the live one ---- */
+
+static void describe_lag(const struct db_result *result, const struct change *change, struct err *err)
+{
+    struct str topic = db_str(result, 0, 0), state = db_str(result, 0, 4);
+    char reached[24] = "nothing";
+    if (!db_is_null(result, 0, 3))
+        snprintf(reached, sizeof reached, "offset %" PRId64, db_int8(result, 0, 3));
+    err_set(err,
+            "generation %d lags: %.*s/%d has reached %s%s%.*s, the live generation %" PRId64
+            ": check its workers (caseview rebuild status --generation %d)",
+            change->to, (int)topic.len, topic.ptr, db_int4(result, 0, 1), reached,
+            state.ptr != NULL && !str_eq(state, STR("live")) ? " and is " : "",
+            state.ptr != NULL && !str_eq(state, STR("live")) ? (int)state.len : 0, state.ptr != NULL ? state.ptr : "",
+            db_int8(result, 0, 2), change->to);
+}
+
+/* One look. *out_behind: err says which partition lags. */
+static enum cv_status look_at_cursors(struct rebuild *rebuild, const struct change *change, bool *out_behind,
+                                      struct err *err)
+{
+    struct db_args args;
+    struct db_result *result;
+    struct arena *arena = rebuild->operation.arena;
+    arena_reset(arena);
+    db_args_init(&args, arena);
+    db_arg_int4(&args, change->from);
+    db_arg_int4(&args, change->to);
+    enum cv_status status = db_exec(rebuild->operation.db, &lagging_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
+                                    &result, err);
+    if (status != CV_OK)
+        return status;
+    *out_behind = db_rows(result) > 0;
+    if (*out_behind)
+        describe_lag(result, change, err);
+    db_result_free(result);
+    return CV_OK;
+}
+
+/*
+ * Its directory is read as far as the live one's: what its rows must show by now. Later changes do not count, or a busy
+ * directory would never let the switch happen.
+ */
+static enum cv_status note_names(struct rebuild *rebuild, struct change *change, struct err *err)
+{
+    struct db_args args;
+    struct db_result *result;
+    db_args_init(&args, rebuild->operation.arena);
+    db_arg_int4(&args, change->to);
+    enum cv_status status = db_exec(rebuild->operation.db, &clock_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result,
+                                    err);
+    if (status != CV_OK)
+        return status;
+    change->names = db_rows(result) == 1 ? db_int8(result, 0, 0) : 0;
+    db_result_free(result);
+    return CV_OK;
+}
+
+static enum cv_status look_at_names(struct rebuild *rebuild, const struct change *change, bool *out_behind,
+                                    struct err *err)
+{
+    const struct config *config = rebuild->operation.config;
+    const struct str topics[] = {str_of(config_text(config, "case-topic")), str_of(config_text(config, "agent-topic"))};
+    struct db_args args;
+    struct db_result *result;
+    db_args_init(&args, rebuild->operation.arena);
+    db_arg_int4(&args, change->to);
+    db_arg_int8(&args, change->names);
+    db_arg_text_array(&args, topics, sizeof *topics, ARRAY_LEN(topics));
+    enum cv_status status = db_exec(rebuild->operation.db, &names_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result,
+                                    err);
+    if (status != CV_OK)
+        return status;
+    *out_behind = db_rows(result) > 0;
+    if (*out_behind) {
+        struct str topic = db_str(result, 0, 0);
+        err_set(err,
+                "generation %d lags: the rows of %.*s/%d show the directory up to change %" PRId64 ", not %" PRId64
+                ": check its workers",
+                change->to, (int)topic.len, topic.ptr, db_int4(result, 0, 1), db_int8(result, 0, 2), change->names);
+    }
+    db_result_free(result);
+    return CV_OK;
+}
+
+/* With the live cursors locked. CV_FATAL: it lags for too long. */
+static enum cv_status wait_until_level(struct rebuild *rebuild, struct change *change, struct err *err)
+{
+    int64_t deadline = clock_mono_ms() + WAIT_MS;
+    for (;;) {
+        bool behind = true;
+        enum cv_status status = look_at_cursors(rebuild, change, &behind, err);
+        if (status == CV_OK && !behind && change->names < 0)
+            status = note_names(rebuild, change, err);
+        if (status == CV_OK && !behind)
+            status = look_at_names(rebuild, change, &behind, err);
+        if (status != CV_OK || !behind)
+            return status;
+        if (clock_mono_ms() >= deadline || stop_wait(LOOK_MS))
+            return CV_FATAL;
+    }
+}
+
+/* ---- the switch ---- */
+
+static enum cv_status rename_views(struct rebuild *rebuild, const struct change *change, struct err *err)
+{
+    char script[640];
+    snprintf(script, sizeof script,
+             "ALTER SCHEMA caseview RENAME TO caseview_%d;\n"
+             "ALTER SCHEMA caseview_%d RENAME TO caseview;\n"
+             "UPDATE ctl.generation SET state = 'past' WHERE gen = %d;\n"
+             "UPDATE ctl.generation SET state = 'live', switched_at = now() WHERE gen = %d;\n"
+             "SELECT pg_notify('caseview', 'generation %d');\n",
+             change->from, change->to, change->from, change->to, change->to);
+    return db_script(rebuild->operation.db, script, err);
+}
+
+static enum cv_status switch_once(struct rebuild *rebuild, struct change *change, struct err *err)
+{
+    struct db_args args;
+    char detail[64];
+    enum cv_status status = rebuild_begin(rebuild, err);
+    if (status == CV_OK)
+        status = plan(rebuild, change, err);
+    if (status == CV_OK)
+        status = check_grants(rebuild, change, err);
+    if (status != CV_OK)
+        return status;
+    FAIL_POINT("switch.before");
+    int64_t started_ms = clock_mono_ms();
+    db_args_init(&args, rebuild->arena);
+    db_arg_int4(&args, change->from);
+    status = db_exec(rebuild->operation.db, &lock_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
+    FAIL_POINT("switch.locked");
+    if (status == CV_OK)
+        status = wait_until_level(rebuild, change, err);
+    if (status == CV_OK)
+        status = rename_views(rebuild, change, err);
+    snprintf(detail, sizeof detail, "{\"from\": %d, \"to\": %d}", change->from, change->to);
+    if (status == CV_OK)
+        status = rebuild_audit(rebuild, change->to, detail, err);
+    FAIL_POINT("switch.renamed");
+    if (status == CV_OK)
+        status = rebuild_commit(rebuild, err);
+    change->locked_ms = clock_mono_ms() - started_ms;
+    FAIL_POINT("switch.after");
+    return status;
+}
+
+static void print(struct rebuild *rebuild, const struct change *change)
+{
+    struct buf out CV_CLEANUP(buf_done);
+    struct json_writer json;
+    if (!config_flag(rebuild->operation.config, "json")) {
+        printf("generation %d is live, generation %d is past; its workers waited for at most %" PRId64
+               " ms\nThe way back: caseview rebuild switch %d, as long as workers of generation %d run. Afterwards: "
+               "caseview rebuild drop %d\n",
+               change->to, change->from, change->locked_ms, change->from, change->from, change->from);
+        return;
+    }
+    buf_init(&out, OUTPUT_MAX);
+    json_begin(&json, &out);
+    json_open_object(&json, NULL);
+    json_put_int(&json, "generation", change->to);
+    json_put_int(&json, "past", change->from);
+    json_put_int(&json, "locked_ms", change->locked_ms);
+    json_close(&json);
+    printf("%.*s\n", (int)out.len, out.data);
+}
+
+enum cv_status rebuild_switch(struct rebuild *rebuild, int *out_exit_code, struct err *err)
+{
+    struct change change = {0};
+    struct retry retry;
+    retry_init(&retry, 50, 500);
+    for (int try = 1;; try++) {
+        enum cv_status status = switch_once(rebuild, &change, err);
+        if (status == CV_OK)
+            break;
+        bool transient = strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0;
+        if (status != CV_RETRY || !transient || try == TRIES || stop_wait(retry_failed(&retry)))
+            return status;
+        struct err ignored = ERR_INIT;
+        if (db_script(rebuild->operation.db, "ROLLBACK", &ignored) != CV_OK)
+            return status;
+    }
+    print(rebuild, &change);
+    *out_exit_code = CV_EXIT_OK;
+    return CV_OK;
+}
