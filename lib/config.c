@@ -136,6 +136,29 @@ int64_t config_int(const struct config *config, const char *name)
     return option_int(value);
 }
 
+enum cv_status config_read_int_again(const struct config *config, const char *name, int64_t *out_value, struct err *err)
+{
+    const struct config_slot *slot = get(config, name);
+    assert(slot->option->type == OPTION_INT && slot->option->compute == NULL);
+    if (config->file == NULL || (slot->value != NULL && slot->source != SOURCE_FILE)) {
+        *out_value = config_int(config, name);
+        return CV_OK;
+    }
+    struct config *now = cv_zalloc(sizeof *now);
+    now->file = cv_strdup(config->file);
+    now->file_origin = config->file_origin;
+    now->slot_count = config->slot_count;
+    now->slots = cv_zalloc((config->slot_count + 1) * sizeof *now->slots);
+    for (size_t i = 0; i < config->slot_count; i++)
+        now->slots[i] = (struct config_slot){
+            .option = config->slots[i].option, .in_scope = config->slots[i].in_scope, .source = SOURCE_DEFAULT};
+    enum cv_status status = config_read_file(now, err);
+    if (status == CV_OK)
+        *out_value = config_int(now, name);
+    config_free(now);
+    return status;
+}
+
 bool config_flag(const struct config *config, const char *name)
 {
     assert(get(config, name)->option->type == OPTION_FLAG);

@@ -49,7 +49,8 @@ void err_set(struct err *err, const char *fmt, ...)
 
 bool err_is_no_schema(const struct err *err)
 {
-    return err != NULL && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0);
+    return err != NULL && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0 ||
+                           strcmp(err->sqlstate, "42703") == 0);
 }
 
 void err_prefix(struct err *err, const char *fmt, ...)

@@ -47,7 +47,7 @@ static void move_cursor(struct batch_outcome *outcome, const struct batch_cursor
         partition->cursor.last_at = moved->last_at;
         partition->cursor.last_crc = moved->last_crc;
     }
-    if (moved->dir_no > partition->cursor.dir_no)
+    if (moved->dir_no == CURSOR_UNRENDERED || (moved->dir_no > 0 && moved->dir_no > partition->cursor.dir_no))
         partition->cursor.dir_no = moved->dir_no;
     if (moved->new_offset > partition->refused.offset)
         partition->refused.offset = -1;

@@ -1,42 +1,70 @@
 #include "workers/directory_names.h"
 
+#include <stdlib.h>
+
 #include "caseview/clock.h"
+#include "caseview/log.h"
 #include "workers/open_batch.h"
 
 void directory_names_init(struct directory_names *names, int32_t gen)
 {
-    *names = (struct directory_names){.feed = feed_new(gen), .arena = arena_new(1u << 16, 64u << 20)};
+    *names = (struct directory_names){
+        .feed = feed_new(gen), .round = render_round_new(gen), .arena = arena_new(1u << 16, 64u << 20)};
 }
 
 void directory_names_done(struct directory_names *names)
 {
     feed_free(names->feed);
+    render_round_free(names->round);
     arena_free(names->arena);
 }
 
-static void restart(struct directory_names *names)
+/* The partitions that show names and are claimed, by topic. */
+struct shown {
+    int32_t *cases, *agents; /* free(cases) frees both */
+    size_t case_count, agent_count;
+    int64_t dir_no; /* the smallest */
+};
+
+static struct shown find_shown(const struct partitions *partitions)
 {
-    int64_t dir_no = INT64_MAX;
-    const struct partitions *partitions = names->partitions;
-    int32_t *parts = cv_alloc((2 * partitions->count + 1) * sizeof *parts);
-    int32_t *agents = parts + partitions->count;
-    size_t case_count = 0, agent_count = 0;
+    struct shown shown = {.dir_no = INT64_MAX};
+    shown.cases = cv_alloc((2 * partitions->count + 1) * sizeof *shown.cases);
+    shown.agents = shown.cases + partitions->count;
     for (size_t i = 0; i < partitions->count; i++) {
         const struct partition *partition = partitions->all[i];
         if (partition->topic == TOPIC_DIRECTORY || partition->state == PARTITION_UNCLAIMED)
             continue; /* its claim makes the feed start again */
         if (partition->topic == TOPIC_CASES)
-            parts[case_count++] = partition->part;
+            shown.cases[shown.case_count++] = partition->part;
         else
-            agents[agent_count++] = partition->part;
-        if (partition->cursor.dir_no < dir_no)
-            dir_no = partition->cursor.dir_no;
+            shown.agents[shown.agent_count++] = partition->part;
+        if (partition->cursor.dir_no < shown.dir_no)
+            shown.dir_no = partition->cursor.dir_no;
     }
+    return shown;
+}
+
+static void follow_from(struct directory_names *names, const struct shown *shown, int64_t dir_no)
+{
+    bool any = shown->case_count + shown->agent_count > 0;
+    feed_restart(names->feed, any ? dir_no : 0, shown->cases, shown->case_count, shown->agents, shown->agent_count);
+    names->mode = NAMES_FOLLOWED;
+}
+
+static void restart(struct directory_names *names)
+{
+    struct shown shown = find_shown(names->partitions);
     names_clear(folder_names(names->folder));
-    feed_restart(names->feed, case_count + agent_count > 0 ? dir_no : 0, parts, case_count, agents, agent_count);
+    if (shown.dir_no == CURSOR_UNRENDERED) {
+        feed_restart(names->feed, 0, NULL, 0, NULL, 0); /* it has nothing to do until the round is over */
+        names->mode = NAMES_DEFERRED;
+    } else {
+        follow_from(names, &shown, shown.dir_no);
+    }
     names->unsaved = 0;
     names->partitions->changed = false;
-    cv_free_ptr(&parts);
+    free(shown.cases);
 }
 
 /*
@@ -81,11 +109,74 @@ static void add_progress(struct directory_names *names)
     names->progress_ms = clock_mono_ms();
 }
 
+/* ---- the rows that a rebuild left out ---- */
+
+static enum cv_status begin_round(struct directory_names *names, struct err *err)
+{
+    struct shown shown = find_shown(names->partitions);
+    enum cv_status status = render_round_begin(names->round, writer_loader(names->writer), names->arena, shown.cases,
+                                               shown.case_count, shown.agents, shown.agent_count, &names->up_to, err);
+    if (status == CV_OK) {
+        log_info("rendering all listed cases and agents of this worker's partitions");
+        names_clear(folder_names(names->folder)); /* what is read from now on has all changes up to up_to */
+        names->after = pipeline_closed(names->pipeline);
+        names->mode = NAMES_WAITING;
+    }
+    free(shown.cases);
+    return status;
+}
+
+/* The feed follows from the change that the round has shown; the cursors get its number with the last rows. */
+static void end_round(struct directory_names *names)
+{
+    struct shown shown = find_shown(names->partitions);
+    follow_from(names, &shown, names->up_to);
+    names->unsaved = names->up_to;
+    log_info("rendered all listed cases and agents of this worker's partitions");
+    free(shown.cases);
+}
+
+/* Rows to render, of the round. */
+static enum cv_status step_round(struct directory_names *names, const struct folder_key **out_keys, size_t *out_count,
+                                 struct err *err)
+{
+    bool done = false;
+    *out_count = 0;
+    if (names->mode == NAMES_DEFERRED)
+        return generation_watch_defers(names->watch) ? CV_OK : begin_round(names, err);
+    if (names->mode == NAMES_WAITING && pipeline_committed(names->pipeline) >= names->after)
+        names->mode = NAMES_ROUND;
+    if (names->mode == NAMES_WAITING)
+        return CV_OK;
+    enum cv_status status = render_round_step(names->round, writer_loader(names->writer), names->arena,
+                                              rows_wanted(names), out_keys, out_count, &done, err);
+    if (status == CV_OK && done)
+        end_round(names);
+    return status;
+}
+
+bool directory_names_deferred(const struct directory_names *names)
+{
+    return names->mode == NAMES_DEFERRED;
+}
+
+void directory_names_mark(struct directory_names *names, struct batch *batch)
+{
+    batch->deferred = names->mode == NAMES_DEFERRED;
+    for (size_t i = 0; batch->deferred && i < batch->cursor_count; i++) {
+        batch->cursors[i].shows_progress = false;
+        if (batch->cursors[i].topic != TOPIC_DIRECTORY)
+            batch->cursors[i].dir_no = CURSOR_UNRENDERED;
+    }
+}
+
+/* ---- each turn ---- */
+
 enum cv_status directory_names_follow(struct directory_names *names, struct err *err)
 {
     const struct folder_key *keys;
     size_t count;
-    int64_t dir_no;
+    int64_t dir_no = 0;
     if (!may_follow(names))
         return CV_OK;
     /* A batch in flight still shows the old names: with it committed, the feed starts from the cursors. */
@@ -103,7 +194,9 @@ enum cv_status directory_names_follow(struct directory_names *names, struct err 
         .committed = pipeline_committed(names->pipeline),
         .most = rows_wanted(names),
     };
-    enum cv_status status = feed_step(names->feed, &context, &keys, &count, &dir_no, err);
+    enum cv_status status = names->mode == NAMES_FOLLOWED
+                                ? feed_step(names->feed, &context, &keys, &count, &dir_no, err)
+                                : step_round(names, &keys, &count, err);
     if (status != CV_OK)
         return status;
     if (dir_no > 0)
@@ -148,15 +241,22 @@ void directory_names_skip_row(struct directory_names *names, const struct batch 
         key.organization_id = refused->agent_rows[0].organization_id;
         key.id = refused->agent_rows[0].user_id;
     }
-    feed_skip(names->feed, &key);
+    if (names->mode == NAMES_FOLLOWED)
+        feed_skip(names->feed, &key);
+    else
+        render_round_skip(names->round, &key);
 }
 
 bool directory_names_has_rows(const struct directory_names *names)
 {
-    return feed_has_rows(names->feed);
+    return names->mode == NAMES_FOLLOWED ? feed_has_rows(names->feed) : names->mode == NAMES_ROUND;
 }
 
 int directory_names_wait_ms(const struct directory_names *names)
 {
-    return may_follow(names) ? feed_wait_ms(names->feed) : -1;
+    if (!may_follow(names))
+        return -1;
+    if (names->mode == NAMES_FOLLOWED)
+        return feed_wait_ms(names->feed);
+    return names->mode == NAMES_ROUND ? 0 : -1;
 }

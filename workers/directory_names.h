@@ -1,18 +1,36 @@
 /*
  * directory_names.h: keeps the names that the worker's rows show up to date with the directory: follows the change feed
  * (sink/feed.h), has the rows that name a changed entity made again, and adds to the cursors up to which change their
- * rows are. One thread.
+ * rows are.
+ *
+ * In a rebuild the rows for readers are written last: while rendering of the generation is deferred, batches leave them
+ * out and say so in their cursors (CURSOR_UNRENDERED). As long as one partition of the worker is so, all are. When the
+ * deferral ends, one round renders all rows of the worker's partitions, and the feed goes on from there. One thread.
  */
 #ifndef CASEVIEW_WORKERS_DIRECTORY_NAMES_H
 #define CASEVIEW_WORKERS_DIRECTORY_NAMES_H
 
+#include "workers/generation_watch.h"
 #include "workers/partitions.h"
 #include "workers/sink/feed.h"
 #include "workers/sink/pipeline.h"
+#include "workers/sink/render_round.h"
+
+enum names_mode {
+    NAMES_FOLLOWED, /* the feed is followed */
+    NAMES_DEFERRED, /* batches render no rows for readers */
+    NAMES_WAITING,  /* batches render again; those closed before are not all committed yet */
+    NAMES_ROUND,    /* all rows are being rendered */
+};
 
 struct directory_names {
     struct feed *feed;
-    struct partitions *partitions; /* borrowed, as are the next three */
+    struct render_round *round;
+    enum names_mode mode;
+    uint64_t after;                       /* NAMES_WAITING: the round starts when this many batches are committed */
+    int64_t up_to;                        /* NAMES_ROUND: the rows show the directory up to this change */
+    const struct generation_watch *watch; /* borrowed, as are those below */
+    struct partitions *partitions;
     struct pipeline *pipeline;
     struct folder *folder;
     struct writer *writer;
@@ -30,6 +48,10 @@ void directory_names_done(struct directory_names *names);
 enum cv_status directory_names_follow(struct directory_names *names, struct err *err) CV_MUST_CHECK;
 /* Adds the number to the cursors of the open batch, if it holds something, or a second has passed. */
 void directory_names_add_cursors(struct directory_names *names);
+/* True while batches render no rows for readers. */
+bool directory_names_deferred(const struct directory_names *names);
+/* Marks a batch that is about to be closed, if it must not render rows for readers. */
+void directory_names_mark(struct directory_names *names, struct batch *batch);
 /* What was not written is forgotten; the feed starts from the cursors. */
 void directory_names_drop(struct directory_names *names);
 /* Leaves out the one re-rendered row of this batch, which PostgreSQL refuses permanently. */

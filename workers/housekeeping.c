@@ -213,6 +213,7 @@ enum cv_status housekeeping_tick(struct housekeeping *h, struct err *err)
         return CV_OK;
     h->next_tick_ms = now + TICK_MS;
     show_partitions(h);
+    generation_watch_show(h->watch, housekeeping_behind(claims->partitions));
     give_memory_back(h, now);
     if (!writer_is_connected(claims->writer) || claims->partitions->changed)
         return CV_OK;
@@ -225,7 +226,8 @@ enum cv_status housekeeping_tick(struct housekeeping *h, struct err *err)
         int64_t taken_ms = clock_mono_ms() - now;
         h->next_counts_ms = now + COUNTS_MS + COUNTS_SHARE * taken_ms;
     }
-    if (status == CV_OK && now >= h->next_sweep_ms)
+    /* While a generation is being filled nothing is old, and the sweep's index does not exist yet. */
+    if (status == CV_OK && now >= h->next_sweep_ms && !generation_watch_defers(h->watch))
         status = sweep(h, err);
     return status;
 }

@@ -6,12 +6,14 @@
 #define CASEVIEW_WORKERS_HOUSEKEEPING_H
 
 #include "workers/claims.h"
+#include "workers/generation_watch.h"
 #include "workers/sink/feed.h"
 
 struct housekeeping {
     struct claims *claims; /* borrowed, as are the others */
     struct folder *folder;
     struct feed *feed;
+    struct generation_watch *watch;
     int tombstone_days, gap_alarm_s;
     size_t cache_bytes, idle_cache_bytes; /* ceilings of the cache: behind, and some time after it has caught up */
     int64_t next_tick_ms, next_counts_ms, next_sweep_ms;

@@ -363,6 +363,9 @@ enum cv_status intake_take(struct intake *intake, struct err *err)
     size_t room = pipeline_room(intake->pipeline), max = folder_chunk_records(intake->folder, INTAKE_RECORDS);
     if (room < max)
         max = room;
+    max = generation_watch_allows(intake->watch, max);
+    if (max == 0)
+        return CV_OK;
     folder_trim(intake->folder);
     arena_reset(intake->arena);
     size_t count = consumer_poll(intake->partitions->consumer, intake->events, max);
@@ -386,6 +389,7 @@ enum cv_status intake_take(struct intake *intake, struct err *err)
     if (status == CV_OK)
         status = fold_waiting(intake, err);
     note_last_records(intake);
+    generation_watch_took(intake->watch, count);
     count_records(intake, intake->events, count);
     metric_observe_us(intake->m->fold_seconds, clock_mono_us() - started_us);
     return status;

@@ -6,6 +6,7 @@
 #ifndef CASEVIEW_WORKERS_INTAKE_H
 #define CASEVIEW_WORKERS_INTAKE_H
 
+#include "workers/generation_watch.h"
 #include "workers/partitions.h"
 #include "workers/sink/pipeline.h"
 #include "workers/source/schemas.h"
@@ -20,6 +21,7 @@ struct intake {
     struct folder *folder;
     struct writer *writer;
     struct schemas *schemas;
+    struct generation_watch *watch; /* limits the rate of a rebuild */
     struct metrics *metrics;
     const struct worker_metrics *m;
     struct consumer_event *events; /* room for INTAKE_RECORDS */

@@ -12,14 +12,16 @@
 #include "caseview/process.h"
 #include "caseview/stop.h"
 #include "workers/batch_outcome.h"
+#include "workers/generation_watch.h"
 #include "workers/housekeeping.h"
 #include "workers/intake.h"
 #include "workers/open_batch.h"
 #include "workers/operator_control.h"
 #include "workers/report_partitions.h"
 
-#define PROMPT_AGE_US  2000    /* caught up: what is at hand is written at once, or at most this late */
-#define BEHIND_AGE_US  2000000 /* behind: a batch may grow for so long */
+#define PROMPT_AGE_US  2000     /* caught up: what is at hand is written at once, or at most this late */
+#define BEHIND_AGE_US  2000000  /* behind: a batch may grow for so long */
+#define FILL_AGE_US    30000000 /* likewise, while no reader can see the generation's rows */
 #define BEHIND_RECORDS 2000
 #define DRAIN_MS       20000
 #define CONNECT_S      60
@@ -53,6 +55,7 @@ struct worker {
     struct intake intake;
     struct operator_control control;
     struct directory_names names;
+    struct generation_watch watch;
     struct batch_outcome outcome;
     struct housekeeping housekeeping;
     struct metrics *metrics;
@@ -146,8 +149,16 @@ static bool is_due(const struct worker *worker)
         return false;
     if (all_read(worker))
         return true;
-    bool grows = !is_searching(worker) && housekeeping_behind(&worker->partitions) > BEHIND_RECORDS;
-    return clock_mono_us() - batch->opened_at_us >= (grows ? BEHIND_AGE_US : PROMPT_AGE_US);
+    int64_t most_us = PROMPT_AGE_US;
+    if (!is_searching(worker) && housekeeping_behind(&worker->partitions) > BEHIND_RECORDS)
+        most_us = directory_names_deferred(&worker->names) ? FILL_AGE_US : BEHIND_AGE_US;
+    return clock_mono_us() - batch->opened_at_us >= most_us;
+}
+
+static void close_and_send(struct worker *worker)
+{
+    directory_names_mark(&worker->names, pipeline_open(worker->pipeline));
+    pipeline_submit(worker->pipeline);
 }
 
 static void submit(struct worker *worker)
@@ -156,9 +167,8 @@ static void submit(struct worker *worker)
         return;
     add_complete_cursors(worker);
     directory_names_add_cursors(&worker->names);
-    if (!is_due(worker))
-        return;
-    pipeline_submit(worker->pipeline);
+    if (is_due(worker))
+        close_and_send(worker);
 }
 
 /* ---- partitions ---- */
@@ -189,7 +199,7 @@ static bool flush(struct worker *worker, int64_t deadline_ms)
         if (!pipeline_is_busy(worker->pipeline)) {
             if (batch_is_empty(pipeline_open(worker->pipeline)))
                 return true;
-            pipeline_submit(worker->pipeline);
+            close_and_send(worker);
         }
         if (settle(worker, &err) != CV_OK)
             return false;
@@ -253,10 +263,10 @@ static bool has_room(const struct worker *worker)
     return !pipeline_is_full(worker->pipeline) && !(is_searching(worker) && directory_names_has_rows(&worker->names));
 }
 
-static int wait_ms(const struct worker *worker)
+static int wait_ms(struct worker *worker)
 {
     if (worker->intake.more)
-        return 0;
+        return generation_watch_wait_ms(&worker->watch);
     int wait = 100;
     int names = directory_names_wait_ms(&worker->names);
     if (names >= 0 && names < wait)
@@ -304,6 +314,8 @@ static enum cv_status turn(struct worker *worker, struct err *err)
         status = claims_write_halts(&worker->claims, err);
     if (status == CV_OK)
         status = poll_cursors(worker, err);
+    if (status == CV_OK)
+        status = generation_watch_look(&worker->watch, err);
     if (status == CV_OK)
         status = claims_advance(&worker->claims, err);
     worker->connected = worker->claims.connected;
@@ -394,6 +406,10 @@ static void join_duties(struct worker *worker)
     worker->names.pipeline = worker->pipeline;
     worker->names.folder = worker->folder;
     worker->names.writer = worker->writer;
+    worker->names.watch = &worker->watch;
+    generation_watch_init(&worker->watch, worker->gen, config);
+    worker->watch.writer = worker->writer;
+    worker->watch.m = &worker->m;
     batch_outcome_init(&worker->outcome, worker->gen);
     worker->outcome.claims = &worker->claims;
     worker->outcome.control = &worker->control;
@@ -403,12 +419,14 @@ static void join_duties(struct worker *worker)
     worker->intake.pipeline = worker->pipeline;
     worker->intake.folder = worker->folder;
     worker->intake.writer = worker->writer;
+    worker->intake.watch = &worker->watch;
     worker->intake.metrics = worker->metrics;
     worker->intake.m = &worker->m;
     worker->housekeeping = (struct housekeeping){
         .claims = &worker->claims,
         .folder = worker->folder,
         .feed = worker->names.feed,
+        .watch = &worker->watch,
         .tombstone_days = (int)config_int(config, "tombstone-days"),
         .gap_alarm_s = (int)config_int(config, "gap-alarm-s"),
         .cache_bytes = CACHE_SHARE(worker->memory),
@@ -447,6 +465,7 @@ static void done(struct worker *worker)
     writer_free(worker->writer);
     folder_free(worker->folder);
     directory_names_done(&worker->names);
+    generation_watch_done(&worker->watch);
     intake_done(&worker->intake);
     claims_done(&worker->claims);
     partitions_done(&worker->partitions);

@@ -12,6 +12,20 @@ static struct metric *labelled(struct metrics *metrics, const char *name, const 
     return counter ? metrics_counter(metrics, name, labels, help) : metrics_gauge(metrics, name, labels, help);
 }
 
+static void init_generation(struct worker_metrics *m, struct metrics *metrics)
+{
+    m->generation = metrics_gauge(metrics, "caseview_generation", NULL, "Number of the generation that is filled");
+    m->generation_live = metrics_gauge(metrics, "caseview_generation_live", NULL,
+                                       "1 while readers see this generation, 0 otherwise");
+    m->generation_deferred = metrics_gauge(metrics, "caseview_generation_deferred", NULL,
+                                           "1 while no rows for readers are rendered: a rebuild that is not prepared");
+    m->fold_rate = metrics_gauge(metrics, "caseview_records_per_second", NULL,
+                                 "Records taken from Kafka a second, over about the last ten seconds");
+    m->seconds_left = metrics_gauge(metrics, "caseview_seconds_left", NULL,
+                                    "Time until this worker has read its partitions to their ends at that rate, 0: it "
+                                    "has, -1: unknown");
+}
+
 void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
 {
     static const char *const topic_names[TOPIC_COUNT] = {"case", "agent", "directory"};
@@ -73,6 +87,7 @@ void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
     m->cache_bytes = metrics_gauge(metrics, "caseview_cache_bytes", NULL, "Memory of the case states");
     m->directory_number = metrics_gauge(metrics, "caseview_directory_number", NULL,
                                         "Directory changes up to this number are shown");
+    init_generation(m, metrics);
 }
 
 void worker_metrics_show_partition(struct metrics *metrics, struct partition *partition)

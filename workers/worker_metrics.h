@@ -18,6 +18,7 @@ struct worker_metrics {
     struct metric *fenced, *refolds, *retries, *recoveries, *claims, *claims_refused, *unproven, *consumer_errors;
     struct metric *partitions[PARTITION_STATE_COUNT], *paused;
     struct metric *cached_cases, *cache_bytes, *directory_number;
+    struct metric *generation, *generation_live, *generation_deferred, *fold_rate, *seconds_left;
 };
 
 void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics);

@@ -105,6 +105,12 @@ bool config_wants_help(const struct config *config);
  */
 const char *config_text(const struct config *config, const char *name);
 int64_t config_int(const struct config *config, const char *name); /* must be set or have a default (assert) */
+/*
+ * The value of an integer option with the file of --config as it is now; command line and environment still come first.
+ * For options that a running program takes over. CV_OK, or CV_FATAL: the file cannot be read or is wrong.
+ */
+enum cv_status config_read_int_again(const struct config *config, const char *name, int64_t *out_value,
+                                     struct err *err) CV_MUST_CHECK;
 bool config_flag(const struct config *config, const char *name);
 bool config_is_set(const struct config *config, const char *name); /* given by the user */
 /* Item i of a list option without blanks around it; NULL past the end. */

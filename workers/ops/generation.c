@@ -107,7 +107,7 @@ enum cv_status generation_create(struct db *db, int32_t gen, bool waiting, struc
     buf_printf(&script,
                "INSERT INTO ctl.generation (gen, schema_name, template_version, state, deferred, prepared_at, "
                "switched_at) VALUES (%d, '%s', %d, '%s', %s, %s, %s);\n"
-               "INSERT INTO ctl.dir_clock (gen) VALUES (%d);\n",
+               "INSERT INTO ctl.dir_clock (gen, no) VALUES (%d, 1);\n",
                gen, schema, GENERATION_TEMPLATE, waiting ? "waiting" : "live", waiting ? "true" : "false",
                waiting ? "NULL" : "now()", waiting ? "NULL" : "now()", gen);
     expand_template(&script, sql_gen, schema, waiting ? views : "caseview");
@@ -168,6 +168,7 @@ enum cv_status generation_drop(struct db *db, struct arena *arena, int32_t gen, 
     char schema[32], views[32];
     struct db_args args;
     struct buf script CV_CLEANUP(buf_done);
+    buf_init(&script, SCRIPT_MAX);
     db_args_init(&args, arena);
     db_arg_int4(&args, gen);
     enum cv_status status = db_exec(db, &lock_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
@@ -177,7 +178,6 @@ enum cv_status generation_drop(struct db *db, struct arena *arena, int32_t gen, 
         return status;
     snprintf(schema, sizeof schema, "gen_%d", gen);
     snprintf(views, sizeof views, "caseview_%d", gen);
-    buf_init(&script, SCRIPT_MAX);
     put_drops(&script, "VIEW", views, view_names, ARRAY_LEN(view_names));
     put_drops(&script, "TABLE", schema, table_names, ARRAY_LEN(table_names));
     status = db_script(db, script.data, err);

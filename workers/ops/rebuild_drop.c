@@ -13,11 +13,11 @@ static void print(struct rebuild *rebuild, int32_t gen)
 {
     struct buf out CV_CLEANUP(buf_done);
     struct json_writer json;
+    buf_init(&out, OUTPUT_MAX);
     if (!config_flag(rebuild->operation.config, "json")) {
         printf("generation %d is dropped; its workers can be stopped\n", gen);
         return;
     }
-    buf_init(&out, OUTPUT_MAX);
     json_begin(&json, &out);
     json_open_object(&json, NULL);
     json_put_int(&json, "generation", gen);

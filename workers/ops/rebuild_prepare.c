@@ -180,11 +180,11 @@ static void print(struct rebuild *rebuild, int32_t gen)
 {
     struct buf out CV_CLEANUP(buf_done);
     struct json_writer json;
+    buf_init(&out, OUTPUT_MAX);
     if (!config_flag(rebuild->operation.config, "json")) {
         printf("generation %d is ready\nnext: caseview rebuild compare; caseview rebuild switch %d\n", gen, gen);
         return;
     }
-    buf_init(&out, OUTPUT_MAX);
     json_begin(&json, &out);
     json_open_object(&json, NULL);
     json_put_int(&json, "generation", gen);

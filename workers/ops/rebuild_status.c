@@ -10,12 +10,12 @@
 #include "sql_worker.h"
 #include "workers/ops/rebuild_progress.h"
 
-#define OUTPUT_MAX  (16u << 20)
-#define LOOK_MS     1000
-#define BAR_WIDTH   40
-#define ARENA_MAX   (64u << 20)
-#define STEPS_MAX   16
-#define RATE_WEIGHT 0.3 /* of the latest second, while --watch goes on */
+#define OUTPUT_MAX (16u << 20)
+#define LOOK_MS    1000
+#define BAR_WIDTH  40
+#define ARENA_MAX  (64u << 20)
+#define STEPS_MAX  16
+#define WINDOW_MS  30000 /* cursors may move as rarely as that: the rate is that of one to two windows */
 
 static const struct db_statement steps_statement = {"rebuild_steps", sql_rebuild_steps};
 
@@ -33,7 +33,8 @@ struct look {
     struct step steps[STEPS_MAX];
     size_t step_count;
     int64_t at_ms;
-    int64_t done; /* sum of the cursors */
+    int64_t done; /* records read or gone: sum of the cursors, of the log's start where that is greater */
+    int64_t gone; /* of these, removed by retention */
     double rate;  /* events a second; -1: not known yet */
 };
 
@@ -90,22 +91,31 @@ static enum cv_status take_look(struct rebuild *rebuild, struct look *look, stru
         return status;
     look->at_ms = clock_mono_ms();
     look->phase = rebuild_phase_of(&look->generation, &look->progress);
-    for (size_t i = 0; i < look->progress.count; i++)
-        look->done += look->progress.partitions[i].next_offset;
+    for (size_t i = 0; i < look->progress.count; i++) {
+        const struct rebuild_partition *partition = &look->progress.partitions[i];
+        look->gone += partition->log_start;
+        look->done += partition->next_offset > partition->log_start ? partition->next_offset : partition->log_start;
+    }
     return CV_OK;
 }
 
-/* before: an earlier look, for the rate. */
-static void set_rate(struct look *look, const struct look *before)
+/* Where the rate is measured from: a look that is one to two windows old. */
+struct window {
+    int64_t at_ms, done, next_at_ms, next_done;
+};
+
+/* Since the last look that counts; when the cursors did not move since, since the generation was made. */
+static void set_rate(struct look *look, struct window *window)
 {
-    int64_t passed_ms = look->at_ms - before->at_ms;
-    if (passed_ms <= 0 || look->generation.gen != before->generation.gen)
-        return;
-    look->rate = (double)(look->done - before->done) * 1000.0 / (double)passed_ms;
-    if (look->rate < 0)
-        look->rate = 0; /* an operator moved a cursor back */
-    if (before->rate >= 0)
-        look->rate = RATE_WEIGHT * look->rate + (1 - RATE_WEIGHT) * before->rate;
+    if (look->at_ms >= window->next_at_ms + WINDOW_MS)
+        *window = (struct window){window->next_at_ms, window->next_done, look->at_ms, look->done};
+    int64_t moved = look->done - window->done, passed_ms = look->at_ms - window->at_ms;
+    if (moved <= 0) {
+        moved = look->done - look->gone;
+        passed_ms = (clock_wall_us() - look->generation.created_at) / 1000;
+    }
+    if (passed_ms > 0)
+        look->rate = (double)moved * 1000.0 / (double)passed_ms;
 }
 
 /* -1: unknown. */
@@ -292,19 +302,19 @@ enum cv_status rebuild_status(struct rebuild *rebuild, int *out_exit_code, struc
     bool watch = config_flag(config, "watch"), json = config_flag(config, "json");
     bool bar = watch && !json && isatty(STDOUT_FILENO);
     struct arena *arena = arena_new(1u << 16, ARENA_MAX);
-    struct look look, before;
+    struct look look;
     struct buf out CV_CLEANUP(buf_done);
     buf_init(&out, OUTPUT_MAX);
     enum cv_status status = take_look(rebuild, &look, arena, err);
+    struct window window = {look.at_ms, look.done, look.at_ms, look.done};
     bool more = status == CV_OK && (watch || look.phase == PHASE_FILLING);
     if (!more && status == CV_OK)
         (void)print(rebuild, &look, bar, &out);
     while (more && !stop_wait(LOOK_MS)) {
-        before = look;
         status = take_look(rebuild, &look, arena, err);
         if (status != CV_OK)
             break;
-        set_rate(&look, &before);
+        set_rate(&look, &window);
         more = print(rebuild, &look, bar, &out) && watch;
     }
     if (bar)

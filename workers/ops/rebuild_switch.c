@@ -138,7 +138,7 @@ static enum cv_status look_at_cursors(struct rebuild *rebuild, const struct chan
 }
 
 /*
- * Its directory is read as far as the live one's: what its rows must show by now. Later changes do not count, or a busy
+ * Its directory is read as far as the live one's: what its rows must show. Later changes do not count, or a busy
  * directory would never let the switch happen.
  */
 static enum cv_status note_names(struct rebuild *rebuild, struct change *change, struct err *err)
@@ -252,6 +252,7 @@ static void print(struct rebuild *rebuild, const struct change *change)
 {
     struct buf out CV_CLEANUP(buf_done);
     struct json_writer json;
+    buf_init(&out, OUTPUT_MAX);
     if (!config_flag(rebuild->operation.config, "json")) {
         printf("generation %d is live, generation %d is past; its workers waited for at most %" PRId64
                " ms\nThe way back: caseview rebuild switch %d, as long as workers of generation %d run. Afterwards: "
@@ -259,7 +260,6 @@ static void print(struct rebuild *rebuild, const struct change *change)
                change->to, change->from, change->locked_ms, change->from, change->from, change->from);
         return;
     }
-    buf_init(&out, OUTPUT_MAX);
     json_begin(&json, &out);
     json_open_object(&json, NULL);
     json_put_int(&json, "generation", change->to);

@@ -26,7 +26,7 @@ struct status_partition {
 
 struct status_data {
     struct arena *arena; /* owns the texts */
-    int32_t gen; /* set by the caller */
+    int32_t gen;         /* set by the caller */
     struct str generation_state;
     struct str degraded_option, incomplete_option; /* one of them, for `caseview explain`; null: none */
     int64_t parked, degraded, incomplete, listed, agents;

@@ -374,7 +374,7 @@ void batch_reset(struct batch *batch, const struct caches *caches)
     batch->foreign_count = batch->left_count = 0;
     batch->parked_count = batch->cursor_count = 0;
     batch->record_count = batch->undated_count = batch->bytes = 0;
-    batch->flooded = false;
+    batch->deferred = batch->flooded = false;
     batch->counts = (struct batch_counts){0};
     batch->progress = (struct feed_progress){0};
     batch->opened_at_us = 0;

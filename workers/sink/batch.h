@@ -24,8 +24,10 @@ struct batch_cursor {
     int64_t new_offset;
     bool has_last; /* last_*: the last record of the partition in this batch */
     int64_t last_offset, last_at, last_crc;
-    bool complete;       /* read to its end: set complete_at */
-    int64_t dir_no;      /* rows show directory changes up to here once this batch is committed; 0: unchanged */
+    bool complete; /* read to its end: set complete_at */
+    /* Rows show directory changes up to here once this batch is committed; 0: unchanged, CURSOR_UNRENDERED: rows for
+     * readers are not written. */
+    int64_t dir_no;
     bool shows_progress; /* … or up to batch.progress */
     int64_t records, parked, first_parked; /* for the poison flood; first_parked: offset, valid while parked > 0 */
 };
@@ -104,6 +106,7 @@ struct batch {
     struct batch_counts counts;
     size_t record_count;      /* records that moved a cursor */
     size_t undated_count;     /* of them with a timestamp that cannot be their time: record_has_time() */
+    bool deferred;            /* rows for readers of cases are not written, a later round renders them */
     bool flooded;             /* so many records of one partition were parked that it should be judged now */
     size_t bytes;             /* of changed states, their rendered rows (estimated) and parked records */
     int64_t opened_at_us;     /* clock_mono_us() of the first entry */

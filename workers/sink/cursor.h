@@ -9,14 +9,16 @@
 #include "caseview/db.h"
 #include "caseview/err.h"
 
+#define CURSOR_UNRENDERED (-1) /* dir_no while the partition's rows for readers are not written (a rebuild) */
+
 enum cursor_state { CURSOR_LIVE, CURSOR_PAUSED, CURSOR_HALTED };
 
 struct cursor {
     struct uuid claim;
     int64_t next_offset;
-    int64_t dir_no;
-    bool complete; /* was read to its end at least once */
-    bool has_last; /* last_*: the last record folded */
+    int64_t dir_no; /* its rows show directory changes up to here, or CURSOR_UNRENDERED */
+    bool complete;  /* was read to its end at least once */
+    bool has_last;  /* last_*: the last record folded */
     int64_t last_offset, last_at, last_crc;
     enum cursor_state state;
     char reason[64]; /* of the halt or pause, or "" */

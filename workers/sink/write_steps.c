@@ -220,6 +220,10 @@ static void render(struct write_steps *steps, const struct listed_case *from, st
 static void send_active(struct write_steps *steps)
 {
     size_t n;
+    if (steps->batch->deferred) {
+        end_step(steps);
+        return;
+    }
     names_trim(steps->names);
     struct listed_case *listed = next_listed(steps, &n);
     if (steps->status == CV_OK)

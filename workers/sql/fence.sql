@@ -1,7 +1,7 @@
 -- First statement of every batch: locks the cursors, checks the claims and advances the offsets. If one does not match,
 -- a division by zero (22012) aborts the transaction, so that the COMMIT already in the pipeline rolls back. The offset
--- of a halted or paused partition does not move, but names in its rows are still updated. Also returns how many
--- microseconds it took here (workers/sink/pace.h).
+-- of a halted or paused partition does not move, but names in its rows are still updated. dir_no: 0 leaves it, -1 says
+-- that the batch rendered no rows for readers. Also returns how many microseconds it took here (workers/sink/pace.h).
 WITH moved AS (
     UPDATE ctl.cursor c
        SET next_offset = x.new_offset,
@@ -9,7 +9,7 @@ WITH moved AS (
            last_record_at = CASE WHEN x.has_last THEN x.last_at ELSE c.last_record_at END,
            last_record_crc = CASE WHEN x.has_last THEN x.last_crc ELSE c.last_record_crc END,
            complete_at = CASE WHEN x.complete THEN now() ELSE c.complete_at END,
-           dir_no = greatest(c.dir_no, x.dir_no),
+           dir_no = CASE x.dir_no WHEN 0 THEN c.dir_no WHEN -1 THEN -1 ELSE greatest(c.dir_no, x.dir_no) END,
            updated_at = now()
       FROM unnest($2::text[], $3::integer[], $4::uuid[], $5::bigint[], $6::bigint[], $7::boolean[], $8::bigint[],
                   $9::bigint[], $10::bigint[], $11::boolean[], $12::bigint[])

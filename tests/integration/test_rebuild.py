@@ -1,0 +1,173 @@
+"""`caseview rebuild`: a new generation is filled by ordinary workers, prepared, and shown to readers by a switch."""
+
+import json
+import signal
+
+from support import events, rebuild
+from support.random_history import History
+from support.waiting import wait_for
+
+AUDIT = "SELECT command, gen, detail FROM ctl.audit ORDER BY id"
+
+
+def views(stack, schema):
+    """All rows that a reader of this schema sees, in any order."""
+    rows = {}
+    for view in ("active_case", "agent", "application"):
+        rows[view] = sorted(map(str, stack.database.query(f"SELECT * FROM {schema}.{view}")))
+    return rows
+
+
+def test_a_rebuild_from_start_to_drop(make_stack):
+    stack = make_stack(partitions={"cases": 3, "agents": 2, "directory": 2})
+    stack.start_worker()
+    history = History(11, organizations=2, cases=300)
+    stack.send_items(history.items)
+    stack.check()
+    before = views(stack, "caseview")
+    assert before["active_case"] and before["agent"] and before["application"]
+
+    started = rebuild.start(stack)
+    assert (started["generation"], started["carry_over"], started["missing"]) == (2, False, 0)
+    assert len(started["partitions"]) == 7 and started["worker"] == "caseview worker --generation 2"
+    assert all(p["log_start"] == 0 and p["live_next_offset"] == p["log_end"] for p in started["partitions"])
+    assert rebuild.phase(stack) == "filling"
+    refused = rebuild.run(stack, "prepare", check=2)
+    assert "generation 2 has not caught up yet" in refused.stderr
+    refused = rebuild.switch(stack, 2, check=2)
+    assert "generation 2 is not prepared: caseview rebuild prepare" in refused.stderr
+    refused = rebuild.run(stack, "start", check=2)
+    assert "generation 2 is waiting already" in refused.stderr
+
+    rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    assert stack.database.query("SELECT count(*) FROM gen_2.active_case") == [(0,)], "rendering is deferred"
+    assert rebuild.run(stack, "status", "--check", "ready", check=1).stdout
+    assert json.loads(rebuild.run(stack, "prepare", "--json").stdout) == {"generation": 2, "phase": "ready"}
+    rebuild.run(stack, "status", "--check", "ready")
+    assert views(stack, "caseview_2") == before
+
+    done = json.loads(rebuild.switch(stack, 2, "--json").stdout)
+    assert (done["generation"], done["past"]) == (2, 1) and done["locked_ms"] < 2500
+    assert rebuild.generations(stack) == {1: "past", 2: "live"}
+    assert views(stack, "caseview") == before == views(stack, "caseview_1")
+    stack.check()
+    assert "generation 2 is live already" in rebuild.switch(stack, 2, check=2).stderr
+
+    # Both generations follow; the way back stays open.
+    case = events.guid()
+    stack.send(events.queued(events.guid(), case))
+    stack.wait_body(case)
+    rebuild.switch(stack, 1)
+    assert stack.body(case)
+    stack.check()
+    rebuild.switch(stack, 2)
+    refused = rebuild.run(stack, "drop", 2, check=2)
+    assert "generation 2 is live" in refused.stderr
+    rebuild.run(stack, "drop", 1)
+    assert rebuild.generations(stack) == {1: "dropped", 2: "live"}
+    assert not stack.database.query("SELECT nspname FROM pg_namespace WHERE nspname IN ('gen_1', 'caseview_1')")
+    assert "generation 1 was dropped" in rebuild.switch(stack, 1, check=2).stderr
+    stack.check()
+    commands = [(command, gen) for command, gen, _ in stack.database.query(AUDIT)]
+    assert commands == [
+        ("rebuild start", 2), ("rebuild prepare", 2), ("rebuild switch", 2), ("rebuild switch", 1), ("rebuild switch", 2),
+        ("rebuild drop", 1),
+    ]  # fmt: skip
+
+
+def test_abort_drops_what_was_filled_and_its_worker_waits(make_stack):
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    stack.start_worker()
+    stack.send_items(History(12, organizations=1, cases=100).items)
+    assert "no generation is waiting" in rebuild.run(stack, "abort", check=2).stderr
+    rebuild.start(stack)
+    (filler,) = rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    rebuild.run(stack, "abort")
+    assert rebuild.generations(stack) == {1: "live", 2: "dropped"}
+    filler.wait_log("generation 2 does not exist", 20)
+    stack.stop_worker(filler)
+    assert rebuild.start(stack)["generation"] == 3, "a number is never used twice"
+    rebuild.run(stack, "abort")
+    stack.check()
+
+
+def test_switch_refuses_a_generation_that_lags(make_stack):
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    stack.start_worker()
+    stack.send_items(History(13, organizations=1, cases=50).items)
+    (filler,) = rebuild.until_ready(stack)
+    stack.stop_worker(filler)
+    case = events.guid()
+    stack.send(events.queued(events.guid(), case), partition=1)
+    stack.wait_body(case)
+    refused = rebuild.switch(stack, 2, check=2)
+    assert f"generation 2 lags: {stack.topics.case}/1 has reached offset" in refused.stderr
+    assert rebuild.generations(stack) == {1: "live", 2: "waiting"}
+    rebuild.fill(stack)
+    wait_for(lambda: rebuild.switch(stack, 2, check=None).returncode == 0, 30, "the switch succeeds", poll_s=0.5)
+    stack.check()
+
+
+def test_grants_of_others_are_named_and_repeated_on_demand(make_stack):
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    role = f"reports_{stack.database.name}"
+    stack.database.query(f'CREATE ROLE "{role}"')
+    try:
+        for grant in (f'USAGE ON SCHEMA caseview TO "{role}"', f'SELECT ON caseview.agent TO "{role}" WITH GRANT OPTION'):
+            stack.database.query(f"GRANT {grant}")
+        rebuild.until_ready(stack)
+        refused = rebuild.switch(stack, 2, check=2)
+        assert f"SELECT on agent to {role}" in refused.stderr and f"USAGE on the schema to {role}" in refused.stderr
+        assert "--regrant" in refused.stderr
+        rebuild.switch(stack, 2, "--regrant")
+        held = "SELECT has_schema_privilege(%s, 'caseview', 'USAGE'), has_table_privilege(%s, 'caseview.agent', %s)"
+        assert stack.database.query(held, (role, role, "SELECT WITH GRANT OPTION")) == [(True, True)]
+        rebuild.switch(stack, 1)
+    finally:
+        stack.database.query(f'DROP OWNED BY "{role}"')
+        stack.database.query(f'DROP ROLE "{role}"')
+
+
+def test_drop_never_cascades(make_stack):
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    rebuild.until_ready(stack)
+    stack.database.query("CREATE VIEW public.mine AS SELECT user_id FROM caseview.agent")
+    stack.database.query("CREATE TABLE caseview_2.notes (line text)")
+    rebuild.switch(stack, 2)
+    refused = rebuild.run(stack, "drop", 1, check=2)
+    assert "other objects depend on generation 1" in refused.stderr and "public.mine" in refused.stderr
+    rebuild.switch(stack, 1)
+    refused = rebuild.run(stack, "drop", 2, check=2)
+    assert "caseview_2.notes" in refused.stderr
+    stack.database.query("DROP TABLE caseview_2.notes")
+    rebuild.run(stack, "drop", 2)
+    assert stack.database.query("SELECT count(*) FROM public.mine") == [(0,)]
+
+
+def test_bulk_rate_limits_a_generation_that_is_not_live(make_stack, tmp_path):
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    stack.start_worker()
+    stack.send_items(History(14, organizations=1, cases=400).items)
+    stack.check()
+    rebuild.start(stack)
+    options = tmp_path / "worker.conf"
+    options.write_text("bulk-rate = 100\n")
+    (filler,) = rebuild.fill(stack, environment={"CASEVIEW_CONFIG": str(options)})
+
+    def read():
+        return stack.database.query("SELECT coalesce(sum(next_offset), 0)::bigint FROM ctl.cursor WHERE gen = 2")[0][0]
+
+    wait_for(lambda: read() > 0, 20, "it reads")
+    total = sum(end for _, end in stack.broker.ends(stack.topics).values())
+    now = rebuild.status(stack)
+    assert now["phase"] == "filling" and 0 < now["events_per_second"] < 400 and now["seconds_left"] > 0
+    assert read() < total
+    options.write_text("bulk-rate = 0\n")
+    filler.signal(signal.SIGHUP)
+    filler.wait_log("bulk-rate is 0 events/s, it was 100", 10)
+    rebuild.wait_phase(stack, "caught-up")
+    assert read() == total

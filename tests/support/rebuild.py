@@ -1,0 +1,55 @@
+"""The rebuild commands of `caseview` on a stack, and the workers of another generation."""
+
+import json
+
+from . import programs
+from .waiting import wait_for
+
+
+def run(stack, *words, check=0, kafka=True):
+    """`caseview rebuild WORDS`; Kafka's options are given to the commands that ask it, and harmless for the others."""
+    options = [*stack.kafka(), *stack.names()] if kafka else stack.names()
+    return programs.caseview(
+        "rebuild", *map(str, words), "--database", stack.database.conninfo, "--log-format", "text", *options, check=check
+    )
+
+
+def start(stack, *options):
+    return json.loads(run(stack, "start", "--json", *options).stdout)
+
+
+def status(stack, *options):
+    return json.loads(run(stack, "status", "--json", *options).stdout)
+
+
+def phase(stack, *options):
+    return status(stack, *options)["phase"]
+
+
+def fill(stack, generation=2, workers=1, **options):
+    """Starts workers of the generation."""
+    return [stack.start_worker("--generation", str(generation), **options) for _ in range(workers)]
+
+
+def wait_phase(stack, wanted, deadline_s=60):
+    wait_for(
+        lambda: run(stack, "status", "--check", wanted, check=None).returncode == 0, deadline_s, f"the phase is {wanted}", poll_s=0.2
+    )
+
+
+def until_ready(stack, generation=2, workers=1, start_options=(), **options):
+    """start, fill, prepare: returns the workers of the new generation."""
+    started = start(stack, *start_options)
+    assert started["generation"] == generation
+    filling = fill(stack, generation, workers, **options)
+    wait_phase(stack, "caught-up")
+    run(stack, "prepare")
+    return filling
+
+
+def switch(stack, generation, *options, check=0):
+    return run(stack, "switch", generation, *options, check=check)
+
+
+def generations(stack):
+    return dict(stack.database.query("SELECT gen, state FROM ctl.generation ORDER BY gen"))

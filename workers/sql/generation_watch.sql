@@ -1,0 +1,1 @@
+SELECT state, deferred FROM ctl.generation WHERE gen = $1::integer
