@@ -97,19 +97,49 @@ static uint64_t window_bits(int64_t base, int64_t first, int64_t last)
     return up_to_farthest & (UINT64_MAX << nearest);
 }
 
+/*
+ * The numbers of which it is not known that they were seen, in ascending ranges: unseen_range() from 0 to
+ * last_unseen(). The first are those that are not tracked (none, if all gaps are kept), then the gaps, then all above
+ * highest up to top.
+ */
+static unsigned last_unseen(const struct sequence *sequence, int64_t top)
+{
+    return sequence->gap_count + (sequence->highest < top ? 1u : 0u);
+}
+
+static struct sequence_range unseen_range(const struct sequence *sequence, unsigned at, int64_t top)
+{
+    if (at == 0)
+        return (struct sequence_range){sequence->base + 1, sequence->many_up_to};
+    if (at <= sequence->gap_count)
+        return sequence->gaps[at - 1];
+    return (struct sequence_range){sequence->highest + 1, top};
+}
+
+/* What low_missing is if base is raised to the given one. */
+static uint64_t missing_below(const struct sequence *sequence, int64_t base)
+{
+    int64_t shift = base - sequence->base;
+    if (shift == 0)
+        return sequence->low_missing;
+    uint64_t missing = shift < SEQUENCE_WINDOW ? sequence->low_missing << shift : 0;
+    unsigned end = last_unseen(sequence, base - 1);
+    for (unsigned at = 0; at <= end; at++) {
+        struct sequence_range range = unseen_range(sequence, at, base - 1);
+        int64_t last = range.last < base ? range.last : base - 1;
+        if (range.first <= last)
+            missing |= window_bits(base, range.first, last);
+    }
+    return missing;
+}
+
 /* base < number <= highest, and number was seen, so no gap contains it. */
 static void raise_base(struct sequence *sequence, int64_t number)
 {
-    int64_t shift = number - sequence->base;
-    uint64_t missing = shift < SEQUENCE_WINDOW ? sequence->low_missing << shift : 0;
+    uint64_t missing = missing_below(sequence, number);
     unsigned past = 0;
-    while (past < sequence->gap_count && sequence->gaps[past].last < number) {
-        missing |= window_bits(number, sequence->gaps[past].first, sequence->gaps[past].last);
+    while (past < sequence->gap_count && sequence->gaps[past].last < number)
         past++;
-    }
-    int64_t lost = sequence->many_up_to < number ? sequence->many_up_to : number - 1;
-    if (lost > sequence->base)
-        missing |= window_bits(number, sequence->base + 1, lost);
     if (number >= sequence->many_up_to)
         sequence->many_up_to = 0;
     remove_gaps(sequence, 0, past);
