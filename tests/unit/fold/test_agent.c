@@ -8,11 +8,10 @@
 #include <cmocka.h>
 
 #include "tests/support/naive_fold.h"
-#include "tests/support/random.h"
+#include "tests/support/random_history.h"
 #include "tests/support/sample_case.h"
 
 #define HISTORIES 20000
-#define NUMBERS   30
 
 static struct arena *arena;
 
@@ -280,48 +279,6 @@ static void test_agent_apply_full_arena_leaves_the_state(void **unused)
     arena_free(small);
 }
 
-struct history {
-    struct agent_event events[2 * NUMBERS];
-    struct uuid workspaces[NUMBERS][4];
-    unsigned count;
-    unsigned distinct;
-};
-
-static void make_history(struct random *random, struct history *history)
-{
-    unsigned numbers = 1 + random_below(random, NUMBERS);
-    unsigned gap_percent = random_chance(random, 50) ? 0 : random_below(random, 30);
-    unsigned units = 1 + random_below(random, 6);
-    history->count = 0;
-    history->distinct = 0;
-    for (unsigned i = 0; i < numbers; i++) {
-        if (random_chance(random, gap_percent))
-            continue;
-        enum agent_event_type type = (enum agent_event_type)(1 + random_below(random, AGENT_EVENT_TYPE_COUNT - 1));
-        if (random_chance(random, 5))
-            type = AGENT_UNKNOWN_TYPE;
-        struct agent_event event = event_of(type, i + 1, random_below(random, units));
-        event.workspace_ids = history->workspaces[i];
-        event.workspace_count = type == AGENT_WORKSPACES_SELECTED ? random_below(random, 5) : 0;
-        for (size_t k = 0; k < event.workspace_count; k++)
-            history->workspaces[i][k] = sample_uuid(900 + random_below(random, 5));
-        history->events[history->count++] = event;
-        history->distinct++;
-        if (random_chance(random, 20))
-            history->events[history->count++] = event;
-    }
-}
-
-static void shuffle(struct random *random, struct history *history)
-{
-    for (unsigned i = history->count; i > 1; i--) {
-        unsigned k = random_below(random, i);
-        struct agent_event swap = history->events[i - 1];
-        history->events[i - 1] = history->events[k];
-        history->events[k] = swap;
-    }
-}
-
 static void assert_as_naive(const struct agent_state *state, const struct naive_agent *naive)
 {
     struct uuid unit_id;
@@ -343,7 +300,7 @@ static void assert_as_naive(const struct agent_state *state, const struct naive_
     assert_int_equal(gates.has_workspaces, naive->workspace_count > 0);
 }
 
-static struct str fold(struct random *random, const struct history *history, const struct naive_agent *naive)
+static struct str fold(struct random *random, const struct agent_history *history, const struct naive_agent *naive)
 {
     struct agent_state state;
     unsigned cut_percent = random_below(random, 101);
@@ -367,13 +324,13 @@ static void test_agent_apply_random_histories_same_as_naive_fold(void **unused)
 {
     (void)unused;
     struct random random = random_start("agent histories");
-    struct history *history = malloc(sizeof *history);
+    struct agent_history *history = malloc(sizeof *history);
     assert_non_null(history);
     for (unsigned i = 0; i < HISTORIES; i++) {
-        make_history(&random, history);
+        random_agent_history(&random, history);
         struct naive_agent naive = naive_agent_fold(history->events, history->count);
         struct str first = fold(&random, history, &naive);
-        shuffle(&random, history);
+        shuffle_agent_history(&random, history);
         struct str second = fold(&random, history, &naive);
         assert_true(str_eq(first, second));
         free_blob(first);
@@ -387,13 +344,13 @@ static void test_agent_load_damaged_blob_refused_or_canonical(void **unused)
 {
     (void)unused;
     struct random random = random_start("damaged agents");
-    struct history *history = malloc(sizeof *history);
+    struct agent_history *history = malloc(sizeof *history);
     assert_non_null(history);
     for (unsigned i = 0; i < 3000; i++) {
         struct agent_state state;
         agent_init(&state, arena);
-        make_history(&random, history);
-        shuffle(&random, history);
+        random_agent_history(&random, history);
+        shuffle_agent_history(&random, history);
         for (unsigned k = 0; k < history->count; k++)
             (void)agent_apply(&state, &history->events[k]);
         struct str blob = store(&state);

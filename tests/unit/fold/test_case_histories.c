@@ -11,91 +11,11 @@
 #include <cmocka.h>
 
 #include "tests/support/naive_fold.h"
-#include "tests/support/random.h"
+#include "tests/support/random_history.h"
 #include "tests/support/sample_case.h"
 #include "workers/fold/render.h"
 
-#define HISTORIES  20000
-#define NUMBERS    30 /* at most SEQUENCE_MAX_GAPS, so that "many" cannot occur */
-#define EVENTS_MAX (3 * NUMBERS)
-
-struct history {
-    struct case_event events[EVENTS_MAX];
-    unsigned count;
-    unsigned foreign;
-    unsigned distinct; /* distinct numbers of the case's organization */
-};
-
-static struct case_event random_event(struct random *random, int64_t sequence)
-{
-    static const enum case_event_type ends[] = {CASE_CLOSED, CASE_QUEUE_ABANDONED, CASE_APPOINTMENT_CANCELLED};
-    static const struct {
-        enum case_event_type first, last;
-    } middle[] = {{CASE_APPOINTMENT_CHECKED_IN, CASE_APPOINTMENT_CHECKED_IN},
-                  {CASE_STATUS_CHANGED, CASE_RESOLVED},
-                  {CASE_REOPENED, CASE_REOPENED},
-                  {CASE_POSITION_CHANGED, CASE_ONLINE_MEETING_SET},
-                  {CASE_SERVICE_STARTED, CASE_SERVICE_STARTED}};
-    unsigned kind = random_below(random, ARRAY_LEN(middle));
-    unsigned span = (unsigned)middle[kind].last - (unsigned)middle[kind].first + 1;
-    enum case_event_type type = (enum case_event_type)((unsigned)middle[kind].first + random_below(random, span));
-    if (random_chance(random, sequence == 1 ? 70 : 6))
-        type = random_chance(random, 50) ? CASE_QUEUED : CASE_APPOINTMENT_BOOKED;
-    if (random_chance(random, 1))
-        type = ends[random_below(random, ARRAY_LEN(ends))];
-    if (random_chance(random, 5))
-        type = CASE_UNKNOWN_TYPE;
-
-    struct case_event event = sample_event(type, sequence, random_below(random, 4));
-    struct case_fields other = sample_fields(random_below(random, 4));
-    event.given = (uint32_t)random_next(random) & GROUP_ALL;
-    event.fields.status = random_chance(random, 50) ? STR("Active") : other.status;
-    event.fields.case_timestamp += sequence; /* so that every event has a different effect */
-    event.fields.rank = (float)random_below(random, 1000) / 8;
-    event.fields.locked_by.present = type == CASE_SERVICE_STARTED || random_chance(random, 70);
-    event.fields.workstation.present = random_chance(random, 50);
-    event.fields.assigned_to.present = type == CASE_USER_ASSIGNED || random_chance(random, 50);
-    event.fields.customer.present = random_chance(random, 70);
-    event.fields.has_date_closed = random_chance(random, 30);
-    if (!event.fields.has_date_closed)
-        event.fields.date_closed = 0;
-    event.fields.printed_ticket = random_chance(random, 50);
-    return event;
-}
-
-static void shuffle(struct random *random, struct history *history)
-{
-    for (unsigned i = history->count; i > 1; i--) {
-        unsigned k = random_below(random, i);
-        struct case_event swap = history->events[i - 1];
-        history->events[i - 1] = history->events[k];
-        history->events[k] = swap;
-    }
-}
-
-static void make_history(struct random *random, struct history *history)
-{
-    unsigned numbers = 1 + random_below(random, NUMBERS);
-    unsigned gap_percent = random_chance(random, 50) ? 0 : random_below(random, 30);
-    history->count = 0;
-    history->foreign = 0;
-    history->distinct = 0;
-    for (unsigned number = 1; number <= numbers; number++) {
-        if (random_chance(random, gap_percent))
-            continue;
-        struct case_event event = random_event(random, number);
-        history->events[history->count++] = event;
-        history->distinct++;
-        if (random_chance(random, 20))
-            history->events[history->count++] = event;
-        if (random_chance(random, 5)) {
-            event = random_event(random, number);
-            event.organization_id = sample_uuid(99);
-            history->events[history->count++] = event;
-            history->foreign++;
-        }
-    }
-}
+#define HISTORIES 20000
 
 /* Returns the blob in a block of exactly its size, so that a sanitizer detects any read outside it. */
 static char *store(const struct case_state *state, size_t *out_len)
@@ -117,7 +37,7 @@ struct outcomes {
 };
 
 /* Folds the whole history, storing and loading between any two events. Returns the last blob. */
-static char *fold(struct random *random, const struct history *history, size_t *out_len, struct outcomes *out)
+static char *fold(struct random *random, const struct case_history *history, size_t *out_len, struct outcomes *out)
 {
     struct uuid organization_id = sample_uuid(1);
     struct case_state state;
@@ -170,9 +90,9 @@ static void assert_as_naive(const struct case_state *state, const struct naive_c
     buf_done(&right);
 }
 
-static void one_history(struct random *random, struct history *history)
+static void one_history(struct random *random, struct case_history *history)
 {
-    make_history(random, history);
+    random_case_history(random, history);
     struct uuid organization_id = sample_uuid(1);
     struct naive_case naive = naive_case_fold(&organization_id, history->events, history->count);
     char *first = NULL;
@@ -192,7 +112,7 @@ static void one_history(struct random *random, struct history *history)
         if (order == 0) {
             first = blob;
             first_len = len;
-            shuffle(random, history);
+            shuffle_case_history(random, history);
             continue;
         }
         assert_int_equal(len, first_len);
@@ -206,7 +126,7 @@ static void test_case_apply_random_histories_same_as_naive_fold(void **unused)
 {
     (void)unused;
     struct random random = random_start("case histories");
-    struct history *history = malloc(sizeof *history);
+    struct case_history *history = malloc(sizeof *history);
     assert_non_null(history);
     for (unsigned i = 0; i < HISTORIES; i++)
         one_history(&random, history);
