@@ -88,6 +88,21 @@ static struct agent_unit *insert_unit(struct agent_state *state, size_t at, cons
     return unit;
 }
 
+/*
+ * A number is used for both kinds of event only by a broken producer; the sequence does not always detect it (see
+ * sequence.h). Then no set remains, in either order: agent_load() accepts nothing else.
+ */
+static void set_revoked(struct agent_unit *unit, int64_t sequence)
+{
+    if (sequence <= unit->revoked_sequence)
+        return;
+    unit->revoked_sequence = sequence;
+    if (sequence == unit->set_sequence) {
+        unit->workspace_ids = NULL;
+        unit->workspace_count = 0;
+    }
+}
+
 /* Folds WorkspacesSelected and Revoked. Allocates first, so that a full arena leaves the state unchanged. */
 static enum fold_outcome apply_to_unit(struct agent_state *state, const struct agent_event *event)
 {
@@ -109,8 +124,8 @@ static enum fold_outcome apply_to_unit(struct agent_state *state, const struct a
         unit->workspace_ids = ids;
         unit->workspace_count = count;
     }
-    if (event->type == AGENT_UNIT_ACCESS_REVOKED && event->sequence > unit->revoked_sequence)
-        unit->revoked_sequence = event->sequence;
+    if (event->type == AGENT_UNIT_ACCESS_REVOKED)
+        set_revoked(unit, event->sequence);
     return FOLD_APPLIED;
 }
 

@@ -279,6 +279,28 @@ static void test_agent_apply_full_arena_leaves_the_state(void **unused)
     arena_free(small);
 }
 
+/* Two events with one number, among numbers that are not tracked: no set, in either order, and the blob is readable. */
+static void test_agent_apply_number_used_twice_untracked_leaves_no_set(void **unused)
+{
+    (void)unused;
+    for (unsigned order = 0; order < 2; order++) {
+        struct agent_state state, loaded;
+        agent_init(&state, arena);
+        for (int64_t i = 1; i <= SEQUENCE_MAX_GAPS + 1; i++)
+            select_unit(&state, 2 * i, 1);
+        assert_true(state.sequence.many_up_to > 5);
+        if (order == 0)
+            revoke(&state, 5, 1);
+        select_workspaces(&state, 5, 1, (unsigned[]){10}, 1);
+        if (order == 1)
+            revoke(&state, 5, 1);
+        struct str blob = store(&state);
+        assert_true(agent_load(blob, arena, &loaded));
+        assert_gates(&loaded, 1, false);
+        free_blob(blob);
+    }
+}
+
 static void assert_as_naive(const struct agent_state *state, const struct naive_agent *naive)
 {
     struct uuid unit_id;
@@ -385,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_agent_evaluate_removed_unit_closes_both_gates),
         cmocka_unit_test(test_agent_evaluate_needs_one_workspace_that_is_not_removed),
         cmocka_unit_test(test_agent_apply_full_arena_leaves_the_state),
+        cmocka_unit_test(test_agent_apply_number_used_twice_untracked_leaves_no_set),
         cmocka_unit_test(test_agent_apply_random_histories_same_as_naive_fold),
         cmocka_unit_test(test_agent_load_damaged_blob_refused_or_canonical),
     };
