@@ -9,6 +9,11 @@ void sequence_init(struct sequence *sequence)
     sequence->gap_count = 0;
 }
 
+static int64_t greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void stop_counting(struct sequence *sequence)
 {
     sequence->many_up_to = sequence->highest;
@@ -159,6 +164,62 @@ bool sequence_add(struct sequence *sequence, int64_t number, bool snapshot)
     if (snapshot && first_arrival && number > sequence->base)
         raise_base(sequence, number);
     return first_arrival;
+}
+
+/*
+ * The numbers between base and highest of merged that were seen by neither a nor b. From the top downwards, so that
+ * what cannot be kept is the lowest: everything up to the first range that one of them does not track, or that is one
+ * too many.
+ */
+static void intersect_gaps(struct sequence *merged, const struct sequence *a, const struct sequence *b)
+{
+    if (merged->base == merged->highest)
+        return;
+    struct sequence_range gaps[SEQUENCE_MAX_GAPS]; /* descending */
+    unsigned count = 0;
+    unsigned at_a = last_unseen(a, merged->highest);
+    unsigned at_b = last_unseen(b, merged->highest);
+    for (;;) {
+        struct sequence_range range_a = unseen_range(a, at_a, merged->highest);
+        struct sequence_range range_b = unseen_range(b, at_b, merged->highest);
+        int64_t first = greatest(range_a.first, range_b.first); /* above both bases */
+        int64_t last = range_a.last < range_b.last ? range_a.last : range_b.last;
+        if (first <= last) {
+            if (at_a == 0 || at_b == 0 || count == SEQUENCE_MAX_GAPS) {
+                merged->many_up_to = last;
+                break;
+            }
+            gaps[count++] = (struct sequence_range){first, last};
+        }
+        unsigned *next = range_a.first > range_b.first ? &at_a : &at_b;
+        if (*next == 0)
+            break;
+        --*next;
+    }
+    merged->gap_count = (uint8_t)count;
+    for (unsigned i = 0; i < count; i++)
+        merged->gaps[i] = gaps[count - 1 - i];
+}
+
+static bool same(const struct sequence *a, const struct sequence *b)
+{
+    return a->highest == b->highest && a->base == b->base && a->many_up_to == b->many_up_to &&
+           a->low_missing == b->low_missing && a->gap_count == b->gap_count &&
+           memcmp(a->gaps, b->gaps, a->gap_count * sizeof a->gaps[0]) == 0;
+}
+
+bool sequence_merge(struct sequence *into, const struct sequence *from)
+{
+    struct sequence merged;
+    sequence_init(&merged);
+    merged.highest = greatest(into->highest, from->highest);
+    merged.base = greatest(into->base, from->base);
+    merged.low_missing = missing_below(into, merged.base) & missing_below(from, merged.base);
+    intersect_gaps(&merged, into, from);
+    if (same(into, &merged))
+        return false;
+    *into = merged;
+    return true;
 }
 
 bool sequence_has_missing(const struct sequence *sequence)

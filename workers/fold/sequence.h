@@ -33,6 +33,19 @@ struct sequence {
 void sequence_init(struct sequence *sequence);
 /* Marks number as seen. False when it was seen before. snapshot: base := max(base, number). */
 bool sequence_add(struct sequence *sequence, int64_t number, bool snapshot);
+/*
+ * Adds all numbers that from has seen. False: into knew them all and is unchanged.
+ *
+ * If neither of the two has ever exceeded the limit of gaps, and all numbers together leave at most that many, the
+ * result is that of sequence_add() for all of them, in any order. Otherwise that is not one value (see above); then:
+ *   - highest and base are exact. A missing number is never taken for a seen one: the mark is not cleared too early.
+ *   - many_up_to is as low as possible: the greatest number that neither state is certain to have seen and that is not
+ *     certainly missing. A state that has seen everything clears the mark of the other. Of too many gaps, the highest
+ *     are kept.
+ *   - The order of the two does not matter, and merging either of them again changes nothing. With three states the
+ *     result may depend on which two are merged first.
+ */
+bool sequence_merge(struct sequence *into, const struct sequence *from);
 /* True when a number between base and highest was not seen. Cases use it only after their first snapshot. */
 bool sequence_has_missing(const struct sequence *sequence);
 
