@@ -161,6 +161,14 @@ static void apply_rule(struct case_state *state, const struct case_rule *rule, c
         set_groups(state, event->sequence, GROUP_BIT(GROUP_PRINTED), &printed_fields);
 }
 
+/* Nothing but the organization is kept of a case that is over. */
+static void end_case(struct case_state *state)
+{
+    struct uuid organization_id = state->organization_id;
+    case_init(state, &organization_id);
+    state->over = true;
+}
+
 enum fold_outcome case_apply(struct case_state *state, const struct case_event *event)
 {
     assert(event->type < CASE_EVENT_TYPE_COUNT);
@@ -175,14 +183,33 @@ enum fold_outcome case_apply(struct case_state *state, const struct case_event *
     if (event->type == CASE_UNKNOWN_TYPE)
         return FOLD_UNKNOWN_TYPE;
     if (rule->over) {
-        struct uuid organization_id = state->organization_id;
-        case_init(state, &organization_id);
-        state->over = true;
+        end_case(state);
         return FOLD_APPLIED;
     }
     state->has_snapshot = state->sequence.base > 0;
     apply_rule(state, rule, event);
     return FOLD_APPLIED;
+}
+
+bool case_merge(struct case_state *into, const struct case_state *from)
+{
+    if (!uuid_eq(&into->organization_id, &from->organization_id)) {
+        *into = *from;
+        return true;
+    }
+    if (into->over)
+        return false;
+    if (from->over) {
+        end_case(into);
+        return true;
+    }
+    bool changed = sequence_merge(&into->sequence, &from->sequence);
+    into->has_snapshot = into->sequence.base > 0;
+    for (unsigned group = 0; group < GROUP_COUNT; group++) {
+        if (set_groups(into, from->group_sequence[group], GROUP_BIT(group), &from->fields))
+            changed = true;
+    }
+    return changed;
 }
 
 bool case_is_listed(const struct case_state *state)
