@@ -56,6 +56,15 @@ static int compare_ids(const void *a, const void *b)
     return uuid_cmp(a, b);
 }
 
+/* count > 0. NULL on a full arena. */
+static struct uuid *copy_ids(struct arena *arena, const struct uuid *ids, size_t count)
+{
+    struct uuid *copy = arena_alloc(arena, count * sizeof *copy);
+    if (copy != NULL)
+        memcpy(copy, ids, count * sizeof *copy);
+    return copy;
+}
+
 /* Copies the event's set into the arena, in ascending order and without duplicates. */
 static bool copy_set(struct arena *arena, const struct agent_event *event, const struct uuid **out_ids,
                      size_t *out_count)
@@ -64,10 +73,9 @@ static bool copy_set(struct arena *arena, const struct agent_event *event, const
     *out_count = 0;
     if (event->workspace_count == 0)
         return true;
-    struct uuid *ids = arena_alloc(arena, event->workspace_count * sizeof *ids);
+    struct uuid *ids = copy_ids(arena, event->workspace_ids, event->workspace_count);
     if (ids == NULL)
         return false;
-    memcpy(ids, event->workspace_ids, event->workspace_count * sizeof *ids);
     qsort(ids, event->workspace_count, sizeof *ids, compare_ids);
     size_t count = 1;
     for (size_t i = 1; i < event->workspace_count; i++) {
@@ -158,6 +166,73 @@ enum fold_outcome agent_apply(struct agent_state *state, const struct agent_even
     }
     assert(!"an agent event of no type");
     return FOLD_UNKNOWN_TYPE;
+}
+
+/* True when from says about a unit what known, the same unit, does not say. */
+static bool unit_adds(const struct agent_unit *known, const struct agent_unit *from)
+{
+    return from->set_sequence > known->set_sequence || from->revoked_sequence > known->revoked_sequence;
+}
+
+static bool units_add(const struct agent_state *into, const struct agent_state *from)
+{
+    for (size_t i = 0; i < from->unit_count; i++) {
+        size_t at;
+        if (!find_unit(into, &from->units[i].unit_id, &at) || unit_adds(&into->units[at], &from->units[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool merge_unit(struct arena *arena, struct agent_unit *unit, const struct agent_unit *from)
+{
+    if (from->set_sequence > unit->set_sequence) {
+        unit->workspace_ids = NULL;
+        if (from->workspace_count > 0) {
+            unit->workspace_ids = copy_ids(arena, from->workspace_ids, from->workspace_count);
+            if (unit->workspace_ids == NULL)
+                return false;
+        }
+        unit->workspace_count = from->workspace_count;
+        unit->set_sequence = from->set_sequence;
+    }
+    set_revoked(unit, from->revoked_sequence);
+    return true;
+}
+
+/* Works on a copy of the array, so that a full arena leaves the state unchanged. */
+static bool merge_units(struct agent_state *into, const struct agent_state *from)
+{
+    struct agent_state merged = *into;
+    merged.unit_room = into->unit_count + from->unit_count;
+    merged.units = arena_alloc(into->arena, merged.unit_room * sizeof *merged.units);
+    if (merged.units == NULL)
+        return false;
+    if (into->unit_count > 0)
+        memcpy(merged.units, into->units, into->unit_count * sizeof *merged.units);
+    for (size_t i = 0; i < from->unit_count; i++) {
+        size_t at;
+        if (!find_unit(&merged, &from->units[i].unit_id, &at))
+            (void)insert_unit(&merged, at, &from->units[i].unit_id);
+        if (!merge_unit(into->arena, &merged.units[at], &from->units[i]))
+            return false;
+    }
+    *into = merged;
+    return true;
+}
+
+bool agent_merge(struct agent_state *into, const struct agent_state *from)
+{
+    bool changed = units_add(into, from);
+    if (changed && !merge_units(into, from))
+        return false;
+    if (from->unit_sequence > into->unit_sequence) {
+        into->unit_sequence = from->unit_sequence;
+        into->has_unit = from->has_unit;
+        into->unit_id = from->unit_id;
+        changed = true;
+    }
+    return sequence_merge(&into->sequence, &from->sequence) || changed;
 }
 
 bool agent_is_degraded(const struct agent_state *state)

@@ -36,9 +36,14 @@ void agent_init(struct agent_state *state, struct arena *arena);
  * arena_full() once after a batch.
  */
 enum fold_outcome agent_apply(struct agent_state *state, const struct agent_event *event);
+/*
+ * Adds the events that from has folded, as case_merge() does for a case. Both are states of one agent. Ids are copied
+ * into the arena of into. A full arena leaves into unchanged and makes the result meaningless: check arena_full().
+ */
+bool agent_merge(struct agent_state *into, const struct agent_state *from);
 bool agent_is_degraded(const struct agent_state *state);
 
-void agent_store(const struct agent_state *state, struct buf *out); /* canonical */
+void agent_store(const struct agent_state *state, struct buf *out); /* canonical; for versions see case_store() */
 /* False: not a blob that agent_store() wrote, or the arena is full; out_state is then undefined. The blob is copied. */
 bool agent_load(struct str blob, struct arena *arena, struct agent_state *out_state) CV_MUST_CHECK;
 
