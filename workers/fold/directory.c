@@ -62,3 +62,17 @@ enum fold_outcome directory_apply(struct directory_state *state, const struct di
     *state = next;
     return FOLD_APPLIED;
 }
+
+bool directory_merge(struct directory_state *into, const struct directory_state *from, bool *out_visible)
+{
+    *out_visible = false;
+    if (from->status == ENTITY_FORGOTTEN)
+        return false;
+    bool same_owner = uuid_eq(&into->organization_id, &from->organization_id);
+    bool same_content = same_owner && into->status == from->status && same_fields(&into->fields, &from->fields);
+    if (same_owner && (from->version < into->version || (from->version == into->version && same_content)))
+        return false;
+    *out_visible = !same_content;
+    *into = *from;
+    return true;
+}

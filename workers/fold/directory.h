@@ -28,4 +28,22 @@ void directory_init(struct directory_state *state, const struct uuid *organizati
 enum fold_outcome directory_apply(struct directory_state *state, const struct directory_event *event,
                                   bool *out_visible);
 
+/*
+ * Adds the events that from has folded; both are states of one entity. False: into is unchanged. out_visible: as in
+ * directory_apply(), or the owner changed. Texts and roles are borrowed from what from borrows them from.
+ *
+ * The greater version counts, and a forgotten entity adds nothing. That is the state of both sets of events, whichever
+ * is from, unless there is a null value among them, or two events have one version, or an application has two owners.
+ * Then the order of the log decides, which versions do not tell, and from must have the longer history: it has folded
+ * every record up to some offset, and into has folded none from that offset on (into may lack earlier ones, and
+ * compaction may have removed them). When into then folds the rest of the log, its state is that of the whole log:
+ *   - Two events with one version: the first counts, which is from's.
+ *   - Two owners of an application: the first keeps it, which is from's, with any version. If the organization of into
+ *     changes, the row of the former owner must say FORGOTTEN.
+ *   - A null value that into has folded: what from has came after it.
+ *   - A null value that only from has folded: into keeps what it has, until it reads that record.
+ * If into has read further than from, an entity that was forgotten in between can reappear.
+ */
+bool directory_merge(struct directory_state *into, const struct directory_state *from, bool *out_visible);
+
 #endif
