@@ -111,3 +111,19 @@ void shuffle_agent_history(struct random *random, struct agent_history *history)
         history->events[k] = swap;
     }
 }
+
+void random_numbers(struct random *random, int64_t out_numbers[HISTORY_NUMBERS + 1])
+{
+    out_numbers[0] = random_below(random, 3);
+    for (unsigned i = 1; i <= HISTORY_NUMBERS; i++)
+        out_numbers[i] = out_numbers[i - 1] + 1 + (random_chance(random, 20) ? random_below(random, 40) : 0);
+}
+
+unsigned random_states(struct random *random, enum split split, bool old)
+{
+    if (split == SPLIT_DISJOINT)
+        return 1u << random_below(random, SPLIT_STATES);
+    if (split == SPLIT_RETENTION)
+        return old ? 1u : 2u | random_below(random, 2);
+    return 1u + random_below(random, (1u << SPLIT_STATES) - 1);
+}

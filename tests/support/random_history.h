@@ -32,4 +32,20 @@ struct agent_history {
 void random_agent_history(struct random *random, struct agent_history *history);
 void shuffle_agent_history(struct random *random, struct agent_history *history);
 
+/* In place of the numbers 0 to HISTORY_NUMBERS: ascending ones, some of them far apart. */
+void random_numbers(struct random *random, int64_t out_numbers[HISTORY_NUMBERS + 1]);
+
+/* How the events of a history are divided among states that will be merged. */
+enum split {
+    SPLIT_ANY, /* each event in one state or several */
+    SPLIT_DISJOINT,
+    SPLIT_RETENTION, /* old events in the first state, the others in the second and perhaps the first too */
+    SPLIT_COUNT,
+};
+
+#define SPLIT_STATES 3
+
+/* The states that fold an event: bit i for state i. */
+unsigned random_states(struct random *random, enum split split, bool old);
+
 #endif

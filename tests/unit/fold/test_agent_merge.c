@@ -14,7 +14,6 @@
 #include "tests/support/sample_case.h"
 
 #define HISTORIES 20000
-#define STATES    3
 
 static struct arena *arena;
 
@@ -232,32 +231,19 @@ static void test_agent_merge_full_arena_leaves_the_state(void **unused)
 /* Numbers far apart, so that there are more and longer gaps; their order stays. */
 static void spread_numbers(struct random *random, struct agent_history *history)
 {
-    int64_t spread[HISTORY_NUMBERS + 1] = {random_below(random, 3)};
-    for (unsigned number = 1; number <= HISTORY_NUMBERS; number++)
-        spread[number] = spread[number - 1] + 1 + (random_chance(random, 20) ? random_below(random, 40) : 0);
+    int64_t numbers[HISTORY_NUMBERS + 1];
+    random_numbers(random, numbers);
     for (unsigned i = 0; i < history->count; i++)
-        history->events[i].sequence = spread[history->events[i].sequence];
-}
-
-enum split { SPLIT_ANY, SPLIT_DISJOINT, SPLIT_RETENTION, SPLIT_COUNT };
-
-/* The states that fold an event, as bits. In the case of retention one has the start of the log, another the end. */
-static unsigned choose_states(struct random *random, enum split split, bool old)
-{
-    if (split == SPLIT_DISJOINT)
-        return 1u << random_below(random, STATES);
-    if (split == SPLIT_RETENTION)
-        return old ? 1u : 2u | random_below(random, 2);
-    return 1u + random_below(random, (1u << STATES) - 1);
+        history->events[i].sequence = numbers[history->events[i].sequence];
 }
 
 static void one_history(struct random *random, struct agent_history *history)
 {
-    struct agent_state states[STATES];
+    struct agent_state states[SPLIT_STATES];
     struct agent_state all;
     enum split split = (enum split)random_below(random, SPLIT_COUNT);
     agent_init(&all, arena);
-    for (unsigned k = 0; k < STATES; k++)
+    for (unsigned k = 0; k < SPLIT_STATES; k++)
         agent_init(&states[k], arena);
     random_agent_history(random, history);
     if (random_chance(random, 50))
@@ -267,8 +253,8 @@ static void one_history(struct random *random, struct agent_history *history)
         shuffle_agent_history(random, history);
     for (unsigned i = 0; i < history->count; i++) {
         const struct agent_event *event = &history->events[i];
-        unsigned chosen = choose_states(random, split, event->sequence < border);
-        for (unsigned k = 0; k < STATES; k++) {
+        unsigned chosen = random_states(random, split, event->sequence < border);
+        for (unsigned k = 0; k < SPLIT_STATES; k++) {
             if (chosen & (1u << k))
                 (void)agent_apply(&states[k], event);
         }

@@ -13,7 +13,6 @@
 #include "tests/support/sample_case.h"
 
 #define HISTORIES 20000
-#define STATES    3
 
 static struct buf store(const struct case_state *state)
 {
@@ -197,23 +196,10 @@ static void test_case_merge_beyond_the_limit_of_gaps_same_fields(void **unused)
 /* Numbers far apart, so that gaps and the window below a snapshot are crossed; their order stays. */
 static void spread_numbers(struct random *random, struct case_history *history)
 {
-    int64_t spread[HISTORY_NUMBERS + 1] = {random_below(random, 3)};
-    for (unsigned number = 1; number <= HISTORY_NUMBERS; number++)
-        spread[number] = spread[number - 1] + 1 + (random_chance(random, 20) ? random_below(random, 40) : 0);
+    int64_t numbers[HISTORY_NUMBERS + 1];
+    random_numbers(random, numbers);
     for (unsigned i = 0; i < history->count; i++)
-        history->events[i].sequence = spread[history->events[i].sequence];
-}
-
-enum split { SPLIT_ANY, SPLIT_DISJOINT, SPLIT_RETENTION, SPLIT_COUNT };
-
-/* The states that fold an event, as bits. In the case of retention one has the start of the log, another the end. */
-static unsigned choose_states(struct random *random, enum split split, bool old)
-{
-    if (split == SPLIT_DISJOINT)
-        return 1u << random_below(random, STATES);
-    if (split == SPLIT_RETENTION)
-        return old ? 1u : 2u | random_below(random, 2);
-    return 1u + random_below(random, (1u << STATES) - 1);
+        history->events[i].sequence = numbers[history->events[i].sequence];
 }
 
 /* Every second time as a worker does it: the state is read from its stored form. Returns the blob, to be freed. */
@@ -232,9 +218,9 @@ static char *reload(struct random *random, struct case_state *state)
 
 static void one_history(struct random *random, struct case_history *history)
 {
-    struct case_state states[STATES] = {fresh(1), fresh(1), fresh(1)};
+    struct case_state states[SPLIT_STATES] = {fresh(1), fresh(1), fresh(1)};
     struct case_state all = fresh(1);
-    char *blobs[STATES];
+    char *blobs[SPLIT_STATES];
     enum split split = (enum split)random_below(random, SPLIT_COUNT);
     random_case_history(random, history);
     if (random_chance(random, 50))
@@ -244,14 +230,14 @@ static void one_history(struct random *random, struct case_history *history)
         shuffle_case_history(random, history);
     for (unsigned i = 0; i < history->count; i++) {
         const struct case_event *event = &history->events[i];
-        unsigned chosen = choose_states(random, split, event->sequence < border);
-        for (unsigned k = 0; k < STATES; k++) {
+        unsigned chosen = random_states(random, split, event->sequence < border);
+        for (unsigned k = 0; k < SPLIT_STATES; k++) {
             if (chosen & (1u << k))
                 (void)case_apply(&states[k], event);
         }
         (void)case_apply(&all, event);
     }
-    for (unsigned k = 0; k < STATES; k++)
+    for (unsigned k = 0; k < SPLIT_STATES; k++)
         blobs[k] = reload(random, &states[k]);
     struct case_state left = merge(&states[0], &states[1]);
     left = merge(&left, &states[2]);
@@ -259,7 +245,7 @@ static void one_history(struct random *random, struct case_history *history)
     right = merge(&states[0], &right);
     assert_true(same(&left, &all));
     assert_true(same(&right, &all));
-    for (unsigned k = 0; k < STATES; k++)
+    for (unsigned k = 0; k < SPLIT_STATES; k++)
         free(blobs[k]);
 }
 
