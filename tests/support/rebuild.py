@@ -3,7 +3,7 @@
 import json
 
 from . import programs
-from .waiting import wait_for
+from .waiting import Late, wait_for
 
 
 def run(stack, *words, check=0, kafka=True):
@@ -53,3 +53,22 @@ def switch(stack, generation, *options, check=0):
 
 def generations(stack):
     return dict(stack.database.query("SELECT gen, state FROM ctl.generation ORDER BY gen"))
+
+
+def switch_when_level(stack, generation, deadline_s=30):
+    """A switch that waits for a generation that still lags."""
+    wait_for(lambda: switch(stack, generation, check=None).returncode == 0, deadline_s, "the switch succeeds", poll_s=0.2)
+
+
+def wait_equal(stack, view, deadline_s=20):
+    """The live views are, within a moment, those of the naive fold."""
+    last = {}
+
+    def equal():
+        last["lines"] = stack.differences(view)
+        return not last["lines"]
+
+    try:
+        wait_for(equal, deadline_s, "rows equal the naive fold", poll_s=0.2)
+    except Late:
+        raise AssertionError("the rows differ from the naive fold:\n" + "\n".join(last["lines"])) from None

@@ -1,9 +1,140 @@
 #include "workers/ops/rebuild_carry_over.h"
 
+#include <stdio.h>
+
+#include "caseview/failpoint.h"
+#include "caseview/log.h"
+#include "caseview/retry.h"
+#include "caseview/stop.h"
+#include "workers/ops/carry_over_page.h"
+
+#define ARENA_MAX  ((size_t)1 << 30)
+#define NAMES_MAX  ((size_t)16 << 20)
+#define TRIES      50
+#define SCRIPT_MAX 2048
+
+/* ---- pages ---- */
+
+/* A worker wrote one of the rows meanwhile (22012), or holds a lock for long. */
+static bool is_transient(const struct err *err)
+{
+    return strcmp(err->sqlstate, "22012") == 0 || strcmp(err->sqlstate, "40001") == 0 ||
+           strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "55P03") == 0;
+}
+
+/* One page, again while workers write the same rows. */
+static enum cv_status carry_page(struct carry_over *carry, struct rebuild_step *step, carry_over_fn *page,
+                                 bool *out_more, struct err *err)
+{
+    const struct rebuild_step before = *step;
+    struct retry retry;
+    retry_init(&retry, 10, 1000);
+    for (int try = 1;; try++) {
+        arena_reset(carry->arena);
+        enum cv_status status = page(carry, step, out_more, err);
+        if (status == CV_OK)
+            return CV_OK;
+        if (status != CV_RETRY || !(is_transient(err) || carry->lags) || try == TRIES ||
+            stop_wait(retry_failed(&retry)))
+            return status;
+        *step = before;
+        carry->lags = false;
+        struct err ignored = ERR_INIT;
+        if (db_script(carry->target, "ROLLBACK", &ignored) != CV_OK)
+            return status;
+    }
+}
+
+static enum cv_status carry_all(struct carry_over *carry, const char *name, carry_over_fn *page, struct err *err)
+{
+    struct rebuild_step step;
+    bool more = true;
+    enum cv_status status = rebuild_step_open(carry->rebuild, carry->to, name, &step, err);
+    if (status != CV_OK || step.finished)
+        return status;
+    while (more) {
+        if (stop_requested()) {
+            err_set(err, "stopped during %s; repeat the command to go on", name);
+            return CV_FATAL;
+        }
+        status = carry_page(carry, &step, page, &more, err);
+        if (status != CV_OK) {
+            err_prefix(err, "%s", name);
+            return status;
+        }
+        FAIL_POINT("carry.page");
+        rebuild_step_report(&step);
+    }
+    return rebuild_step_finish(carry->rebuild, &step, err);
+}
+
+/* ---- parked records ---- */
+
+/* Those that the log no longer holds: the others are parked, or folded, by the workers of the new generation. */
+static enum cv_status carry_parked(struct carry_over *carry, struct rebuild_step *step, bool *out_more, struct err *err)
+{
+    char script[SCRIPT_MAX];
+    struct db_result *result;
+    snprintf(
+        script, sizeof script,
+        "WITH carried AS (INSERT INTO gen_%d.parked (organization_id, topic, part, \"offset\", key, value, headers, "
+        "record_timestamp, reason, text, parked_at) "
+        "SELECT p.organization_id, p.topic, p.part, p.\"offset\", p.key, p.value, p.headers, p.record_timestamp, "
+        "p.reason, p.text, p.parked_at FROM gen_%d.parked p JOIN ctl.rebuild_partition r ON r.gen = %d AND "
+        "r.topic = p.topic AND r.part = p.part AND p.\"offset\" < r.log_start "
+        "ON CONFLICT (topic, part, \"offset\") DO NOTHING RETURNING 1) SELECT count(*) FROM carried",
+        carry->to, carry->from, carry->to);
+    const struct db_statement statement = {"carry_parked", script};
+    enum cv_status status = db_script(carry->target, "BEGIN", err);
+    if (status == CV_OK)
+        status = db_exec(carry->target, &statement, NULL, 0, &result, err);
+    if (status != CV_OK)
+        return status;
+    step->seen = step->changed = db_int8(result, 0, 0);
+    db_result_free(result);
+    *out_more = false;
+    status = rebuild_step_save(carry->rebuild, step, err);
+    return status == CV_OK ? db_script(carry->target, "COMMIT", err) : status;
+}
+
+/* ---- all parts ---- */
+
+static enum cv_status connect_source(struct carry_over *carry, struct err *err)
+{
+    const struct config *config = carry->rebuild->operation.config;
+    char setup[64];
+    snprintf(setup, sizeof setup, DB_SEARCH_PATH_FMT, carry->from);
+    return db_open(config_text(config, "database"), "caseview rebuild prepare", setup,
+                   (int)config_int(config, "connect-timeout-s") * 1000, &carry->source, err);
+}
+
 enum cv_status rebuild_carry_over(struct rebuild *rebuild, const struct generation *to, struct err *err)
 {
-    (void)rebuild;
-    (void)to;
-    err_set(err, "carry-over is not possible yet");
-    return CV_FATAL;
+    static const struct {
+        const char *name;
+        carry_over_fn *page;
+    } parts[] = {
+        /* The directory first: the rows of agents depend on it. */
+        {"carry-over directory", carry_over_directory},
+        {"carry-over cases", carry_over_cases},
+        {"carry-over agents", carry_over_agents},
+        {"carry-over parked", carry_parked},
+    };
+    struct carry_over carry = {
+        .rebuild = rebuild,
+        .from = to->carry_over_from,
+        .to = to->gen,
+        .target = rebuild->operation.db,
+        .arena = arena_new(1u << 18, ARENA_MAX),
+        .names = names_new(NAMES_MAX),
+    };
+    enum cv_status status = connect_source(&carry, err);
+    if (status == CV_OK)
+        status = operation_use_generation(carry.target, carry.to, err);
+    for (size_t i = 0; i < ARRAY_LEN(parts) && status == CV_OK; i++)
+        status = carry_all(&carry, parts[i].name, parts[i].page, err);
+    db_close(carry.source);
+    names_free(carry.names);
+    arena_free(carry.arena);
+    return status;
 }

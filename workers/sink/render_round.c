@@ -27,6 +27,7 @@ struct render_round {
     bool in_agents, done;
     int64_t block, blocks;  /* of case_state: the next page begins at block */
     struct uuid last[2];    /* key of the last agent of the previous page */
+    bool first;             /* the next page of agents is the first one */
     struct db_result *rows; /* page, unprocessed from next_row on; NULL: to be read */
     int next_row;
     struct folder_key piece[PIECE];
@@ -92,6 +93,7 @@ enum cv_status render_round_begin(struct render_round *round, struct db *db, str
     round->block = 0;
     round->in_agents = round->done = false;
     memset(round->last, 0, sizeof round->last);
+    round->first = true;
     round->skipped_count = round->skipped_next = 0;
     return CV_OK;
 }
@@ -119,10 +121,12 @@ static enum cv_status read_agents(struct render_round *round, struct db *db, str
     db_arg_int4_array(&args, round->agents.items, sizeof *round->agents.items, round->agents.count);
     db_arg_uuid(&args, &round->last[0]);
     db_arg_uuid(&args, &round->last[1]);
+    db_arg_bool(&args, round->first);
     enum cv_status status = db_exec(db, &agents_statement, &args, QUERY_TIMEOUT_MS, &round->rows, err);
     if (status != CV_OK)
         return status;
     int rows = db_rows(round->rows);
+    round->first = false;
     if (rows > 0) {
         round->last[0] = db_uuid(round->rows, rows - 1, 0);
         round->last[1] = db_uuid(round->rows, rows - 1, 1);

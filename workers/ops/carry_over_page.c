@@ -1,0 +1,18 @@
+#include "workers/ops/carry_over_page.h"
+
+void carry_over_key(const struct rebuild_step *step, struct uuid *out_ids, size_t count)
+{
+    memset(out_ids, 0, count * sizeof *out_ids);
+    if (step->has_after)
+        memcpy(out_ids, step->after_key, count * sizeof *out_ids);
+}
+
+void carry_over_advance(struct rebuild_step *step, int rows, size_t written, const void *key, size_t key_len)
+{
+    assert(key_len <= sizeof step->after_key);
+    step->seen += rows;
+    step->changed += (int64_t)written;
+    step->has_after = true;
+    step->after_len = key_len;
+    memcpy(step->after_key, key, key_len);
+}
