@@ -30,9 +30,11 @@ WORKERS = {"ten": (1, 2, 4), "wide": (1,), "one": (1,), "registry": (1,)}  # of 
 SETTLED = ("ten", "wide")  # after which the memory of one idle worker is measured
 
 
-def consume(rig, backlog):
-    broker = Cpu(kafka=rigs.java_pid(rig.broker))
-    text, seconds = rigs.finished(rig.program("bench_consume"), rig.broker.bootstrap, backlog.topics.case)
+def consume(rig, backlog, server=None):
+    """server: the broker that has the backlog, by default the one of the drains."""
+    server = server or rig.broker
+    broker = Cpu(kafka=rigs.java_pid(server))
+    text, seconds = rigs.finished(rig.program("bench_consume"), server.bootstrap, backlog.topics.case)
     found = RATE.search(text)
     if not found or int(found[1]) != backlog.count("case"):
         raise rigs.Broken(f"bench_consume did not read {backlog.count('case')} records: {text!r}")

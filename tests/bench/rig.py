@@ -88,6 +88,7 @@ class Backlog:
         self.topics = Topics(f"{name}-cases", f"{name}-agents", f"{name}-directory", {**PARTITIONS, "case": case_partitions})
         self.registry = registry  # is it framed by a schema registry's ids?
         self.ends = None  # (topic, partition) → end offset
+        self.broker = None
 
     @property
     def options(self):
@@ -177,9 +178,20 @@ class Rig:
         ]
         if self._broker is None:
             self._broker = self._start_cached(made)
-        for backlog in made:
-            backlog.ends = {where: end for where, (_, end) in self._broker.ends(backlog.topics).items()}
+        self._note_ends(self._broker, made)
         return {backlog.name: backlog for backlog in made}
+
+    def rebuild_backlogs(self, sizes, partitions):
+        """One of each size, smallest first, on a broker of their own."""
+        made = [Backlog(f"rebuild{n}", n, 10, self.wanted.in_flight, 3, case_partitions=partitions) for n in sizes]
+        self._note_ends(self._start_cached(made), made)
+        return made
+
+    @staticmethod
+    def _note_ends(broker, made):
+        for backlog in made:
+            backlog.broker = broker
+            backlog.ends = {where: end for where, (_, end) in broker.ends(backlog.topics).items()}
 
     @property
     def broker(self):
@@ -219,12 +231,12 @@ class Rig:
         argv = [self.program("caseview-dev"), "simulate", *self.kafka(broker, topics), "--end-with-parent", *args]
         return programs.Program(f"simulate-{self.number()}", argv, self.folder)
 
-    def workers(self, count, broker, topics, database, registry=False):
+    def workers(self, count, broker, topics, database, registry=False, options=()):
         """Of one group. registry: they have their schemas from there alone."""
         group = f"bench-{self.number()}-{os.getpid()}"
         # The first ones learn of the others with their next heartbeat: by default most of the work would be done before.
         more = ["--kafka", "heartbeat.interval.ms=100"] if count > 1 else []
-        return [self._worker(broker, topics, database, registry, group, more) for _ in range(count)]
+        return [self._worker(broker, topics, database, registry, group, [*more, *options]) for _ in range(count)]
 
     def worker(self, broker, topics, database, more=(), cgroup=None):
         """more: options. cgroup: support.cgroup.MemoryCgroup."""
