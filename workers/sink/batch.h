@@ -28,7 +28,7 @@ struct batch_cursor {
     /* Rows show directory changes up to here once this batch is committed; 0: unchanged, CURSOR_UNRENDERED: rows for
      * readers are not written. */
     int64_t dir_no;
-    bool shows_progress; /* … or up to batch.progress */
+    bool shows_progress;                   /* … or up to batch.progress */
     int64_t records, parked, first_parked; /* for the poison flood; first_parked: offset, valid while parked > 0 */
 };
 

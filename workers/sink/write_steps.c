@@ -221,7 +221,7 @@ static void send_active(struct write_steps *steps)
 {
     size_t n;
     if (steps->batch->deferred) {
-        end_step(steps);
+        write_step_end(steps);
         return;
     }
     names_trim(steps->names);

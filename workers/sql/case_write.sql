@@ -1,5 +1,6 @@
--- Writes the cases of a batch that have a row, in key order; case_insert.sql writes the others. A row with another revision than the one that was folded on was changed by
--- another writer: a division by zero (22012) then fails the statement, and the worker re-reads the rows.
+-- Writes the cases of a batch that have a row, in key order; case_insert.sql writes the others. A row with another
+-- revision than the one that was folded on was changed by another writer: a division by zero (22012) then fails the
+-- statement, and the worker re-reads the rows.
 WITH written AS (
     INSERT INTO case_state AS t (case_id, rev, part, flags, degraded_at, over_at, state)
     SELECT x.case_id, x.rev, x.part, x.flags,
