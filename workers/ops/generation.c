@@ -104,12 +104,13 @@ enum cv_status generation_create(struct db *db, int32_t gen, bool waiting, struc
     snprintf(schema, sizeof schema, "gen_%d", gen);
     snprintf(views, sizeof views, "caseview_%d", gen);
     buf_init(&script, SCRIPT_MAX);
+    /* A clock that begins at 1: the number that the first rendering writes to the cursors is not 0 (fence.sql). */
     buf_printf(&script,
                "INSERT INTO ctl.generation (gen, schema_name, template_version, state, deferred, prepared_at, "
                "switched_at) VALUES (%d, '%s', %d, '%s', %s, %s, %s);\n"
-               "INSERT INTO ctl.dir_clock (gen, no) VALUES (%d, 1);\n",
+               "INSERT INTO ctl.dir_clock (gen, no) VALUES (%d, %d);\n",
                gen, schema, GENERATION_TEMPLATE, waiting ? "waiting" : "live", waiting ? "true" : "false",
-               waiting ? "NULL" : "now()", waiting ? "NULL" : "now()", gen);
+               waiting ? "NULL" : "now()", waiting ? "NULL" : "now()", gen, waiting ? 1 : 0);
     expand_template(&script, sql_gen, schema, waiting ? views : "caseview");
     assert(!script.overflow); /* the template is a part of the program */
     enum cv_status status = db_script(db, script.data, err);
