@@ -80,7 +80,7 @@ static enum cv_status take_look(struct rebuild *rebuild, struct look *look, stru
 {
     *look = (struct look){.rate = -1};
     arena_reset(arena);
-    enum cv_status status = rebuild_read(rebuild, err);
+    enum cv_status status = generation_list_read(rebuild->operation.db, arena, &rebuild->list, err);
     if (status == CV_OK)
         status = choose(rebuild, look, err);
     if (status == CV_OK)
