@@ -6,12 +6,21 @@ from . import programs
 from .waiting import Late, wait_for
 
 
-def run(stack, *words, check=0, kafka=True):
-    """`caseview rebuild WORDS`; Kafka's options are given to the commands that ask it, and harmless for the others."""
-    options = [*stack.kafka(), *stack.names()] if kafka else stack.names()
-    return programs.caseview(
-        "rebuild", *map(str, words), "--database", stack.database.conninfo, "--log-format", "text", *options, check=check
-    )
+def arguments(stack, *words):
+    """Kafka's options are given to the commands that ask it, and harmless for the others."""
+    options = ["--database", stack.database.conninfo, "--log-format", "text", *stack.kafka(), *stack.names()]
+    return ["rebuild", *map(str, words), *options]
+
+
+def run(stack, *words, check=0, environment=()):
+    """`caseview rebuild WORDS`."""
+    return programs.caseview(*arguments(stack, *words), check=check, environment=environment)
+
+
+def begin(stack, name, *words, environment=()):
+    """The same, as a programs.Program that runs."""
+    argv = [programs.binary("caseview"), *arguments(stack, *words)]
+    return programs.Program(name, argv, stack.folder, environment)
 
 
 def start(stack, *options):
@@ -72,3 +81,11 @@ def wait_equal(stack, view, deadline_s=20):
         wait_for(equal, deadline_s, "rows equal the naive fold", poll_s=0.2)
     except Late:
         raise AssertionError("the rows differ from the naive fold:\n" + "\n".join(last["lines"])) from None
+
+
+def views(stack, schema):
+    """All rows that a reader of this schema sees, in any order."""
+    rows = {}
+    for view in ("active_case", "agent", "application"):
+        rows[view] = sorted(map(str, stack.database.query(f"SELECT * FROM {schema}.{view}")))
+    return rows
