@@ -193,20 +193,20 @@ static enum cv_status connect(struct claims *claims, struct err *err)
     return CV_OK;
 }
 
+enum cv_status claims_connect(struct claims *claims, struct err *err)
+{
+    if (pipeline_is_busy(claims->pipeline) || writer_is_connected(claims->writer) || !retry_due(&claims->reconnect))
+        return CV_OK;
+    return connect(claims, err);
+}
+
 enum cv_status claims_advance(struct claims *claims, struct err *err)
 {
-    if (pipeline_is_busy(claims->pipeline))
-        return CV_OK;
     enum cv_status status = CV_OK;
-    arena_reset(claims->arena);
-    if (!writer_is_connected(claims->writer)) {
-        if (!retry_due(&claims->reconnect))
-            return CV_OK;
-        status = connect(claims, err);
-    }
     int64_t now = clock_mono_ms();
-    if (now < claims->not_before_ms)
-        return status;
+    if (pipeline_is_busy(claims->pipeline) || !writer_is_connected(claims->writer) || now < claims->not_before_ms)
+        return CV_OK;
+    arena_reset(claims->arena);
     /* Each may wait for the database and the brokers: the rest comes next turn, after Kafka was polled. */
     for (size_t i = 0; i < claims->partitions->count && status == CV_OK && clock_mono_ms() < now + CLAIMS_MS; i++)
         if (is_due(claims, claims->partitions->all[i], now))

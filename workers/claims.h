@@ -29,8 +29,13 @@ void claims_init(struct claims *claims, int32_t gen, const char *owner, struct p
 void claims_done(struct claims *claims);
 
 /*
- * Connects when there is no connection and claims what is due, for at most two seconds; between two batches only.
- * CV_OK; CV_RETRY: no connection, or it was lost; CV_FATAL: the connection string cannot work.
+ * Connects when there is no connection and it is time for another attempt; between two batches only. CV_OK; CV_RETRY:
+ * no connection; CV_FATAL: the connection string cannot work.
+ */
+enum cv_status claims_connect(struct claims *claims, struct err *err) CV_MUST_CHECK;
+/*
+ * Claims what is due, for at most two seconds; between two batches only, and not without a connection. CV_OK, or
+ * CV_RETRY: the connection was lost.
  */
 enum cv_status claims_advance(struct claims *claims, struct err *err) CV_MUST_CHECK;
 /* Writes the halts of partitions whose earlier records are committed. CV_OK, or CV_RETRY: the connection was lost. */

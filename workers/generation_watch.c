@@ -6,6 +6,7 @@
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
+#include "workers/ops/generation.h"
 
 #define LOOK_MS          1000
 #define QUERY_TIMEOUT_MS 5000
@@ -59,6 +60,12 @@ static void take(struct generation_watch *watch, const struct db_result *result)
         log_info("generation %d is no longer live", watch->gen);
     watch->live = live;
     watch->deferred = deferred;
+    int32_t version = db_rows(result) == 1 ? db_int4(result, 0, 2) : GENERATION_TEMPLATE;
+    watch->fits = version == GENERATION_TEMPLATE;
+    if (!watch->fits && !watch->misfit_reported)
+        log_error(GENERATION_MISFIT "; claiming nothing: run the worker of that version", watch->gen, version,
+                  GENERATION_TEMPLATE);
+    watch->misfit_reported = !watch->fits;
 }
 
 enum cv_status generation_watch_look(struct generation_watch *watch, struct err *err)
@@ -80,6 +87,11 @@ enum cv_status generation_watch_look(struct generation_watch *watch, struct err 
     take(watch, result);
     db_result_free(result);
     return CV_OK;
+}
+
+bool generation_watch_fits(const struct generation_watch *watch)
+{
+    return watch->fits;
 }
 
 bool generation_watch_defers(const struct generation_watch *watch)

@@ -315,10 +315,12 @@ static enum cv_status turn(struct worker *worker, struct err *err)
     if (status == CV_OK)
         status = poll_cursors(worker, err);
     if (status == CV_OK)
-        status = generation_watch_look(&worker->watch, err);
-    if (status == CV_OK)
-        status = claims_advance(&worker->claims, err);
+        status = claims_connect(&worker->claims, err);
     worker->connected = worker->claims.connected;
+    if (status == CV_OK)
+        status = generation_watch_look(&worker->watch, err);
+    if (status == CV_OK && generation_watch_fits(&worker->watch))
+        status = claims_advance(&worker->claims, err);
     if (status == CV_OK)
         status = directory_names_follow(&worker->names, err);
     if (status == CV_OK)

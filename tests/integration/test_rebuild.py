@@ -1,11 +1,12 @@
 """`caseview rebuild`: a new generation is filled by ordinary workers, prepared, and shown to readers by a switch."""
 
 import json
+import re
 import signal
 
-from support import events, rebuild
+from support import events, programs, rebuild
 from support.random_history import History
-from support.waiting import wait_for
+from support.waiting import stays_true, wait_for
 
 AUDIT = "SELECT command, gen, detail FROM ctl.audit ORDER BY id"
 
@@ -163,3 +164,36 @@ def test_bulk_rate_limits_a_generation_that_is_not_live(make_stack, tmp_path):
     filler.wait_log("bulk-rate is 0 events/s, it was 100", 10)
     rebuild.wait_phase(stack, "caught-up")
     assert read() == total
+
+
+def test_a_generation_with_tables_of_another_version_is_left_alone(make_stack):
+    """As if a newer program had created it: workers claim nothing, commands that read its states refuse."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    case = events.guid()
+    stack.send(events.queued(events.guid(), case))
+    stack.wait_body(case)
+    stack.stop_worker(worker)
+    newer = "UPDATE ctl.generation SET template_version = template_version + 1 WHERE gen = 1"
+    stack.database.query(newer)
+    claimed = "SELECT sum(owner_epoch), bool_or(owner LIKE %s) FROM ctl.cursor"
+    before = stack.database.query(claimed, (f"%:{worker.process.pid}",))
+    worker = stack.start_worker(ready=False)
+    line = r"generation 1 has tables of version \d+, this program writes version \d+"
+    worker.wait_log(line, 30)
+    worker.wait_log("group: assigned", 30)
+    stays_true(lambda: not worker.is_ready(), 3, "it waits")
+    assert stack.database.query(claimed, (f"%:{worker.process.pid}",)) == [(before[0][0], False)]
+    assert len(re.findall(line, worker.log())) == 1, worker.log()
+    where = ("--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--schema-dir", stack.schemas.folder)
+    for words in (("parked", "retry"), ("repair", "--case", case), ("explain", "--case", case), ("verify",)):
+        refused = programs.caseview(*words, *where, check=2)
+        assert re.search(line, refused.stderr) and len(refused.stderr.splitlines()) == 1, refused.stderr
+    assert "the states of generation 1 have version" in rebuild.run(stack, "start", "--carry-over", check=2).stderr
+    rebuild.start(stack)
+    stack.database.query(newer.replace("gen = 1", "gen = 2"))
+    assert re.search(line.replace("generation 1", "generation 2"), rebuild.run(stack, "prepare", check=2).stderr)
+    rebuild.run(stack, "abort")
+    # The program that fits takes over at once.
+    stack.database.query(newer.replace("+ 1", "- 1"))
+    worker.wait_ready()

@@ -65,6 +65,27 @@ enum cv_status generation_list_read(struct db *db, struct arena *arena, struct g
     return CV_OK;
 }
 
+enum cv_status generation_check_template(struct db *db, int32_t gen, struct err *err)
+{
+    static const struct db_statement statement = {
+        "generation_template", "SELECT template_version FROM ctl.generation WHERE gen = $1::integer"};
+    struct arena *arena = arena_new(1u << 10, 1u << 16);
+    struct db_args args;
+    struct db_result *result;
+    db_args_init(&args, arena);
+    db_arg_int4(&args, gen);
+    enum cv_status status = db_exec(db, &statement, &args, QUERY_TIMEOUT_MS, &result, err);
+    arena_free(arena);
+    if (status != CV_OK)
+        return status;
+    int32_t version = db_rows(result) == 1 ? db_int4(result, 0, 0) : GENERATION_TEMPLATE;
+    db_result_free(result);
+    if (version == GENERATION_TEMPLATE)
+        return CV_OK;
+    err_set(err, GENERATION_MISFIT, gen, version, GENERATION_TEMPLATE);
+    return CV_FATAL;
+}
+
 const struct generation *generation_find(const struct generation_list *list, int32_t gen)
 {
     for (size_t i = 0; i < list->count; i++)

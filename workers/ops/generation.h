@@ -16,6 +16,9 @@
 /* The oldest template whose states carry-over can still read. */
 #define GENERATION_TEMPLATE_OLDEST 1
 
+/* What to say of a generation with tables of another version; arguments: its number, its version, ours. */
+#define GENERATION_MISFIT "generation %d has tables of version %d, this program writes version %d"
+
 enum generation_state { GENERATION_LIVE, GENERATION_WAITING, GENERATION_PAST, GENERATION_DROPPED };
 
 struct generation {
@@ -38,6 +41,11 @@ const char *generation_state_name(enum generation_state state);
 /* CV_OK or CV_RETRY. */
 enum cv_status generation_list_read(struct db *db, struct arena *arena, struct generation_list *out_list,
                                     struct err *err) CV_MUST_CHECK;
+/*
+ * Whether this program can work on the rows of a generation: CV_FATAL: its tables have another version; CV_RETRY. One
+ * that does not exist fits: the statements that follow say so.
+ */
+enum cv_status generation_check_template(struct db *db, int32_t gen, struct err *err) CV_MUST_CHECK;
 /* NULL: there is none. */
 const struct generation *generation_find(const struct generation_list *list, int32_t gen);
 const struct generation *generation_in_state(const struct generation_list *list, enum generation_state state);

@@ -9,6 +9,7 @@
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/broker_options.h"
+#include "workers/ops/generation.h"
 #include "workers/ops/operation.h"
 #include "workers/source/consumer_headers.h"
 #include "workers/source/decode.h"
@@ -38,6 +39,8 @@ enum cv_status history_reader_open(const struct config *config, const char *comm
     enum cv_status status = schemas_open_options(config, &reader->schemas, err);
     if (status == CV_OK)
         status = operation_connect(config, command, &reader->db, &reader->gen, err);
+    if (status == CV_OK)
+        status = generation_check_template(reader->db, reader->gen, err);
     if (status != CV_OK) {
         history_reader_close(reader);
         return status;

@@ -7,6 +7,7 @@
 #include "caseview/failpoint.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
+#include "workers/ops/generation.h"
 #include "workers/ops/parked_rows.h"
 #include "workers/sink/operator_write.h"
 #include "workers/source/decode.h"
@@ -216,6 +217,8 @@ int parked_retry(const struct config *config)
     struct retrying r = {.slice = SLICE, .place = {.part = -1}, .started_ms = clock_mono_ms()};
     int timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000;
     enum cv_status status = operation_open(&r.operation, config, name, &err);
+    if (status == CV_OK)
+        status = generation_check_template(r.operation.db, r.operation.gen, &err);
     if (status == CV_OK)
         status = schemas_open_options(config, &r.schemas, &err);
     if (status == CV_OK)
