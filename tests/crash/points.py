@@ -18,6 +18,13 @@ BATCH = (
 OWNERSHIP = ("claim.before", "claim.begun", "claim.locked", "claim.committed", "revoke", "recover")
 HALT = ("halt.before", "halt.after")
 STEPS = BATCH + OWNERSHIP + HALT
+# Of the rebuild commands, in the order in which they are reached.
+START = ("start.before", "start.after")
+CARRY_OVER = ("carry.written", "carry.page")
+PREPARE = ("prepare.before", "prepare.begun", "prepare.carried", "prepare.render", "prepare.indexed", "prepare.analyzed")
+SWITCH = ("switch.before", "switch.locked", "switch.renamed", "switch.after")
+DROP = ("drop.before", "drop.after")
+REBUILD = START + CARRY_OVER + PREPARE + SWITCH + DROP
 # Reached by other programs, or while the worker shuts down: single tests use them, the crash matrix does not.
 OTHER = ("retry.slice", "outside.folded", "outside.sent", "outside.answered", "consumer.destroy")
 

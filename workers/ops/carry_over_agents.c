@@ -182,8 +182,7 @@ static enum cv_status carry_rows(struct carry_over *carry, struct rebuild_step *
         return status;
     if (count > 0)
         carry_over_advance(step, (int)count, changed, &last, sizeof last);
-    status = rebuild_step_save(carry->rebuild, step, err);
-    return status == CV_OK ? db_script(carry->target, "COMMIT", err) : status;
+    return carry_over_commit(carry, step, err);
 }
 
 enum cv_status carry_over_agents(struct carry_over *carry, struct rebuild_step *step, bool *out_more, struct err *err)

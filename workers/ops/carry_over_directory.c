@@ -212,8 +212,7 @@ static enum cv_status finish_page(struct carry_over *carry, struct rebuild_step 
                            db_int2(page, count - 1, COL_KIND)};
         carry_over_advance(step, count, changed, &last, sizeof last);
     }
-    enum cv_status status = rebuild_step_save(carry->rebuild, step, err);
-    return status == CV_OK ? db_script(carry->target, "COMMIT", err) : status;
+    return carry_over_commit(carry, step, err);
 }
 
 enum cv_status carry_over_directory(struct carry_over *carry, struct rebuild_step *step, bool *out_more,

@@ -1,5 +1,7 @@
 #include "workers/ops/carry_over_page.h"
 
+#include "caseview/failpoint.h"
+
 void carry_over_key(const struct rebuild_step *step, struct uuid *out_ids, size_t count)
 {
     memset(out_ids, 0, count * sizeof *out_ids);
@@ -15,4 +17,11 @@ void carry_over_advance(struct rebuild_step *step, int rows, size_t written, con
     step->has_after = true;
     step->after_len = key_len;
     memcpy(step->after_key, key, key_len);
+}
+
+enum cv_status carry_over_commit(struct carry_over *carry, struct rebuild_step *step, struct err *err)
+{
+    enum cv_status status = rebuild_step_save(carry->rebuild, step, err);
+    FAIL_POINT("carry.written");
+    return status == CV_OK ? db_script(carry->target, "COMMIT", err) : status;
 }

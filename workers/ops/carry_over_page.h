@@ -33,5 +33,7 @@ carry_over_fn carry_over_cases, carry_over_agents, carry_over_directory;
 void carry_over_key(const struct rebuild_step *step, struct uuid *out_ids, size_t count);
 /* After a page: its number of rows, those that were written, and the key of its last row. */
 void carry_over_advance(struct rebuild_step *step, int rows, size_t written, const void *key, size_t key_len);
+/* Saves the step and commits the page. CV_OK or CV_RETRY. */
+enum cv_status carry_over_commit(struct carry_over *carry, struct rebuild_step *step, struct err *err) CV_MUST_CHECK;
 
 #endif

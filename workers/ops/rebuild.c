@@ -7,6 +7,9 @@
 
 #define ARENA_MAX (256u << 20)
 
+/* A command that freezes within a transaction loses its locks, for which workers wait. */
+#define FROZEN_TIMEOUT "SET idle_in_transaction_session_timeout = '5s'"
+
 static const struct {
     const char *word;
     const char *command; /* in errors and ctl.audit */
@@ -51,6 +54,8 @@ static int run(const struct config *config, size_t i)
     struct rebuild rebuild = {.arena = arena_new(1u << 16, ARENA_MAX)};
     int exit_code = CV_EXIT_OK;
     enum cv_status status = operation_open(&rebuild.operation, config, words[i].command, &err);
+    if (status == CV_OK)
+        status = db_script(rebuild.operation.db, FROZEN_TIMEOUT, &err);
     if (status == CV_OK)
         status = rebuild_read(&rebuild, &err);
     if (status == CV_OK)

@@ -93,8 +93,7 @@ static enum cv_status carry_parked(struct carry_over *carry, struct rebuild_step
     step->seen = step->changed = db_int8(result, 0, 0);
     db_result_free(result);
     *out_more = false;
-    status = rebuild_step_save(carry->rebuild, step, err);
-    return status == CV_OK ? db_script(carry->target, "COMMIT", err) : status;
+    return carry_over_commit(carry, step, err);
 }
 
 /* ---- all parts ---- */

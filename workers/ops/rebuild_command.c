@@ -14,9 +14,7 @@ enum cv_status rebuild_read(struct rebuild *rebuild, struct err *err)
 enum cv_status rebuild_begin(struct rebuild *rebuild, struct err *err)
 {
     enum cv_status status = db_script(rebuild->operation.db,
-                                      "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'; "
-                                      "LOCK TABLE ctl.generation IN SHARE ROW EXCLUSIVE MODE",
-                                      err);
+                                      "BEGIN; LOCK TABLE ctl.generation IN SHARE ROW EXCLUSIVE MODE", err);
     if (status != CV_OK && strcmp(err->sqlstate, "55P03") == 0)
         err_prefix(err, "another command is changing the generations");
     return status == CV_OK ? rebuild_read(rebuild, err) : status;

@@ -1,5 +1,6 @@
 /*
- * rebuild_command.h: what the rebuild commands share: the connection, the generations, refusals and the audit row.
+ * rebuild_command.h: what the rebuild commands share: the connection, the generations, refusals and the audit row. A
+ * command that freezes within a transaction loses its locks after 5 s: the server ends its session.
  */
 #ifndef CASEVIEW_OPS_REBUILD_COMMAND_H
 #define CASEVIEW_OPS_REBUILD_COMMAND_H
@@ -22,8 +23,7 @@ rebuild_fn rebuild_start, rebuild_status, rebuild_prepare, rebuild_compare, rebu
 enum cv_status rebuild_read(struct rebuild *rebuild, struct err *err) CV_MUST_CHECK;
 /*
  * Begins a transaction, takes the lock that lets one command at a time change generations, and reads them. Workers are
- * not affected. CV_OK or CV_RETRY; ended by rebuild_commit(), or by the end of the command. A command that freezes
- * loses its locks after 5 s.
+ * not affected. CV_OK or CV_RETRY; ended by rebuild_commit(), or by the end of the command.
  */
 enum cv_status rebuild_begin(struct rebuild *rebuild, struct err *err) CV_MUST_CHECK;
 enum cv_status rebuild_commit(struct rebuild *rebuild, struct err *err) CV_MUST_CHECK;

@@ -1,6 +1,7 @@
 /* `caseview rebuild abort` and `drop`: remove the waiting generation, or one that is past. */
 #include <stdio.h>
 
+#include "caseview/failpoint.h"
 #include "caseview/json.h"
 #include "caseview/retry.h"
 #include "caseview/stop.h"
@@ -69,7 +70,11 @@ static enum cv_status drop_once(struct rebuild *rebuild, choose_fn *choose, int3
     }
     if (status == CV_OK)
         status = rebuild_audit(rebuild, *out_gen, NULL, err);
-    return status == CV_OK ? rebuild_commit(rebuild, err) : status;
+    FAIL_POINT("drop.before");
+    if (status == CV_OK)
+        status = rebuild_commit(rebuild, err);
+    FAIL_POINT("drop.after");
+    return status;
 }
 
 /* A worker may read a table, or write a batch, while its table is to be dropped: one of the two waits, or is refused.

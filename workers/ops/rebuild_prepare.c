@@ -71,16 +71,33 @@ static enum cv_status lock_out_others(struct rebuild *rebuild, struct err *err)
     return status;
 }
 
+/* Of the list as it was read last. */
+static enum cv_status check_waiting(const struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    enum generation_state state = generation_find(&rebuild->list, gen)->state;
+    if (state == GENERATION_WAITING)
+        return CV_OK;
+    err_set(err, "generation %d is %s, not waiting%s", gen, generation_state_name(state),
+            state == GENERATION_DROPPED ? "" : ": it was prepared before");
+    return CV_FATAL;
+}
+
 static enum cv_status begin(struct rebuild *rebuild, int32_t gen, struct err *err)
 {
     enum cv_status status = lock_out_others(rebuild, err);
     if (status == CV_OK)
         status = rebuild_begin(rebuild, err);
     if (status == CV_OK)
+        status = check_waiting(rebuild, gen, err);
+    if (status == CV_OK)
         status = update(rebuild, &begun_statement, gen, err);
     if (status == CV_OK)
         status = rebuild_audit(rebuild, gen, NULL, err);
-    return status == CV_OK ? rebuild_commit(rebuild, err) : status;
+    FAIL_POINT("prepare.before");
+    if (status == CV_OK)
+        status = rebuild_commit(rebuild, err);
+    FAIL_POINT("prepare.begun");
+    return status;
 }
 
 /* ---- the rows for readers ---- */
@@ -100,8 +117,12 @@ static enum cv_status count_unrendered(struct rebuild *rebuild, int32_t gen, int
     if (status != CV_OK)
         return status;
     *out_partitions = db_int8(result, 0, 0);
+    bool waiting = db_bool(result, 0, 1);
     db_result_free(result);
-    return CV_OK;
+    if (waiting)
+        return CV_OK;
+    err_set(err, "generation %d was dropped meanwhile", gen);
+    return CV_FATAL;
 }
 
 /* Its workers render: each cursor says when the rows of its partition are written. */
@@ -173,6 +194,7 @@ static enum cv_status run_steps(struct rebuild *rebuild, const struct generation
     FAIL_POINT("prepare.indexed");
     if (status == CV_OK)
         status = run_step(rebuild, gen, "analyze", analyze, err);
+    FAIL_POINT("prepare.analyzed");
     return status == CV_OK ? update(rebuild, &prepared_statement, gen, err) : status;
 }
 
@@ -199,12 +221,10 @@ enum cv_status rebuild_prepare(struct rebuild *rebuild, int *out_exit_code, stru
     enum cv_status status = rebuild_choose(rebuild, &generation, err);
     if (status != CV_OK)
         return status;
-    if (generation->state != GENERATION_WAITING) {
-        err_set(err, "generation %d is %s, not waiting: it was prepared before", generation->gen,
-                generation_state_name(generation->state));
-        return CV_FATAL;
-    }
-    if (!generation->prepared && !generation->prepare_started)
+    status = check_waiting(rebuild, generation->gen, err);
+    if (status == CV_OK)
+        status = generation_check_template(rebuild->operation.db, generation->gen, err);
+    if (status == CV_OK && !generation->prepared && !generation->prepare_started)
         status = check_caught_up(rebuild, generation->gen, err);
     if (status == CV_OK && !generation->prepared)
         status = begin(rebuild, generation->gen, err);

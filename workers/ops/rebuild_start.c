@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "caseview/failpoint.h"
 #include "caseview/json.h"
 #include "sql_worker.h"
 #include "workers/ops/rebuild_progress.h"
@@ -163,8 +164,10 @@ enum cv_status rebuild_start(struct rebuild *rebuild, int *out_exit_code, struct
              start.carry_over ? "true" : "false");
     if (status == CV_OK)
         status = rebuild_audit(rebuild, start.gen, detail, err);
+    FAIL_POINT("start.before");
     if (status == CV_OK)
         status = rebuild_commit(rebuild, err);
+    FAIL_POINT("start.after");
     if (status != CV_OK)
         return status;
     if (config_flag(rebuild->operation.config, "json"))
