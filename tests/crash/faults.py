@@ -10,12 +10,12 @@ import time
 import typing
 
 import psycopg2
-from support import events, programs
+from support import events, programs, rebuild
 from support.postgres import Postgres
 from support.random_history import History
 from support.waiting import wait_for
 
-from .points import BATCH, HALT, OWNERSHIP, Points, is_stopped
+from .points import BATCH, HALT, OWNERSHIP, REBUILD, Points, is_stopped
 from .wire import Wire
 
 
@@ -400,6 +400,108 @@ def resume(run, topic):
     run.stack.halted.clear()
 
 
+# --- a rebuild under load
+
+
+def filler_options(run):
+    return "--generation", "2", "--group-id", f"{run.stack.database.name}-g2"
+
+
+def begin_rebuild(run, *options):
+    """A live worker, load, and a second generation; what is watched from now on is the second one."""
+    run.start().wait_ready()
+    run.load.start()
+    run.load.wait_share(run.rng.uniform(0.02, 0.2))
+    rebuild.start(run.stack, *options)
+    run.other_options = filler_options(run)
+    run.watch.follow(2)
+
+
+def filler_killed(run):
+    """A worker that fills, or that renders the rows of the new generation, is killed; another one goes on."""
+    begin_rebuild(run)
+    prepare = None
+    if run.step == "feed.read" or run.rng.random() < 0.5:  # names are followed when rows are rendered
+        run.start_other()
+        rebuild.wait_phase(run.stack, "caught-up")
+        run.stop(run.other)
+        prepare = rebuild.begin(run.stack, "prepare", "prepare")
+        wait_for(lambda: not run.stack.database.value("SELECT bool_or(deferred) FROM ctl.generation"), 20, "rows are to be rendered")
+    run.result["order"] = "killed while it fills" if prepare is None else "killed while it renders"
+    run.start_victim(run.armed("kill"), *run.other_options)
+    if run.step == "revoke":
+        wait_for(lambda: run.points.reached(run.victim.process.pid) or run.victim.is_ready(), 40, "the victim is ready")
+    run.wait_moment()
+    run.fault_begins()
+    if run.step != "random":
+        run.victim.process.wait(20)
+    run.lose(run.victim)
+    if run.step != "revoke":
+        run.start_other()
+    run.wait_recovered()
+    show_rebuilt(run, prepare)
+
+
+def show_rebuilt(run, prepare):
+    """Prepared, by the command that runs already if any; then readers see the second generation."""
+    if prepare is None:
+        rebuild.wait_phase(run.stack, "caught-up")
+        rebuild.run(run.stack, "prepare")
+    else:
+        code = prepare.wait(60)
+        assert code == 0, f"rebuild prepare ended with {code}: {prepare.log()[-1000:]}"
+    rebuild.switch_when_level(run.stack, 2)
+
+
+def command_killed(run):
+    """A command of the rebuild is killed at a step, or at any moment, and repeated."""
+    run.start().wait_ready()
+    run.load.start()
+    run.load.wait_share(run.rng.uniform(0.02, 0.2))
+    word = run.step.split(".")[0] if run.step != "random" else run.rng.choice(("start", "prepare", "switch", "drop"))
+    word = "prepare" if word == "carry" else word
+    repeat(run, word, "start", "--carry-over")
+    run.other_options = filler_options(run)
+    run.watch.follow(2)
+    run.victim = run.start(*run.other_options)  # not hurt
+    rebuild.wait_phase(run.stack, "caught-up")
+    repeat(run, word, "prepare")
+    repeat(run, word, "switch", 2)
+    if word == "drop":
+        repeat(run, word, "drop", 1)
+    run.wait_recovered()
+
+
+def repeat(run, hurt, word, *rest):
+    """The command until it is done; when it is the one to hurt, it is killed the first time."""
+    if word == hurt:
+        kill_command(run, word, *rest)
+
+    def done():
+        answer = rebuild.run(run.stack, word, *rest, check=None)
+        already = f"generation 2 is {'waiting' if word == 'start' else 'live'} already" in answer.stderr
+        gone = "was dropped" in answer.stderr
+        lags = word == "switch" and "generation 2 lags" in answer.stderr
+        assert answer.returncode == 0 or already or gone or lags, answer.stderr
+        assert word == hurt or not (already or gone), answer.stderr
+        return not lags
+
+    wait_for(done, 30, f"rebuild {word} is done", poll_s=0.1)
+
+
+def kill_command(run, word, *rest):
+    armed = [(run.step, "kill", 1)] if run.step != "random" else []
+    points = Points(run.folder / f"points-command-{word}", armed)
+    command = rebuild.begin(run.stack, f"rebuild-{word}", word, *rest, environment=points.environment if armed else ())
+    run.fault_begins()
+    if armed:
+        wait_for(lambda: command.process.poll() is not None, 30, f"the command reaches {run.step}")
+        assert command.process.returncode == -9, command.log()
+    else:
+        run.load.over.wait(run.rng.uniform(0, 0.6))
+    command.kill()
+
+
 # --- the list
 
 
@@ -434,5 +536,7 @@ FAULTS = {
     "topics grow": Fault(topics_grow, ()),
     "topic recreated": Fault(recreated, ()),
     "log trimmed": Fault(trimmed, ()),
+    "filler killed": Fault(filler_killed, ANYWHERE, text="kill -9 of a worker of a second generation"),
+    "rebuild command killed": Fault(command_killed, REBUILD, text="kill -9 of a command"),
     "transactions aborted": Fault(transactions_aborted, ()),
 }

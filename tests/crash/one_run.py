@@ -25,14 +25,14 @@ SLICE = 40
 # Runs in the transaction of each cursor change: records a worker that is not the owner, and a step back.
 AUDIT = """
 CREATE SEQUENCE public.audited;
-CREATE TABLE public.violation (topic text, part integer, was bigint, became bigint, owner integer, writer integer);
+CREATE TABLE public.violation (gen integer, topic text, part integer, was bigint, became bigint, owner integer, writer integer);
 CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM nextval('public.audited');
     IF current_setting('application_name') LIKE 'caseview worker%%'
        AND (NEW.next_offset < OLD.next_offset OR NEW.backend_pid IS DISTINCT FROM pg_backend_pid()) THEN
         INSERT INTO public.violation
-        VALUES (NEW.topic, NEW.part, OLD.next_offset, NEW.next_offset, NEW.backend_pid, pg_backend_pid());
+        VALUES (NEW.gen, NEW.topic, NEW.part, OLD.next_offset, NEW.next_offset, NEW.backend_pid, pg_backend_pid());
     END IF;
     RETURN NULL;
 END $$;
@@ -105,6 +105,7 @@ class Run:
         self.result = {"number": number, "fault": fault, "step": step, "seed": seed, "lost": 0, "doubled": 0}
         self.postgres, self.wire, self.points, self.cleanup = lane.postgres, None, None, []
         self.victim = self.other = self.watch = self.other_points = None
+        self.other_options = ()
         self.extra_records = {role: [] for role in naive_fold.ROLES}  # of deleted topics
         self.began = 0.0
 
@@ -124,9 +125,13 @@ class Run:
         self.stack.workers.remove(worker)
         worker.kill()
 
+    def stop(self, worker):
+        """SIGTERM."""
+        self.stack.stop_worker(worker)
+
     def start_other(self):
         environment = self.other_points.environment if self.other_points else ()
-        self.other = self.start(environment=environment)
+        self.other = self.start(*self.other_options, environment=environment)
 
     def armed(self, action):
         return [(self.step, action, self.nth())] if self.step != "random" else []
@@ -282,7 +287,7 @@ class Run:
     def check_audit(self):
         """Covers every committed change of a cursor, while Watch only samples."""
         violations = self.stack.database.query("SELECT * FROM public.violation")
-        assert not violations, f"(topic, partition, was, became, owner's backend, writer's): {violations[:5]}"
+        assert not violations, f"(generation, topic, partition, was, became, owner's backend, writer's): {violations[:5]}"
         self.result["cursor_changes"] = self.stack.database.value("SELECT last_value FROM public.audited")
         assert self.result["cursor_changes"] > 10, "the audit must have seen something"
         with open(self.postgres.log, "rb") as log:

@@ -5,7 +5,7 @@ import random
 import statistics
 
 from .faults import FAULTS
-from .points import STEPS
+from .points import REBUILD, STEPS
 
 
 def cells(steps, faults):
@@ -13,7 +13,7 @@ def cells(steps, faults):
     return [
         (fault, step)
         for fault in faults
-        for step in ("random", *STEPS)
+        for step in ("random", *STEPS, *REBUILD)
         if step in steps and (step == "random" or step in FAULTS[fault].steps)
     ]
 
@@ -58,7 +58,7 @@ def text(results, seed):
     at_steps = [f for f, fault in FAULTS.items() if fault.steps]
     lines = [f"Seed {seed}. In each cell: runs · recovered in s, median / max.", ""]
     stepwise = [r for r in results if r["fault"] in at_steps]
-    lines += table(stepwise, ("random", *STEPS), at_steps, lambda r: (r["step"], r["fault"]), "step")
+    lines += table(stepwise, ("random", *STEPS, *REBUILD), at_steps, lambda r: (r["step"], r["fault"]), "step")
     others = [r for r in results if r["fault"] not in at_steps]
     lines += ["", "| fault, at any moment | runs · recovered |", "|---|---|"]
     for fault in FAULTS:

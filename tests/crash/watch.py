@@ -5,8 +5,9 @@ import threading
 import time
 
 import psycopg2
+from support.waiting import wait_for
 
-CURSORS = "SELECT topic, part, next_offset, owner, state FROM ctl.cursor"
+CURSORS = "SELECT gen, topic, part, next_offset, owner, state FROM ctl.cursor"
 
 
 class Watch(threading.Thread):
@@ -17,8 +18,9 @@ class Watch(threading.Thread):
         self.wound_back = set()  # topics
         self.samples, self.lost_by_database = 0, 0
         self.steps_back, self.error = [], None
-        self.cursors = {}  # (topic, partition) → (offset, owner, state, monotonic seconds)
-        self._last, self._before = {}, {}  # _before: the cursors before a crash
+        self.generation = 1
+        self.cursors = {}  # of that one: (topic, partition) → (offset, owner, state, monotonic seconds)
+        self._last, self._before = {}, {}  # by (generation, topic, partition); _before: the cursors before a crash
         self._ended = threading.Event()
         self.start()
 
@@ -41,16 +43,23 @@ class Watch(threading.Thread):
         while not self._ended.wait(0.015):
             cursor.execute(CURSORS)
             now, rows = time.monotonic(), cursor.fetchall()
-            for topic, partition, offset, _, _ in rows if self._before else ():
-                self.lost_by_database += max(0, self._before.get((topic, partition), 0) - offset)
-            self._before = {}
-            for topic, partition, offset, owner, state in rows:
-                before = self._last.get((topic, partition))
+            for gen, topic, partition, offset, _, _ in rows if self._before else ():
+                self.lost_by_database += max(0, self._before.get((gen, topic, partition), 0) - offset)
+            self._before, shown = {}, self.generation
+            for gen, topic, partition, offset, owner, state in rows:
+                before = self._last.get((gen, topic, partition))
                 if before is not None and offset < before and topic not in self.wound_back:
-                    self.steps_back.append((topic, partition, before, offset))
-                self._last[topic, partition] = offset
-                self.cursors[topic, partition] = (offset, owner, state, now)
+                    self.steps_back.append((gen, topic, partition, before, offset))
+                self._last[gen, topic, partition] = offset
+                if gen == shown:
+                    self.cursors[topic, partition] = (offset, owner, state, now)
             self.samples += 1
+
+    def follow(self, generation):
+        """From now on cursors are those of this generation; all generations are checked for steps back."""
+        self.generation, before = generation, self.samples
+        wait_for(lambda: self.error or self.samples > before + 1, 10, "the cursors are sampled")
+        self.cursors = {}
 
     def wind_back(self, topic):
         """Allows steps back of this topic's cursors, which an operator makes. The audit of the workers' changes goes on."""
