@@ -5,9 +5,11 @@ import threading
 
 import pytest
 
+from crash.faults import know_partitions
 from support import events, naive_fold, rebuild
 from support.kafka import fresh_topics
 from support.random_history import SEEDS, History
+from support.waiting import wait_for
 
 
 class WholeLog:
@@ -108,3 +110,38 @@ def test_from_log_only_shows_what_the_log_still_has(make_kafka_stack):
     assert stack.database.query("SELECT count(*) FROM caseview_2.active_case") == [(0,)]
     assert stack.database.query("SELECT count(*) > 0 FROM caseview_2.agent") == [(True,)]
     rebuild.run(stack, "abort")
+
+
+def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(make_kafka_stack):
+    stack = make_kafka_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    fresh = {"topic.metadata.refresh.interval.ms": 1000}
+    stack.start_worker(properties=fresh)
+    items = History(7, organizations=2, cases=150).items
+    third = len(items) // 3
+
+    def grow(**counts):
+        for role, count in counts.items():
+            stack.broker.grow_topic(stack.topics.name(role), count)
+            know_partitions(stack.broker, stack.topics.name(role), count)
+            stack.topics.partitions[role] = count
+
+    stack.send_items(items[:third])
+    stack.check()
+    rebuild.start(stack)
+    (slow,) = rebuild.fill(stack, properties=fresh, environment={"CASEVIEW_BULK_RATE": "50"})
+    cursors = "SELECT count(*) FROM ctl.cursor WHERE gen = 2"
+    wait_for(lambda: stack.database.value(cursors) == 4, 30, "it reads")
+    assert rebuild.phase(stack) == "filling"
+    grow(case=4, agent=2)
+    wait_for(lambda: stack.database.value(cursors) == 7, 40, "it reads the new partitions, too")
+    stack.send_items(items[third : 2 * third])
+    stack.stop_worker(slow)
+    rebuild.fill(stack, properties=fresh)
+    rebuild.wait_phase(stack, "caught-up")
+    rebuild.run(stack, "prepare")
+    grow(case=5)
+    stack.send_items(items[2 * third :])
+    rebuild.switch_when_level(stack, 2)
+    stack.check()
+    rebuild.switch_when_level(stack, 1)
+    stack.check()
