@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from crash.faults import know_partitions
-from support import events, naive_fold, rebuild
+from support import events, naive_fold, programs, rebuild
 from support.kafka import fresh_topics
 from support.random_history import SEEDS, History
 from support.waiting import wait_for
@@ -145,3 +145,25 @@ def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(
     stack.check()
     rebuild.switch_when_level(stack, 1)
     stack.check()
+
+
+def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka_stack):
+    """In the log that is left a case is open, and `repair` lists it; the older generation knows that it is closed."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    organization, closed, other = (events.guid() for _ in range(3))
+    stack.send(events.case_event(organization, closed, 2, {"CaseClosed": {}}))
+    stack.wait_caught_up()
+    stack.broker.delete_records(stack.topics.case, 0, stack.broker.ends(stack.topics)[stack.topics.case, 0][1])
+    stack.send(events.queued(organization, closed), events.queued(organization, other))  # the first one comes late
+    stack.wait_body(other)
+    assert rebuild.start(stack)["carry_over"]
+    rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    options = ("--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--schema-dir", stack.schemas.folder)
+    programs.caseview("repair", "--generation", 2, "--case", closed, *options, check=0)
+    rows = "SELECT case_id::text FROM caseview_2.active_case"
+    assert stack.database.query(rows) == [(closed,)], "the command has listed it"
+    rebuild.run(stack, "prepare")
+    rebuild.switch_when_level(stack, 2)
+    assert list(stack.active_cases()) == [(organization, other)]

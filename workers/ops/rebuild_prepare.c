@@ -22,8 +22,6 @@
 static const struct db_statement begun_statement = {
     "prepare_begun", "UPDATE ctl.generation SET prepare_started_at = coalesce(prepare_started_at, now()) "
                      "WHERE gen = $1::integer AND state = 'waiting'"};
-static const struct db_statement render_statement = {
-    "prepare_render", "UPDATE ctl.generation SET deferred = false WHERE gen = $1::integer AND deferred"};
 static const struct db_statement prepared_statement = {
     "prepare_done", "UPDATE ctl.generation SET prepared_at = coalesce(prepared_at, now()) WHERE gen = $1::integer"};
 static const struct db_statement unrendered_statement = {"prepare_unrendered", sql_prepare_unrendered};
@@ -125,11 +123,26 @@ static enum cv_status count_unrendered(struct rebuild *rebuild, int32_t gen, int
     return CV_FATAL;
 }
 
+/*
+ * From now on its workers render. Rows that operators' commands have written before are deleted first: their states may
+ * have been changed by carry-over, which writes no rows.
+ */
+static enum cv_status end_deferral(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    char script[256];
+    snprintf(script, sizeof script,
+             "WITH ended AS (UPDATE ctl.generation SET deferred = false WHERE gen = $1::integer AND deferred "
+             "RETURNING gen) DELETE FROM gen_%d.active_case WHERE EXISTS (SELECT FROM ended)",
+             gen);
+    const struct db_statement statement = {"prepare_render", script};
+    return update(rebuild, &statement, gen, err);
+}
+
 /* Its workers render: each cursor says when the rows of its partition are written. */
 static enum cv_status wait_rendered(struct rebuild *rebuild, int32_t gen, struct err *err)
 {
     int64_t reported_ms = clock_mono_ms();
-    enum cv_status status = update(rebuild, &render_statement, gen, err);
+    enum cv_status status = end_deferral(rebuild, gen, err);
     FAIL_POINT("prepare.render");
     for (int64_t left = 1; status == CV_OK;) {
         status = count_unrendered(rebuild, gen, &left, err);
