@@ -1,6 +1,7 @@
 """The rebuild commands killed, frozen and cut off from PostgreSQL at each of their fail points, and with Kafka away: the
 live view is untouched, the same command goes on or says what is the case, and the result equals the naive fold."""
 
+import contextlib
 import itertools
 import re
 import signal
@@ -11,8 +12,9 @@ from crash.points import DROP, PREPARE, START, SWITCH, Points, is_stopped
 from support import events, programs, rebuild
 from support.kafka import free_ports
 from support.random_history import History
-from support.waiting import wait_for
+from support.waiting import stays_true, wait_for
 
+LOCK_TIMEOUT_S = 5  # of the commands
 FROZEN_S = 5  # idle_in_transaction_session_timeout of the commands
 IN_TRANSACTION = {"start.before", "prepare.before", "carry.written", "switch.before", "switch.locked", "switch.renamed", "drop.before"}
 BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'caseview rebuild%%'"
@@ -206,6 +208,27 @@ def test_a_generation_that_is_dropped_while_it_is_prepared(faults):
     check_failed_with_one_line(code, program.log())
     assert "generation 2 was dropped meanwhile" in program.log()
     stack.check()
+
+
+def test_indexes_are_created_next_to_a_batch(faults):
+    """A batch locks the tables in its order, and holds them for longer than the command waits for a lock."""
+    stack = faults.stack
+    rebuild.start(stack)
+    rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    log_began = stack.postgres.log.stat().st_size
+    with contextlib.closing(stack.postgres.connect(stack.database.name)) as batch:
+        batch.autocommit = False
+        batch.cursor().execute("LOCK TABLE gen_2.case_state IN ROW EXCLUSIVE MODE")
+        prepare = rebuild.begin(stack, "prepare", "prepare")
+        waits = f"SELECT count(*) {BACKENDS} AND wait_event_type = 'Lock' AND query LIKE '%%CREATE INDEX%%'"
+        wait_for(lambda: stack.database.value(waits) > 0, 30, "the command waits for a table")
+        batch.cursor().execute("LOCK TABLE gen_2.active_case IN ROW EXCLUSIVE MODE")
+        stays_true(prepare.is_running, LOCK_TIMEOUT_S + 1.5, "the command goes on")
+        batch.commit()
+    assert prepare.wait(60) == 0, prepare.log()
+    server_log = stack.postgres.log.read_bytes()[log_began:].decode("utf-8", "replace")
+    assert "canceling statement due to lock timeout" in server_log and "deadlock detected" not in server_log
 
 
 def test_kafka_away(make_stack):

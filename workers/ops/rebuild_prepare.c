@@ -9,12 +9,14 @@
 #include "caseview/failpoint.h"
 #include "caseview/json.h"
 #include "caseview/log.h"
+#include "caseview/retry.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/rebuild_carry_over.h"
 #include "workers/ops/rebuild_progress.h"
 #include "workers/ops/rebuild_step.h"
 
+#define TRIES      20
 #define LOOK_MS    200
 #define REPORT_MS  5000
 #define OUTPUT_MAX (1u << 16)
@@ -177,6 +179,19 @@ static enum cv_status analyze(struct rebuild *rebuild, int32_t gen, struct err *
     return db_script(rebuild->operation.db, script, err);
 }
 
+/* A batch of a worker, or an operator's command, may hold a table's lock for long: the step is run again then. */
+static enum cv_status run_again(struct rebuild *rebuild, int32_t gen, step_fn *run, struct err *err)
+{
+    struct retry retry;
+    retry_init(&retry, 50, 1000);
+    for (int try = 1;; try++) {
+        enum cv_status status = run(rebuild, gen, err);
+        bool transient = strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0;
+        if (status != CV_RETRY || !transient || try == TRIES || stop_wait(retry_failed(&retry)))
+            return status;
+    }
+}
+
 static enum cv_status run_step(struct rebuild *rebuild, int32_t gen, const char *name, step_fn *run, struct err *err)
 {
     struct rebuild_step step;
@@ -184,7 +199,7 @@ static enum cv_status run_step(struct rebuild *rebuild, int32_t gen, const char 
     if (status != CV_OK || step.finished)
         return status;
     int64_t started_ms = clock_mono_ms();
-    status = run(rebuild, gen, err);
+    status = run_again(rebuild, gen, run, err);
     step.finished = true;
     if (status == CV_OK)
         status = rebuild_step_save(rebuild, &step, err);
