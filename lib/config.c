@@ -172,6 +172,12 @@ bool config_is_set(const struct config *config, const char *name)
     return slot->value != NULL || slot->pair_count > 0;
 }
 
+bool config_is_argument(const struct config *config, const char *name)
+{
+    const struct config_slot *slot = get(config, name);
+    return slot->value != NULL && slot->source == SOURCE_COMMAND_LINE;
+}
+
 const char *config_item(const struct config *config, const char *name, size_t i)
 {
     const struct config_slot *slot = get(config, name);

@@ -60,6 +60,7 @@ static void take(struct generation_watch *watch, const struct db_result *result)
         log_info("generation %d is no longer live", watch->gen);
     watch->live = live;
     watch->deferred = deferred;
+    watch->prepared = db_rows(result) == 1 && db_bool(result, 0, 3);
     int32_t version = db_rows(result) == 1 ? db_int4(result, 0, 2) : GENERATION_TEMPLATE;
     watch->fits = version == GENERATION_TEMPLATE;
     if (!watch->fits && !watch->misfit_reported)
@@ -92,6 +93,11 @@ enum cv_status generation_watch_look(struct generation_watch *watch, struct err 
 bool generation_watch_fits(const struct generation_watch *watch)
 {
     return watch->fits;
+}
+
+bool generation_watch_prepared(const struct generation_watch *watch)
+{
+    return watch->prepared;
 }
 
 bool generation_watch_defers(const struct generation_watch *watch)

@@ -16,8 +16,8 @@ struct generation_watch {
     struct writer *writer;
     const struct worker_metrics *m;
     struct arena *arena;
-    bool live, deferred; /* as of the last look; before the first one deferred, and not live */
-    bool fits;           /* likewise: its tables are of our version, or it does not exist */
+    bool live, deferred, prepared; /* as of the last look; before the first one only deferred */
+    bool fits;                     /* likewise: its tables are of our version, or it does not exist */
     bool misfit_reported;
     int64_t next_look_ms;
     unsigned reloads;            /* of stop_reload_requested() */
@@ -35,6 +35,8 @@ void generation_watch_done(struct generation_watch *watch);
 enum cv_status generation_watch_look(struct generation_watch *watch, struct err *err) CV_MUST_CHECK;
 /* Its tables are of the version that this program writes. False before the first look, too. */
 bool generation_watch_fits(const struct generation_watch *watch);
+/* It has all its indexes, and its rows are complete. */
+bool generation_watch_prepared(const struct generation_watch *watch);
 /* Rows for readers must not be rendered yet. */
 bool generation_watch_defers(const struct generation_watch *watch);
 

@@ -117,7 +117,8 @@ static enum cv_status show_counts(struct housekeeping *h, struct err *err)
                                     err);
     if (status != CV_OK)
         return status;
-    int64_t alarms = db_int8(result, 0, 2);
+    /* What a rebuild has not carried over yet is missing for a while. */
+    int64_t alarms = generation_watch_prepared(h->watch) ? db_int8(result, 0, 2) : 0;
     metric_set(m->degraded, (double)db_int8(result, 0, 0));
     metric_set(m->incomplete, (double)db_int8(result, 0, 1));
     metric_set(m->gap_alarms, (double)alarms);
@@ -227,7 +228,7 @@ enum cv_status housekeeping_tick(struct housekeeping *h, struct err *err)
         h->next_counts_ms = now + COUNTS_MS + COUNTS_SHARE * taken_ms;
     }
     /* While a generation is being filled nothing is old, and the sweep's index does not exist yet. */
-    if (status == CV_OK && now >= h->next_sweep_ms && !generation_watch_defers(h->watch))
+    if (status == CV_OK && now >= h->next_sweep_ms && generation_watch_prepared(h->watch))
         status = sweep(h, err);
     return status;
 }

@@ -112,7 +112,8 @@ int64_t config_int(const struct config *config, const char *name); /* must be se
 enum cv_status config_read_int_again(const struct config *config, const char *name, int64_t *out_value,
                                      struct err *err) CV_MUST_CHECK;
 bool config_flag(const struct config *config, const char *name);
-bool config_is_set(const struct config *config, const char *name); /* given by the user */
+bool config_is_set(const struct config *config, const char *name);      /* given by the user */
+bool config_is_argument(const struct config *config, const char *name); /* … on the command line */
 /* Item i of a list option without blanks around it; NULL past the end. */
 const char *config_item(const struct config *config, const char *name, size_t i);
 /* All properties of an OPTION_PAIR, merged (first match wins for each property). Borrowed until config_free(). */

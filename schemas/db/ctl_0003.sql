@@ -5,13 +5,17 @@ ALTER TABLE ctl.generation
     ADD CONSTRAINT generation_state_check CHECK (state IN ('live', 'waiting', 'past', 'dropped')),
     -- While true, workers fold but render no rows for readers; `rebuild prepare` sets it to false.
     ADD COLUMN deferred           boolean NOT NULL DEFAULT false,
-    -- `rebuild prepare` merges what this generation knows. NULL: only the log counts.
+    -- `rebuild prepare` merges what this generation knows. NULL: the log still has its start, or log_only.
     ADD COLUMN carry_over_from    integer REFERENCES ctl.generation,
+    ADD COLUMN log_only           boolean NOT NULL DEFAULT false, -- as the operator said: nothing is carried over
     ADD COLUMN prepare_started_at timestamptz,
     ADD COLUMN prepared_at        timestamptz,
     ADD COLUMN switched_at        timestamptz; -- when it last became live
 
-UPDATE ctl.generation SET prepared_at = created_at, switched_at = created_at WHERE state = 'live';
+-- Generations from before: those that readers have seen are complete; of several waiting ones only the last still waits.
+UPDATE ctl.generation SET prepared_at = created_at, switched_at = created_at WHERE state IN ('live', 'past');
+UPDATE ctl.generation SET state = 'past'
+ WHERE state = 'waiting' AND gen < (SELECT max(gen) FROM ctl.generation WHERE state = 'waiting');
 
 -- At most one generation is live, and at most one is waiting.
 CREATE UNIQUE INDEX generation_live_or_waiting ON ctl.generation (state) WHERE state IN ('live', 'waiting');

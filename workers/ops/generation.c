@@ -59,6 +59,7 @@ enum cv_status generation_list_read(struct db *db, struct arena *arena, struct g
             .prepare_started = db_bool(result, row, 5),
             .prepared = db_bool(result, row, 6),
             .created_at = db_time(result, row, 7),
+            .log_only = db_bool(result, row, 8),
         };
     db_result_free(result);
     *out_list = (struct generation_list){items, count};
@@ -83,6 +84,17 @@ enum cv_status generation_check_template(struct db *db, int32_t gen, struct err 
     if (version == GENERATION_TEMPLATE)
         return CV_OK;
     err_set(err, GENERATION_MISFIT, gen, version, GENERATION_TEMPLATE);
+    return CV_FATAL;
+}
+
+enum cv_status generation_check_carry_over(const struct generation *from, struct err *err)
+{
+    if (from->template_version >= GENERATION_TEMPLATE_OLDEST && from->template_version <= GENERATION_TEMPLATE)
+        return CV_OK;
+    err_set(err,
+            "the states of generation %d have version %d, this program can carry over versions %d to %d: use another "
+            "version of caseview, or --from-log-only",
+            from->gen, from->template_version, GENERATION_TEMPLATE_OLDEST, GENERATION_TEMPLATE);
     return CV_FATAL;
 }
 

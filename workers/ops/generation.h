@@ -26,7 +26,8 @@ struct generation {
     enum generation_state state;
     int32_t template_version;
     bool deferred;           /* workers render no rows for readers yet */
-    int32_t carry_over_from; /* 0: from the log only */
+    int32_t carry_over_from; /* 0: none, the log has all */
+    bool log_only;           /* the operator wants none */
     bool prepare_started, prepared;
     int64_t created_at; /* microseconds */
 };
@@ -46,6 +47,8 @@ enum cv_status generation_list_read(struct db *db, struct arena *arena, struct g
  * that does not exist fits: the statements that follow say so.
  */
 enum cv_status generation_check_template(struct db *db, int32_t gen, struct err *err) CV_MUST_CHECK;
+/* Whether the states of this one can be carried over: CV_OK, or CV_FATAL. */
+enum cv_status generation_check_carry_over(const struct generation *from, struct err *err) CV_MUST_CHECK;
 /* NULL: there is none. */
 const struct generation *generation_find(const struct generation_list *list, int32_t gen);
 const struct generation *generation_in_state(const struct generation_list *list, enum generation_state state);

@@ -4,6 +4,7 @@
 
 #include "sql_worker.h"
 
+static const struct db_statement topics_statement = {"rebuild_topics", sql_rebuild_topics};
 static const struct db_statement audit_statement = {"rebuild_audit", sql_rebuild_audit};
 
 enum cv_status rebuild_read(struct rebuild *rebuild, struct err *err)
@@ -14,7 +15,7 @@ enum cv_status rebuild_read(struct rebuild *rebuild, struct err *err)
 enum cv_status rebuild_begin(struct rebuild *rebuild, struct err *err)
 {
     enum cv_status status = db_script(rebuild->operation.db,
-                                      "BEGIN; LOCK TABLE ctl.generation IN SHARE ROW EXCLUSIVE MODE", err);
+                                      "BEGIN; LOCK TABLE ctl.generation IN SHARE UPDATE EXCLUSIVE MODE", err);
     if (status != CV_OK && strcmp(err->sqlstate, "55P03") == 0)
         err_prefix(err, "another command is changing the generations");
     return status == CV_OK ? rebuild_read(rebuild, err) : status;
@@ -37,15 +38,48 @@ enum cv_status rebuild_audit(struct rebuild *rebuild, int32_t gen, const char *d
     return db_exec(operation->db, &audit_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
-enum cv_status rebuild_choose(struct rebuild *rebuild, const struct generation **out_generation, struct err *err)
+enum cv_status rebuild_check_topics(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    static const char *const options[] = {"case-topic", "agent-topic", "directory-topic"};
+    struct operation *operation = &rebuild->operation;
+    struct str topics[ARRAY_LEN(options)];
+    struct db_args args;
+    struct db_result *result;
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        topics[i] = str_of(config_text(operation->config, options[i]));
+    arena_reset(operation->arena);
+    db_args_init(&args, operation->arena);
+    db_arg_int4(&args, gen);
+    db_arg_text_array(&args, topics, sizeof *topics, ARRAY_LEN(topics));
+    enum cv_status status = db_exec(operation->db, &topics_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    if (db_rows(result) > 0) {
+        struct str topic = db_str(result, 0, 0);
+        err_set(err,
+                "no worker of generation %d has read topic %.*s: check --case-topic, --agent-topic and "
+                "--directory-topic",
+                gen, (int)topic.len, topic.ptr);
+        status = CV_FATAL;
+    }
+    db_result_free(result);
+    return status;
+}
+
+int32_t rebuild_named(const struct rebuild *rebuild)
 {
     const struct config *config = rebuild->operation.config;
-    const struct generation *found = generation_in_state(&rebuild->list, GENERATION_WAITING);
-    if (config_is_set(config, "generation"))
-        found = generation_find(&rebuild->list, (int32_t)config_int(config, "generation"));
+    return config_is_argument(config, "generation") ? (int32_t)config_int(config, "generation") : 0;
+}
+
+enum cv_status rebuild_choose(struct rebuild *rebuild, const struct generation **out_generation, struct err *err)
+{
+    int32_t named = rebuild_named(rebuild);
+    const struct generation *found = named > 0 ? generation_find(&rebuild->list, named)
+                                               : generation_in_state(&rebuild->list, GENERATION_WAITING);
     if (found == NULL || found->state == GENERATION_DROPPED) {
-        if (config_is_set(config, "generation"))
-            err_set(err, "generation %d does not exist", (int)config_int(config, "generation"));
+        if (named > 0)
+            err_set(err, "generation %d %s", named, found == NULL ? "does not exist" : "was dropped");
         else
             err_set(err, "no generation is waiting: `caseview rebuild start` creates one");
         return CV_FATAL;

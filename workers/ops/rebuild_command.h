@@ -30,7 +30,15 @@ enum cv_status rebuild_commit(struct rebuild *rebuild, struct err *err) CV_MUST_
 /* Adds a row to ctl.audit. detail: a JSON object, or NULL. */
 enum cv_status rebuild_audit(struct rebuild *rebuild, int32_t gen, const char *detail, struct err *err) CV_MUST_CHECK;
 
-/* The generation named by --generation, else the one that is waiting. CV_OK, or CV_FATAL: there is none. */
+/*
+ * Refuses topics that no worker of the generation has read: under other names than those of its workers, nothing could
+ * tell how far it is. CV_OK, CV_RETRY or CV_FATAL.
+ */
+enum cv_status rebuild_check_topics(struct rebuild *rebuild, int32_t gen, struct err *err) CV_MUST_CHECK;
+
+/* --generation on the command line. A file or an environment that workers share may name another one: 0 then. */
+int32_t rebuild_named(const struct rebuild *rebuild);
+/* The generation named so, else the one that is waiting. CV_OK, or CV_FATAL: there is none. */
 enum cv_status rebuild_choose(struct rebuild *rebuild, const struct generation **out_generation,
                               struct err *err) CV_MUST_CHECK;
 

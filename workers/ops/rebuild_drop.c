@@ -41,7 +41,14 @@ static enum cv_status choose_waiting(struct rebuild *rebuild, const struct gener
 
 static enum cv_status choose_past(struct rebuild *rebuild, const struct generation **out_generation, struct err *err)
 {
+    const struct generation *waiting = generation_in_state(&rebuild->list, GENERATION_WAITING);
     enum cv_status status = rebuild_operand(rebuild, out_generation, err);
+    if (status == CV_OK && waiting != NULL && !waiting->prepared &&
+        waiting->carry_over_from == (*out_generation)->gen) {
+        err_set(err, "generation %d carries over from generation %d: caseview rebuild prepare, or abort, first",
+                waiting->gen, (*out_generation)->gen);
+        return CV_FATAL;
+    }
     if (status != CV_OK || (*out_generation)->state == GENERATION_PAST)
         return status;
     if ((*out_generation)->state == GENERATION_LIVE)

@@ -26,6 +26,7 @@ static const struct db_statement begun_statement = {
                      "WHERE gen = $1::integer AND state = 'waiting'"};
 static const struct db_statement prepared_statement = {
     "prepare_done", "UPDATE ctl.generation SET prepared_at = coalesce(prepared_at, now()) WHERE gen = $1::integer"};
+static const struct db_statement carry_over_statement = {"prepare_carry_over", sql_prepare_carry_over};
 static const struct db_statement unrendered_statement = {"prepare_unrendered", sql_prepare_unrendered};
 
 static enum cv_status update(struct rebuild *rebuild, const struct db_statement *statement, int32_t gen,
@@ -38,19 +39,61 @@ static enum cv_status update(struct rebuild *rebuild, const struct db_statement 
     return db_exec(rebuild->operation.db, statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
-static enum cv_status check_caught_up(struct rebuild *rebuild, int32_t gen, struct err *err)
+static enum cv_status check_caught_up(struct rebuild *rebuild, int32_t gen, struct rebuild_progress *out_progress,
+                                      struct err *err)
 {
-    struct rebuild_progress progress;
-    enum cv_status status = rebuild_progress_read(rebuild, rebuild->arena, gen, &progress, err);
-    if (status != CV_OK || progress.caught_up)
+    enum cv_status status = rebuild_progress_read(rebuild, rebuild->arena, gen, out_progress, err);
+    if (status != CV_OK || out_progress->caught_up)
         return status;
-    const struct rebuild_partition *behind = rebuild_progress_behind(&progress);
+    const struct rebuild_partition *behind = rebuild_progress_behind(out_progress);
+    bool stopped = behind->has_cursor && !str_eq(behind->state, STR("live"));
     err_set(err,
-            "generation %d has not caught up yet: %s/%d is %.*s, at %" PRId64 " of %" PRId64
-            ": caseview rebuild status shows the rest",
-            gen, behind->topic_name, behind->part, behind->has_cursor ? (int)behind->state.len : 9,
-            behind->has_cursor ? behind->state.ptr : "unclaimed", behind->next_offset, behind->log_end);
+            "generation %d has not caught up yet: %s/%d is at %" PRId64 " of %" PRId64
+            "%s%.*s: caseview rebuild status shows the rest",
+            gen, behind->topic_name, behind->part, behind->next_offset, behind->log_end,
+            stopped              ? " and "
+            : behind->has_cursor ? ""
+                                 : ", and no worker has claimed it",
+            stopped ? (int)behind->state.len : 0, stopped ? behind->state.ptr : "");
     return CV_FATAL;
+}
+
+static enum cv_status carry_over_too(struct rebuild *rebuild, int32_t gen, const struct generation *live,
+                                     const struct rebuild_progress *progress, struct err *err)
+{
+    struct row {
+        struct str topic;
+        int32_t part;
+        int64_t log_start;
+    };
+    struct row *rows = arena_alloc(rebuild->arena, (progress->count + 1) * sizeof *rows);
+    struct db_args args;
+    assert(rows != NULL);
+    for (size_t i = 0; i < progress->count; i++)
+        rows[i] = (struct row){str_of(progress->partitions[i].topic_name), progress->partitions[i].part,
+                               progress->partitions[i].log_start};
+    db_args_init(&args, rebuild->arena);
+    db_arg_int4(&args, gen);
+    db_arg_int4(&args, live->gen);
+    db_arg_text_array(&args, &rows->topic, sizeof *rows, progress->count);
+    db_arg_int4_array(&args, &rows->part, sizeof *rows, progress->count);
+    db_arg_int8_array(&args, &rows->log_start, sizeof *rows, progress->count);
+    log_info("the log has lost its start since `rebuild start`: carrying over from generation %d", live->gen);
+    return db_exec(rebuild->operation.db, &carry_over_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
+}
+
+/* Workers may have begun to read only after retention had removed something that was there at `rebuild start`. */
+static enum cv_status check_log_starts(struct rebuild *rebuild, const struct generation *generation,
+                                       const struct rebuild_progress *progress, struct err *err)
+{
+    const struct generation *live = generation_in_state(&rebuild->list, GENERATION_LIVE);
+    bool missing = false;
+    for (size_t i = 0; i < progress->count; i++)
+        missing |= progress->partitions[i].log_start > 0;
+    if (!missing || generation->log_only || generation->carry_over_from > 0 || live == NULL)
+        return CV_OK;
+    enum cv_status status = generation_check_carry_over(live, err);
+    return status == CV_OK ? carry_over_too(rebuild, generation->gen, live, progress, err) : status;
 }
 
 /* One at a time: the lock ends with the connection. */
@@ -157,7 +200,8 @@ static enum cv_status wait_rendered(struct rebuild *rebuild, int32_t gen, struct
         if (clock_mono_ms() < reported_ms + REPORT_MS)
             continue;
         reported_ms = clock_mono_ms();
-        log_info("rendering: workers of generation %d have %" PRId64 " partitions left", gen, left);
+        log_info("rendering: %" PRId64 " partitions left; the workers of generation %d render: at least one must run",
+                 left, gen);
     }
     return status;
 }
@@ -243,24 +287,37 @@ static void print(struct rebuild *rebuild, int32_t gen)
     printf("%.*s\n", (int)out.len, out.data);
 }
 
+/* What must hold before the first run; a later one goes on. */
+static enum cv_status check_first(struct rebuild *rebuild, const struct generation *generation, struct err *err)
+{
+    struct rebuild_progress progress;
+    enum cv_status status = check_caught_up(rebuild, generation->gen, &progress, err);
+    return status == CV_OK ? check_log_starts(rebuild, generation, &progress, err) : status;
+}
+
 enum cv_status rebuild_prepare(struct rebuild *rebuild, int *out_exit_code, struct err *err)
 {
     const struct generation *generation;
     enum cv_status status = rebuild_choose(rebuild, &generation, err);
     if (status != CV_OK)
         return status;
-    status = check_waiting(rebuild, generation->gen, err);
+    int32_t gen = generation->gen;
+    status = check_waiting(rebuild, gen, err);
     if (status == CV_OK)
-        status = generation_check_template(rebuild->operation.db, generation->gen, err);
-    if (status == CV_OK && !generation->prepared && !generation->prepare_started)
-        status = check_caught_up(rebuild, generation->gen, err);
-    if (status == CV_OK && !generation->prepared)
-        status = begin(rebuild, generation->gen, err);
-    if (status == CV_OK && !generation->prepared)
-        status = run_steps(rebuild, generation, err);
+        status = generation_check_template(rebuild->operation.db, gen, err);
+    if (status == CV_OK && !generation->prepared) {
+        if (!generation->prepare_started)
+            status = check_first(rebuild, generation, err);
+        if (status == CV_OK)
+            status = rebuild_check_topics(rebuild, gen, err);
+        if (status == CV_OK)
+            status = begin(rebuild, gen, err);
+        if (status == CV_OK)
+            status = run_steps(rebuild, generation_find(&rebuild->list, gen), err);
+    }
     if (status != CV_OK)
         return status;
-    print(rebuild, generation->gen);
+    print(rebuild, gen);
     *out_exit_code = CV_EXIT_OK;
     return CV_OK;
 }

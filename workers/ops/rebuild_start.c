@@ -52,15 +52,7 @@ static enum cv_status plan(struct rebuild *rebuild, struct start *start, struct 
     }
     start->carry_over = config_flag(config, "carry-over") ||
                         (start->missing > 0 && !config_flag(config, "from-log-only"));
-    if (start->carry_over &&
-        (live->template_version < GENERATION_TEMPLATE_OLDEST || live->template_version > GENERATION_TEMPLATE)) {
-        err_set(err,
-                "the states of generation %d have version %d, this program can carry over versions %d to %d: use "
-                "another version of caseview, or --from-log-only",
-                live->gen, live->template_version, GENERATION_TEMPLATE_OLDEST, GENERATION_TEMPLATE);
-        return CV_FATAL;
-    }
-    return CV_OK;
+    return start->carry_over ? generation_check_carry_over(live, err) : CV_OK;
 }
 
 static enum cv_status note_log(struct rebuild *rebuild, const struct start *start, struct err *err)
@@ -88,6 +80,7 @@ static enum cv_status note_log(struct rebuild *rebuild, const struct start *star
     db_arg_int8_array(&args, &rows->log_start, sizeof *rows, log->count);
     db_arg_int8_array(&args, &rows->log_end, sizeof *rows, log->count);
     db_arg_int4(&args, start->live);
+    db_arg_bool(&args, config_flag(rebuild->operation.config, "from-log-only"));
     return db_exec(rebuild->operation.db, &generation_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 

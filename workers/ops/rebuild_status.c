@@ -62,14 +62,16 @@ static enum cv_status read_steps(struct rebuild *rebuild, struct look *look, str
     return CV_OK;
 }
 
-/* Without --generation: the waiting one, else the live one. */
+/* Without --generation: the waiting one, else the live one, unless a phase before that is asked for. */
 static enum cv_status choose(struct rebuild *rebuild, struct look *look, struct err *err)
 {
+    const struct config *config = rebuild->operation.config;
     const struct generation *found = generation_in_state(&rebuild->list, GENERATION_WAITING);
-    if (found == NULL && !config_is_set(rebuild->operation.config, "generation"))
+    bool before = config_is_set(config, "check") && rebuild_phase_parse(config_text(config, "check")) < PHASE_LIVE;
+    if (found == NULL && !before)
         found = generation_in_state(&rebuild->list, GENERATION_LIVE);
     enum cv_status status = CV_OK;
-    if (found == NULL || config_is_set(rebuild->operation.config, "generation"))
+    if (found == NULL || rebuild_named(rebuild) > 0)
         status = rebuild_choose(rebuild, &found, err);
     if (status == CV_OK)
         look->generation = *found;
@@ -287,13 +289,13 @@ static bool print(struct rebuild *rebuild, const struct look *look, bool bar, st
     return output_flush();
 }
 
-/* Past the phase a generation can be: `past` is not a later one than `live`. */
+/* `past` is not a later phase than `live`: a generation may become live again. */
 static bool is_reached(const struct config *config, const struct look *look)
 {
     if (!config_is_set(config, "check"))
         return true;
     enum rebuild_phase wanted = rebuild_phase_parse(config_text(config, "check"));
-    return wanted == PHASE_PAST ? look->phase == PHASE_PAST : look->phase >= wanted;
+    return wanted >= PHASE_LIVE ? look->phase == wanted : look->phase >= wanted;
 }
 
 enum cv_status rebuild_status(struct rebuild *rebuild, int *out_exit_code, struct err *err)

@@ -13,7 +13,8 @@
 #include "sql_worker.h"
 #include "workers/ops/rebuild_command.h"
 
-#define WAIT_MS    2000 /* for the new generation to reach the live one's cursors */
+#define WAIT_MS    2000  /* for the new generation to reach the live one's cursors */
+#define NEAR       20000 /* records: further behind, the live generation is not locked at all */
 #define LOOK_MS    10
 #define TRIES      5
 #define OUTPUT_MAX (1u << 16)
@@ -115,8 +116,8 @@ static void describe_lag(const struct db_result *result, const struct change *ch
             db_int8(result, 0, 2), change->to);
 }
 
-/* One look. *out_behind: err says which partition lags. */
-static enum cv_status look_at_cursors(struct rebuild *rebuild, const struct change *change, bool *out_behind,
+/* One look. *out_behind: records of the partition that lags most, which err names; 0: none lags. */
+static enum cv_status look_at_cursors(struct rebuild *rebuild, const struct change *change, int64_t *out_behind,
                                       struct err *err)
 {
     struct db_args args;
@@ -130,8 +131,8 @@ static enum cv_status look_at_cursors(struct rebuild *rebuild, const struct chan
                                     &result, err);
     if (status != CV_OK)
         return status;
-    *out_behind = db_rows(result) > 0;
-    if (*out_behind)
+    *out_behind = db_rows(result) > 0 ? db_int8(result, 0, 5) : 0;
+    if (*out_behind > 0)
         describe_lag(result, change, err);
     db_result_free(result);
     return CV_OK;
@@ -183,18 +184,39 @@ static enum cv_status look_at_names(struct rebuild *rebuild, const struct change
     return CV_OK;
 }
 
+/* Before anything is locked: a generation that cannot be level soon costs the live one nothing. */
+static enum cv_status check_near(struct rebuild *rebuild, const struct change *change, struct err *err)
+{
+    int64_t behind;
+    enum cv_status status = look_at_cursors(rebuild, change, &behind, err);
+    return status == CV_OK && behind > NEAR ? CV_FATAL : status;
+}
+
+/* One look with the live cursors locked. *out_level false: err says what lags. */
+static enum cv_status look(struct rebuild *rebuild, struct change *change, bool *out_level, struct err *err)
+{
+    int64_t behind;
+    bool names_behind = false;
+    enum cv_status status = look_at_cursors(rebuild, change, &behind, err);
+    *out_level = false;
+    if (status != CV_OK || behind > 0)
+        return status;
+    if (change->names < 0)
+        status = note_names(rebuild, change, err);
+    if (status == CV_OK)
+        status = look_at_names(rebuild, change, &names_behind, err);
+    *out_level = !names_behind;
+    return status;
+}
+
 /* With the live cursors locked. CV_FATAL: it lags for too long. */
 static enum cv_status wait_until_level(struct rebuild *rebuild, struct change *change, struct err *err)
 {
     int64_t deadline = clock_mono_ms() + WAIT_MS;
     for (;;) {
-        bool behind = true;
-        enum cv_status status = look_at_cursors(rebuild, change, &behind, err);
-        if (status == CV_OK && !behind && change->names < 0)
-            status = note_names(rebuild, change, err);
-        if (status == CV_OK && !behind)
-            status = look_at_names(rebuild, change, &behind, err);
-        if (status != CV_OK || !behind)
+        bool level;
+        enum cv_status status = look(rebuild, change, &level, err);
+        if (status != CV_OK || level)
             return status;
         if (clock_mono_ms() >= deadline || stop_wait(LOOK_MS))
             return CV_FATAL;
@@ -224,7 +246,11 @@ static enum cv_status switch_once(struct rebuild *rebuild, struct change *change
     if (status == CV_OK)
         status = plan(rebuild, change, err);
     if (status == CV_OK)
+        status = rebuild_check_topics(rebuild, change->to, err);
+    if (status == CV_OK)
         status = check_grants(rebuild, change, err);
+    if (status == CV_OK)
+        status = check_near(rebuild, change, err);
     if (status != CV_OK)
         return status;
     FAIL_POINT("switch.before");

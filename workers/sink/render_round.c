@@ -13,6 +13,7 @@
 #define SKIPPED_MAX      256 /* the oldest is overwritten */
 
 static const struct db_statement begin_statement = {"render_begin", sql_render_begin};
+static const struct db_statement blocks_statement = {"render_blocks", sql_render_blocks};
 static const struct db_statement cases_statement = {"render_cases", sql_render_cases};
 static const struct db_statement agents_statement = {"render_agents", sql_render_agents};
 
@@ -25,7 +26,7 @@ struct render_round {
     int32_t gen;
     struct parts cases, agents;
     bool in_agents, done;
-    int64_t block, blocks;  /* of case_state: the next page begins at block */
+    int64_t block, blocks;  /* of case_state: the next page begins at block; blocks -1: not known yet */
     struct uuid last[2];    /* key of the last agent of the previous page */
     bool first;             /* the next page of agents is the first one */
     struct db_result *rows; /* page, unprocessed from next_row on; NULL: to be read */
@@ -85,16 +86,27 @@ enum cv_status render_round_begin(struct render_round *round, struct db *db, str
         return CV_RETRY;
     }
     *out_dir_no = db_int8(result, 0, 0);
-    round->blocks = db_int8(result, 0, 1);
     db_result_free(result);
     drop_rows(round);
     set_parts(&round->cases, case_parts, case_count);
     set_parts(&round->agents, agent_parts, agent_count);
     round->block = 0;
-    round->in_agents = round->done = false;
+    round->blocks = -1;
+    round->in_agents = case_count == 0;
+    round->done = false;
     memset(round->last, 0, sizeof round->last);
     round->first = true;
-    round->skipped_count = round->skipped_next = 0;
+    return CV_OK;
+}
+
+static enum cv_status read_blocks(struct render_round *round, struct db *db, struct err *err)
+{
+    struct db_result *result;
+    enum cv_status status = db_exec(db, &blocks_statement, NULL, QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    round->blocks = db_int8(result, 0, 0);
+    db_result_free(result);
     return CV_OK;
 }
 
@@ -170,22 +182,26 @@ static void finish_page(struct render_round *round)
 {
     int rows = db_rows(round->rows);
     drop_rows(round);
-    if (round->in_agents)
-        round->done = rows < PAGE;
-    else
+    if (!round->in_agents) {
         round->in_agents = round->block >= round->blocks;
+        return;
+    }
+    round->done = rows < PAGE;
+    if (round->done)
+        round->skipped_count = round->skipped_next = 0;
 }
 
 enum cv_status render_round_step(struct render_round *round, struct db *db, struct arena *arena, size_t most,
                                  const struct folder_key **out_keys, size_t *out_count, bool *out_done, struct err *err)
 {
+    enum cv_status status = CV_OK;
     round->piece_count = 0;
-    if (!round->done && most > 0 && round->rows == NULL) {
-        enum cv_status status = round->in_agents ? read_agents(round, db, arena, err)
-                                                 : read_cases(round, db, arena, err);
-        if (status != CV_OK)
-            return status;
-    }
+    if (round->blocks < 0)
+        status = read_blocks(round, db, err);
+    if (status == CV_OK && !round->done && most > 0 && round->rows == NULL)
+        status = round->in_agents ? read_agents(round, db, arena, err) : read_cases(round, db, arena, err);
+    if (status != CV_OK)
+        return status;
     if (round->rows != NULL) {
         take_rows(round, most < PIECE ? most : PIECE);
         if (round->next_row == db_rows(round->rows))

@@ -15,8 +15,8 @@ void render_round_free(struct render_round *round);
 
 /*
  * Begins with these partitions, which are copied. *out_dir_no: the rows will show all directory changes up to it, if
- * the names known before are forgotten now. Batches that were closed before must be committed before the first step.
- * CV_OK or CV_RETRY.
+ * the * names known before are forgotten now. Batches that were closed before must be committed before the first step,
+ * which looks where the table ends. CV_OK or CV_RETRY.
  */
 enum cv_status render_round_begin(struct render_round *round, struct db *db, struct arena *arena,
                                   const int32_t *case_parts, size_t case_count, const int32_t *agent_parts,
@@ -28,7 +28,7 @@ enum cv_status render_round_begin(struct render_round *round, struct db *db, str
 enum cv_status render_round_step(struct render_round *round, struct db *db, struct arena *arena, size_t most,
                                  const struct folder_key **out_keys, size_t *out_count, bool *out_done,
                                  struct err *err) CV_MUST_CHECK;
-/* Leaves out a row that PostgreSQL refuses permanently, for this round. */
+/* Leaves out a row that PostgreSQL refuses permanently, until a round is done: a refusal makes it begin again. */
 void render_round_skip(struct render_round *round, const struct folder_key *key);
 
 #endif

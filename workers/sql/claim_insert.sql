@@ -1,7 +1,7 @@
--- Inserts the cursor of a new partition. It has no rows yet, so no directory change before now concerns it; -1 while
--- rendering is deferred: its rows for readers are still to be written.
+-- Inserts the cursor of a new partition. It has no rows yet, so no directory change before now concerns it. While a
+-- rebuild is not prepared it is -1: carry-over may have stored rows for it that are still to be rendered.
 INSERT INTO ctl.cursor (gen, topic, part, dir_no)
-SELECT g.gen, $2::text, $3::integer, CASE WHEN g.deferred THEN -1 ELSE k.no END
+SELECT g.gen, $2::text, $3::integer, CASE WHEN g.prepared_at IS NULL THEN -1 ELSE k.no END
   FROM ctl.generation g
   JOIN ctl.dir_clock k USING (gen)
  WHERE g.gen = $1::integer

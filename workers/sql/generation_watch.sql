@@ -1,1 +1,1 @@
-SELECT state, deferred, template_version FROM ctl.generation WHERE gen = $1::integer
+SELECT state, deferred, template_version, prepared_at IS NOT NULL AS prepared FROM ctl.generation WHERE gen = $1::integer

@@ -5,4 +5,4 @@ WITH noted AS (
       FROM unnest($3::text[], $4::integer[], $5::bigint[], $6::bigint[]) AS x(topic, part, log_start, log_end)
       LEFT JOIN ctl.cursor c ON c.gen = $7::integer AND c.topic = x.topic AND c.part = x.part
 )
-UPDATE ctl.generation SET carry_over_from = $2::integer WHERE gen = $1
+UPDATE ctl.generation SET carry_over_from = $2::integer, log_only = $8::boolean WHERE gen = $1
