@@ -239,7 +239,9 @@ def test_no_snapshot_is_open_while_the_topic_is_read(stack, ids, command):
     """A large topic takes minutes, during which PostgreSQL could not remove dead rows."""
     organization, case, *_ = ids
     folded(stack, queued(organization, case, 1))
-    states = f"SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = 'caseview {command}'"
+    activity = f"FROM pg_stat_activity WHERE application_name = 'caseview {command}'"
+    settled = f"SELECT bool_and(state = 'idle' AND state_change < clock_timestamp() - interval '0.3 s') {activity}"
+    states = f"SELECT DISTINCT state {activity}"
     registry = ["--schema-registry", stack.registry.url] if stack.registry else []
     out = []
     thread = threading.Thread(
@@ -251,7 +253,7 @@ def test_no_snapshot_is_open_while_the_topic_is_read(stack, ids, command):
     stack.broker.freeze()
     try:
         thread.start()
-        wait_for(lambda: stack.database.query(states) == [("idle",)], 10, "it is connected")
+        wait_for(lambda: stack.database.value(settled), 10, "it is connected, and its first queries are over")
         stays_true(lambda: stack.database.query(states) == [("idle",)], 1, "it waits for the broker outside a transaction")
     finally:
         stack.broker.thaw()

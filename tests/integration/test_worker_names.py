@@ -305,7 +305,8 @@ def test_a_change_reads_only_rows_that_it_may_concern(make_stack):
     assert rows_read(stack, worker, of_small, of_user) < 20
     stack.wait_body(cases[small], lambda body: '"of small"' in body)
     of_large = functools.partial(upsert, "Inbox", large, inbox, "of large")
-    assert rows_read(stack, worker, of_large, of_user) >= 3001
+    rows_read(stack, worker, of_large, of_user)
+    wait_for(lambda: stack.database.value(READ) >= 3001, 20, "the server has published all counts")
     assert stack.database.value(OLD, ('%"of %',)) == 0
 
 

@@ -129,14 +129,15 @@ static void test_kafka_degraded_and_incomplete(void **state CV_UNUSED)
                                   "1 incomplete, one of them: caseview explain --generation 2 --case 2");
 }
 
+/* The options of a command without --generation (NULL: the live one), or with it. */
 static struct config *load(const char *generation)
 {
     static const struct option_def *const tables[] = {caseview_options, NULL};
-    char *name = cv_strdup("--generation"), *value = cv_strdup(generation), *none = NULL;
+    char *name = cv_strdup("--generation"), *value = generation != NULL ? cv_strdup(generation) : NULL, *none = NULL;
     char *argv[] = {name, value, NULL};
     struct config *config;
     struct err err = ERR_INIT;
-    assert_int_equal(config_load(tables, SCOPE_STATUS, 2, argv, &none, &config, &err), CV_OK);
+    assert_int_equal(config_load(tables, SCOPE_STATUS, generation != NULL ? 2 : 0, argv, &none, &config, &err), CV_OK);
     free(name);
     free(value);
     return config;
@@ -144,7 +145,7 @@ static struct config *load(const char *generation)
 
 int main(void)
 {
-    first = load("1");
+    first = load(NULL);
     second = load("2");
     buf_init(&out, 1u << 20);
     const struct CMUnitTest tests[] = {
