@@ -5,6 +5,7 @@ CASEVIEW_TEST_ALL_STEPS=1 kills at all steps, else at some random ones."""
 
 import os
 import random
+import re
 
 import pytest
 
@@ -147,7 +148,7 @@ def test_a_partition_of_the_waiting_generation_is_paused(make_stack):
 
     wait_for(others_are_read, 40, "the others are read")
     refused = rebuild.run(stack, "prepare", check=2)
-    assert f"{stack.topics.case}/1 is at 0 of" in refused.stderr and "and paused" in refused.stderr
+    assert re.search(rf"{stack.topics.case}/1 is at \d+ of \d+ and paused", refused.stderr)
     stack.check()
     programs.caseview("resume", *where, check=0)
     rebuild.wait_phase(stack, "caught-up")
