@@ -8,6 +8,7 @@
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
 #include "caseview/json.h"
+#include "caseview/log.h"
 #include "caseview/retry.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
@@ -16,6 +17,7 @@
 #define WAIT_MS    2000  /* for the new generation to reach the live one's cursors */
 #define NEAR       20000 /* records: further behind, the live generation is not locked at all */
 #define LOOK_MS    10
+#define SETTLE_MS  200 /* a statement that was being prepared during the rename is ready by then */
 #define TRIES      5
 #define OUTPUT_MAX (1u << 16)
 
@@ -274,6 +276,21 @@ static enum cv_status switch_once(struct rebuild *rebuild, struct change *change
     return status;
 }
 
+/*
+ * A reader that prepares its statement during the rename may resolve the names before it and plan after it: the server
+ * then has taken the message of the rename already, and keeps a plan for the views of before. A second change of the
+ * schema, when that plan is known, makes the server plan again.
+ */
+static void invalidate_plans(struct rebuild *rebuild, const struct change *change)
+{
+    struct err err = ERR_INIT;
+    (void)stop_wait(SETTLE_MS);
+    if (db_script(rebuild->operation.db, "GRANT USAGE ON SCHEMA caseview TO caseview_reader", &err) != CV_OK)
+        log_warn(
+            "rebuild switch: %s; a reader that connected during the switch may still read generation %d: restart it",
+            err.text, change->from);
+}
+
 static void print(struct rebuild *rebuild, const struct change *change)
 {
     struct buf out CV_CLEANUP(buf_done);
@@ -311,6 +328,7 @@ enum cv_status rebuild_switch(struct rebuild *rebuild, int *out_exit_code, struc
         if (db_script(rebuild->operation.db, "ROLLBACK", &ignored) != CV_OK)
             return status;
     }
+    invalidate_plans(rebuild, &change);
     print(rebuild, &change);
     *out_exit_code = CV_EXIT_OK;
     return CV_OK;
