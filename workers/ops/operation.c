@@ -112,6 +112,12 @@ void operation_audit_args(struct operation *operation, struct db_args *args)
     db_arg_text(args, str_of(operation->command));
 }
 
+bool operation_may_repeat(const struct err *err)
+{
+    return strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "55P03") == 0 ||
+           strcmp(err->sqlstate, "40001") == 0;
+}
+
 enum cv_status operation_run(struct operation *operation, const struct db_statement *statement,
                              const struct db_args *args, struct db_result **out_result, struct err *err)
 {
@@ -119,9 +125,7 @@ enum cv_status operation_run(struct operation *operation, const struct db_statem
     retry_init(&retry, 20, 1000);
     for (int try = 1;; try++) {
         enum cv_status status = db_exec(operation->db, statement, args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
-        bool again = strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "55P03") == 0 ||
-                     strcmp(err->sqlstate, "40001") == 0;
-        if (status != CV_RETRY || !again || try == TRIES || stop_wait(retry_failed(&retry)))
+        if (status != CV_RETRY || !operation_may_repeat(err) || try == TRIES || stop_wait(retry_failed(&retry)))
             return status;
     }
 }

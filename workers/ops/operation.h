@@ -41,6 +41,8 @@ void operation_args(struct operation *operation, struct db_args *args);
 void operation_audit_args(struct operation *operation, struct db_args *args);
 /* Adds --offset, or null. */
 void operation_offset_arg(struct operation *operation, struct db_args *args);
+/* The server refused a statement because a worker was in its way: deadlock, lock timeout, serialization failure. */
+bool operation_may_repeat(const struct err *err);
 /* Runs a statement that locks rows which workers lock, too: repeats it after a deadlock or a lock timeout. */
 enum cv_status operation_run(struct operation *operation, const struct db_statement *statement,
                              const struct db_args *args, struct db_result **out_result, struct err *err) CV_MUST_CHECK;

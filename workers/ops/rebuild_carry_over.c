@@ -18,8 +18,7 @@
 /* A worker wrote one of the rows meanwhile (22012), or holds a lock for long. */
 static bool is_transient(const struct err *err)
 {
-    return strcmp(err->sqlstate, "22012") == 0 || strcmp(err->sqlstate, "40001") == 0 ||
-           strcmp(err->sqlstate, "40P01") == 0 || strcmp(err->sqlstate, "55P03") == 0;
+    return strcmp(err->sqlstate, "22012") == 0 || operation_may_repeat(err);
 }
 
 /* One page, again while workers write the same rows. */

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "caseview/retry.h"
+#include "caseview/stop.h"
 #include "sql_worker.h"
 
 static const struct db_statement topics_statement = {"rebuild_topics", sql_rebuild_topics};
@@ -19,6 +21,20 @@ enum cv_status rebuild_begin(struct rebuild *rebuild, struct err *err)
     if (status != CV_OK && strcmp(err->sqlstate, "55P03") == 0)
         err_prefix(err, "another command is changing the generations");
     return status == CV_OK ? rebuild_read(rebuild, err) : status;
+}
+
+enum cv_status rebuild_repeat(struct rebuild *rebuild, rebuild_transaction_fn *run, void *context, int tries,
+                              struct err *err)
+{
+    struct retry retry;
+    retry_init(&retry, 50, 1000);
+    for (int try = 1;; try++) {
+        struct err ignored = ERR_INIT;
+        enum cv_status status = run(rebuild, context, err);
+        if (status != CV_RETRY || !operation_may_repeat(err) || try == tries || stop_wait(retry_failed(&retry)) ||
+            db_script(rebuild->operation.db, "ROLLBACK", &ignored) != CV_OK)
+            return status;
+    }
 }
 
 enum cv_status rebuild_commit(struct rebuild *rebuild, struct err *err)

@@ -26,6 +26,13 @@ enum cv_status rebuild_read(struct rebuild *rebuild, struct err *err) CV_MUST_CH
  * not affected. CV_OK or CV_RETRY; ended by rebuild_commit(), or by the end of the command.
  */
 enum cv_status rebuild_begin(struct rebuild *rebuild, struct err *err) CV_MUST_CHECK;
+/*
+ * Runs a transaction, from rebuild_begin() to rebuild_commit(), again while workers are in its way. Returns what the
+ * last run returned.
+ */
+typedef enum cv_status rebuild_transaction_fn(struct rebuild *rebuild, void *context, struct err *err);
+enum cv_status rebuild_repeat(struct rebuild *rebuild, rebuild_transaction_fn *run, void *context, int tries,
+                              struct err *err) CV_MUST_CHECK;
 enum cv_status rebuild_commit(struct rebuild *rebuild, struct err *err) CV_MUST_CHECK;
 /* Adds a row to ctl.audit. detail: a JSON object, or NULL. */
 enum cv_status rebuild_audit(struct rebuild *rebuild, int32_t gen, const char *detail, struct err *err) CV_MUST_CHECK;

@@ -3,8 +3,6 @@
 
 #include "caseview/failpoint.h"
 #include "caseview/json.h"
-#include "caseview/retry.h"
-#include "caseview/stop.h"
 #include "workers/ops/rebuild_command.h"
 
 #define TRIES      20
@@ -59,24 +57,30 @@ static enum cv_status choose_past(struct rebuild *rebuild, const struct generati
     return CV_FATAL;
 }
 
-static enum cv_status drop_once(struct rebuild *rebuild, choose_fn *choose, int32_t *out_gen, struct err *err)
+struct dropping {
+    choose_fn *choose;
+    int32_t gen; /* chosen */
+};
+
+static enum cv_status drop_once(struct rebuild *rebuild, void *context, struct err *err)
 {
+    struct dropping *dropping = context;
     const struct generation *generation;
     struct str dependents = STR_NULL;
     enum cv_status status = rebuild_begin(rebuild, err);
     if (status == CV_OK)
-        status = choose(rebuild, &generation, err);
+        status = dropping->choose(rebuild, &generation, err);
     if (status != CV_OK)
         return status;
-    *out_gen = generation->gen;
-    status = generation_drop(rebuild->operation.db, rebuild->arena, *out_gen, &dependents, err);
+    dropping->gen = generation->gen;
+    status = generation_drop(rebuild->operation.db, rebuild->arena, dropping->gen, &dependents, err);
     if (status == CV_OK && dependents.ptr != NULL) {
-        err_set(err, "other objects depend on generation %d; drop or move them first: %.*s", *out_gen,
+        err_set(err, "other objects depend on generation %d; drop or move them first: %.*s", dropping->gen,
                 (int)dependents.len, dependents.ptr);
         return CV_FATAL;
     }
     if (status == CV_OK)
-        status = rebuild_audit(rebuild, *out_gen, NULL, err);
+        status = rebuild_audit(rebuild, dropping->gen, NULL, err);
     FAIL_POINT("drop.before");
     if (status == CV_OK)
         status = rebuild_commit(rebuild, err);
@@ -86,27 +90,13 @@ static enum cv_status drop_once(struct rebuild *rebuild, choose_fn *choose, int3
 
 /* A worker may read a table, or write a batch, while its table is to be dropped: one of the two waits, or is refused.
  */
-static bool is_transient(const struct err *err)
-{
-    return strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0;
-}
-
 static enum cv_status drop(struct rebuild *rebuild, choose_fn *choose, int *out_exit_code, struct err *err)
 {
-    struct retry retry;
-    int32_t gen = 0;
-    retry_init(&retry, 50, 1000);
-    for (int try = 1;; try++) {
-        enum cv_status status = drop_once(rebuild, choose, &gen, err);
-        if (status == CV_OK)
-            break;
-        if (status != CV_RETRY || !is_transient(err) || try == TRIES || stop_wait(retry_failed(&retry)))
-            return status;
-        struct err ignored = ERR_INIT;
-        if (db_script(rebuild->operation.db, "ROLLBACK", &ignored) != CV_OK)
-            return status;
-    }
-    print(rebuild, gen);
+    struct dropping dropping = {.choose = choose};
+    enum cv_status status = rebuild_repeat(rebuild, drop_once, &dropping, TRIES, err);
+    if (status != CV_OK)
+        return status;
+    print(rebuild, dropping.gen);
     *out_exit_code = CV_EXIT_OK;
     return CV_OK;
 }

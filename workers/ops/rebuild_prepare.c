@@ -230,8 +230,7 @@ static enum cv_status run_again(struct rebuild *rebuild, int32_t gen, step_fn *r
     retry_init(&retry, 50, 1000);
     for (int try = 1;; try++) {
         enum cv_status status = run(rebuild, gen, err);
-        bool transient = strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0;
-        if (status != CV_RETRY || !transient || try == TRIES || stop_wait(retry_failed(&retry)))
+        if (status != CV_RETRY || !operation_may_repeat(err) || try == TRIES || stop_wait(retry_failed(&retry)))
             return status;
     }
 }

@@ -9,7 +9,6 @@
 #include "caseview/failpoint.h"
 #include "caseview/json.h"
 #include "caseview/log.h"
-#include "caseview/retry.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/rebuild_command.h"
@@ -240,8 +239,9 @@ static enum cv_status rename_views(struct rebuild *rebuild, const struct change 
     return db_script(rebuild->operation.db, script, err);
 }
 
-static enum cv_status switch_once(struct rebuild *rebuild, struct change *change, struct err *err)
+static enum cv_status switch_once(struct rebuild *rebuild, void *context, struct err *err)
 {
+    struct change *change = context;
     struct db_args args;
     char detail[64];
     enum cv_status status = rebuild_begin(rebuild, err);
@@ -315,19 +315,9 @@ static void print(struct rebuild *rebuild, const struct change *change)
 enum cv_status rebuild_switch(struct rebuild *rebuild, int *out_exit_code, struct err *err)
 {
     struct change change = {0};
-    struct retry retry;
-    retry_init(&retry, 50, 500);
-    for (int try = 1;; try++) {
-        enum cv_status status = switch_once(rebuild, &change, err);
-        if (status == CV_OK)
-            break;
-        bool transient = strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0;
-        if (status != CV_RETRY || !transient || try == TRIES || stop_wait(retry_failed(&retry)))
-            return status;
-        struct err ignored = ERR_INIT;
-        if (db_script(rebuild->operation.db, "ROLLBACK", &ignored) != CV_OK)
-            return status;
-    }
+    enum cv_status status = rebuild_repeat(rebuild, switch_once, &change, TRIES, err);
+    if (status != CV_OK)
+        return status;
     invalidate_plans(rebuild, &change);
     print(rebuild, &change);
     *out_exit_code = CV_EXIT_OK;
