@@ -5,9 +5,11 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "active_cases.h"
 #include "caseview/admin.h"
+#include "caseview/clock.h"
 #include "caseview/config.h"
 #include "caseview/fetch.h"
 #include "caseview/http.h"
@@ -147,7 +149,22 @@ static void report_connections(struct api *api, bool *busy)
     *busy = now;
 }
 
-/* Runs until a stop is requested. */
+/* After the request to stop: /ready is 503 already; requests are served until load balancers have noticed. */
+static void drain(struct api *api, bool *busy)
+{
+    int64_t delay_ms = config_int(api->config, "drain-delay-s") * 1000;
+    int64_t end_ms = clock_mono_ms() + delay_ms;
+    http_end_keep_alive(api->server);
+    if (delay_ms > 0)
+        log_info("stopping: not ready; requests are accepted for another %d s", (int)(delay_ms / 1000));
+    for (int64_t left_ms; (left_ms = end_ms - clock_mono_ms()) > 0;) {
+        usleep((useconds_t)(left_ms < TICK_MS ? left_ms : TICK_MS) * 1000);
+        report_connections(api, busy);
+    }
+    log_info("stopping: no new connections are accepted, the requests in flight are answered");
+}
+
+/* Runs until a stop is requested, and drains. */
 static int serve(struct api *api)
 {
     struct err err = ERR_INIT;
@@ -166,7 +183,7 @@ static int serve(struct api *api)
             return CV_EXIT_USAGE;
         }
     }
-    log_info("stopping: no new connections are accepted, the requests in flight are answered");
+    drain(api, &busy);
     return CV_EXIT_OK;
 }
 

@@ -52,6 +52,7 @@ struct http_server {
     char keep_alive[40];   /* the Keep-Alive field of an answer */
     char start_error[256]; /* CivetWeb's first message during a failed start; the starting thread's */
     atomic_bool started;
+    atomic_bool keeps_none; /* every answer closes its connection */
     atomic_bool stopping;
     atomic_int in_flight;
 };
@@ -124,7 +125,7 @@ static void answer(struct mg_connection *connection, struct http_server *server,
         buf_reset(&response.headers);
         buf_reset(&response.body);
     }
-    bool keep = may_keep && !response.close && !atomic_load_explicit(&server->stopping, memory_order_relaxed);
+    bool keep = may_keep && !response.close && !atomic_load_explicit(&server->keeps_none, memory_order_relaxed);
     send_answer(connection, worker, &response, keep);
     if (response.release != NULL)
         response.release(response.owner);
@@ -467,10 +468,16 @@ enum cv_status http_start(const struct http_options *options, struct http_server
     return CV_OK;
 }
 
+void http_end_keep_alive(struct http_server *server)
+{
+    atomic_store(&server->keeps_none, true);
+}
+
 void http_stop(struct http_server *server)
 {
     if (server == NULL)
         return;
+    http_end_keep_alive(server);
     atomic_store(&server->stopping, true);
     http_door_stop_accepting(server->door);
     /* mg_stop() discards answers that are not written yet, so no request may be in flight when it is called. */

@@ -41,6 +41,8 @@ struct http_options {
 /* Raises the limit of open files. CV_OK, or CV_FATAL: an address, the certificate, or too few open files. */
 enum cv_status http_start(const struct http_options *options, struct http_server **out_server,
                           struct err *err) CV_MUST_CHECK;
+/* From now on every answer closes its connection; new connections are accepted as before. Any thread. */
+void http_end_keep_alive(struct http_server *server);
 /* Accepts no new connection, answers the requests in flight (at most 10 s), then ends every thread. */
 void http_stop(struct http_server *server);
 /* The port that address i got. */

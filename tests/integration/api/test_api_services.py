@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from support.api_views import APP, EXPECTED, SCHEMA, case_id, check_problem
+from support.api_views import APP, EXPECTED, SCHEMA, USER, case_id, check_problem
 from support.postgres import process_tree
 from support.waiting import stays_true, wait_for
 
@@ -163,6 +163,30 @@ def test_sigterm_answers_requests_in_flight(own, server, token):
         first.join()
     assert answers[0].text == EXPECTED
     assert api.wait() == 0
+
+
+def test_requests_are_accepted_during_the_drain_delay(own, token):
+    api = own("--drain-delay-s", "4")
+    api.wait_ready()
+    kept, fields = requests.Session(), {"Authorization": f"Bearer {token}"}
+    assert "Keep-Alive" in kept.get(api.url(APP, USER), headers=fields).headers
+    api.signal(signal.SIGTERM)
+    api.wait_log("requests are accepted for another 4 s")
+    assert api.get("/ready").status_code == 503 and "stopping" in api.get("/ready").text
+    assert api.get("/live").status_code == 200
+    for session in (kept, kept, requests.Session()):
+        answer = session.get(api.url(APP, USER), headers=fields)
+        assert answer.text == EXPECTED and answer.headers["Connection"] == "close"
+    assert api.wait() == 0
+
+
+def test_a_second_signal_ends_the_drain_delay(own):
+    api = own("--drain-delay-s", "600")
+    api.wait_ready()
+    api.signal(signal.SIGTERM)
+    api.wait_log("requests are accepted for another 600 s")
+    api.signal(signal.SIGTERM)
+    assert api.wait() == 128 + signal.SIGTERM
 
 
 def test_a_refused_statement_is_503_and_says_why_in_the_log(own, server, token):
