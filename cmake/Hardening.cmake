@@ -10,4 +10,6 @@ if(CASEVIEW_SANITIZE)
   add_link_options(-fsanitize=${CASEVIEW_SANITIZE})
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_definitions(cv_hardening INTERFACE _FORTIFY_SOURCE=2)
+  # assert() names its file: the bytes of a program must not depend on the folder it is built in.
+  add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=" "-ffile-prefix-map=${CMAKE_BINARY_DIR}/=build/")
 endif()
