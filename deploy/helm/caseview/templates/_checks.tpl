@@ -124,6 +124,9 @@
 {{- define "caseview.checkRebuild" -}}
 {{- $rebuild := .Values.rebuild -}}
 {{- $number := $rebuild.jobGeneration -}}
+{{- if and (not $rebuild.generation) (not $rebuild.job) (or $rebuild.image.repository $rebuild.image.tag $rebuild.image.digest) -}}
+{{- fail "rebuild.image would not be used without rebuild.generation or rebuild.job" -}}
+{{- end -}}
 {{- if $rebuild.job -}}
 {{- if and (eq $rebuild.job "drop") (not $number) -}}
 {{- fail "rebuild.jobGeneration is required with rebuild.job: drop: the generation to drop" -}}

@@ -55,11 +55,17 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{- /* Takes {root, rebuild}: whether it is for the generation that is being filled, which may have an image of its own. */ -}}
 {{- define "caseview.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- $image := .root.Values.image -}}
+{{- $other := .root.Values.rebuild.image -}}
+{{- if and .rebuild (or $other.repository $other.tag $other.digest) -}}
+{{- $image = dict "repository" ($other.repository | default $image.repository) "tag" $other.tag "digest" $other.digest -}}
+{{- end -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 

@@ -123,8 +123,9 @@ Volumes of a program. Takes {root, role, config, source, api}: the role in the d
 {{- end -}}
 
 {{- /*
-The spec of a pod with one program. Takes {root, values, name, command, env, volumes, ports, probes, restartPolicy, serviceAccountName,
-selector}: `values` are the component's, `selector` its selector labels, `env`, `volumes` and `ports` YAML.
+The spec of a pod with one program. Takes {root, rebuild, values, name, command, env, volumes, ports, probes, restartPolicy,
+serviceAccountName, databaseCertificate, selector}: `values` are the component's, `selector` its selector labels; `env`,
+`volumes`, `ports` and `selector` are YAML.
 */ -}}
 {{- define "caseview.podSpec" -}}
 {{- $values := .values -}}
@@ -175,7 +176,7 @@ initContainers:
 {{- end }}
 containers:
   - name: {{ .name }}
-    image: {{ include "caseview.image" .root | quote }}
+    image: {{ include "caseview.image" . | quote }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     command: {{ toJson .command }}
     {{- with concat (.env | fromYamlArray) $values.extraEnv }}

@@ -79,7 +79,7 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
     spec:
-      {{- include "caseview.podSpec" (dict "root" $root "values" $values "name" "worker"
+      {{- include "caseview.podSpec" (dict "root" $root "rebuild" (eq .component "rebuild") "values" $values "name" "worker"
           "command" (list "/usr/bin/caseview" "worker")
           "env" (include "caseview.workerEnv" .)
           "volumes" $volumes
