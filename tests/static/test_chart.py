@@ -112,20 +112,23 @@ REFUSED = [
     ("default", {"kafka": {"sasl": {"mechanism": "PLAIN"}}}, "kafka.sasl.existingSecret is required"),
     ("default", {"kafka": {"sasl": {"existingSecret": "s"}}}, "kafka.sasl.mechanism is required"),
     ("default", {"kafka": {"tls": {"certificateSecret": "s"}}}, "kafka.tls.enabled is false"),
-    ("default", {"kafka": {"properties": {"bootstrap.servers": "x:1"}}}, "bootstrap.servers is set by the other values"),
-    ("kafka", {"kafka": {"properties": {"security.protocol": "ssl"}}}, "security.protocol is set by the other values"),
+    ("default", {"kafka": {"properties": {"bootstrap.servers": "x:1"}}}, "bootstrap.servers is set by the other"),
+    ("kafka", {"kafka": {"properties": {"security.protocol": "ssl"}}}, "security.protocol is set by the other"),
     ("default", {"kafka": {"properties": {"sasl.password": "x"}}}, "CASEVIEW_KAFKA_SASL_PASSWORD"),
     ("default", {"kafka": {"properties": {"ssl.key.pem": "x"}}}, "ssl.key.pem is a secret"),
     ("default", {"kafka": {"properties": {"client.id": "a #b"}}}, "would not survive the file of options"),
     ("default", {"config": {"log-level": "a\nb"}}, "would not survive the file of options"),
     ("default", {"config": {"database": "host=x"}}, "config.database: this option is set by the value database"),
     ("default", {"worker": {"config": {"bulk-rate": 1}}}, "worker.config.bulk-rate: this option is set by the value"),
-    ("default", {"api": {"config": {"listen": "x:1"}}}, "api.config.listen: this option is set by the value network.listenHost"),
+    ("default", {"api": {"config": {"listen": "x:1"}}}, "api.config.listen: this option is set by the value network"),
     ("default", {"database": {"worker": {"existingSecret": ""}}}, "database.worker.existingSecret is required"),
     ("default", {"database": {"owner": {"passwordKey": "p"}}}, "database.owner: key is a whole connection string"),
     ("default", {"database": {"reader": {"key": ""}}}, "database.reader: give key, or usernameKey"),
     ("default", {"database": {"reader": {"key": "", "usernameKey": "u"}}}, "usernameKey needs passwordKey"),
-    ("default", {"database": {"owner": {"key": "", "usernameKey": "u", "passwordKey": "p"}}}, "database.host is required"),
+    (
+        "default", {"database": {"owner": {"key": "", "usernameKey": "u", "passwordKey": "p"}}},
+        "database.host is required",
+    ),
     ("default", {"database": {"host": "db"}}, "database.host would not be used"),
     ("default", {"database": {"reader": {"host": "db"}}}, "database.reader.host would not be used"),
     ("default", {"ca": {"secret": "a", "configMap": "b"}}, "ca: give secret or configMap, not both"),
@@ -135,15 +138,21 @@ REFUSED = [
     ("default", {"api": {"jwks": {"secret": "s"}}}, "api.jwks: exactly one of"),
     ("default", {"api": {"jwks": {"url": ""}}}, "api.jwks: exactly one of"),
     ("default", {"api": {"drainDelaySeconds": 25}}, "api.terminationGracePeriodSeconds must be at least 37"),
-    ("default", {"worker": {"terminationGracePeriodSeconds": 30}}, "worker.terminationGracePeriodSeconds must be at least"),
-    ("autoscaling-kafka", {"worker": {"autoscaling": {"minReplicas": 99}}}, "minReplicas (99) is greater than maxReplicas (12)"),
+    ("default", {"worker": {"terminationGracePeriodSeconds": 30}}, "worker.terminationGracePeriodSeconds must be"),
+    (
+        "autoscaling-kafka", {"worker": {"autoscaling": {"minReplicas": 99}}},
+        "minReplicas (99) is greater than maxReplicas (12)",
+    ),
     ("api-autoscaling", {"api": {"autoscaling": {"maxReplicas": 1}}}, "minReplicas (3) is greater than maxReplicas (1)"),
-    ("api-autoscaling", {"api": {"resources": {"requests": {"cpu": None}}}}, "api.resources.requests.cpu, which is missing"),
+    ("api-autoscaling", {"api": {"resources": {"requests": {"cpu": None}}}}, "requests.cpu, which is missing"),
     (
         "api-autoscaling", {"api": {"autoscaling": {"targetCPUUtilizationPercentage": None, "metrics": []}}},
         "api.autoscaling: give targetCPUUtilizationPercentage",
     ),
-    ("autoscaling-prometheus", {"worker": {"autoscaling": {"prometheus": {"serverAddress": ""}}}}, "serverAddress is required"),
+    (
+        "autoscaling-prometheus", {"worker": {"autoscaling": {"prometheus": {"serverAddress": ""}}}},
+        "serverAddress is required",
+    ),
     (
         "autoscaling-kafka-own", {"worker": {"autoscaling": {"kafka": {"authenticationRef": None}}}},
         "worker.autoscaling.kafka.authenticationRef is required",
@@ -156,12 +165,15 @@ REFUSED = [
     ("default", {"rebuild": {"jobArguments": ["--json"]}}, "would not be used without rebuild.job"),
     ("default", {"rebuild": {"image": {"tag": "2"}}}, "rebuild.image would not be used"),
     ("schema-registry", {"networkPolicy": {"enabled": True}}, "networkPolicy.schemaRegistry.ports is required"),
+    ("monitoring", {"monitoring": {"thresholds": {"lag": 1}}}, "monitoring.thresholds.lag: there is no such threshold"),
     ("monitoring", {"monitoring": {"podMonitor": {"enabled": True}}}, "would scrape each pod twice"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("version", HELMS)
-@pytest.mark.parametrize(("values", "more", "sentence"), REFUSED, ids=[f"{n}-{s[:40]}" for n, (_, _, s) in enumerate(REFUSED)])
+@pytest.mark.parametrize(
+    ("values", "more", "sentence"), REFUSED, ids=[f"{n}-{s[:40]}" for n, (_, _, s) in enumerate(REFUSED)]
+)
 def test_nonsense_is_refused_with_a_sentence(version, values, more, sentence):
     with pytest.raises(chart.Refused, match="(?s)execution error|values don't meet the specifications") as refused:
         chart.template(values, version=version, more=more)

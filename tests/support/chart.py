@@ -50,11 +50,24 @@ def ci_values():
     return sorted((CHART / "ci").glob("*-values.yaml"))
 
 
+def values_of(name):
+    return yaml.safe_load((CHART / "ci" / f"{name}-values.yaml").read_text())
+
+
+def merged(one, other):
+    """Values over values, as Helm merges them."""
+    out = dict(one)
+    for key, value in other.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
 def template(values="default", *arguments, release="caseview", namespace="desk", version=3, more=None):
-    """The manifests for one file of ci/, and over it the values of `more`. Hooks and tests are among them."""
+    """The manifests for values, or for a file of ci/, and over them `more`. Hooks and tests are among them."""
+    values = merged(values_of(values) if isinstance(values, str) else values, more or {})
     done = helm(
-        version, "template", release, CHART, "--namespace", namespace, "--values", CHART / "ci" / f"{values}-values.yaml",
-        *(["--values", "-"] if more else []), *arguments, input=yaml.safe_dump(more) if more else None,
+        version, "template", release, CHART, "--namespace", namespace, "--values", "-", *arguments,
+        input=yaml.safe_dump(values),
     )  # fmt: skip
     if done.returncode != 0:
         raise Refused(done.stderr)
@@ -63,7 +76,7 @@ def template(values="default", *arguments, release="caseview", namespace="desk",
 
 def find(manifests, kind, name):
     found = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"] == name]
-    assert len(found) == 1, f"{len(found)} objects are {kind} {name}: {[(m['kind'], m['metadata']['name']) for m in manifests]}"
+    assert len(found) == 1, f"{len(found)} of {[(m['kind'], m['metadata']['name']) for m in manifests]} are {kind} {name}"
     return found[0]
 
 

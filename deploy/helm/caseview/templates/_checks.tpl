@@ -25,7 +25,7 @@
 {{- fail (printf "database.%s.existingSecret is required: a Secret with a connection string, or with user and password" $name) -}}
 {{- end -}}
 {{- if and $role.key (or $role.usernameKey $role.passwordKey) -}}
-{{- fail (printf "database.%s: key is a whole connection string, so usernameKey and passwordKey cannot be given as well (set key to \"\")" $name) -}}
+{{- fail (printf "database.%s: key is a whole connection string, which usernameKey and passwordKey contradict (set key to \"\")" $name) -}}
 {{- end -}}
 {{- if not $role.key -}}
 {{- $parts = true -}}
@@ -67,7 +67,8 @@
 {{- end -}}
 
 {{- define "caseview.checkFiles" -}}
-{{- range $name, $file := dict "database.ca" .Values.database.ca "kafka.tls.ca" .Values.kafka.tls.ca "ca" .Values.ca "api.jwks" .Values.api.jwks -}}
+{{- $files := dict "database.ca" .Values.database.ca "kafka.tls.ca" .Values.kafka.tls.ca "ca" .Values.ca "api.jwks" .Values.api.jwks -}}
+{{- range $name, $file := $files -}}
 {{- if and $file.secret $file.configMap -}}
 {{- fail (printf "%s: give secret or configMap, not both" $name) -}}
 {{- end -}}
@@ -98,8 +99,10 @@
 {{- fail "worker.terminationGracePeriodSeconds must be at least 32: a worker takes up to 20 s for its batch and 10 s to leave the group" -}}
 {{- end -}}
 {{- range $name, $scale := dict "worker" .Values.worker.autoscaling "api" .Values.api.autoscaling -}}
-{{- if and $scale.enabled (gt (int64 $scale.minReplicas) (int64 $scale.maxReplicas)) -}}
-{{- fail (printf "%s.autoscaling: minReplicas (%d) is greater than maxReplicas (%d)" $name (int64 $scale.minReplicas) (int64 $scale.maxReplicas)) -}}
+{{- $least := int64 $scale.minReplicas -}}
+{{- $most := int64 $scale.maxReplicas -}}
+{{- if and $scale.enabled (gt $least $most) -}}
+{{- fail (printf "%s.autoscaling: minReplicas (%d) is greater than maxReplicas (%d)" $name $least $most) -}}
 {{- end -}}
 {{- end -}}
 {{- $scale := .Values.worker.autoscaling -}}
@@ -113,11 +116,14 @@
 {{- end -}}
 {{- end -}}
 {{- $scale = .Values.api.autoscaling -}}
-{{- if and .Values.api.enabled $scale.enabled (kindIs "invalid" $scale.targetCPUUtilizationPercentage) (not $scale.metrics) -}}
+{{- if and .Values.api.enabled $scale.enabled -}}
+{{- $byProcessor := not (kindIs "invalid" $scale.targetCPUUtilizationPercentage) -}}
+{{- if not (or $byProcessor $scale.metrics) -}}
 {{- fail "api.autoscaling: give targetCPUUtilizationPercentage, or metrics, or both" -}}
 {{- end -}}
-{{- if and .Values.api.enabled $scale.enabled (not (kindIs "invalid" $scale.targetCPUUtilizationPercentage)) (not (dig "requests" "cpu" "" .Values.api.resources)) -}}
+{{- if and $byProcessor (not (dig "requests" "cpu" "" .Values.api.resources)) -}}
 {{- fail "api.autoscaling.targetCPUUtilizationPercentage is a share of api.resources.requests.cpu, which is missing" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -88,7 +88,8 @@ drain-delay-s: api.drainDelaySeconds
 {{- fail (printf "kafka.properties: %s is set by the other values of kafka" $name) -}}
 {{- end -}}
 {{- if regexMatch "password|\\.pem$|^sasl\\.username$|client\\.secret|^sasl\\.jaas" $name -}}
-{{- fail (printf "kafka.properties: %s is a secret, which values must not contain: use kafka.sasl, kafka.tls, or extraEnv with a secretKeyRef (CASEVIEW_KAFKA_%s)" $name ($name | upper | replace "." "_")) -}}
+{{- $variable := $name | upper | replace "." "_" -}}
+{{- fail (printf "kafka.properties: %s is a secret: use kafka.sasl, kafka.tls, or extraEnv with a secretKeyRef (CASEVIEW_KAFKA_%s)" $name $variable) -}}
 {{- end -}}
 {{- $_ := set $properties $name (include "caseview.text" (dict "name" (printf "kafka.properties.%s" $name) "value" $value)) -}}
 {{- end -}}

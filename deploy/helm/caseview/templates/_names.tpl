@@ -6,16 +6,22 @@
 
 {{- /*
 Begins the name of every object, and always gets a suffix. At most 35 characters: a StatefulSet's name may have 52 (the
-label controller-revision-hash adds 11, of 63), and the longest suffix is "-rebuild-g1000000". A longer name is cut, with a hash of
-the whole one, so that releases whose names begin alike stay apart.
+label controller-revision-hash adds 11, of 63), and the longest suffix is "-rebuild-g1000000". A Service's name has no dots
+and begins with a letter. What does not fit is changed, and gets a hash of the whole name, so that releases whose names
+are alike stay apart.
 */ -}}
 {{- define "caseview.fullname" -}}
-{{- $full := .Values.fullnameOverride -}}
-{{- if not $full -}}
-{{- $full = ternary .Release.Name (printf "%s-%s" .Release.Name (include "caseview.name" .)) (contains (include "caseview.name" .) .Release.Name) -}}
+{{- $whole := .Values.fullnameOverride -}}
+{{- if not $whole -}}
+{{- $name := include "caseview.name" . -}}
+{{- $whole = ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
 {{- end -}}
-{{- if gt (len $full) 35 -}}
-{{- $full = printf "%s-%s" ($full | trunc 28 | trimSuffix "-") ($full | sha256sum | trunc 6) -}}
+{{- $full := $whole | replace "." "-" -}}
+{{- if not (regexMatch "^[a-z]" $full) -}}
+{{- $full = printf "r%s" $full -}}
+{{- end -}}
+{{- if or (ne $full $whole) (gt (len $full) 35) -}}
+{{- $full = printf "%s-%s" ($full | trunc 28 | trimSuffix "-") ($whole | sha256sum | trunc 6) -}}
 {{- end -}}
 {{- $full -}}
 {{- end -}}
@@ -33,7 +39,8 @@ caseview/generation: {{ . | toString | quote }}
 {{- /* Labels of an object. Takes {root, component, generation, labels}. */ -}}
 {{- define "caseview.labels" -}}
 {{- $labels := include "caseview.selectorLabels" . | fromYaml -}}
-{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- $_ := set $labels "helm.sh/chart" $chart -}}
 {{- $_ := set $labels "app.kubernetes.io/version" (.root.Chart.AppVersion | toString) -}}
 {{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $_ := set $labels "app.kubernetes.io/part-of" "caseview" -}}

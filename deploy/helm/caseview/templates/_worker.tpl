@@ -1,4 +1,4 @@
-{{- /* The StatefulSet of workers, its configuration, headless Service and PodDisruptionBudget: for the workers and for a rebuild's. */ -}}
+{{- /* The workers' StatefulSet, configuration, headless Service and PodDisruptionBudget; likewise those of a rebuild. */ -}}
 
 {{- /*
 Takes {root, values, name, component, generation, selectorGeneration, configName, bulkRate}: `name` of the objects;
@@ -12,9 +12,13 @@ Takes {root, values, name, component, generation, selectorGeneration, configName
 {{- $selector := include "caseview.selectorLabels" (dict "root" $root "component" .component "generation" .selectorGeneration) -}}
 {{- $object := dict "root" $root "component" .component "generation" .selectorGeneration -}}
 {{- $volumes := include "caseview.volumes" (dict "root" $root "role" "worker" "config" $name "source" true "api" false) -}}
+{{- $kafka := $root.Values.kafka -}}
 {{- $outside := include "caseview.outsideChecksum" (dict "root" $root
-    "secrets" (list $root.Values.database.worker.existingSecret $root.Values.kafka.sasl.existingSecret $root.Values.kafka.tls.ca.secret $root.Values.kafka.tls.certificateSecret $root.Values.schemaRegistry.existingSecret)
-    "configMaps" (list $root.Values.kafka.tls.ca.configMap $root.Values.schemasConfigMap)) -}}
+    "secrets" (list $root.Values.database.worker.existingSecret $root.Values.schemaRegistry.existingSecret
+        $kafka.sasl.existingSecret $kafka.tls.ca.secret $kafka.tls.certificateSecret)
+    "configMaps" (list $kafka.tls.ca.configMap $root.Values.schemasConfigMap)) -}}
+{{- $serviceLabels := merge (dict "caseview/port" "metrics") $values.service.labels -}}
+{{- $pod := dict "root" $root "component" .component "generation" .generation "labels" $values.podLabels -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -33,7 +37,7 @@ metadata:
   name: {{ $name }}
   namespace: {{ $root.Release.Namespace }}
   labels:
-    {{- include "caseview.labels" (merge (dict "labels" (merge (dict "caseview/port" "metrics") $values.service.labels)) $object) | nindent 4 }}
+    {{- include "caseview.labels" (merge (dict "labels" $serviceLabels) $object) | nindent 4 }}
   {{- include "caseview.annotations" (dict "root" $root "annotations" $values.service.annotations) | nindent 2 }}
 spec:
   clusterIP: None
@@ -68,7 +72,7 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "caseview.podLabels" (dict "root" $root "component" .component "generation" .generation "labels" $values.podLabels) | nindent 8 }}
+        {{- include "caseview.podLabels" $pod | nindent 8 }}
       annotations:
         kubectl.kubernetes.io/default-container: worker
         checksum/config: {{ $config | sha256sum }}
