@@ -14,6 +14,7 @@
 #include "caseview/fetch.h"
 #include "caseview/http.h"
 #include "caseview/log.h"
+#include "caseview/notify.h"
 #include "caseview/output.h"
 #include "caseview/process.h"
 #include "caseview/stop.h"
@@ -42,6 +43,7 @@ struct api {
     struct lookup *lookup;
     struct active_cases *endpoint;
     struct http_server *server;
+    struct notify notify;
 };
 
 static bool take_list(const struct config *config, const char *name, const char **out, struct err *err)
@@ -149,6 +151,15 @@ static void report_connections(struct api *api, bool *busy)
     *busy = now;
 }
 
+/* systemd, where it has started this program: its status line shows what /ready shows. */
+static void tell_service_manager(struct api *api)
+{
+    char text[NOTIFY_STATUS_MAX] = "";
+    ready(api, text, sizeof text);
+    notify_status(&api->notify, text[0] != '\0' ? text : "ready");
+    notify_alive(&api->notify);
+}
+
 /* After the request to stop: /ready is 503 already; requests are served until load balancers have noticed. */
 static void drain(struct api *api, bool *busy)
 {
@@ -157,11 +168,15 @@ static void drain(struct api *api, bool *busy)
     http_end_keep_alive(api->server);
     if (delay_ms > 0)
         log_info("stopping: not ready; requests are accepted for another %d s", (int)(delay_ms / 1000));
+    notify_stopping(&api->notify);
     for (int64_t left_ms; (left_ms = end_ms - clock_mono_ms()) > 0;) {
+        tell_service_manager(api);
         usleep((useconds_t)(left_ms < TICK_MS ? left_ms : TICK_MS) * 1000);
         report_connections(api, busy);
     }
     log_info("stopping: no new connections are accepted, the requests in flight are answered");
+    notify_status(&api->notify, "stopping: answering the requests in flight");
+    notify_alive(&api->notify);
 }
 
 /* Runs until a stop is requested, and drains. */
@@ -170,7 +185,9 @@ static int serve(struct api *api)
     struct err err = ERR_INIT;
     bool busy = false;
     unsigned reloads = 0;
+    notify_ready(&api->notify); /* it listens; without database or keys it answers 503 or 401 */
     while (!stop_wait(TICK_MS)) {
+        tell_service_manager(api);
         report_connections(api, &busy);
         if (stop_reload_requested(&reloads)) {
             log_info("SIGHUP: reading tls-certificate, ca-file and jwks again");
@@ -196,6 +213,7 @@ static void take_down(struct api *api)
     key_source_free(api->keys);
     tokens_free(api->tokens);
     metrics_free(api->metrics);
+    notify_done(&api->notify);
 }
 
 static int run_server(struct api *api)
@@ -206,6 +224,7 @@ static int run_server(struct api *api)
         log_error("%s", err.text);
         return CV_EXIT_USAGE;
     }
+    notify_init(&api->notify);
     make_parts(api);
     int code = CV_EXIT_USAGE;
     struct admin_options admin = {

@@ -9,6 +9,7 @@
 #include "caseview/failpoint.h"
 #include "caseview/fetch.h"
 #include "caseview/log.h"
+#include "caseview/notify.h"
 #include "caseview/process.h"
 #include "caseview/stop.h"
 #include "workers/batch_outcome.h"
@@ -61,6 +62,7 @@ struct worker {
     struct metrics *metrics;
     struct worker_metrics m;
     unsigned reloads; /* SIGHUPs seen */
+    struct notify notify;
 
     bool expected;          /* the recovery that comes is no failure: it needs neither a log line nor a delay */
     _Atomic bool connected; /* to the database; read by the admin port's thread */
@@ -196,6 +198,7 @@ static bool flush(struct worker *worker, int64_t deadline_ms)
     if (!writer_is_connected(worker->writer))
         return false;
     for (;;) {
+        notify_alive(&worker->notify);
         if (!pipeline_is_busy(worker->pipeline)) {
             if (batch_is_empty(pipeline_open(worker->pipeline)))
                 return true;
@@ -256,6 +259,31 @@ static void reload_files(struct worker *worker)
 }
 
 /* ---- the loop ---- */
+
+static void ready(void *context, char *out_reason, size_t size)
+{
+    struct worker *worker = context;
+    int unready = worker->housekeeping.unready;
+    if (!worker->connected)
+        snprintf(out_reason, size, "waiting for the database");
+    else if (unready < 0)
+        snprintf(out_reason, size, "waiting for the consumer group to assign partitions");
+    else if (unready > 0)
+        snprintf(out_reason, size, "%d partitions are still to be claimed", unready);
+    else
+        out_reason[0] = '\0';
+}
+
+/* systemd, where it has started this worker: its watchdog watches the loop, its status line shows what /ready shows. */
+static void tell_service_manager(struct worker *worker)
+{
+    char text[NOTIFY_STATUS_MAX];
+    ready(worker, text, sizeof text);
+    if (text[0] == '\0')
+        snprintf(text, sizeof text, "ready, %zu partitions", worker->partitions.count);
+    notify_status(&worker->notify, text);
+    notify_alive(&worker->notify);
+}
 
 /* While a refused row is searched, rows that the directory changed are tried first: alone, in small batches. */
 static bool has_room(const struct worker *worker)
@@ -347,7 +375,9 @@ static enum cv_status step(struct worker *worker, struct err *err)
 static enum cv_status run(struct worker *worker, struct err *err)
 {
     enum cv_status status = CV_OK;
+    notify_ready(&worker->notify); /* the database may be away for long: that is a status, not a start that lasts */
     while (status == CV_OK && !stop_requested()) {
+        tell_service_manager(worker);
         wait_for_work(worker);
         reload_files(worker);
         status = step(worker, err);
@@ -355,6 +385,8 @@ static enum cv_status run(struct worker *worker, struct err *err)
     if (status != CV_OK)
         return status;
     log_info("stopping: finishing the records in hand");
+    notify_status(&worker->notify, "stopping: finishing the records in hand");
+    notify_stopping(&worker->notify);
     (void)flush(worker, clock_mono_ms() + DRAIN_MS); /* what is not written is read again by the next owner */
     return CV_OK;
 }
@@ -447,6 +479,7 @@ static void init(struct worker *worker, const struct config *config)
     /* One attempt of many: in between Kafka must be polled. */
     int64_t timeout_s = config_int(config, "connect-timeout-s");
     *worker = (struct worker){.config = config, .gen = (int32_t)config_int(config, "generation")};
+    notify_init(&worker->notify);
     worker->memory = (size_t)config_int(config, "memory");
     name_groups(worker);
     partitions_init(&worker->partitions, topics);
@@ -472,20 +505,7 @@ static void done(struct worker *worker)
     claims_done(&worker->claims);
     partitions_done(&worker->partitions);
     metrics_free(worker->metrics);
-}
-
-static void ready(void *context, char *out_reason, size_t size)
-{
-    struct worker *worker = context;
-    int unready = worker->housekeeping.unready;
-    if (!worker->connected)
-        snprintf(out_reason, size, "waiting for the database");
-    else if (unready < 0)
-        snprintf(out_reason, size, "waiting for the consumer group to assign partitions");
-    else if (unready > 0)
-        snprintf(out_reason, size, "%d partitions are still to be claimed", unready);
-    else
-        out_reason[0] = '\0';
+    notify_done(&worker->notify);
 }
 
 /* Beyond max.poll.interval.ms the group has given the partitions to others: a new process helps. */
