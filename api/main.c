@@ -14,10 +14,12 @@
 #include "caseview/fetch.h"
 #include "caseview/http.h"
 #include "caseview/log.h"
+#include "caseview/manual.h"
 #include "caseview/notify.h"
 #include "caseview/output.h"
 #include "caseview/process.h"
 #include "caseview/stop.h"
+#include "manual_texts.h"
 #include "request_id.h"
 
 #ifndef CASEVIEW_VERSION
@@ -250,8 +252,29 @@ static void schedule_as_batch(void)
         log_info("SCHED_BATCH is refused, threads keep the default scheduling and serve fewer requests per second: %m");
 }
 
+/* `--man`, `--completion`. */
+static bool print_manual(const char *word, int *out_exit)
+{
+    static const struct manual manual = {
+        .program = "caseview-api",
+        .help = "answer List Active Cases over HTTP from the view in PostgreSQL",
+        .scope = SCOPE_API,
+        .tables = tables,
+        .text = manual_api,
+        .exit_codes = manual_api_exit_codes,
+        .environment = manual_api_environment,
+        .files = manual_api_files,
+        .examples = manual_api_examples,
+        .see_also = manual_api_see_also,
+    };
+    return manual_asked(&manual, word, NULL, out_exit);
+}
+
 static int run(int argc, char **argv)
 {
+    int exit_code;
+    if (argc == 2 && print_manual(argv[1], &exit_code))
+        return exit_code;
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("caseview-api " CASEVIEW_VERSION);
         return CV_EXIT_OK;

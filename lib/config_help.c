@@ -57,7 +57,7 @@ static void put_option(FILE *out, const struct option_def *option)
         for (size_t i = 0; option->type == OPTION_CHOICE && i < text.len; i++)
             if (text.data[i] == ' ')
                 text.data[i] = '|';
-        fprintf(out, " %s%s", text.len ? text.data : "TEXT", option->list ? ",…" : "");
+        fprintf(out, " %s%s", text.len ? text.data : option->file ? "FILE" : "TEXT", option->list ? ",…" : "");
     }
     if (option->required)
         fputs(" (required)", out);

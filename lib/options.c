@@ -54,6 +54,7 @@ const struct option_def caseview_options[] = {
      .type = OPTION_TEXT,
      .scope = SCOPE_CASEVIEW | SCOPE_API | SCOPE_DEV_PRODUCE | SCOPE_DEV_SIMULATE,
      .min = 1,
+     .file = true,
      .help = "PEM file of certificate authorities that schema-registry and jwks may use, in addition to the system's; "
              "changes take effect without a restart"},
     {.name = "generation",
@@ -205,6 +206,7 @@ const struct option_def caseview_options[] = {
      .type = OPTION_TEXT,
      .scope = SCOPE_API,
      .min = 1,
+     .file = true,
      .help = "PEM file with certificate and key; enables HTTPS on listen"},
     {.name = "threads",
      .type = OPTION_INT,

@@ -67,6 +67,7 @@ struct option_def {
     int64_t min, max;         /* OPTION_INT: the range; OPTION_TEXT: min */
     const char *choices;      /* OPTION_CHOICE: separated by blanks */
     bool list;                /* comma-separated */
+    bool file;                /* OPTION_TEXT: the path of a file */
     bool required;
     const char *unit; /* "s", "bytes", … or NULL */
     const char *help; /* a sentence without its full stop */

@@ -1,0 +1,18 @@
+# Build step of manual(): prints the pages of CASEVIEW, of its COMMANDS and of API, and their completion, into OUT.
+function(print file)
+  execute_process(COMMAND ${ARGN} OUTPUT_FILE "${OUT}/${file}" RESULT_VARIABLE code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${ARGN}: ${code}")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE "${OUT}")
+file(MAKE_DIRECTORY "${OUT}/man1" "${OUT}/completions")
+print(man1/caseview.1 "${CASEVIEW}" --man)
+print(man1/caseview-api.1 "${API}" --man)
+foreach(command IN LISTS COMMANDS)
+  print("man1/caseview-${command}.1" "${CASEVIEW}" --man "${command}")
+endforeach()
+print(completions/caseview "${CASEVIEW}" --completion)
+print(completions/caseview-api "${API}" --completion)
+file(TOUCH "${OUT}/done")
