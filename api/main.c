@@ -82,6 +82,15 @@ static void ready(void *context, char *out_reason, size_t size)
         lookup_reason(api->lookup, out_reason, size);
 }
 
+/* What the figures of the moment are to be compared with. */
+static void init_limits(struct api *api)
+{
+    metric_set(metrics_gauge(api->metrics, "caseview_api_threads", NULL, "The option threads"),
+               (double)config_int(api->config, "threads"));
+    metric_set(metrics_gauge(api->metrics, "caseview_api_waiting_max", NULL, "The option max-waiting"),
+               (double)config_int(api->config, "max-waiting"));
+}
+
 static void make_parts(struct api *api)
 {
     const struct config *config = api->config;
@@ -93,6 +102,7 @@ static void make_parts(struct api *api)
                                 "Connections without a request that were closed to make room for new ones");
     api->accept_failures = metrics_counter(api->metrics, "caseview_api_accept_failures_total", NULL,
                                            "Times when no further connection could be accepted");
+    init_limits(api);
     api->keys = key_source_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
     api->tokens = tokens_new(api->metrics);
     struct lookup_options options = {
@@ -147,6 +157,10 @@ static void report_connections(struct api *api, bool *busy)
     metric_add(api->shed, stats.shed - api->counted.shed);
     metric_add(api->accept_failures, stats.accept_failures - api->counted.accept_failures);
     api->counted = stats;
+    if (stats.certificate_expiry_s > 0)
+        metric_set(metrics_gauge(api->metrics, "caseview_api_certificate_expiry_timestamp_seconds", NULL,
+                                 "When the certificate in force ends, in seconds since 1970"),
+                   (double)stats.certificate_expiry_s);
     bool now = stats.active >= threads;
     if (now && !*busy)
         log_warn("all %d threads serve a request, further requests wait: raise threads or run more processes", threads);
@@ -230,7 +244,12 @@ static int run_server(struct api *api)
     make_parts(api);
     int code = CV_EXIT_USAGE;
     struct admin_options admin = {
-        .listen = config_text(api->config, "admin-listen"), .metrics = api->metrics, .ready = ready, .context = api};
+        .listen = config_text(api->config, "admin-listen"),
+        .program = "api",
+        .metrics = api->metrics,
+        .ready = ready,
+        .context = api,
+    };
     if (admin_start(&admin, &api->admin, &err) != CV_OK || start_server(api, &err) != CV_OK) {
         log_error("%s", err.text);
         stop_request(); /* ends a wait for the database at once */

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "caseview/clock.h"
 #include "caseview/http.h"
 #include "caseview/log.h"
+#include "caseview/memory.h"
 
 enum {
     ADMIN_THREADS = 4,        /* a scraper and two probes at once, and one more */
@@ -16,7 +18,39 @@ enum {
 struct admin {
     struct http_server *server;
     struct admin_options options;
+    struct metric *ready, *clock;
 };
+
+/* ---- metrics of every program ---- */
+
+static void init_metrics(struct admin *admin)
+{
+    struct metrics *metrics = admin->options.metrics;
+    char labels[128];
+    snprintf(labels, sizeof labels, "program=\"%s\",version=\"%s\"", admin->options.program, CASEVIEW_VERSION);
+    metric_set(metrics_gauge(metrics, "caseview_build_info", labels, "1, with program and version as labels"), 1);
+    admin->ready = metrics_gauge(metrics, "caseview_ready", NULL, "1 while /ready answers 200, 0 otherwise");
+    admin->clock = metrics_gauge(metrics, "caseview_clock_seconds", NULL,
+                                 "This machine's clock when the page was made, in seconds since 1970");
+    size_t limit = memory_cgroup_limit();
+    if (limit > 0)
+        metric_set(metrics_gauge(metrics, "caseview_memory_limit_bytes", NULL, "Memory limit of the process's cgroup"),
+                   (double)limit);
+}
+
+static void put_metrics(const struct admin *admin, enum metrics_format format, struct buf *out)
+{
+    char reason[REASON_MAX] = "";
+    if (admin->options.ready != NULL)
+        admin->options.ready(admin->options.context, reason, sizeof reason);
+    metric_set(admin->ready, reason[0] ? 0 : 1);
+    metric_set(admin->clock, (double)clock_wall_us() / 1e6);
+    if (admin->options.refresh != NULL)
+        admin->options.refresh(admin->options.context);
+    metrics_write(admin->options.metrics, format, out);
+}
+
+/* ---- requests ---- */
 
 static void put_probe(const struct admin *admin, admin_probe probe, const char *healthy, struct http_response *response)
 {
@@ -52,7 +86,7 @@ static void handle(void *context, const struct http_request *request, struct htt
         enum metrics_format format = metrics_format_of(http_header(request, "Accept", 0));
         buf_puts(&response->headers, "Vary: Accept\r\n");
         response->content_type = metrics_content_type(format);
-        metrics_write(admin->options.metrics, format, &response->body);
+        put_metrics(admin, format, &response->body);
     }
 }
 
@@ -60,6 +94,7 @@ enum cv_status admin_start(const struct admin_options *options, struct admin **o
 {
     struct admin *admin = cv_zalloc(sizeof *admin);
     admin->options = *options;
+    init_metrics(admin);
     struct http_options http = {
         .listen = &options->listen,
         .listen_count = 1,

@@ -523,6 +523,7 @@ void http_door_stats(const struct http_door *door, struct http_stats *out_stats)
         .active = atomic_load(&door->active),
         .shed = atomic_load(&door->shed) + atomic_load(&door->refused),
         .accept_failures = atomic_load(&door->failures),
+        .certificate_expiry_s = http_tls_expiry_s(door->options.tls),
     };
 }
 

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "caseview/buf.h"
 #include "caseview/clock.h"
@@ -20,6 +21,7 @@ struct http_tls {
     bool unreadable;    /* it could not be read the last time, which has been logged */
     int64_t next_ms;
     atomic_bool reload;
+    _Atomic int64_t expiry_s; /* of the certificate in force */
 };
 
 static void set_openssl_error(struct err *err, const char *path, const char *what)
@@ -86,6 +88,16 @@ static SSL_CTX *make_context(const char *path, struct str text, struct err *err)
     return context;
 }
 
+/* When the first certificate ends: the one of the chain that is renewed most often. */
+static int64_t expiry_of(const SSL_CTX *context)
+{
+    struct tm tm;
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
+    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+        return 0;
+    return (int64_t)timegm(&tm);
+}
+
 enum cv_status http_tls_new(const char *path, struct http_tls **out_tls, struct err *err)
 {
     struct http_tls *tls = cv_zalloc(sizeof *tls);
@@ -97,6 +109,7 @@ enum cv_status http_tls_new(const char *path, struct http_tls **out_tls, struct 
         http_tls_free(tls);
         return CV_FATAL;
     }
+    tls->expiry_s = expiry_of(tls->context);
     *out_tls = tls;
     return CV_OK;
 }
@@ -166,7 +179,13 @@ void http_tls_refresh(struct http_tls *tls, int64_t now_ms)
     }
     SSL_CTX_free(tls->context);
     tls->context = context;
+    tls->expiry_s = expiry_of(context);
     log_info("changed tls-certificate %s is in force for new connections", tls->path);
+}
+
+int64_t http_tls_expiry_s(const struct http_tls *tls)
+{
+    return tls != NULL ? tls->expiry_s : 0;
 }
 
 void http_tls_reload(struct http_tls *tls)

@@ -1,7 +1,7 @@
 /*
  * http_tls.h: the TLS side of a server: its certificate, read again when the file's content changes. Connections that
- * exist keep the certificate of their handshake. Private to lib/http*.c; one thread after the start (the door's), only
- * http_tls_reload() may be called from any.
+ * exist keep the certificate of their handshake. Private to lib/http*.c; one thread after the start (the door's), but
+ * where another rule is given.
  */
 #ifndef CASEVIEW_LIB_HTTP_TLS_H
 #define CASEVIEW_LIB_HTTP_TLS_H
@@ -21,6 +21,8 @@ struct ssl_st *http_tls_connection(struct http_tls *tls);
 void http_tls_close(struct ssl_st *ssl);
 /* Looks at the file when it is due (every 5 s) or asked for, and takes a changed one over; a bad one is logged once. */
 void http_tls_refresh(struct http_tls *tls, int64_t now_ms);
-void http_tls_reload(struct http_tls *tls); /* the next refresh is due; NULL is fine */
+int64_t
+http_tls_expiry_s(const struct http_tls *tls); /* of the certificate in force, since 1970; NULL: 0. Any thread */
+void http_tls_reload(struct http_tls *tls);    /* the next refresh is due; NULL is fine */
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -351,6 +352,8 @@ static void put_process(struct buf *out, enum metrics_format format, const struc
     static const char memory[] = "process_resident_memory_bytes";
     static const char start[] = "process_start_time_seconds";
     static const char fds[] = "process_open_fds";
+    static const char max_fds[] = "process_max_fds";
+    struct rlimit files = {0};
     put_head(out, format, cpu, KIND_COUNTER, "CPU time of the process, user and system.");
     buf_printf(out, "%s ", cpu);
     put_seconds(out, clock_cpu_us());
@@ -363,6 +366,10 @@ static void put_process(struct buf *out, enum metrics_format format, const struc
     buf_byte(out, '\n');
     put_head(out, format, fds, KIND_GAUGE, "Open file descriptors.");
     buf_printf(out, "%s %d\n", fds, open_descriptors());
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+        return;
+    put_head(out, format, max_fds, KIND_GAUGE, "Limit of open file descriptors.");
+    buf_printf(out, "%s %llu\n", max_fds, (unsigned long long)files.rlim_cur);
 }
 
 void metrics_write(struct metrics *metrics, enum metrics_format format, struct buf *out)

@@ -252,6 +252,11 @@ bool directory_names_has_rows(const struct directory_names *names)
     return names->mode == NAMES_FOLLOWED ? feed_has_rows(names->feed) : names->mode == NAMES_ROUND;
 }
 
+int64_t directory_names_lag_ms(const struct directory_names *names)
+{
+    return names->mode == NAMES_FOLLOWED ? feed_lag_ms(names->feed) : 0;
+}
+
 int directory_names_wait_ms(const struct directory_names *names)
 {
     if (!may_follow(names))

@@ -58,6 +58,8 @@ void directory_names_drop(struct directory_names *names);
 void directory_names_skip_row(struct directory_names *names, const struct batch *refused);
 /* True while rows are to be rendered again. */
 bool directory_names_has_rows(const struct directory_names *names);
+/* Time since the rows showed all changes of the directory; 0 while a rebuild leaves them out or renders all rows. */
+int64_t directory_names_lag_ms(const struct directory_names *names);
 /* Milliseconds until there is something to do; -1: not by itself. */
 int directory_names_wait_ms(const struct directory_names *names);
 

@@ -81,6 +81,7 @@ static void show_partitions(struct housekeeping *h)
         int64_t end = consumer_end_offset(consumer, partition->topic, partition->part);
         int64_t next = partition->cursor.next_offset;
         int64_t lag = end > next && !(partition->at_end && next == partition->position) ? end - next : 0;
+        worker_metrics_show_state(h->claims->m, partition);
         metric_set(partition->lag_events, (double)lag);
         metric_set(partition->lag_seconds, lag_seconds(partition, lag));
         log_parked(partition);
@@ -96,7 +97,19 @@ static void show_partitions(struct housekeeping *h)
     h->unready = consumer_has_joined(consumer) ? untried : -1;
     metric_set(m->cached_cases, (double)states_count(folder_caches(h->folder)->cases));
     metric_set(m->cache_bytes, (double)folder_bytes(h->folder));
-    metric_set(m->directory_number, (double)feed_number(h->feed));
+    metric_set(m->directory_number, (double)feed_number(h->names->feed));
+}
+
+static void show_kafka(struct housekeeping *h)
+{
+    struct consumer_figures figures;
+    const struct worker_metrics *m = h->claims->m;
+    consumer_figures(h->claims->partitions->consumer, &figures);
+    metric_set(m->connections, figures.connections);
+    metric_add(m->rebalances, figures.assignments - h->assignments);
+    h->assignments = figures.assignments;
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        metric_set(m->topic_partitions[i], figures.partitions[i]);
 }
 
 /* ---- counts and sweeps ---- */
@@ -112,6 +125,14 @@ static enum cv_status show_counts(struct housekeeping *h, struct err *err)
     db_arg_int4_array(&args, parts, sizeof *parts, partitions_of_topic(claims->partitions, TOPIC_CASES, parts));
     db_arg_int4_array(&args, parts, sizeof *parts, partitions_of_topic(claims->partitions, TOPIC_AGENTS, parts));
     db_arg_int4(&args, h->gap_alarm_s);
+    struct str *topics = arena_alloc(claims->arena, (claims->partitions->count + 1) * sizeof *topics);
+    assert(topics != NULL);
+    for (size_t i = 0; i < claims->partitions->count; i++) {
+        topics[i] = claims->partitions->all[i]->topic_name;
+        parts[i] = claims->partitions->all[i]->part;
+    }
+    db_arg_text_array(&args, topics, sizeof *topics, claims->partitions->count);
+    db_arg_int4_array(&args, parts, sizeof *parts, claims->partitions->count);
     struct db_result *result;
     enum cv_status status = db_exec(writer_loader(claims->writer), &counts_statement, &args, QUERY_TIMEOUT_MS, &result,
                                     err);
@@ -122,6 +143,7 @@ static enum cv_status show_counts(struct housekeeping *h, struct err *err)
     metric_set(m->degraded, (double)db_int8(result, 0, 0));
     metric_set(m->incomplete, (double)db_int8(result, 0, 1));
     metric_set(m->gap_alarms, (double)alarms);
+    metric_set(m->parked_events, (double)db_int8(result, 0, 4));
     if (alarms > h->alarms)
         log_limit_add(&h->gaps, alarms - h->alarms);
     h->alarms = alarms;
@@ -214,6 +236,8 @@ enum cv_status housekeeping_tick(struct housekeeping *h, struct err *err)
         return CV_OK;
     h->next_tick_ms = now + TICK_MS;
     show_partitions(h);
+    show_kafka(h);
+    metric_set(claims->m->names_lag, (double)directory_names_lag_ms(h->names) / 1000);
     generation_watch_show(h->watch, housekeeping_behind(claims->partitions));
     give_memory_back(h, now);
     if (!writer_is_connected(claims->writer) || claims->partitions->changed)

@@ -200,7 +200,7 @@ static void handle_assigned(struct intake *intake, const struct record *record)
 {
     struct partition *partition = partitions_add(intake->partitions, record->topic, record->partition);
     if (partition != NULL)
-        worker_metrics_show_partition(intake->metrics, partition);
+        worker_metrics_show_partition(intake->m, partition);
 }
 
 static void handle_revoked(struct intake *intake, const struct record *record)

@@ -22,7 +22,6 @@ struct intake {
     struct writer *writer;
     struct schemas *schemas;
     struct generation_watch *watch; /* limits the rate of a rebuild */
-    struct metrics *metrics;
     const struct worker_metrics *m;
     struct consumer_event *events; /* room for INTAKE_RECORDS */
     uint64_t *hashes;              /* of the cases of the events, to prefetch their states */

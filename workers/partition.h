@@ -60,7 +60,8 @@ struct partition {
     const char *parked_reason; /* of the last one */
     int64_t parked_offset;
     int64_t caught_up_ms; /* clock_mono_ms() when it last had no lag, 0: not yet */
-    struct metric *lag_events, *lag_seconds;
+    struct metric *lag_events, *lag_seconds, *state_shown;
+    const char *shown_state, *shown_reason; /* labels of state_shown */
 };
 
 /* A partition that was just assigned. */

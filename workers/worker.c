@@ -454,12 +454,11 @@ static void join_duties(struct worker *worker)
     worker->intake.folder = worker->folder;
     worker->intake.writer = worker->writer;
     worker->intake.watch = &worker->watch;
-    worker->intake.metrics = worker->metrics;
     worker->intake.m = &worker->m;
     worker->housekeeping = (struct housekeeping){
         .claims = &worker->claims,
         .folder = worker->folder,
-        .feed = worker->names.feed,
+        .names = &worker->names,
         .watch = &worker->watch,
         .tombstone_days = (int)config_int(config, "tombstone-days"),
         .gap_alarm_s = (int)config_int(config, "gap-alarm-s"),
@@ -484,7 +483,7 @@ static void init(struct worker *worker, const struct config *config)
     name_groups(worker);
     partitions_init(&worker->partitions, topics);
     worker->metrics = metrics_new();
-    worker_metrics_init(&worker->m, worker->metrics);
+    worker_metrics_init(&worker->m, worker->metrics, topics, worker->gen, worker->memory);
     worker->writer = writer_new(config_text(config, "database"), worker->gen,
                                 (int)(timeout_s < CONNECT_S ? timeout_s : CONNECT_S) * 1000);
     worker->folder = folder_new(CACHE_SHARE(worker->memory));
@@ -518,11 +517,19 @@ static void live(void *context, char *out_reason, size_t size)
                  stuck_ms / 1000);
 }
 
+static void refresh(void *context)
+{
+    struct worker *worker = context;
+    metric_set(worker->m.loop_age, (double)(clock_mono_ms() - worker->loop_started_ms) / 1000);
+}
+
 static enum cv_status start_admin(struct worker *worker, struct admin **out_admin, struct err *err)
 {
     struct admin_options options = {
         .listen = config_text(worker->config, "admin-listen"),
+        .program = "worker",
         .metrics = worker->metrics,
+        .refresh = refresh,
         .live = live,
         .ready = ready,
         .context = worker,

@@ -26,33 +26,21 @@ static void init_generation(struct worker_metrics *m, struct metrics *metrics)
                                     "has, -1: unknown");
 }
 
-void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
+static void init_kafka(struct worker_metrics *m, struct metrics *metrics, const char *const names[TOPIC_COUNT])
 {
-    static const char *const topic_names[TOPIC_COUNT] = {"case", "agent", "directory"};
-    for (int i = 0; i < TOPIC_COUNT; i++)
-        m->records[i] = labelled(metrics, "caseview_records_total", "kind", topic_names[i], "Records taken from Kafka");
-    for (int i = 1; i < PARK_REASON_COUNT; i++)
-        m->parked[i] = labelled(metrics, "caseview_parked_total", "reason", park_reason_name((enum park_reason)i),
-                                "Records that cannot be used, stored in the table parked");
-    for (int i = 0; i < PARTITION_STATE_COUNT; i++)
-        m->partitions[i] = labelled(metrics, "caseview_partitions", "state",
-                                    partition_state_name((enum partition_state)i),
-                                    "Partitions assigned to this worker");
-    m->paused = labelled(metrics, "caseview_partitions", "state", "paused", "Partitions assigned to this worker");
-    m->applied = metrics_counter(metrics, "caseview_events_total", NULL, "Events folded");
-    m->duplicates = metrics_counter(metrics, "caseview_duplicates_total", NULL,
-                                    "Events whose number had been seen before, or stale versions");
-    m->unknown_types = metrics_counter(metrics, "caseview_unknown_types_total", NULL,
-                                       "Events of a type that this version does not know");
-    m->undated = metrics_counter(metrics, "caseview_undated_total", NULL,
-                                 "Records whose timestamp is before 2011 or after 9999; left out of the latencies");
-    m->over = metrics_counter(metrics, "caseview_over_total", NULL, "Events of cases that were over");
-    m->degraded = metrics_gauge(metrics, "caseview_degraded", NULL,
-                                "Cases and agents of this worker's partitions with a missing event");
-    m->incomplete = metrics_gauge(metrics, "caseview_incomplete", NULL,
-                                  "Cases of this worker's partitions without a snapshot yet");
-    m->gap_alarms = metrics_gauge(metrics, "caseview_gap_alarms", NULL,
-                                  "Degraded cases and agents for longer than gap-alarm-s");
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        char labels[320];
+        snprintf(labels, sizeof labels, "topic=\"%s\",generation=\"%d\"", names[i], m->gen);
+        m->topic_partitions[i] = metrics_gauge(metrics, "caseview_topic_partitions", labels,
+                                               "Partitions of the topic, 0: none of them is assigned to this worker");
+    }
+    m->connections = metrics_gauge(metrics, "caseview_broker_connections", NULL, "Connections to brokers that are up");
+    m->rebalances = metrics_counter(metrics, "caseview_rebalances_total", NULL,
+                                    "Times when the consumer group has assigned partitions to this worker");
+}
+
+static void init_writes(struct worker_metrics *m, struct metrics *metrics)
+{
     m->batches = metrics_counter(metrics, "caseview_batches_total", NULL, "Transactions committed");
     m->case_rows = labelled(metrics, "caseview_rows_total", "table", "case_state", "Rows written");
     m->active_rows = labelled(metrics, "caseview_rows_total", "table", "active_case", "Rows written");
@@ -76,6 +64,41 @@ void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
         "Batches sent again unchanged after a serialization failure, deadlock or lock timeout");
     m->recoveries = metrics_counter(metrics, "caseview_recoveries_total", NULL,
                                     "Recoveries: starts from the cursors after a failure");
+}
+
+void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics, const char *const topic_names[TOPIC_COUNT],
+                         int32_t gen, size_t memory)
+{
+    static const char *const kinds[TOPIC_COUNT] = {"case", "agent", "directory"};
+    m->metrics = metrics;
+    m->gen = gen;
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        m->records[i] = labelled(metrics, "caseview_records_total", "kind", kinds[i], "Records taken from Kafka");
+    for (int i = 1; i < PARK_REASON_COUNT; i++)
+        m->parked[i] = labelled(metrics, "caseview_parked_total", "reason", park_reason_name((enum park_reason)i),
+                                "Records that cannot be used, stored in the table parked");
+    for (int i = 0; i < PARTITION_STATE_COUNT; i++)
+        m->partitions[i] = labelled(metrics, "caseview_partitions", "state",
+                                    partition_state_name((enum partition_state)i),
+                                    "Partitions assigned to this worker");
+    m->paused = labelled(metrics, "caseview_partitions", "state", "paused", "Partitions assigned to this worker");
+    m->applied = metrics_counter(metrics, "caseview_events_total", NULL, "Events folded");
+    m->duplicates = metrics_counter(metrics, "caseview_duplicates_total", NULL,
+                                    "Events whose number had been seen before, or stale versions");
+    m->unknown_types = metrics_counter(metrics, "caseview_unknown_types_total", NULL,
+                                       "Events of a type that this version does not know");
+    m->undated = metrics_counter(metrics, "caseview_undated_total", NULL,
+                                 "Records whose timestamp is before 2011 or after 9999; left out of the latencies");
+    m->over = metrics_counter(metrics, "caseview_over_total", NULL, "Events of cases that were over");
+    m->degraded = metrics_gauge(metrics, "caseview_degraded", NULL,
+                                "Cases and agents of this worker's partitions with a missing event");
+    m->incomplete = metrics_gauge(metrics, "caseview_incomplete", NULL,
+                                  "Cases of this worker's partitions without a snapshot yet");
+    m->gap_alarms = metrics_gauge(metrics, "caseview_gap_alarms", NULL,
+                                  "Degraded cases and agents for longer than gap-alarm-s");
+    m->parked_events = metrics_gauge(metrics, "caseview_parked_events", NULL,
+                                     "Parked events of this worker's partitions, neither retried nor skipped yet");
+    init_writes(m, metrics);
     m->claims = metrics_counter(metrics, "caseview_claims_total", NULL, "Partitions claimed");
     m->claims_refused = metrics_counter(metrics, "caseview_claims_refused_total", NULL,
                                         "Claims given up because another session held the cursor's lock");
@@ -87,23 +110,66 @@ void worker_metrics_init(struct worker_metrics *m, struct metrics *metrics)
     m->cache_bytes = metrics_gauge(metrics, "caseview_cache_bytes", NULL, "Memory of the case states");
     m->directory_number = metrics_gauge(metrics, "caseview_directory_number", NULL,
                                         "Directory changes up to this number are shown");
+    m->names_lag = metrics_gauge(metrics, "caseview_names_lag_seconds", NULL,
+                                 "For how long this worker's rows have not shown all changes of the directory");
+    m->loop_age = metrics_gauge(metrics, "caseview_loop_age_seconds", NULL,
+                                "Since the worker's loop began its present turn");
+    metric_set(metrics_gauge(metrics, "caseview_memory_option_bytes", NULL, "The option memory"), (double)memory);
+    init_kafka(m, metrics, topic_names);
     init_generation(m, metrics);
 }
 
-void worker_metrics_show_partition(struct metrics *metrics, struct partition *partition)
+static int put_labels(const struct worker_metrics *m, const struct partition *partition, char *out, size_t size)
+{
+    return snprintf(out, size, "topic=\"%.*s\",partition=\"%d\",generation=\"%d\"", (int)partition->topic_name.len,
+                    partition->topic_name.ptr, partition->part, m->gen);
+}
+
+void worker_metrics_show_partition(const struct worker_metrics *m, struct partition *partition)
 {
     char labels[320];
-    snprintf(labels, sizeof labels, "topic=\"%.*s\",partition=\"%d\"", (int)partition->topic_name.len,
-             partition->topic_name.ptr, partition->part);
-    partition->lag_events = metrics_gauge(metrics, "caseview_lag_events", labels,
+    put_labels(m, partition, labels, sizeof labels);
+    partition->lag_events = metrics_gauge(m->metrics, "caseview_lag_events", labels,
                                           "Records in the log behind the cursor");
-    partition->lag_seconds = metrics_gauge(metrics, "caseview_lag_seconds", labels,
+    partition->lag_seconds = metrics_gauge(m->metrics, "caseview_lag_seconds", labels,
                                            "Age of the last record folded while there are more, at most the time since "
                                            "there were none; else 0");
+    worker_metrics_show_state(m, partition);
+}
+
+/* A text of an operator's is no label: only reasons that are known are. */
+static const char *reason_of(const struct partition *partition)
+{
+    enum halt_reason reason;
+    bool known = partition->state == PARTITION_HALTED && partition->cursor.state == CURSOR_HALTED &&
+                 halt_reason_parse(str_of(partition->cursor.reason), &reason);
+    return known ? halt_reason_name(reason) : "";
+}
+
+void worker_metrics_show_state(const struct worker_metrics *m, struct partition *partition)
+{
+    char labels[400];
+    bool paused = partition->state == PARTITION_HALTED && partition->cursor.state == CURSOR_PAUSED;
+    const char *state = paused ? "paused" : partition_state_name(partition->state), *reason = reason_of(partition);
+    if (partition->state_shown != NULL && strcmp(state, partition->shown_state) == 0 &&
+        strcmp(reason, partition->shown_reason) == 0)
+        return;
+    int len = put_labels(m, partition, labels, sizeof labels);
+    len += snprintf(labels + len, sizeof labels - (size_t)len, ",state=\"%s\"", state);
+    if (reason[0] != '\0')
+        snprintf(labels + len, sizeof labels - (size_t)len, ",reason=\"%s\"", reason);
+    if (partition->state_shown != NULL)
+        metrics_hide(partition->state_shown);
+    partition->state_shown = metrics_gauge(m->metrics, "caseview_partition_state", labels,
+                                           "1: the partition is in this state; only its present state is shown");
+    metric_set(partition->state_shown, 1);
+    partition->shown_state = state;
+    partition->shown_reason = reason;
 }
 
 void worker_metrics_hide_partition(struct partition *partition)
 {
     metrics_hide(partition->lag_events);
     metrics_hide(partition->lag_seconds);
+    metrics_hide(partition->state_shown);
 }

@@ -16,16 +16,20 @@ struct admin;
 /* Leaves the text empty when all is well, else writes the reason, one line. Called on an admin thread; must not block.
  */
 typedef void (*admin_probe)(void *context, char *out_reason, size_t size);
+/* Brings gauges up to date before a page is made. Called on an admin thread; must not block. */
+typedef void (*admin_refresh)(void *context);
 
 struct admin_options {
-    const char *listen; /* HOST:PORT; port 0 takes a free one */
+    const char *listen;  /* HOST:PORT; port 0 takes a free one */
+    const char *program; /* "worker", a label of caseview_build_info */
     struct metrics *metrics;
-    admin_probe live; /* NULL: as long as the process runs */
+    admin_refresh refresh; /* NULL: nothing to do */
+    admin_probe live;      /* NULL: as long as the process runs */
     admin_probe ready;
-    void *context; /* of both probes */
+    void *context; /* of the three functions */
 };
 
-/* Logs the address, with the port that was taken. CV_OK or CV_FATAL. */
+/* Adds the metrics that every program has, and logs the address with the port that was taken. CV_OK or CV_FATAL. */
 enum cv_status admin_start(const struct admin_options *options, struct admin **out_admin,
                            struct err *err) CV_MUST_CHECK;
 void admin_stop(struct admin *admin);

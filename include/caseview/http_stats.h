@@ -1,5 +1,5 @@
 /*
- * http_stats.h: counts of an HTTP server's connections.
+ * http_stats.h: counts of an HTTP server's connections, and its certificate.
  */
 #ifndef CASEVIEW_HTTP_STATS_H
 #define CASEVIEW_HTTP_STATS_H
@@ -7,10 +7,11 @@
 #include "caseview/base.h"
 
 struct http_stats {
-    int connections;         /* open */
-    int active;              /* of these, those that have a thread */
-    int64_t shed;            /* closed, without a request, in favour of new ones */
-    int64_t accept_failures; /* times when no connection could be accepted */
+    int connections;              /* open */
+    int active;                   /* of these, those that have a thread */
+    int64_t shed;                 /* closed, without a request, in favour of new ones */
+    int64_t accept_failures;      /* times when no connection could be accepted */
+    int64_t certificate_expiry_s; /* seconds since 1970; 0: no TLS */
 };
 
 #endif

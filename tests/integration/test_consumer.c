@@ -20,6 +20,34 @@ static void test_assigned_without_position_delivers_nothing(void **state)
     fixture_close(f);
 }
 
+static struct consumer_figures figures(const struct member *member)
+{
+    struct consumer_figures figures;
+    consumer_figures(member->consumer, &figures);
+    return figures;
+}
+
+/* One of two members has some partitions of the topic, and knows of all. */
+static void test_figures_count_all_partitions_and_each_assignment(void **state)
+{
+    struct fixture *f = fixture_open(3);
+    (void)state;
+    struct member *a = member_open(f, NULL, NULL);
+    assert_int_equal(figures(a).connections, 0);
+    UNTIL(assigned(a) == 9, a);
+    assert_int_equal(figures(a).assignments, 1);
+    struct member *b = member_open(f, NULL, NULL);
+    UNTIL(assigned(a) + assigned(b) == 9 && assigned(b) > 0, a, b);
+    assert_in_range(figures(a).assignments, 2, 5);
+    for (int p = 0; p < 3; p++)
+        if (a->seen[TOPIC_CASES][p].assigned)
+            position(a, TOPIC_CASES, p, 0);
+    UNTIL(figures(a).partitions[TOPIC_CASES] == 3 && figures(a).connections > 0, a, b);
+    member_close(b);
+    member_close(a);
+    fixture_close(f);
+}
+
 static void test_position_flows_from_there_to_the_end(void **state)
 {
     struct fixture *f = fixture_open(2);
@@ -545,6 +573,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_assigned_without_position_delivers_nothing),
+        cmocka_unit_test(test_figures_count_all_partitions_and_each_assignment),
         cmocka_unit_test(test_position_flows_from_there_to_the_end),
         cmocka_unit_test(test_position_while_records_flow_is_exact),
         cmocka_unit_test(test_position_beyond_the_end_is_out_of_range),

@@ -158,6 +158,7 @@ def test_retry_folds_events_that_are_valid_now(unknown):
     status = stack.status()
     assert (status["parked"], status["degraded"]) == (1, 0)
     wait_for(lambda: worker.metric("caseview_degraded") == 0, 10, "the worker's metrics say so")
+    wait_for(lambda: worker.metric("caseview_parked_events") == 1, 10, "here, too")
     stack.check()
     audit = [row for row in stack.database.query(AUDIT) if row[0] == "parked retry"]
     assert [(row[4]["tried"], row[4]["folded"]) for row in audit] == [(4, 0), (4, 3)]

@@ -69,8 +69,11 @@ def drain(stack, worker):
 def test_a_backlog_is_drained_under_a_container_limit(make_cgroup, stack):
     """Without the option `memory` is half of the limit. (The order of the fixtures ends the worker before the cgroup.)"""
     group = make_cgroup(LIMIT)
-    peak = drain(stack, stack.start_worker(cgroup=group, ready=False))
+    worker = stack.start_worker(cgroup=group, ready=False)
+    peak = drain(stack, worker)
     assert group.oom_kills() == 0
+    shown = [worker.metric(f"caseview_memory_{name}_bytes") for name in ("limit", "option")]
+    assert shown == [LIMIT, LIMIT / 2]
     assert peak <= LIMIT / 2 + OUTSIDE, f"{peak / MIB:.0f} MiB were resident"
     assert group.peak() <= LIMIT
 

@@ -62,6 +62,7 @@ def test_an_idle_partition_is_paused_and_resumed(make_stack):
     line = worker.wait_log(rf"{name}: paused \(maintenance\) at offset (\d+); .*caseview resume .*", 3)
     assert int(line[1]) == cursor(stack, "case", 0)
     wait_for(lambda: worker.metric("caseview_partitions", state="paused") == 1, 5, "the metrics say so")
+    assert worker.metric("caseview_partition_state", state="paused") == 1
     assert worker.metric("caseview_partitions", state="halted") == 0
     stack.send(events.queued(organization, there), partition=0)
     stack.send(events.queued(organization, here), partition=1)
@@ -197,6 +198,39 @@ def test_problems_are_reported_with_the_command_to_run(make_stack):
     assert report["healthy"] is False
     for state in ("paused", "halted"):
         wait_for(lambda state=state: worker.metric("caseview_partitions", state=state) == 1, 5, f"one is {state}")
+    assert worker.metric("caseview_partition_state", topic=case_topic, partition="3", state="halted", reason="recreated") == 1
+    assert worker.metric("caseview_partition_state", topic=case_topic) == 4, "each partition has one state"
+    wait_for(lambda: worker.metric("caseview_parked_events") == 3, 10, "the parked ones are counted")
+    assert worker.metric("caseview_topic_partitions", topic=case_topic, generation="1") == 4
+
+
+def test_a_worker_without_brokers_says_so(make_stack):
+    """It remains ready, and knows no newer end of any log: only the number of connections shows it."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    wait_for(lambda: worker.metric("caseview_broker_connections") > 0, 10, "it is connected")
+    rebalances = worker.metric("caseview_rebalances_total")
+    assert rebalances >= 1
+    stack.broker.program.freeze()
+    wait_for(lambda: worker.metric("caseview_broker_connections") == 0, 90, "it has noticed")
+    stack.broker.program.thaw()
+    wait_for(lambda: worker.metric("caseview_broker_connections") > 0, 30, "it is connected again")
+    stack.send(events.queued(events.guid(), events.guid()))
+    stack.check()
+
+
+def test_the_age_of_the_loop_shows_a_worker_that_hangs(make_stack):
+    """The port's threads answer while the loop waits, here for a lock of another session."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    worker = stack.start_worker()
+    stack.wait_caught_up()
+    assert worker.metric("caseview_loop_age_seconds") < 2
+    with contextlib.closing(stack.postgres.connect(stack.database.name)) as other:
+        other.autocommit = False
+        other.cursor().execute("LOCK TABLE ctl.generation IN ACCESS EXCLUSIVE MODE")
+        wait_for(lambda: worker.metric("caseview_loop_age_seconds") > 2, 10, "the loop waits")
+        other.rollback()
+    wait_for(lambda: worker.metric("caseview_loop_age_seconds") < 1, 10, "it turns again")
 
 
 def test_claims_that_cannot_succeed_are_reported(make_stack):

@@ -259,6 +259,7 @@ def test_ready_says_why_it_is_not_ready(make_stack):
     stack = make_stack(migrate=False)
     worker = stack.start_worker(ready=False)
     worker.wait_log("admin port")
+    assert worker.metric("caseview_ready") == 0 and worker.metric("caseview_build_info", program="worker") == 1
     answer = worker.get("/ready")
     assert answer.status_code == 503 and len(answer.text.strip().splitlines()) == 1
     assert worker.get("/live").status_code == 200

@@ -40,6 +40,8 @@ struct feed {
     bool far;       /* the current round renders all rows */
     uint64_t after; /* the round starts when this many batches are committed */
     int64_t next_poll_ms;
+    int64_t current_ms;          /* clock_mono_ms() when the rows showed all changes */
+    int64_t asked_ms;            /* likewise, once the current round is done; 0: it leaves later changes out */
     struct feed_changes changes; /* of this round */
     struct db_result *rows;      /* page of candidates, unprocessed from next_row on; NULL: to be read */
     int next_row;
@@ -80,6 +82,8 @@ static void drop_rows(struct feed *feed)
 void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, size_t case_count,
                   const int32_t *agent_parts, size_t agent_count)
 {
+    if (feed->cases.count + feed->agents.count == 0)
+        feed->current_ms = clock_mono_ms();
     feed_parts_set(&feed->cases, case_parts, case_count);
     feed_parts_set(&feed->agents, agent_parts, agent_count);
     drop_rows(feed);
@@ -98,6 +102,11 @@ int feed_wait_ms(const struct feed *feed)
         return feed->more ? 0 : -1;
     int64_t left = feed->next_poll_ms - clock_mono_ms();
     return left > 0 ? (int)left : 0;
+}
+
+int64_t feed_lag_ms(const struct feed *feed)
+{
+    return feed->cases.count + feed->agents.count == 0 ? 0 : clock_mono_ms() - feed->current_ms;
 }
 
 int64_t feed_number(const struct feed *feed)
@@ -176,11 +185,15 @@ static enum cv_status poll_changes(struct feed *feed, const struct feed_context 
     db_arg_int8(&args, feed->number);
     db_arg_int8(&args, most);
     struct db_result *result;
+    int64_t asked_ms = clock_mono_ms();
     status = db_exec(context->db, &read_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     if (db_rows(result) > 0 || most != INT64_MAX)
         status = begin_round(feed, context, result, most, err);
+    else
+        feed->current_ms = asked_ms;
+    feed->asked_ms = most == INT64_MAX && (feed->far || db_rows(result) < PAGE) ? asked_ms : 0;
     db_result_free(result);
     feed->next_poll_ms = clock_mono_ms() + IDLE_MS;
     return status;
@@ -358,6 +371,8 @@ static void finish_page(struct feed *feed)
 static void end_round(struct feed *feed)
 {
     feed->number = feed->up_to;
+    if (feed->asked_ms > 0)
+        feed->current_ms = feed->asked_ms;
     feed->skipped_count = feed->skipped_next = 0;
     feed->state = FEED_POLLING;
     feed->next_poll_ms = 0;

@@ -62,6 +62,8 @@ bool feed_progress(const struct feed *feed, struct feed_progress *out_progress);
 /* Leaves a key out of the current round, because PostgreSQL refuses its row permanently. */
 void feed_skip(struct feed *feed, const struct folder_key *key);
 
+/* Time since the rows, committed or in flight, showed all changes that were committed then. */
+int64_t feed_lag_ms(const struct feed *feed);
 /* Rows are rendered with all changes up to this number, committed or in flight. */
 int64_t feed_number(const struct feed *feed);
 

@@ -362,6 +362,11 @@ bool consumer_has_joined(const struct consumer *consumer)
     return consumer->joined;
 }
 
+void consumer_figures(const struct consumer *consumer, struct consumer_figures *out_figures)
+{
+    *out_figures = consumer->figures;
+}
+
 int consumer_poll_within_ms(const struct consumer *consumer)
 {
     return consumer->max_poll_interval_ms;

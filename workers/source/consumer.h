@@ -71,6 +71,8 @@ int64_t consumer_end_offset(struct consumer *consumer, enum topic topic, int32_t
 /* Number of partitions of the topic as of the last metadata; CV_RETRY: unknown. */
 enum cv_status consumer_partition_count(struct consumer *consumer, enum topic topic, int timeout_ms, int32_t *out_count,
                                         struct err *err) CV_MUST_CHECK;
+/* At most a second old. */
+void consumer_figures(const struct consumer *consumer, struct consumer_figures *out_figures);
 /*
  * True when the topic's cleanup.policy has `compact`; CV_RETRY: unknown. Needs the right to describe the topic's
  * configuration. Ask only when the answer matters: librdkafka's mock cluster never answers.

@@ -2,6 +2,21 @@
 
 #include <jansson.h>
 
+static int count_connections(json_t *brokers)
+{
+    const char *name;
+    json_t *broker;
+    int count = 0;
+    json_object_foreach(brokers, name, broker)
+    {
+        const char *state = json_string_value(json_object_get(broker, "state"));
+        const char *source = json_string_value(json_object_get(broker, "source"));
+        if (state != NULL && source != NULL && strcmp(state, "UP") == 0 && strcmp(source, "internal") != 0)
+            count++;
+    }
+    return count;
+}
+
 int consumer_ends_on_statistics(rd_kafka_t *rk CV_UNUSED, char *json, size_t len, void *opaque)
 {
     struct consumer *consumer = opaque;
@@ -11,16 +26,22 @@ int consumer_ends_on_statistics(rd_kafka_t *rk CV_UNUSED, char *json, size_t len
     for (enum topic t = 0; t < TOPIC_COUNT; t++) {
         const char *name = consumer_partitions_name(&consumer->partitions, t), *number;
         json_t *one;
+        int32_t known = 0;
         json_object_foreach(json_object_get(json_object_get(topics, name), "partitions"), number, one)
         {
             int32_t partition = (int32_t)strtol(number, NULL, 10);
+            if (partition < 0) /* records that have no partition yet */
+                continue;
+            known++;
             struct consumer_partition *p = consumer_partitions_find(&consumer->partitions, t, partition);
             json_int_t end = json_integer_value(json_object_get(one, "ls_offset"));
             /* What was known before the last start is useless, and -1001 means "not known". */
             if (p != NULL && p->running && end > p->end_offset)
                 p->end_offset = end;
         }
+        consumer->figures.partitions[t] = known;
     }
+    consumer->figures.connections = count_connections(json_object_get(root, "brokers"));
     json_decref(root);
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * consumer_ends.h: the partitions' end offsets (last stable offsets) as the brokers reported them last, from
- * librdkafka's statistics, which come once a second: no other call tells what the fetch answers said.
+ * consumer_ends.h: what librdkafka's statistics say, which come once a second: the partitions' end offsets (last stable
+ * offsets) as the brokers reported them last, which no other call tells, and the figures of consumer_types.h.
  */
 #ifndef CASEVIEW_SOURCE_CONSUMER_ENDS_H
 #define CASEVIEW_SOURCE_CONSUMER_ENDS_H

@@ -112,6 +112,7 @@ void consumer_rebalance_on_change(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_k
         return; /* the group has ended: no answer is awaited */
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !consumer->closing) {
         consumer->joined = true;
+        consumer->figures.assignments++;
         on_assign(consumer, list);
         return;
     }

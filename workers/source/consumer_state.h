@@ -23,6 +23,8 @@ struct consumer {
     bool closing;
     bool joined; /* the group has answered, be it with no partition at all */
 
+    struct consumer_figures figures;
+
     bool contact_checked; /* a broker was reached, or the log line that none was is written */
     int64_t opened_ms;
 

@@ -31,6 +31,13 @@ struct consumer_partition_id {
     int32_t partition;
 };
 
+/* What the client's statistics say. */
+struct consumer_figures {
+    int64_t assignments;             /* times that the group has assigned partitions, be it none */
+    int connections;                 /* to brokers, that are up */
+    int32_t partitions[TOPIC_COUNT]; /* of the topic, as of the last metadata; 0: none of it is assigned to us */
+};
+
 /*
  * Called inside consumer_poll() when the group revokes partitions, before they are released: the caller finishes or
  * abandons its work in flight on them, within `budget_ms`. The eager protocol revokes all partitions, the cooperative

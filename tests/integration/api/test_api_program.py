@@ -20,6 +20,10 @@ def test_metrics_and_probes(api, token):
     names = {name for name, _ in api.metrics()}
     assert {"caseview_api_request_seconds_count", "caseview_api_batches_total", "caseview_api_waiting",
             "caseview_api_database_errors_total", "caseview_api_remembered_tokens", "caseview_api_key_set_age_seconds"} <= names  # fmt: skip
+    assert api.metric("caseview_build_info", program="api") == 1 and api.metric("caseview_ready") == 1
+    assert api.metric("caseview_api_threads") == 160 and api.metric("caseview_api_waiting_max") == 1024
+    assert abs(api.metric("caseview_clock_seconds") - time.time()) < 5
+    assert "caseview_api_certificate_expiry_timestamp_seconds" not in names, "it has no certificate"
     assert api.get("/live").status_code == 200 and api.get("/ready").status_code == 200
     assert api.get("/other").status_code == 404
     assert requests.post(f"http://{api.admin}/live", timeout=5).status_code == 405

@@ -15,7 +15,10 @@ from support.programs import run
 from support.waiting import wait_for
 
 
-def certificate(name):
+EXPIRY = "caseview_api_certificate_expiry_timestamp_seconds"
+
+
+def certificate(name, days=1):
     """PEM text of a self-signed certificate and its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -26,7 +29,7 @@ def certificate(name):
     now = datetime.datetime.utcnow()
     made = (
         x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+        .not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(days))
         .sign(key, hashes.SHA256())
     )  # fmt: skip
     return made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
@@ -82,17 +85,19 @@ def test_answers_and_kept_connections(own, token):
 
 
 def test_a_renewed_certificate_is_taken_over_and_a_broken_one_is_not(own, token):
-    first, second, third = certificate("first"), certificate("second"), certificate("third")
+    first, second, third = certificate("first"), certificate("second", 2), certificate("third")
     pem = own.folder / "tls.pem"
     pem.write_bytes(first)
     api = own("--tls-certificate", str(pem))
     api.wait_ready()
     path = api.url().split(api.address)[1]
     assert shown(api) in first
+    wait_for(lambda: abs(api.metric(EXPIRY) - time.time() - 86400) < 600, 5, "the metric says when it ends")
     with connect(api) as old:
         ask(old, token, path)
         replace(pem, second)
         wait_for(lambda: shown(api) in second, 10, "noticed by itself")
+        wait_for(lambda: abs(api.metric(EXPIRY) - time.time() - 2 * 86400) < 600, 5, "the metric is of the second one")
         ask(old, token, path)  # a connection outlives its certificate
         replace(pem, first[: len(first) // 2])
         api.wait_log("changed tls-certificate cannot be used, the one in force stays", 10)

@@ -214,6 +214,7 @@ static void test_render_process_series_and_end(void **state CV_UNUSED)
     buf_reset(&buf);
     metrics_write(metrics, METRICS_OPENMETRICS, &buf);
     assert_int_equal((int)sample(buf.data, "process_open_fds"), before + 1);
+    assert_true(sample(buf.data, "process_max_fds") >= before + 1);
     fclose(file);
     buf_done(&buf);
     metrics_free(metrics);

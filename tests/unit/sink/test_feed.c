@@ -2,6 +2,8 @@
  */
 #include "tests/unit/sink/feed_fixture.h"
 
+#include "caseview/clock.h"
+
 static void test_step_nothing_changed(void **unused CV_UNUSED)
 {
     const struct folder_key *keys;
@@ -11,6 +13,35 @@ static void test_step_nothing_changed(void **unused CV_UNUSED)
     assert_int_equal(feed_number(feed), 5);
     assert_in_range(feed_wait_ms(feed), 0, 20);
     assert_int_equal(tables.case_pages + tables.agent_pages + tables.found_pages, 0);
+}
+
+/* Waits until the lag is so long. */
+static void wait_lag(int64_t ms)
+{
+    int64_t deadline = clock_mono_ms() + 10000;
+    while (feed_lag_ms(feed) < ms)
+        assert_true(clock_mono_ms() < deadline);
+}
+
+static void test_lag_counts_from_the_last_time_that_rows_showed_everything(void **unused CV_UNUSED)
+{
+    const struct folder_key *keys;
+    int64_t no;
+    wait_lag(25);
+    step(&keys, &no); /* nothing changed */
+    assert_in_range(feed_lag_ms(feed), 0, 24);
+    add_change(ENTITY_INBOX, 1);
+    for (unsigned i = 1; i <= 20; i++)
+        add_case(i, ENTITY_INBOX, 1);
+    context.closed = 1; /* a batch with the older names is in flight */
+    wait_lag(25);
+    step(&keys, &no);
+    assert_in_range(feed_lag_ms(feed), 25, 10000);
+    context.committed = 1;
+    run_round(6);
+    assert_in_range(feed_lag_ms(feed), 0, 9999);
+    feed_restart(feed, 5, NULL, 0, NULL, 0);
+    assert_int_equal(feed_lag_ms(feed), 0);
 }
 
 static void test_step_no_partitions_asks_nothing(void **unused CV_UNUSED)
@@ -199,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_step_nothing_changed),
+        TEST(test_lag_counts_from_the_last_time_that_rows_showed_everything),
         TEST(test_step_no_partitions_asks_nothing),
         TEST(test_step_rows_that_name_what_changed),
         TEST(test_step_each_kind_asks_only_its_tables),

@@ -29,7 +29,7 @@ static int set_up(void **state)
     memset(&fake_writer, 0, sizeof fake_writer);
     open_partitions(state);
     metrics = metrics_new();
-    worker_metrics_init(&m, metrics);
+    worker_metrics_init(&m, metrics, topic_names, 1, 1u << 20);
     folder = folder_new(1u << 20);
     writer = writer_new("host=127.0.0.1", 1, 1000);
     pipeline = pipeline_new(folder, writer, 64u << 20);

@@ -21,7 +21,7 @@ static int set_up(void **state)
 {
     open_partitions(state);
     metrics = metrics_new();
-    worker_metrics_init(&m, metrics);
+    worker_metrics_init(&m, metrics, topic_names, 1, 1u << 20);
     partition = partitions_add(&partitions, TOPIC_CASES, 2);
     partition->state = PARTITION_PROVING;
     partition->position = 44;
