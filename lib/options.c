@@ -82,6 +82,11 @@ const struct option_def caseview_options[] = {
      .scope = SCOPE_WORKER,
      .min = 1,
      .help = "Instance id of a static member of the group; by default the worker is a dynamic member"},
+    {.name = "leave-group",
+     .type = OPTION_FLAG,
+     .scope = SCOPE_WORKER,
+     .help = "A static member leaves the group at SIGTERM, as dynamic members always do: its partitions move at once "
+             "instead of waiting until session.timeout.ms for its return"},
     {.name = "gap-alarm-s",
      .type = OPTION_INT,
      .scope = SCOPE_WORKER,

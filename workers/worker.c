@@ -67,6 +67,7 @@ struct worker {
     bool expected;          /* the recovery that comes is no failure: it needs neither a log line nor a delay */
     _Atomic bool connected; /* to the database; read by the admin port's thread */
     _Atomic int64_t loop_started_ms; /* when the loop began its last turn (clock_mono_ms()); likewise */
+    int poll_within_ms;              /* the consumer's, which is closed before the admin port; likewise */
 };
 
 /* ---- recovery ---- */
@@ -407,12 +408,16 @@ static enum cv_status open_consumer(struct worker *worker, struct err *err)
         .topics = {topics[0], topics[1], topics[2]},
         .group_id = worker->group_id,
         .group_instance_id = config_text(worker->config, "group-instance-id"),
+        .leave_group = config_flag(worker->config, "leave-group"),
         .client_id = "caseview",
         .queue_bytes = KAFKA_SHARE(worker->memory),
     };
     status = consumer_open(&options, before_revoke, worker, &worker->consumer, err);
+    if (status != CV_OK)
+        return status;
     worker->partitions.consumer = worker->consumer;
-    return status;
+    worker->poll_within_ms = consumer_poll_within_ms(worker->consumer);
+    return CV_OK;
 }
 
 static void name_groups(struct worker *worker)
@@ -493,7 +498,6 @@ static void init(struct worker *worker, const struct config *config)
 
 static void done(struct worker *worker)
 {
-    consumer_close(worker->consumer);
     schemas_close(worker->schemas);
     pipeline_free(worker->pipeline);
     writer_free(worker->writer);
@@ -512,7 +516,7 @@ static void live(void *context, char *out_reason, size_t size)
 {
     struct worker *worker = context;
     int64_t stuck_ms = clock_mono_ms() - worker->loop_started_ms;
-    if (stuck_ms > consumer_poll_within_ms(worker->consumer))
+    if (stuck_ms > worker->poll_within_ms)
         snprintf(out_reason, size, "the loop has been stuck for %" PRId64 " s, longer than max.poll.interval.ms",
                  stuck_ms / 1000);
 }
@@ -561,6 +565,7 @@ int worker_main(const struct config *config)
     }
     if (status != CV_OK)
         log_error("%s", err.text);
+    consumer_close(worker.consumer); /* first of all: the other workers wait for its partitions */
     admin_stop(admin);
     done(&worker);
     if (status == CV_OK)

@@ -243,6 +243,10 @@ class Rig:
         group = f"bench-{self.number()}-{os.getpid()}"
         return self._worker(broker, topics, database, False, group, more, cgroup)
 
+    def member(self, broker, topics, database, group, more=()):
+        """One more worker of this group."""
+        return self._worker(broker, topics, database, False, group, more)
+
     def _worker(self, broker, topics, database, registry, group, more, cgroup=None):
         number = self.number()
         schemas = ["--schema-registry", self._registry.url] if registry else ["--schema-dir", SCHEMAS]

@@ -200,9 +200,8 @@ static inline void on_before_revoke(void *context, const struct consumer_partiti
     m->budget_ms = budget_ms;
 }
 
-/* extra: NULL-terminated name, value, name, value … queue_bytes: as in struct consumer_options. */
-static inline struct member *member_open_sized(struct fixture *f, const char *instance, const char *const *extra,
-                                               size_t queue_bytes)
+/* extra: NULL-terminated name, value, name, value … how: what is not the same for all members of the fixture. */
+static inline struct member *member_open_with(struct fixture *f, struct consumer_options how, const char *const *extra)
 {
     struct member *m = calloc(1, sizeof *m);
     struct config_property properties[16] = {
@@ -216,9 +215,10 @@ static inline struct member *member_open_sized(struct fixture *f, const char *in
                                        .property_count = n,
                                        .topics = {f->topics[0], f->topics[1], f->topics[2]},
                                        .group_id = f->group,
-                                       .group_instance_id = instance,
+                                       .group_instance_id = how.group_instance_id,
+                                       .leave_group = how.leave_group,
                                        .client_id = "test",
-                                       .queue_bytes = queue_bytes};
+                                       .queue_bytes = how.queue_bytes};
     enum cv_status status = consumer_open(&options, on_before_revoke, m, &m->consumer, &err);
     if (status != CV_OK)
         fail_msg("consumer_open: %s", err.text);
@@ -227,7 +227,7 @@ static inline struct member *member_open_sized(struct fixture *f, const char *in
 
 static inline struct member *member_open(struct fixture *f, const char *instance, const char *const *extra)
 {
-    return member_open_sized(f, instance, extra, 0);
+    return member_open_with(f, (struct consumer_options){.group_instance_id = instance}, extra);
 }
 
 static inline void member_close(struct member *m)

@@ -530,7 +530,7 @@ static void test_record_larger_than_the_queue_is_read(void **state)
                          0);
     free(value);
     assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
-    struct member *m = member_open_sized(f, NULL, NULL, 1u << 20);
+    struct member *m = member_open_with(f, (struct consumer_options){.queue_bytes = 1u << 20}, NULL);
     m->gaps = true;
     UNTIL(assigned(m) == 3, m);
     position(m, TOPIC_CASES, 0, 0);

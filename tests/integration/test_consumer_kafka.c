@@ -26,6 +26,27 @@ static void test_static_member_comes_back_without_a_rebalance(void **state)
     fixture_close(f);
 }
 
+/* Its session would end long after the test has given up. */
+static void test_static_member_that_leaves_is_not_waited_for(void **state)
+{
+    static const char *const slow[] = {"session.timeout.ms", "300000", "max.poll.interval.ms", "300000", NULL};
+    struct fixture *f = fixture_open(2);
+    (void)state;
+    struct member *a = member_open_with(f, (struct consumer_options){.group_instance_id = "a"}, slow);
+    struct member *b = member_open_with(f, (struct consumer_options){.group_instance_id = "b", .leave_group = true},
+                                        slow);
+
+    UNTIL(assigned(a) == 3 && assigned(b) == 3, a, b);
+    member_close(b);
+    UNTIL(assigned(a) == 6, a);
+    b = member_open_with(f, (struct consumer_options){.group_instance_id = "b", .leave_group = true}, slow);
+    UNTIL(assigned(a) == 3 && assigned(b) == 3, a, b);
+    member_close(b);
+    UNTIL(assigned(a) == 6, a);
+    member_close(a);
+    fixture_close(f);
+}
+
 static void test_instance_taken_over_is_fatal(void **state)
 {
     struct fixture *f = fixture_open(1);
@@ -296,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_static_member_comes_back_without_a_rebalance),
+        cmocka_unit_test(test_static_member_that_leaves_is_not_waited_for),
         cmocka_unit_test(test_instance_taken_over_is_fatal),
         cmocka_unit_test(test_position_before_the_log_start_is_out_of_range),
         cmocka_unit_test(test_new_partitions_come_by_rebalance),

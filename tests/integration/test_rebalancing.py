@@ -5,17 +5,16 @@ The cooperative protocol is tested if the workers load librdkafka 2.6.1 or later
 older, name the folder of a newer librdkafka.so.1 in LD_LIBRARY_PATH."""
 
 import collections
-import contextlib
 import ctypes
 import datetime
 import random
 import re
-import threading
 import time
 
 import pytest
 
 from support import programs
+from support.group import Advances, Load, wait_shared
 from support.random_history import History
 from support.stack import batches_of
 from support.waiting import PATIENCE, wait_for
@@ -26,80 +25,8 @@ IS_SOUND = LIBRARY_VERSION >= 0x020601FF
 STRATEGIES = {"range": {}, **({"cooperative": COOPERATIVE} if IS_SOUND else {})}
 
 PROMISED_S = 3  # from a rebalance to the first commit, and between commits without a rebalance
-SAMPLE_S = 0.01
-CHUNK, PAUSE_S = 60, 0.1
 
 LINE = re.compile(r"(?m)^(\S+Z) +\w+ +caseview: (?:group: (assigned|revoked|lost)(.*)|(stopping): .*)$")
-
-
-class Load(threading.Thread):
-    """Sends events continuously, in small pieces, and records when the broker had each."""
-
-    def __init__(self, stack, items):
-        super().__init__(daemon=True)
-        self.stack, self.items = stack, items
-        self.arrived = collections.defaultdict(list)  # (topic, partition) → [(offset, moment)]
-        self.sent = 0
-        self.error = None
-        self.ended = threading.Event()
-        self.start()
-
-    def run(self):
-        try:
-            for start in range(0, len(self.items), CHUNK):
-                if self.ended.wait(PAUSE_S):
-                    return
-                chunk = self.items[start : start + CHUNK]
-                where, now = self.stack.send_items(chunk), time.time()
-                for (role, *_), (partition, offset) in zip(chunk, where, strict=True):
-                    self.arrived[self.stack.topics.name(role), partition].append((offset, now))
-                self.sent += len(chunk)
-            raise AssertionError("there were not enough events for the whole test")
-        except Exception as error:
-            self.error = error
-
-    def wait_more(self, count, deadline_s=60):
-        goal = self.sent + count
-        wait_for(lambda: self.error or self.sent >= goal, deadline_s, f"{count} more events are sent")
-        assert self.error is None, f"the load ended: {self.error!r}"
-
-    def stop(self):
-        self.ended.set()
-        self.join(30)
-        assert self.error is None, f"the load ended: {self.error!r}"
-
-
-class Advances(threading.Thread):
-    """Records when each cursor moved, and where to."""
-
-    QUERY = "SELECT topic, part, next_offset FROM ctl.cursor"
-
-    def __init__(self, stack):
-        super().__init__(daemon=True)
-        self.stack = stack
-        self.moves = collections.defaultdict(list)
-        self.error = None
-        self.ended = threading.Event()
-        self.start()
-
-    def run(self):
-        try:
-            with contextlib.closing(self.stack.postgres.connect(self.stack.database.name)) as connection:
-                cursor = connection.cursor()
-                while not self.ended.wait(SAMPLE_S):
-                    cursor.execute(self.QUERY)
-                    rows, now = cursor.fetchall(), time.time()
-                    for topic, partition, offset in rows:
-                        moves = self.moves[topic, partition]
-                        if not moves or moves[-1][1] < offset:
-                            moves.append((now, offset))
-        except Exception as error:
-            self.error = error
-
-    def stop(self):
-        self.ended.set()
-        self.join(30)
-        assert self.error is None, f"the cursors could not be watched: {self.error!r}"
 
 
 def moment(text):
@@ -169,21 +96,6 @@ def first_commits(arrived, moves, windows):
     return out
 
 
-def owners(stack):
-    """pid → number of case partitions that it owns."""
-    rows = stack.database.query(
-        "SELECT split_part(owner, ':', 2)::int, count(*)::int FROM ctl.cursor WHERE topic = %s GROUP BY 1",
-        (stack.topics.case,),
-    )
-    return dict(rows)
-
-
-def wait_shared(stack, workers, deadline_s=60):
-    """Waits until all of these workers own case partitions, and no other process does."""
-    pids = {worker.process.pid for worker in workers}
-    wait_for(lambda: set(owners(stack)) == pids, deadline_s, f"the partitions are spread over {len(pids)} workers")
-
-
 def report(load, advances, windows):
     """Prints a line per partition. Returns the largest stall without the protocol's time, and the longest time to a first
     commit."""
@@ -216,7 +128,7 @@ def test_one_four_two_workers_under_load(make_kafka_stack, end, membership, stra
         return stack.start_worker(instance=instance, ready=ready, properties=STRATEGIES[strategy])
 
     everybody = [start(0)]
-    advances = Advances(stack)
+    advances = Advances(stack.postgres, stack.database)
     load = Load(stack, History(seed, organizations=2, cases=6000).items)
     load.wait_more(1000)
     everybody += [start(number, ready=False) for number in (1, 2, 3)]

@@ -101,6 +101,7 @@ enum cv_status consumer_open(const struct consumer_options *options, consumer_be
     consumer->before_revoke = before_revoke;
     consumer->context = context;
     consumer->opened_ms = clock_mono_ms();
+    consumer->unsubscribes = options->group_instance_id != NULL && options->leave_group;
     consumer->fetching.needed = kafka_properties_lack_queue_backoff();
     consumer->max_poll_interval_ms = kafka_properties_int(conf, "max.poll.interval.ms");
     consumer->cooperative = kafka_properties_contain(conf, "partition.assignment.strategy", "cooperative");
@@ -150,16 +151,37 @@ static size_t take_messages(struct consumer *consumer, size_t max, int timeout_m
 
 /* ---- close ---- */
 
-/* Leaves the group with a deadline: rd_kafka_consumer_close() has none. */
+static void serve_callbacks(struct consumer *consumer)
+{
+    (void)take_messages(consumer, 100, 20);
+    release_messages(consumer);
+}
+
+/* librdkafka clears the member id when it sends LeaveGroup. */
+static bool is_member(const struct consumer *consumer)
+{
+    char *id = rd_kafka_memberid(consumer->rk);
+    bool is = id != NULL && id[0] != '\0';
+
+    if (id != NULL)
+        rd_kafka_mem_free(consumer->rk, id);
+    return is;
+}
+
+/*
+ * Leaves the group with a deadline: rd_kafka_consumer_close() has none. That call lets a static member stay in the
+ * group; one that has unsubscribed before leaves it like any other.
+ */
 static void leave(struct consumer *consumer)
 {
     int64_t deadline_ms = clock_mono_ms() + LEAVE_TIMEOUT_MS;
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer->rk, consumer->queue);
+    bool unsubscribed = consumer->unsubscribes && !rd_kafka_unsubscribe(consumer->rk);
 
-    while (error == NULL && !rd_kafka_consumer_closed(consumer->rk) && clock_mono_ms() < deadline_ms) {
-        (void)take_messages(consumer, 100, 20);
-        release_messages(consumer);
-    }
+    while (unsubscribed && is_member(consumer) && clock_mono_ms() < deadline_ms)
+        serve_callbacks(consumer);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(consumer->rk, consumer->queue);
+    while (error == NULL && !rd_kafka_consumer_closed(consumer->rk) && clock_mono_ms() < deadline_ms)
+        serve_callbacks(consumer);
     rd_kafka_error_destroy(error);
 }
 

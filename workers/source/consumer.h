@@ -30,13 +30,13 @@ struct consumer;
 enum cv_status consumer_open(const struct consumer_options *options, consumer_before_revoke before_revoke,
                              void *context, struct consumer **out_consumer, struct err *err) CV_MUST_CHECK;
 /*
- * Leaves the group (a static member stays in it until its session ends) and frees; NULL is fine. Waits at most 10 s: if
- * librdkafka has not shut down by then, it keeps running with the memory it needs. before_revoke is not called: the
- * caller has finished.
+ * Leaves the group (a static member only with leave_group, else it stays until its session ends) and frees; NULL is
+ * fine. Waits at most 10 s: if librdkafka has not shut down by then, it keeps running with the memory it needs.
+ * before_revoke is not called: the caller has finished.
  */
 void consumer_close(struct consumer *consumer);
 
-/* max.poll.interval.ms: a member that polls less often loses its partitions. Any thread. */
+/* max.poll.interval.ms: a member that polls less often loses its partitions. */
 int consumer_poll_within_ms(const struct consumer *consumer);
 int consumer_fd(const struct consumer *consumer);  /* readable when there may be something to poll */
 void consumer_fd_drain(struct consumer *consumer); /* call after poll(2) reported it, before consumer_poll() */

@@ -21,7 +21,8 @@ struct consumer {
     int max_poll_interval_ms;
     bool cooperative; /* the group's protocol: asking librdkafka for it may wait indefinitely while it closes */
     bool closing;
-    bool joined; /* the group has answered, be it with no partition at all */
+    bool unsubscribes; /* before it closes: the way for a static member to leave the group */
+    bool joined;       /* the group has answered, be it with no partition at all */
 
     struct consumer_figures figures;
 

@@ -15,6 +15,7 @@ struct consumer_options {
     const char *topics[TOPIC_COUNT];
     const char *group_id;
     const char *group_instance_id; /* NULL: dynamic membership */
+    bool leave_group;              /* a static member leaves the group at its end, as a dynamic one does */
     const char *client_id;
     size_t queue_bytes; /* keys and values of fetched records waiting for consumer_poll(); 0: 8 MiB. See below */
 };

@@ -48,8 +48,8 @@ static const struct default_property {
     bool optional;
 } default_properties[] = {
     {"partition.assignment.strategy", "range", KAFKA_MEMBER, false},
-    {"session.timeout.ms", "10000", KAFKA_MEMBER, false}, /* a crashed worker's partitions move on after 10 s */
-    {"heartbeat.interval.ms", "3000", KAFKA_MEMBER, false},
+    {"session.timeout.ms", "10000", KAFKA_MEMBER, false},  /* a crashed worker's partitions move on after 10 s */
+    {"heartbeat.interval.ms", "500", KAFKA_MEMBER, false}, /* members notice a rebalance with their next heartbeat */
     {"topic.metadata.refresh.interval.ms", "10000", ALL_ROLES, false}, /* finds new partitions and late topics */
     {"allow.auto.create.topics", "false", ALL_ROLES, false},
     {"statistics.interval.ms", "1000", KAFKA_MEMBER, false}, /* the last stable offset, for the lag */
@@ -178,8 +178,8 @@ static enum cv_status set_group(rd_kafka_conf_t *conf, const struct consumer_opt
         return CV_FATAL;
     if (options->group_instance_id == NULL)
         return CV_OK;
-    /* A static member is expected to return: its restart must not move partitions. */
-    if (set(conf, "session.timeout.ms", "45000", err) != CV_OK)
+    /* A static member that stays in the group is expected to return: its restart must not move partitions. */
+    if (!options->leave_group && set(conf, "session.timeout.ms", "45000", err) != CV_OK)
         return CV_FATAL;
     return set(conf, "group.instance.id", options->group_instance_id, err);
 }

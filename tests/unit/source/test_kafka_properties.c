@@ -160,6 +160,34 @@ static void test_new_queue_bytes_set_fitting_sizes(void **state CV_UNUSED)
     }
 }
 
+/* Others notice a rebalance with their next heartbeat; a static member that stays in the group is expected back. */
+static void test_new_sessions_depend_on_the_membership(void **state CV_UNUSED)
+{
+    static const struct {
+        struct consumer_options options;
+        int session_ms;
+    } cases[] = {
+        {{.group_id = "g"}, 10000},
+        {{.group_id = "g", .group_instance_id = "i"}, 45000},
+        {{.group_id = "g", .group_instance_id = "i", .leave_group = true}, 10000},
+    };
+    const struct config_property properties[] = {SERVERS("a"), {"session.timeout.ms", "7000"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct consumer_options options = cases[i].options;
+        struct err err = ERR_INIT;
+        rd_kafka_conf_t *conf;
+        options.properties = properties;
+        for (options.property_count = 1; options.property_count <= 2; options.property_count++) {
+            assert_int_equal(kafka_properties_new(&options, KAFKA_MEMBER, &conf, &err), CV_OK);
+            assert_int_equal(kafka_properties_int(conf, "session.timeout.ms"),
+                             options.property_count == 1 ? cases[i].session_ms : 7000);
+            assert_int_equal(kafka_properties_int(conf, "heartbeat.interval.ms"), 500);
+            rd_kafka_conf_destroy(conf);
+        }
+    }
+}
+
 static void test_new_what_is_fixed_holds_in_every_role(void **state CV_UNUSED)
 {
     const struct config_property properties[] = {SERVERS("a")};
@@ -181,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_new_sasl_that_can_never_work_is_refused),
         cmocka_unit_test(test_new_secrets_are_not_shown),
         cmocka_unit_test(test_new_queue_bytes_set_fitting_sizes),
+        cmocka_unit_test(test_new_sessions_depend_on_the_membership),
         cmocka_unit_test(test_new_what_is_fixed_holds_in_every_role),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
