@@ -213,19 +213,23 @@ def test_scaling_by_kafka():
 
 
 def test_scaling_by_prometheus():
-    trigger = chart.find(chart.template("autoscaling-prometheus"), "ScaledObject", "caseview-worker")["spec"]["triggers"][0]
+    more = {"worker": {"autoscaling": {"prometheus": {"query": ""}}}}
+    manifests = chart.template("autoscaling-prometheus", more=more)
+    trigger = chart.find(manifests, "ScaledObject", "caseview-worker")["spec"]["triggers"][0]
     assert trigger["metadata"]["ignoreNullValues"] == "false"
     assert trigger["metadata"]["query"] == 'max(caseview_lag_seconds{namespace="desk",pod=~"caseview-worker-[0-9]+"})'
     assert trigger["metadata"]["threshold"] == "20"
 
 
 def test_members_are_dynamic_unless_asked_for():
-    def instance_ids(values):
-        container = dict(containers(chart.template(values)))["caseview-worker"]
-        return [e["valueFrom"] for e in container["env"] if e["name"] == "CASEVIEW_GROUP_INSTANCE_ID"]
+    def membership(values):
+        env = {e["name"]: e for e in dict(containers(chart.template(values)))["caseview-worker"]["env"]}
+        name = env.get("CASEVIEW_GROUP_INSTANCE_ID", {}).get("valueFrom")
+        return name and name["fieldRef"]["fieldPath"], env.get("CASEVIEW_LEAVE_GROUP", {}).get("value")
 
-    assert instance_ids("default") == []
-    assert instance_ids("static-membership") == [{"fieldRef": {"fieldPath": "metadata.name"}}]
+    assert membership("default") == (None, None)
+    assert membership("static-membership") == ("metadata.name", None)
+    assert membership("static-membership-leave") == ("metadata.name", "on")
 
 
 # --- hooks

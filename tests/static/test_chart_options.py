@@ -167,9 +167,9 @@ def test_every_option_of_caseview_can_be_given():
 
 
 def test_numbers_and_flags_are_written_as_the_programs_read_them():
-    config = {"memory": 68719476736, "leave-group": True, "sample-rate": 0.5, "off-flag": False}
+    config = {"memory": 68719476736, "on-flag": True, "sample-rate": 0.5, "off-flag": False}
     text = chart.find(chart.template(more={"config": config}), "ConfigMap", "caseview-worker")["data"]["caseview.conf"]
-    assert {"memory = 68719476736", "leave-group = on", "sample-rate = 0.5", "off-flag = off"} <= set(text.splitlines())
+    assert {"memory = 68719476736", "on-flag = on", "sample-rate = 0.5", "off-flag = off"} <= set(text.splitlines())
 
 
 def test_properties_of_kafka():

@@ -107,6 +107,9 @@
 {{- end -}}
 {{- $scale := .Values.worker.autoscaling -}}
 {{- if $scale.enabled -}}
+{{- if and .Values.worker.staticMembership (not .Values.worker.leaveGroup) -}}
+{{- fail "worker.leaveGroup is required with staticMembership and autoscaling: partitions of removed workers would wait" -}}
+{{- end -}}
 {{- if and (eq $scale.trigger "prometheus") (not $scale.prometheus.serverAddress) -}}
 {{- fail "worker.autoscaling.prometheus.serverAddress is required with trigger: prometheus" -}}
 {{- end -}}

@@ -27,6 +27,7 @@ ca-file: ca
 generation: worker.generation or rebuild.generation
 group-id: kafka.groupPrefix
 group-instance-id: worker.staticMembership
+leave-group: worker.leaveGroup
 admin-listen: network.listenHost
 listen: network.listenHost
 tls-certificate: api.tls

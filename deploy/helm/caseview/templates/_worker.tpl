@@ -123,6 +123,10 @@ spec:
 - name: CASEVIEW_GROUP_INSTANCE_ID
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
+{{- if .values.leaveGroup }}
+- name: CASEVIEW_LEAVE_GROUP
+  value: "on"
+{{- end }}
 {{- end }}
 {{- include "caseview.databaseEnv" (dict "root" .root "role" "worker") }}
 {{- include "caseview.sourceEnv" .root }}
