@@ -81,7 +81,7 @@ static bool refuse(const struct findings *findings, bool need_roles, struct http
 
 /* Rows 6 to 10. */
 static void answer_for(const struct active_cases *endpoint, const struct route *route,
-                       const struct principal *principal, const struct http_request *request,
+                       const struct principal *principal, const struct trace *trace, const struct http_request *request,
                        struct http_response *response)
 {
     if (principal->client_len == 0) {
@@ -93,6 +93,7 @@ static void answer_for(const struct active_cases *endpoint, const struct route *
         .user = route->user,
         .client = {principal->client, principal->client_len},
         .need_roles = !principal->has_role,
+        .trace = trace,
     };
     struct lookup_result result;
     switch (lookup_ask(endpoint->lookup, &question, &response->body, &result)) {
@@ -110,8 +111,8 @@ static void answer_for(const struct active_cases *endpoint, const struct route *
 }
 
 /* In the contract's order; the first check that fails answers. */
-static void check_in_order(const struct active_cases *endpoint, const struct http_request *request,
-                           struct http_response *response)
+static void check_in_order(const struct active_cases *endpoint, const struct trace *trace,
+                           const struct http_request *request, struct http_response *response)
 {
     struct route route;
     if (!route_match(request->path, &route)) {
@@ -142,7 +143,18 @@ static void check_in_order(const struct active_cases *endpoint, const struct htt
     if (!route.ids_valid)
         problem_answer(response, PROBLEM_INVALID_ID, NULL);
     else
-        answer_for(endpoint, &route, &principal, request, response);
+        answer_for(endpoint, &route, &principal, trace, request, response);
+}
+
+/* The request's trace; not set when it has none, more than one, or one that is not valid. */
+static struct trace trace_of(const struct http_request *request)
+{
+    struct trace trace = {.text = ""};
+    const char *given = http_header(request, TRACE_HEADER, 0);
+
+    if (given != NULL && http_header(request, TRACE_HEADER, 1) == NULL)
+        (void)trace_parse(str_of(given), &trace);
+    return trace;
 }
 
 void active_cases_handle(void *context, const struct http_request *request, struct http_response *response)
@@ -151,10 +163,12 @@ void active_cases_handle(void *context, const struct http_request *request, stru
     int64_t begin_us = clock_mono_us();
     char id[REQUEST_ID_MAX + 1];
     request_id_put(request, response, id);
-    check_in_order(endpoint, request, response);
+    const struct trace trace = trace_of(request);
+    check_in_order(endpoint, &trace, request, response);
     count(endpoint, response->status);
     metric_observe_us(endpoint->duration, clock_mono_us() - begin_us);
-    log_debug("%s %s %.*s: %d", id, request->method, (int)request->path.len, request->path.ptr, response->status);
+    log_traced(LOG_LEVEL_DEBUG, &trace, "%s %s %.*s: %d", id, request->method, (int)request->path.len,
+               request->path.ptr, response->status);
 }
 
 void active_cases_refused(void *context, const struct http_request *request, struct http_response *response)
@@ -167,5 +181,6 @@ void active_cases_refused(void *context, const struct http_request *request, str
                                                             : PROBLEM_BAD_REQUEST;
     problem_answer(response, problem, request->refusal);
     count(endpoint, response->status);
-    log_debug("%s refused: %s", id, request->refusal);
+    const struct trace trace = trace_of(request);
+    log_traced(LOG_LEVEL_DEBUG, &trace, "%s refused: %s", id, request->refusal);
 }

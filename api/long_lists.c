@@ -11,6 +11,7 @@
 #include "caseview/log.h"
 #include "role.h"
 #include "sql_api.h"
+#include "trace_list.h"
 
 enum {
     PER_APPLICATION = LONG_LISTS_MAX / 2,
@@ -41,6 +42,8 @@ struct job {
     size_t client_len;
     bool need_roles;
     XXH128_hash_t key;
+    struct trace trace;       /* of the first request, for the log */
+    struct trace_list traces; /* that its statement names */
     /* The result; written by the thread before JOB_DONE, read-only afterwards. */
     enum long_list_outcome outcome;
     struct findings findings;
@@ -56,6 +59,7 @@ struct long_list {
 
 struct long_lists {
     const char *database;
+    bool log_traces;
     struct metric *errors;
     pthread_t thread;
     struct db *db; /* the thread's own; NULL: not connected */
@@ -87,6 +91,12 @@ static struct long_list *take_place(struct long_lists *lists, const struct quest
     return of_application < PER_APPLICATION ? place : NULL;
 }
 
+static void add_trace(const struct long_lists *lists, struct job *job, const struct question *question)
+{
+    if (lists->log_traces)
+        trace_list_add(&job->traces, question->trace);
+}
+
 /* Caller holds the mutex. A job that has begun is not joined: its answer may be older than this request. */
 static struct job *join_or_queue(struct long_lists *lists, const struct question *question)
 {
@@ -95,6 +105,7 @@ static struct job *join_or_queue(struct long_lists *lists, const struct question
         struct job *job = &lists->jobs[i];
         if (job->state == JOB_QUEUED && XXH128_isEqual(job->key, question->key)) {
             job->references++;
+            add_trace(lists, job, question);
             return job;
         }
         if (job->state == JOB_FREE)
@@ -110,6 +121,9 @@ static struct job *join_or_queue(struct long_lists *lists, const struct question
     memcpy(unused->client, question->client.ptr, question->client.len);
     unused->need_roles = question->need_roles;
     unused->key = question->key;
+    unused->traces.count = unused->traces.more = 0;
+    unused->trace = question->trace != NULL ? *question->trace : (struct trace){.text = ""};
+    add_trace(lists, unused, question);
     pthread_cond_signal(&lists->queued);
     return unused;
 }
@@ -269,6 +283,11 @@ static bool run_statement(struct long_lists *lists, struct job *job, struct err 
     db_arg_uuid(&args, &job->user);
     db_arg_text(&args, (struct str){job->client, job->client_len});
     db_arg_bool(&args, job->need_roles);
+    char comment[TRACE_COMMENT_MAX];
+    if (job->traces.count > 0) {
+        trace_list_comment(&job->traces, comment);
+        args.comment = comment;
+    }
     enum cv_status status = db_exec(lists->db, &long_list, &args, STATEMENT_TIMEOUT_MS, &result, err);
     if (status == CV_OK) {
         read_result(job, result);
@@ -291,7 +310,7 @@ static void run_job(struct long_lists *lists, struct job *job)
             return;
         metric_add(lists->errors, 1);
     }
-    log_warn("cannot look up a long list, its request gets 503: %s", err.text);
+    log_traced(LOG_LEVEL_WARN, &job->trace, "cannot look up a long list, its request gets 503: %s", err.text);
     job->outcome = LONG_LIST_UNAVAILABLE;
     job->why = "The database cannot be read now.";
 }
@@ -334,10 +353,11 @@ static void *run(void *context)
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
-struct long_lists *long_lists_new(const char *database, struct metric *errors)
+struct long_lists *long_lists_new(const char *database, bool log_traces, struct metric *errors)
 {
     struct long_lists *lists = cv_zalloc(sizeof *lists);
     lists->database = database;
+    lists->log_traces = log_traces;
     lists->errors = errors;
     for (size_t i = 0; i < ARRAY_LEN(lists->jobs); i++)
         buf_init(&lists->jobs[i].text, LONG_LIST_MAX);

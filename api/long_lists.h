@@ -26,8 +26,11 @@ enum long_list_outcome {
     LONG_LIST_UNAVAILABLE, /* out_why is one sentence */
 };
 
-/* database: conninfo; errors counts failed statements and connections. Both are borrowed for the life of long_lists. */
-struct long_lists *long_lists_new(const char *database, struct metric *errors);
+/*
+ * database: conninfo; errors counts failed statements and connections. Both are borrowed for the life of long_lists.
+ * log_traces: statements name the traces of their requests in a comment.
+ */
+struct long_lists *long_lists_new(const char *database, bool log_traces, struct metric *errors);
 /* No thread may be asking, and all lists must have been released. */
 void long_lists_free(struct long_lists *lists);
 

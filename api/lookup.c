@@ -41,10 +41,11 @@ struct lookup *lookup_new(const struct lookup_options *options)
         .database = options->database,
         .connect_timeout_ms = options->connect_timeout_ms,
         .callers = options->callers,
+        .log_traces = options->log_traces,
         .metrics = options->metrics,
     };
     lookup->stream = lookup_stream_new(&stream);
-    lookup->long_lists = long_lists_new(options->database, lookup_stream_errors(lookup->stream));
+    lookup->long_lists = long_lists_new(options->database, options->log_traces, lookup_stream_errors(lookup->stream));
     lookup->weights = list_weights_new();
     lookup->too_long = metrics_counter(options->metrics, "caseview_api_long_lists_total", NULL,
                                        "Requests answered with 503 because the list is longer than allowed");
@@ -71,10 +72,11 @@ static enum lookup_outcome refuse_too_long(struct lookup *lookup, const struct q
         char user[UUID_TEXT_LEN + 1], application[UUID_TEXT_LEN + 1];
         uuid_format(&question->user, user);
         uuid_format(&question->application, application);
-        log_warn("list of user %s (application %s) has more than %d cases or %zu bytes: its requests get 503; close "
-                 "cases that are no longer served (further lists that are too long are counted in "
-                 "caseview_api_long_lists_total; next line in a minute)",
-                 user, application, LONG_LIST_ROWS_MAX, LONG_LIST_MAX);
+        log_traced(LOG_LEVEL_WARN, question->trace,
+                   "list of user %s (application %s) has more than %d cases or %zu bytes: its requests get 503; close "
+                   "cases that are no longer served (further lists that are too long are counted in "
+                   "caseview_api_long_lists_total; next line in a minute)",
+                   user, application, LONG_LIST_ROWS_MAX, LONG_LIST_MAX);
     }
     return LOOKUP_TOO_LONG;
 }

@@ -21,6 +21,7 @@ struct lookup_options {
     int connect_timeout_ms;
     int max_waiting; /* requests at once; further ones are refused */
     int callers;     /* threads that may ask at once */
+    bool log_traces; /* statements name the traces of their questions in a comment */
     struct metrics *metrics;
 };
 

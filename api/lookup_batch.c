@@ -18,8 +18,8 @@ enum {
 static struct batch *batch_new(size_t capacity)
 {
     struct batch *batch = cv_zalloc(sizeof *batch + capacity * sizeof batch->items[0]);
-    /* holds the client ids, and all items once more as parameters */
-    batch->arena = arena_new(ARENA_BLOCK, 2 * ARENA_BLOCK + capacity * (2 * CLIENT_ID_MAX + 256));
+    /* holds the client ids, all items once more as parameters, and the comment */
+    batch->arena = arena_new(ARENA_BLOCK, 2 * ARENA_BLOCK + capacity * (2 * CLIENT_ID_MAX + 256) + TRACE_COMMENT_MAX);
     batch->capacity = capacity;
     batch->slot_count = 16;
     while (batch->slot_count < 2 * capacity)
@@ -44,6 +44,7 @@ static void batch_reset(struct batch *batch)
     db_result_free(batch->result);
     batch->result = NULL;
     batch->count = 0;
+    batch->traces.count = batch->traces.more = 0;
     batch->sent_again = false;
     batch->has_args = false;
     batch->needs_roles = false;
@@ -132,6 +133,11 @@ const struct db_args *batch_args(struct batch *batch)
     db_arg_uuid_array(&batch->args, &batch->items[0].user, stride, batch->count);
     db_arg_text_array(&batch->args, &batch->items[0].client, stride, batch->count);
     db_arg_bool(&batch->args, batch->needs_roles);
+    if (batch->traces.count > 0) {
+        char comment[TRACE_COMMENT_MAX];
+        trace_list_comment(&batch->traces, comment);
+        batch->args.comment = arena_str(batch->arena, str_of(comment)).ptr;
+    }
     batch->has_args = true;
     return &batch->args;
 }

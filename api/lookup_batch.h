@@ -15,6 +15,7 @@
 #include "caseview/buf.h"
 #include "caseview/db.h"
 #include "question.h"
+#include "trace_list.h"
 
 /* A copy of a question: a waiter that timed out may be gone before the statement is sent. */
 struct item {
@@ -36,7 +37,8 @@ struct batch {
     struct arena *arena;
     struct db_args args; /* made by batch_args() */
     bool has_args;
-    bool needs_roles; /* at least one item needs them */
+    bool needs_roles;         /* at least one item needs them */
+    struct trace_list traces; /* that its statement names; sent in full then, not prepared */
     size_t count, capacity;
     uint32_t *slots; /* hash table over the items: index + 1, 0 is free */
     size_t slot_count;
@@ -69,7 +71,7 @@ void batch_free(struct batch *batch); /* ignores its references; NULL is fine */
 
 /* Returns the index of the question's item: that of an equal question, else a new one. False: the batch is full. */
 bool batch_add(struct batch *batch, const struct question *question, size_t *out_index) CV_MUST_CHECK;
-/* The statement's parameters, made once; borrowed until the reset. No question may be added afterwards. */
+/* The statement's parameters and comment, made once; borrowed until the reset. Nothing may be added afterwards. */
 const struct db_args *batch_args(struct batch *batch);
 
 /* Takes the result; NULL with why: failed. */

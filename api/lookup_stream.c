@@ -166,6 +166,8 @@ static struct batch *join(struct lookup_stream *stream, const struct question *q
         *out_why = "Too many requests are waiting for the database.";
     } else {
         batch = stream->forming;
+        if (stream->options.log_traces)
+            trace_list_add(&batch->traces, question->trace);
         atomic_fetch_add_explicit(&batch->references, 1, memory_order_relaxed);
         next = take_if_worth_it(stream);
     }

@@ -21,7 +21,8 @@ struct lookup_stream;
 struct lookup_stream_options {
     const char *database; /* conninfo, borrowed for the stream's life */
     int connect_timeout_ms;
-    int callers; /* threads that may ask at once */
+    int callers;     /* threads that may ask at once */
+    bool log_traces; /* statements name the traces of their questions in a comment */
     struct metrics *metrics;
 };
 

@@ -110,6 +110,7 @@ static void make_parts(struct api *api)
         .connect_timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000,
         .max_waiting = (int)config_int(config, "max-waiting"),
         .callers = (int)config_int(config, "threads"),
+        .log_traces = config_flag(config, "log-traces"),
         .metrics = api->metrics,
     };
     api->lookup = lookup_new(&options);

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "caseview/base.h"
+#include "caseview/trace.h"
 #include "caseview/uuid.h"
 
 #define CLIENT_ID_MAX 512 /* bytes; a token with a longer client id belongs to no application */
@@ -15,9 +16,10 @@
 struct question {
     struct uuid application;
     struct uuid user;
-    struct str client; /* the token's client id, at most CLIENT_ID_MAX bytes; borrowed */
-    bool need_roles;   /* the token does not carry the role itself */
-    XXH128_hash_t key; /* question_key() of the fields above */
+    struct str client;         /* the token's client id, at most CLIENT_ID_MAX bytes; borrowed */
+    bool need_roles;           /* the token does not carry the role itself */
+    XXH128_hash_t key;         /* question_key() of the fields above */
+    const struct trace *trace; /* of the request; NULL: none; borrowed */
 };
 
 /* Everything but the list itself. */

@@ -13,6 +13,7 @@ void db_args_init(struct db_args *args, struct arena *arena)
 {
     args->arena = arena;
     args->count = 0;
+    args->comment = NULL;
     args->failed = false;
 }
 

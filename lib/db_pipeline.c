@@ -104,12 +104,26 @@ static bool send_parse(struct db *db, int prepared, const struct db_statement *s
     return true;
 }
 
+/* Each comment makes another text, which the server would have to keep. The statement stays prepared for other calls.
+ */
+static bool send_in_full(struct db *db, const struct db_statement *statement, const struct db_args *args,
+                         const int *formats)
+{
+    size_t size = strlen(statement->sql) + strlen(args->comment) + 1;
+    char *sql CV_CLEANUP(cv_free_ptr) = cv_alloc(size);
+    snprintf(sql, size, "%s%s", statement->sql, args->comment);
+    return PQsendQueryParams(db->conn, sql, args->count, args->types, args->values, args->lengths, formats, 1);
+}
+
 bool db_give(struct db *db, const struct db_statement *statement, const struct db_args *args, int prepared, int query)
 {
     static const int binary[ARRAY_LEN(args->values)] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                                         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    if (!send_parse(db, prepared, statement, args, query) ||
-        !PQsendQueryPrepared(db->conn, statement->name, args->count, args->values, args->lengths, binary, 1))
+    if (args->comment != NULL) {
+        if (!send_in_full(db, statement, args, binary))
+            return false;
+    } else if (!send_parse(db, prepared, statement, args, query) ||
+               !PQsendQueryPrepared(db->conn, statement->name, args->count, args->values, args->lengths, binary, 1))
         return false;
     db_note_sent(db, SENT_QUERY, prepared, query);
     return true;
@@ -179,7 +193,7 @@ enum cv_status db_pipeline_send(struct db *db, const struct db_statement *statem
     if (args != NULL)
         next->args = *args;
     else
-        next->args.count = 0;
+        db_args_init(&next->args, NULL);
 
     if (db->result_count == db->result_cap) {
         db->result_cap = db->result_cap ? db->result_cap * 2 : 16;

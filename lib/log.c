@@ -64,7 +64,7 @@ static void put_message(struct buf *out, const char *text, size_t len, bool esca
     }
 }
 
-static void put_json(struct buf *line, enum log_level level, const char *message, size_t len)
+static void put_json(struct buf *line, enum log_level level, const struct trace *trace, const char *message, size_t len)
 {
     struct buf clean CV_CLEANUP(buf_done);
     buf_init(&clean, 4 * MESSAGE_MAX);
@@ -79,19 +79,30 @@ static void put_json(struct buf *line, enum log_level level, const char *message
     json_put_text(&json, "level", level_names[level]);
     json_put_text(&json, "program", settings.program);
     json_put_str(&json, "message", (struct str){clean.data != NULL ? clean.data : "", clean.len});
+    if (trace_is_set(trace)) {
+        json_put_str(&json, "trace_id", trace_id(trace));
+        json_put_str(&json, "span_id", trace_span_id(trace));
+    }
     json_close(&json);
 }
 
-static void put_text(struct buf *line, enum log_level level, const char *message, size_t len)
+static void put_text(struct buf *line, enum log_level level, const struct trace *trace, const char *message, size_t len)
 {
     char time[CLOCK_ISO_MAX];
     size_t time_len = clock_iso(clock_wall_us(), time);
     buf_append(line, time, time_len);
     buf_printf(line, " %-5s %s: ", level_names[level], settings.program);
     put_message(line, message, len, true);
+    if (trace_is_set(trace)) {
+        buf_puts(line, " trace_id=");
+        buf_str(line, trace_id(trace));
+        buf_puts(line, " span_id=");
+        buf_str(line, trace_span_id(trace));
+    }
 }
 
-CV_PRINTF(2, 0) static void log_line(enum log_level level, const char *fmt, va_list args)
+CV_PRINTF(3, 0)
+static void log_line(enum log_level level, const struct trace *trace, const char *fmt, va_list args)
 {
     if (!log_enabled(level))
         return;
@@ -109,9 +120,9 @@ CV_PRINTF(2, 0) static void log_line(enum log_level level, const char *fmt, va_l
     struct buf line CV_CLEANUP(buf_done);
     buf_init(&line, 8 * MESSAGE_MAX);
     if (settings.format == LOG_FORMAT_JSON)
-        put_json(&line, level, message, len);
+        put_json(&line, level, trace, message, len);
     else
-        put_text(&line, level, message, len);
+        put_text(&line, level, trace, message, len);
     buf_byte(&line, '\n');
     ssize_t ignored = write(STDERR_FILENO, line.data, line.len); /* an error of standard error cannot be reported */
     (void)ignored;
@@ -122,7 +133,7 @@ void log_error(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    log_line(LOG_LEVEL_ERROR, fmt, args);
+    log_line(LOG_LEVEL_ERROR, NULL, fmt, args);
     va_end(args);
 }
 
@@ -130,7 +141,7 @@ void log_warn(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    log_line(LOG_LEVEL_WARN, fmt, args);
+    log_line(LOG_LEVEL_WARN, NULL, fmt, args);
     va_end(args);
 }
 
@@ -138,7 +149,7 @@ void log_info(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    log_line(LOG_LEVEL_INFO, fmt, args);
+    log_line(LOG_LEVEL_INFO, NULL, fmt, args);
     va_end(args);
 }
 
@@ -146,6 +157,14 @@ void log_debug(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    log_line(LOG_LEVEL_DEBUG, fmt, args);
+    log_line(LOG_LEVEL_DEBUG, NULL, fmt, args);
+    va_end(args);
+}
+
+void log_traced(enum log_level level, const struct trace *trace, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_line(level, trace, fmt, args);
     va_end(args);
 }

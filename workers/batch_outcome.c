@@ -68,6 +68,7 @@ static void count_parked(struct batch_outcome *outcome, const struct batch_parke
     log_limit_add(&partition->parked, 1);
     partition->parked_reason = park_reason_name(parked->reason);
     partition->parked_offset = parked->offset;
+    partition->parked_trace = parked->trace;
 }
 
 static void observe_latency(const struct batch_outcome *outcome, const struct batch *batch)
@@ -118,10 +119,11 @@ static void note_refused_record(struct batch_outcome *outcome, const struct batc
         refused->times = refused->offset == cursor->last_offset ? refused->times + 1 : 1;
         refused->offset = cursor->last_offset;
         snprintf(refused->text, sizeof refused->text, "%s", err->text);
-        log_warn("partition %.*s/%d: the database refuses what the record at offset %" PRId64 " leads to; parking it: "
-                 "%s",
-                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, refused->offset,
-                 err->text);
+        log_traced(
+            LOG_LEVEL_WARN, &cursor->trace,
+            "partition %.*s/%d: the database refuses what the record at offset %" PRId64 " leads to; parking it: "
+            "%s",
+            (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, refused->offset, err->text);
         return;
     }
 }

@@ -53,8 +53,8 @@ void continuity_check_record(struct partitions *partitions, struct partition *pa
     else if (record->timestamp_ms == cursor->last_at && batch_record_crc(record) == cursor->last_crc)
         go_live(partition, true, m);
     else
-        partitions_halt(partitions, partition, HALT_RECREATED,
-                        "the log has another record at the offset of the last record folded");
+        partitions_halt_at(partitions, partition, record, HALT_RECREATED,
+                           "the log has another record at the offset of the last record folded");
 }
 
 /*

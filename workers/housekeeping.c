@@ -27,11 +27,12 @@ static void log_parked(struct partition *partition)
 {
     int64_t count = log_limit_due(&partition->parked);
     if (count > 0)
-        log_warn("partition %.*s/%d: %" PRId64 " events parked, the last at offset %" PRId64
-                 " (%s): caseview parked list --topic %.*s --partition %d",
-                 (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, count,
-                 partition->parked_offset, partition->parked_reason, (int)partition->topic_name.len,
-                 partition->topic_name.ptr, partition->part);
+        log_traced(LOG_LEVEL_WARN, &partition->parked_trace,
+                   "partition %.*s/%d: %" PRId64 " events parked, the last at offset %" PRId64
+                   " (%s): caseview parked list --topic %.*s --partition %d",
+                   (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, count,
+                   partition->parked_offset, partition->parked_reason, (int)partition->topic_name.len,
+                   partition->topic_name.ptr, partition->part);
 }
 
 /*

@@ -50,8 +50,9 @@ static void park(struct intake *intake, struct partition *partition, const struc
                  const struct uuid *organization_id, enum park_reason reason, const char *text)
 {
     struct batch_cursor *cursor = open_batch_cursor(intake->pipeline, partition);
-    batch_park(pipeline_open(intake->pipeline), record, partition->topic_name, headers_of(intake, record),
-               organization_id, reason, text);
+    struct batch_parked *row = batch_park(pipeline_open(intake->pipeline), record, partition->topic_name,
+                                          headers_of(intake, record), organization_id, reason, text);
+    row->trace = consumer_headers_trace(record);
     if (cursor->parked++ == 0)
         cursor->first_parked = record->offset;
     intake->parked = true;
@@ -104,7 +105,7 @@ static void park_refused(struct intake *intake, struct partition *partition, con
 {
     struct refused_record *refused = &partition->refused;
     if (refused->times > 2) {
-        partitions_halt(intake->partitions, partition, HALT_REFUSED_BY_DATABASE, refused->text);
+        partitions_halt_at(intake->partitions, partition, record, HALT_REFUSED_BY_DATABASE, refused->text);
         return;
     }
     if (refused->times == 1) {
@@ -149,7 +150,7 @@ static bool decode_and_fold(struct intake *intake, struct partition *partition, 
              err.text);
         return true;
     case DECODE_WAIT:
-        partitions_hold(intake->partitions, partition, &err);
+        partitions_hold(intake->partitions, partition, record, &err);
         return false;
     }
     return false;
@@ -252,9 +253,13 @@ static enum cv_status fold_waiting(struct intake *intake, struct err *err)
     return CV_OK;
 }
 
-/* The last record of each partition is what the next claim compares. */
+/*
+ * The last record of each partition is what the next claim compares. Its trace is of use when it is all that the batch
+ * has: then a log line may speak of it after the commit.
+ */
 static void note_last_records(struct intake *intake)
 {
+    bool alone = pipeline_open(intake->pipeline)->record_count == 1;
     for (size_t i = 0; i < intake->partitions->count; i++) {
         struct partition *partition = intake->partitions->all[i];
         const struct record *record = partition->last_taken;
@@ -265,6 +270,8 @@ static void note_last_records(struct intake *intake)
         cursor->last_offset = record->offset;
         cursor->last_at = record->timestamp_ms;
         cursor->last_crc = batch_record_crc(record);
+        if (alone)
+            cursor->trace = consumer_headers_trace(record);
         if (record_has_time(record))
             partition->last_record_ms = record->timestamp_ms;
         partition->beyond_end_ms = 0;

@@ -8,6 +8,7 @@
 #include "caseview/log_limit.h"
 #include "caseview/metrics.h"
 #include "caseview/retry.h"
+#include "caseview/trace.h"
 #include "workers/fold/record.h"
 #include "workers/poison_flood.h"
 #include "workers/sink/cursor.h"
@@ -59,6 +60,7 @@ struct partition {
     struct log_limit parked;
     const char *parked_reason; /* of the last one */
     int64_t parked_offset;
+    struct trace parked_trace;
     int64_t caught_up_ms; /* clock_mono_ms() when it last had no lag, 0: not yet */
     struct metric *lag_events, *lag_seconds, *state_shown;
     const char *shown_state, *shown_reason; /* labels of state_shown */

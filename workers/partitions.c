@@ -5,6 +5,7 @@
 
 #include "caseview/clock.h"
 #include "caseview/log.h"
+#include "workers/source/consumer_headers.h"
 
 void partitions_init(struct partitions *partitions, const char *const topic_names[TOPIC_COUNT])
 {
@@ -88,28 +89,46 @@ void partitions_postpone(struct partitions *partitions, struct partition *partit
     partition->try_at_ms = clock_mono_ms() + wait_ms;
 }
 
-void partitions_hold(struct partitions *partitions, struct partition *partition, const struct err *err)
+void partitions_hold(struct partitions *partitions, struct partition *partition, const struct record *record,
+                     const struct err *err)
 {
     consumer_pause(partitions->consumer, partition->topic, partition->part);
     int wait_ms = retry_failed(&partition->retry);
     /* A schema that is met for the first time is being asked for: that is normal. */
-    if (retry_worth_logging(&partition->retry) && partition->retry.attempts > 2)
-        log_warn("partition %.*s/%d: waiting at offset %" PRId64 ": %s", (int)partition->topic_name.len,
-                 partition->topic_name.ptr, partition->part, partition->position, err->text);
+    if (retry_worth_logging(&partition->retry) && partition->retry.attempts > 2) {
+        const struct trace trace = consumer_headers_trace(record);
+        log_traced(LOG_LEVEL_WARN, &trace, "partition %.*s/%d: waiting at offset %" PRId64 ": %s",
+                   (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, partition->position,
+                   err->text);
+    }
     partition->try_at_ms = clock_mono_ms() + wait_ms;
     partition_set_state(partition, PARTITION_HELD);
+}
+
+static void halt(struct partitions *partitions, struct partition *partition, const struct trace *trace,
+                 enum halt_reason reason, const char *detail)
+{
+    consumer_pause(partitions->consumer, partition->topic, partition->part);
+    partition->halt_reason = reason;
+    partition_set_state(partition, PARTITION_HALTING);
+    log_traced(LOG_LEVEL_ERROR, trace,
+               "partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume --topic %.*s --partition %d",
+               (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, halt_reason_name(reason),
+               detail != NULL ? detail : halt_reason_detail(reason), (int)partition->topic_name.len,
+               partition->topic_name.ptr, partition->part);
 }
 
 void partitions_halt(struct partitions *partitions, struct partition *partition, enum halt_reason reason,
                      const char *detail)
 {
-    consumer_pause(partitions->consumer, partition->topic, partition->part);
-    partition->halt_reason = reason;
-    partition_set_state(partition, PARTITION_HALTING);
-    log_error("partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume --topic %.*s --partition %d",
-              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, halt_reason_name(reason),
-              detail != NULL ? detail : halt_reason_detail(reason), (int)partition->topic_name.len,
-              partition->topic_name.ptr, partition->part);
+    halt(partitions, partition, NULL, reason, detail);
+}
+
+void partitions_halt_at(struct partitions *partitions, struct partition *partition, const struct record *record,
+                        enum halt_reason reason, const char *detail)
+{
+    const struct trace trace = consumer_headers_trace(record);
+    halt(partitions, partition, &trace, reason, detail);
 }
 
 size_t partitions_of_topic(const struct partitions *partitions, enum topic topic, int32_t *out)

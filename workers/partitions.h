@@ -38,13 +38,17 @@ void partitions_release_all(struct partitions *partitions);
 /* Cannot be read or claimed now: the same, but tried again after a growing delay. Logs why, now and then. */
 void partitions_postpone(struct partitions *partitions, struct partition *partition, const struct err *err);
 /* A record of it cannot be decoded yet: paused where it is, tried again after a growing delay. */
-void partitions_hold(struct partitions *partitions, struct partition *partition, const struct err *err);
+void partitions_hold(struct partitions *partitions, struct partition *partition, const struct record *record,
+                     const struct err *err);
 /*
  * Stops it with a reason, which the cursor will say once all before is committed (claims_write_halts()). detail: what
  * was seen, NULL: what the table of reasons says.
  */
 void partitions_halt(struct partitions *partitions, struct partition *partition, enum halt_reason reason,
                      const char *detail);
+/* The same because of this record: the log line has its trace. */
+void partitions_halt_at(struct partitions *partitions, struct partition *partition, const struct record *record,
+                        enum halt_reason reason, const char *detail);
 
 /* The numbers of the topic's partitions; out has room for partitions->count. */
 size_t partitions_of_topic(const struct partitions *partitions, enum topic topic, int32_t *out);

@@ -74,7 +74,9 @@ struct db_args {
     unsigned types[32]; /* PostgreSQL type oids */
     const char *values[32];
     int lengths[32];
-    bool failed; /* arena full or too many: the call returns CV_FATAL */
+    const char
+        *comment; /* NULL; or text that follows the statement: the call is sent in full, not prepared. As values */
+    bool failed;  /* arena full or too many: the call returns CV_FATAL */
 };
 
 void db_args_init(struct db_args *args, struct arena *arena);

@@ -6,6 +6,7 @@
 #define CASEVIEW_LOG_H
 
 #include "caseview/base.h"
+#include "caseview/trace.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -20,5 +21,11 @@ void log_error(const char *fmt, ...) CV_PRINTF(1, 2);
 void log_warn(const char *fmt, ...) CV_PRINTF(1, 2);
 void log_info(const char *fmt, ...) CV_PRINTF(1, 2);
 void log_debug(const char *fmt, ...) CV_PRINTF(1, 2);
+
+/*
+ * A line about one request or one record. Its trace is shown by two fields, trace_id and span_id: in text as words at
+ * the end of the line. NULL, or a trace that is not set: none.
+ */
+void log_traced(enum log_level level, const struct trace *trace, const char *fmt, ...) CV_PRINTF(3, 4);
 
 #endif

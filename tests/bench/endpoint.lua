@@ -1,5 +1,6 @@
 -- For wrk: asks for many agents with their tokens. The file named by BENCH_REQUESTS has one line a request: path, tab,
--- token. Each thread goes through the list from a place of its own, so that threads do not ask for the same agents.
+-- token. With BENCH_TRACES each has a traceparent of its own. Each thread goes through the list from a place of its own,
+-- so that threads do not ask for the same agents.
 local threads = 0
 
 function setup(thread)
@@ -11,7 +12,11 @@ function init(args)
     requests = {}
     for line in io.lines(os.getenv("BENCH_REQUESTS")) do
         local path, token = line:match("^(%S+)\t(%S+)$")
-        requests[#requests + 1] = wrk.format("GET", path, {["Authorization"] = "Bearer " .. token})
+        local fields = {["Authorization"] = "Bearer " .. token}
+        if os.getenv("BENCH_TRACES") then
+            fields["traceparent"] = string.format("00-%032x-%016x-01", #requests + 1, #requests + 1)
+        end
+        requests[#requests + 1] = wrk.format("GET", path, fields)
     end
     at = math.floor(#requests * place / 8) % #requests
 end

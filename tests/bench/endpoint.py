@@ -111,13 +111,14 @@ class Target:
 
 class OverHttp(Target):
     name, address, process = None, None, None
+    environment = {}  # of wrk
 
     def load(self, connections, seconds):
         """wrk's numbers, and its CPU seconds."""
         text, used = rigs.finished(
             "wrk", "-t", min(2, connections), "-c", connections, "-d", f"{seconds}s",
             "-s", rigs.ROOT / "tests/bench/endpoint.lua", self.address,
-            environment={"BENCH_REQUESTS": self.rig.folder / "requests"},
+            environment={"BENCH_REQUESTS": self.rig.folder / "requests", **self.environment},
         )  # fmt: skip
         found = ANSWERS.search(text)
         if not found:
@@ -142,9 +143,9 @@ class OverHttp(Target):
 class CaseviewApi(OverHttp):
     name = "api"
 
-    def __init__(self, rig, database):
+    def __init__(self, rig, database, *options):
         super().__init__(rig, database)
-        self.program = rig.api(rig.postgres.conninfo(database.name, READER))
+        self.program = rig.api(rig.postgres.conninfo(database.name, READER), *options)
         self.process, self.address = self.program.process, self.program.url
         path, token = (rig.folder / "requests").read_text().split("\n", 1)[0].split("\t")
         answer = self.get(path, token)

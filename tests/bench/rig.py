@@ -259,12 +259,12 @@ class Rig:
             argv += ["--memory", str(self.wanted.memory)]
         return programs.Served(f"worker-{number}", argv, self.folder, cgroup=cgroup)
 
-    def api(self, conninfo):
+    def api(self, conninfo, *options):
         number = self.number()
         argv = [
             self.program("caseview-api"), "--database", conninfo, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
             "--jwks", self.keys.write(self.folder / "jwks.json"), "--issuer", tokens.ISSUER,
-            "--audience", tokens.AUDIENCE, "--log-format", "text",
+            "--audience", tokens.AUDIENCE, "--log-format", "text", *options,
         ]  # fmt: skip
         api = programs.Api(f"api-{number}", argv, self.folder)
         api.wait_ready()

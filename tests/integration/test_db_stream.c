@@ -96,6 +96,53 @@ static void test_a_refusal_is_of_one_call_only(void **state CV_UNUSED)
     db_close(db);
 }
 
+static void send_commented(struct db *db, const struct db_statement *statement, int32_t number, const char *comment)
+{
+    struct arena *arena = arena_new(256, 4096);
+    char copy[200];
+    struct db_args args;
+    struct err err = ERR_INIT;
+    db_args_init(&args, arena);
+    db_arg_int4(&args, number);
+    snprintf(copy, sizeof copy, "%s", comment);
+    args.comment = copy;
+    assert_ok(db_stream_send(db, statement, &args, &err), &err);
+    arena_free(arena); /* nor to the comment */
+}
+
+static void expect_text(struct db *db, const char *text)
+{
+    struct err err = ERR_INIT;
+    struct db_result *result = NULL;
+    assert_ok(receive(db, &result, &err), &err);
+    assert_true(str_eq(db_str(result, 0, 0), str_of(text)));
+    db_result_free(result);
+}
+
+/* The call is the whole text with its comment; calls without one still use the prepared statement. */
+static void test_a_comment_is_of_one_call_only(void **state CV_UNUSED)
+{
+    static const struct db_statement st_query = {"query", "select current_query() where 1 / $1 = 1"};
+    static const struct db_statement st_prepared = {"prepared", "select count(*)::int4 from pg_prepared_statements "
+                                                                "where name = 'query' and $1 = 1"};
+    struct db *db = open_db();
+    send_commented(db, &st_query, 1, "/*first*/");
+    send_number(db, &st_prepared, 1);
+    send_number(db, &st_query, 1);
+    send_commented(db, &st_query, 0, "/*refused*/");
+    send_commented(db, &st_query, 1, "/*second*/");
+    send_number(db, &st_query, 1);
+    send_number(db, &st_prepared, 1);
+    expect_text(db, "select current_query() where 1 / $1 = 1/*first*/");
+    expect_number(db, 0);
+    expect_text(db, "select current_query() where 1 / $1 = 1");
+    expect_refusal(db, "22012");
+    expect_text(db, "select current_query() where 1 / $1 = 1/*second*/");
+    expect_text(db, "select current_query() where 1 / $1 = 1");
+    expect_number(db, 1);
+    db_close(db);
+}
+
 static void test_a_missing_view_is_found_once_it_is_there(void **state CV_UNUSED)
 {
     struct db *db = open_db();
@@ -304,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_come_in_the_order_of_sending),
         cmocka_unit_test(test_a_refusal_is_of_one_call_only),
+        cmocka_unit_test(test_a_comment_is_of_one_call_only),
         cmocka_unit_test(test_a_missing_view_is_found_once_it_is_there),
         cmocka_unit_test(test_a_changed_view_is_refused_until_it_is_sent_again),
         cmocka_unit_test(test_a_name_that_is_taken_is_free_for_the_next_send),

@@ -84,15 +84,29 @@ def fill(database):
 EXPECTED = "[" + ",".join(body_of(case_id(n)) for n in (9, 2, 3)) + "]"
 
 
+def add_cases(database, user, count, body_bytes, first=100000):
+    """Cases of one agent, in the order of their number."""
+    database.query(
+        """insert into caseview.active_case select %s, %s, %s, md5(%s || g::text)::uuid,
+           '2024-06-01'::timestamptz + g * interval '1s', now(), false, '"' || lpad(g::text, %s, 'x') || '"'
+           from generate_series(%s, %s) g""",
+        (ORG, user, UNIT, user, body_bytes - 2, first, first + count - 1),
+    )
+
+
+def list_of(count, body_bytes, first=100000):
+    return "[" + ",".join('"%s"' % str(n).rjust(body_bytes - 2, "x") for n in range(first, first + count)) + "]"
+
+
 class Api(Served):
     LISTENING = re.compile(r"listening on https?://(127\.0\.0\.1:\d+)")
 
-    def __init__(self, folder, database, jwks, *args, name="caseview-api"):
+    def __init__(self, folder, database, jwks, *args, name="caseview-api", log_format="text"):
         listen = [item for option in ("--listen", "--admin-listen") if option not in args for item in (option, "127.0.0.1:0")]
         super().__init__(
             name,
             [binary("caseview-api"), "--database", database, "--jwks", jwks, "--issuer", f"other,{ISSUER}",
-             "--audience", f"{AUDIENCE},second", "--connect-timeout-s", "2", "--log-format", "text", *listen, *args],
+             "--audience", f"{AUDIENCE},second", "--connect-timeout-s", "2", "--log-format", log_format, *listen, *args],
             folder,
         )  # fmt: skip
 

@@ -123,8 +123,9 @@ void batch_count_record(struct batch *batch, const struct record *record)
         batch->oldest_record_ms = record->timestamp_ms;
 }
 
-void batch_park(struct batch *batch, const struct record *record, struct str topic_name, struct str headers,
-                const struct uuid *organization_id, enum park_reason reason, const char *text)
+struct batch_parked *batch_park(struct batch *batch, const struct record *record, struct str topic_name,
+                                struct str headers, const struct uuid *organization_id, enum park_reason reason,
+                                const char *text)
 {
     batch->parked = cv_grow(batch->parked, batch->parked_count, &batch->parked_room, sizeof *batch->parked);
     struct batch_parked *row = &batch->parked[batch->parked_count++];
@@ -148,6 +149,7 @@ void batch_park(struct batch *batch, const struct record *record, struct str top
     if (record->timestamp_ms >= 0 && record->timestamp_ms <= CLOCK_MAX_US / 1000)
         row->record_us = record->timestamp_ms * 1000;
     batch->bytes += record->key.len + record->value.len + headers.len + sizeof *row;
+    return row;
 }
 
 /* ---- closing ---- */

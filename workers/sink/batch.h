@@ -10,6 +10,7 @@
 #ifndef CASEVIEW_SINK_BATCH_H
 #define CASEVIEW_SINK_BATCH_H
 
+#include "caseview/trace.h"
 #include "workers/sink/entity.h"
 #include "workers/sink/feed_progress.h"
 #include "workers/sink/states.h"
@@ -24,7 +25,8 @@ struct batch_cursor {
     int64_t new_offset;
     bool has_last; /* last_*: the last record of the partition in this batch */
     int64_t last_offset, last_at, last_crc;
-    bool complete; /* read to its end: set complete_at */
+    struct trace trace; /* of the batch's only record, for the log */
+    bool complete;      /* read to its end: set complete_at */
     /* Rows show directory changes up to here once this batch is committed; 0: unchanged, CURSOR_UNRENDERED: rows for
      * readers are not written. */
     int64_t dir_no;
@@ -44,6 +46,7 @@ struct batch_parked {
     enum park_reason reason;
     struct str reason_name;
     struct str text;
+    struct trace trace; /* for the log; set by the caller of batch_park() */
 };
 
 /* A row of case_state. flags and was_listed determine whether its row of active_case is written or deleted. */
@@ -129,9 +132,10 @@ void batch_add_entity(struct batch *batch, struct entity *entity);
 /* Adds a row of active_case to delete, of an organization that the case's state no longer has. */
 void batch_add_foreign(struct batch *batch, const struct uuid *organization_id, const struct uuid *case_id);
 void batch_add_left_owner(struct batch *batch, const struct uuid *organization_id, const struct uuid *application_id);
-/* A row for parked; record and headers are copied. */
-void batch_park(struct batch *batch, const struct record *record, struct str topic_name, struct str headers,
-                const struct uuid *organization_id, enum park_reason reason, const char *text);
+/* Adds a row for parked; record and headers are copied. Returns it, borrowed until the next one. */
+struct batch_parked *batch_park(struct batch *batch, const struct record *record, struct str topic_name,
+                                struct str headers, const struct uuid *organization_id, enum park_reason reason,
+                                const char *text);
 void batch_count_record(struct batch *batch, const struct record *record);
 
 /* Where the states of a batch are cached. */

@@ -92,3 +92,15 @@ size_t consumer_record_size(const struct record *record)
 {
     return record->key.len + record->value.len + consumer_headers_size(record);
 }
+
+struct trace consumer_headers_trace(const struct record *record)
+{
+    const rd_kafka_headers_t *headers = headers_of(record);
+    struct trace trace = {.text = ""};
+    const void *value;
+    size_t size;
+
+    if (headers != NULL && !rd_kafka_header_get_last(headers, TRACE_HEADER, &value, &size) && value != NULL)
+        (void)trace_parse((struct str){value, size}, &trace);
+    return trace;
+}

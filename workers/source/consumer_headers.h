@@ -6,6 +6,7 @@
 #define CASEVIEW_SOURCE_CONSUMER_HEADERS_H
 
 #include "caseview/buf.h"
+#include "caseview/trace.h"
 #include "workers/fold/record.h"
 
 /*
@@ -29,5 +30,8 @@ size_t consumer_record_size(const struct record *record);
  */
 #define CONSUMER_HEADER_COST 32
 bool consumer_headers_json(const struct record *record, struct buf *out);
+
+/* The record's trace, from its last header `traceparent`; not set when it has none that is valid. */
+struct trace consumer_headers_trace(const struct record *record);
 
 #endif

@@ -43,9 +43,9 @@ def own(tmp_path, server, keys):
     fill(database)
     started = []
 
-    def start(*args, conninfo=None, jwks=None):
+    def start(*args, conninfo=None, jwks=None, **options):
         path = jwks or keys.write(tmp_path / "jwks.json")
-        api = Api(tmp_path, conninfo or database.conninfo, path, *args, name=f"caseview-api-{len(started)}")
+        api = Api(tmp_path, conninfo or database.conninfo, path, *args, name=f"caseview-api-{len(started)}", **options)
         started.append(api)
         return api
 

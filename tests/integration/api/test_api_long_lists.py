@@ -7,24 +7,10 @@ import time
 
 import pytest
 
-from support.api_views import APP, EXPECTED, ORG, UNIT, USER_IDLE, check_problem
+from support.api_views import APP, EXPECTED, ORG, USER_IDLE, add_cases, check_problem, list_of
 from support.waiting import wait_for
 
 OTHER_APP = "aaaaaaaa-0000-4000-8000-0000000000ff"
-
-
-def add_cases(database, user, count, body_bytes, first=100000):
-    """Cases of one agent, in the order of their number."""
-    database.query(
-        """insert into caseview.active_case select %s, %s, %s, md5(%s || g::text)::uuid,
-           '2024-06-01'::timestamptz + g * interval '1s', now(), false, '"' || lpad(g::text, %s, 'x') || '"'
-           from generate_series(%s, %s) g""",
-        (ORG, user, UNIT, user, body_bytes - 2, first, first + count - 1),
-    )
-
-
-def list_of(count, body_bytes, first=100000):
-    return "[" + ",".join('"%s"' % str(n).rjust(body_bytes - 2, "x") for n in range(first, first + count)) + "]"
 
 
 def problem_of(answer):

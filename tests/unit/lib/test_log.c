@@ -109,6 +109,36 @@ static void test_long_message_is_cut(void **state CV_UNUSED)
     log_init("program", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
 }
 
+static void test_a_trace_is_shown_by_two_fields(void **state CV_UNUSED)
+{
+    struct trace trace, none = {.text = ""};
+    assert_true(trace_parse(STR("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), &trace));
+    log_init("program", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    capture();
+    log_traced(LOG_LEVEL_WARN, &trace, "one %d\n", 1);
+    log_traced(LOG_LEVEL_WARN, &none, "two");
+    log_traced(LOG_LEVEL_WARN, NULL, "three");
+    log_traced(LOG_LEVEL_DEBUG, &trace, "four");
+    const char *text = captured();
+    assert_non_null(strstr(text, "warn  program: one 1 trace_id=4bf92f3577b34da6a3ce929d0e0e4736 "
+                                 "span_id=00f067aa0ba902b7\n"));
+    assert_non_null(strstr(text, ": two\n"));
+    assert_non_null(strstr(text, ": three\n"));
+    assert_null(strstr(text, "four"));
+
+    log_init("program", LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+    capture();
+    log_traced(LOG_LEVEL_INFO, &trace, "one");
+    json_t *json = json_loads(captured(), 0, NULL);
+    assert_non_null(json);
+    assert_int_equal(json_object_size(json), 6);
+    assert_string_equal(json_string_value(json_object_get(json, "message")), "one");
+    assert_string_equal(json_string_value(json_object_get(json, "trace_id")), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_string_equal(json_string_value(json_object_get(json, "span_id")), "00f067aa0ba902b7");
+    json_decref(json);
+    log_init("program", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+}
+
 static void *log_many(void *context)
 {
     for (int i = 0; i < 500; i++)
@@ -144,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_level_hides_what_is_less_important),
         cmocka_unit_test(test_text_is_one_line_whatever_the_message),
         cmocka_unit_test(test_json_is_one_object_a_line),
+        cmocka_unit_test(test_a_trace_is_shown_by_two_fields),
         cmocka_unit_test(test_long_message_is_cut),
         cmocka_unit_test(test_threads_do_not_mix_lines),
     };

@@ -158,7 +158,8 @@ static void test_hold_keeps_claim_and_position(void **state CV_UNUSED)
     err_set(&err, "the registry does not answer");
     partition->position = 42;
     int64_t now = clock_mono_ms();
-    partitions_hold(&partitions, partition, &err);
+    const struct record record = {.offset = 42};
+    partitions_hold(&partitions, partition, &record, &err);
     assert_int_equal(partition->state, PARTITION_HELD);
     assert_int_equal(partition->position, 42);
     assert_in_range(partition->try_at_ms, now + 100, now + 2000);
