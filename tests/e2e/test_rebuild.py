@@ -161,6 +161,7 @@ def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka
     rebuild.fill(stack)
     rebuild.wait_phase(stack, "caught-up")
     options = ("--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--schema-dir", stack.schemas.folder)
+    stack.database.query("DELETE FROM gen_2.case_state WHERE case_id = %s", (closed,))  # as a damage to be repaired
     programs.caseview("repair", "--generation", 2, "--case", closed, *options, check=0)
     rows = "SELECT case_id::text FROM caseview_2.active_case"
     assert stack.database.query(rows) == [(closed,)], "the command has listed it"

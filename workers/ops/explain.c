@@ -34,6 +34,11 @@ static enum cv_status judge_visibility(struct explain *explain, const struct cas
     struct buf *out = &explain->out.verdict;
     char user[UUID_TEXT_LEN + 1], unit[UUID_TEXT_LEN + 1], current[UUID_TEXT_LEN + 1];
     struct db_result *result;
+    if (!explain->reader->rendered) {
+        buf_printf(out, "To be listed for user %s in unit %s once the generation is prepared.",
+                   id_text(&state->fields.locked_by.id, user), id_text(&state->fields.unit.id, unit));
+        return CV_OK;
+    }
     enum cv_status status = stored_agent_find(explain->reader->db, explain->reader->arena, &state->organization_id,
                                               &state->fields.locked_by.id, &result, err);
     if (status != CV_OK)
@@ -152,6 +157,8 @@ static void judge_row(struct explain *explain)
         buf_puts(out, "There is no row in the database: it was deleted tombstone-days after the case was over.");
     else
         buf_puts(out, "There is no row in the database.");
+    if (!explain->reader->rendered)
+        buf_printf(out, " Only the state was compared: " HISTORY_NOT_RENDERED ".", explain->reader->gen);
 }
 
 static enum cv_status explain_key(struct explain *explain, struct err *err)

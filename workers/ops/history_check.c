@@ -63,6 +63,8 @@ static enum cv_status find_strays(struct history_check *check, const struct uuid
 
 static enum cv_status compare_with_listed(struct history_check *check, const struct stored_case *row, struct err *err)
 {
+    if (!check->reader->rendered)
+        return CV_OK; /* workers have left the rows for readers out */
     const struct difference_sink differences = {keep_difference, check};
     struct case_state state;
     struct listed_row expected;

@@ -93,12 +93,17 @@ static enum cv_status read_cursors(struct history_reader *reader, struct err *er
     int rows = db_rows(result);
     reader->cursors = cv_realloc(reader->cursors, ((size_t)rows + 1) * sizeof *reader->cursors);
     reader->cursor_count = 0;
+    reader->rendered = true;
     for (int row = 0; row < rows; row++) {
         enum topic topic = role_of(reader, db_str(result, row, 0));
         reader->dir_clock = db_int8(result, row, 5);
-        if (topic != TOPIC_COUNT)
-            reader->cursors[reader->cursor_count++] = (struct history_cursor){
-                topic, db_int4(result, row, 1), db_int8(result, row, 2), db_int8(result, row, 3)};
+        reader->rendered &= !db_bool(result, row, 6);
+        if (topic == TOPIC_COUNT)
+            continue;
+        const struct history_cursor cursor = {topic, db_int4(result, row, 1), db_int8(result, row, 2),
+                                              db_int8(result, row, 3)};
+        reader->rendered &= topic == TOPIC_DIRECTORY || cursor.dir_no >= 0;
+        reader->cursors[reader->cursor_count++] = cursor;
     }
     if (reader->cursor_count > 0)
         qsort(reader->cursors, reader->cursor_count, sizeof *reader->cursors, compare_cursors);

@@ -13,6 +13,10 @@
 
 #define HISTORY_QUERY_TIMEOUT_MS 600000
 
+/* What to say of a generation whose rows for readers are not written; argument: its number. */
+#define HISTORY_NOT_RENDERED \
+    "the rows for readers of generation %d are not rendered yet: run `caseview rebuild prepare`"
+
 struct history_cursor {
     enum topic topic;
     int32_t part;
@@ -45,6 +49,7 @@ struct history_reader {
     struct history_cursor *cursors;
     size_t cursor_count;
     int64_t dir_clock;
+    bool rendered; /* the rows for readers are written; false before `rebuild prepare` has had that done */
     struct history_left_out *left_out; /* read by history_reader_snapshot() only */
     size_t left_out_count;
     bool left_out_shrank; /* a record of the previous list is no longer in it: it was folded meanwhile */

@@ -42,6 +42,8 @@ static void put_next(const struct config *config, const struct status_data *data
     buf_init(&line, OUTPUT_MAX);
     if (status_advise_kafka(data, &line))
         put_line(json, table, &line);
+    if (status_advise_rebuild(data, &line))
+        put_line(json, table, &line);
     for (size_t i = 0; i < data->partition_count; i++)
         if (status_advise_partition(config, &data->partitions[i], &line))
             put_line(json, table, &line);

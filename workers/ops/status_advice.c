@@ -64,6 +64,16 @@ bool status_advise_kafka(const struct status_data *data, struct buf *out)
     return true;
 }
 
+bool status_advise_rebuild(const struct status_data *data, struct buf *out)
+{
+    if (data->prepared || !str_eq(data->generation_state, STR("waiting")))
+        return false;
+    buf_printf(
+        out, "generation %d is not prepared: caseview rebuild status; when it has caught up, caseview rebuild prepare",
+        data->gen);
+    return true;
+}
+
 bool status_advise_partition(const struct config *config, const struct status_partition *partition, struct buf *out)
 {
     bool halted = str_eq(partition->state, STR("halted")), paused = str_eq(partition->state, STR("paused"));

@@ -30,6 +30,7 @@ static enum cv_status read_counts(struct db *db, const struct db_args *args, str
         data->agents = db_int8(result, 0, 5);
         data->degraded_option = arena_str(data->arena, db_str(result, 0, 7));
         data->incomplete_option = arena_str(data->arena, db_str(result, 0, 8));
+        data->prepared = db_bool(result, 0, 9);
     }
     db_result_free(result);
     return CV_OK;
@@ -185,7 +186,7 @@ bool status_is_late(const struct status_partition *partition)
 /* A cursor beyond the end counts as no lag here: the worker halts such a partition. */
 static void judge(struct status_data *data)
 {
-    data->healthy = data->partition_count > 0 && data->kafka_problem[0] == '\0';
+    data->healthy = data->partition_count > 0 && data->kafka_problem[0] == '\0' && data->prepared;
     for (size_t i = 0; i < data->partition_count; i++) {
         struct status_partition *partition = &data->partitions[i];
         if (partition->end_offset >= 0)

@@ -28,12 +28,13 @@ struct status_data {
     struct arena *arena; /* owns the texts */
     int32_t gen;         /* set by the caller */
     struct str generation_state;
+    bool prepared;                                 /* false: `rebuild prepare` is still to complete its rows */
     struct str degraded_option, incomplete_option; /* one of them, for `caseview explain`; null: none */
     int64_t parked, degraded, incomplete, listed, agents;
     struct status_partition *partitions;
     size_t partition_count;
     char kafka_problem[800]; /* why end offsets are unknown, or "" */
-    bool healthy;            /* all ends are known; every partition is live and not late */
+    bool healthy;            /* all ends are known; every partition is live and not late; it is prepared */
 };
 
 /*

@@ -15,6 +15,8 @@ static enum cv_status read_log(struct verify *verify, struct err *err)
 {
     enum cv_status status = history_reader_snapshot(verify->reader, err);
     if (status == CV_OK)
+        status = verify_check_rendered(verify, err);
+    if (status == CV_OK)
         status = history_reader_end(verify->reader, err);
     return status == CV_OK ? verify_history_read(verify->history, verify->reader, err) : status;
 }

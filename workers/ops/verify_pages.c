@@ -19,9 +19,20 @@ void verify_name(enum topic topic, const struct uuid *organization_id, const str
     snprintf(out, VERIFY_NAME_MAX, "agent %s of organization %s", text, organization);
 }
 
+/* Without them each listed case would be a difference. */
+enum cv_status verify_check_rendered(const struct verify *verify, struct err *err)
+{
+    if (verify->reader->rendered)
+        return CV_OK;
+    err_set(err, HISTORY_NOT_RENDERED ", or verify another generation (--generation)", verify->reader->gen);
+    return CV_FATAL;
+}
+
 enum cv_status verify_begin(struct verify *verify, struct err *err)
 {
     enum cv_status status = history_reader_begin(verify->reader, err);
+    if (status == CV_OK)
+        status = verify_check_rendered(verify, err);
     if (status != CV_OK)
         return status;
     if (verify->names_clock != verify->reader->dir_clock)

@@ -36,7 +36,9 @@ struct verify_table {
     enum cv_status (*compare_page)(struct verify *verify, const struct db_result *page, struct err *err);
 };
 
-/* Begins a snapshot; names of an older directory are dropped. */
+/* CV_FATAL: the generation of this snapshot has no rows for readers yet that could be compared. */
+enum cv_status verify_check_rendered(const struct verify *verify, struct err *err) CV_MUST_CHECK;
+/* Begins a snapshot, checks the same; names of an older directory are dropped. */
 enum cv_status verify_begin(struct verify *verify, struct err *err) CV_MUST_CHECK;
 /* The whole table. CV_OK, CV_RETRY (also when stopped), or what compare_page returned. */
 enum cv_status verify_pages(struct verify *verify, const struct verify_table *table, struct err *err) CV_MUST_CHECK;

@@ -129,6 +129,20 @@ static void test_kafka_degraded_and_incomplete(void **state CV_UNUSED)
                                   "1 incomplete, one of them: caseview explain --generation 2 --case 2");
 }
 
+static void test_rebuild_waiting_and_not_prepared(void **state CV_UNUSED)
+{
+    struct status_data data = {.gen = 2, .generation_state = STR("waiting")};
+    buf_reset(&out);
+    assert_true(status_advise_rebuild(&data, &out));
+    buf_byte(&out, '\0');
+    assert_string_equal(out.data, "generation 2 is not prepared: caseview rebuild status; when it has caught up, "
+                                  "caseview rebuild prepare");
+    data.prepared = true;
+    assert_false(status_advise_rebuild(&data, &out));
+    data = (struct status_data){.gen = 1, .generation_state = STR("dropped")};
+    assert_false(status_advise_rebuild(&data, &out));
+}
+
 /* The options of a command without --generation (NULL: the live one), or with it. */
 static struct config *load(const char *generation)
 {
@@ -155,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_partition_late_names_lag_and_owner),
         cmocka_unit_test(test_partition_never_claimed),
         cmocka_unit_test(test_kafka_degraded_and_incomplete),
+        cmocka_unit_test(test_rebuild_waiting_and_not_prepared),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     buf_done(&out);
