@@ -32,7 +32,7 @@ static void init_kafka(struct worker_metrics *m, struct metrics *metrics, const 
         char labels[320];
         snprintf(labels, sizeof labels, "topic=\"%s\",generation=\"%d\"", names[i], m->gen);
         m->topic_partitions[i] = metrics_gauge(metrics, "caseview_topic_partitions", labels,
-                                               "Partitions of the topic, 0: none of them is assigned to this worker");
+                                               "Partitions of the topic, 0: not known, for this worker has had none");
     }
     m->connections = metrics_gauge(metrics, "caseview_broker_connections", NULL, "Connections to brokers that are up");
     m->rebalances = metrics_counter(metrics, "caseview_rebalances_total", NULL,

@@ -207,12 +207,12 @@ def test_problems_are_reported_with_the_command_to_run(make_stack):
 def test_a_worker_without_brokers_says_so(make_stack):
     """It remains ready, and knows no newer end of any log: only the number of connections shows it."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
-    worker = stack.start_worker()
+    worker = stack.start_worker(properties={"socket.timeout.ms": 5000})
     wait_for(lambda: worker.metric("caseview_broker_connections") > 0, 10, "it is connected")
     rebalances = worker.metric("caseview_rebalances_total")
     assert rebalances >= 1
     stack.broker.program.freeze()
-    wait_for(lambda: worker.metric("caseview_broker_connections") == 0, 90, "it has noticed")
+    wait_for(lambda: worker.metric("caseview_broker_connections") == 0, 30, "it has noticed")
     stack.broker.program.thaw()
     wait_for(lambda: worker.metric("caseview_broker_connections") > 0, 30, "it is connected again")
     stack.send(events.queued(events.guid(), events.guid()))

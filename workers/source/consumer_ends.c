@@ -39,7 +39,8 @@ int consumer_ends_on_statistics(rd_kafka_t *rk CV_UNUSED, char *json, size_t len
             if (p != NULL && p->running && end > p->end_offset)
                 p->end_offset = end;
         }
-        consumer->figures.partitions[t] = known;
+        if (known > 0) /* the client forgets topics of which it reads nothing */
+            consumer->figures.partitions[t] = known;
     }
     consumer->figures.connections = count_connections(json_object_get(root, "brokers"));
     json_decref(root);

@@ -35,7 +35,7 @@ struct consumer_partition_id {
 struct consumer_figures {
     int64_t assignments;             /* times that the group has assigned partitions, be it none */
     int connections;                 /* to brokers, that are up */
-    int32_t partitions[TOPIC_COUNT]; /* of the topic, as of the last metadata; 0: none of it is assigned to us */
+    int32_t partitions[TOPIC_COUNT]; /* of the topic, when we last had one of them; 0: not known */
 };
 
 /*
