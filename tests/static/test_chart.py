@@ -157,7 +157,7 @@ REFUSED = [
         "autoscaling-kafka-own", {"worker": {"autoscaling": {"kafka": {"authenticationRef": None}}}},
         "worker.autoscaling.kafka.authenticationRef is required",
     ),
-    ("static-membership-leave", {"worker": {"leaveGroup": False}}, "worker.leaveGroup is required"),
+    ("autoscaling-kafka", {"worker": {"leaveGroup": False}}, "worker.leaveGroup is required"),
     ("rebuild-drop", {"rebuild": {"jobGeneration": None}}, "rebuild.jobGeneration is required with rebuild.job: drop"),
     ("rebuild-drop", {"rebuild": {"jobGeneration": 2}}, "generation 2 cannot be dropped"),
     ("rebuild-drop", {"rebuild": {"generation": 1}}, "generation 1 cannot be dropped"),

@@ -227,9 +227,9 @@ def test_members_are_dynamic_unless_asked_for():
         name = env.get("CASEVIEW_GROUP_INSTANCE_ID", {}).get("valueFrom")
         return name and name["fieldRef"]["fieldPath"], env.get("CASEVIEW_LEAVE_GROUP", {}).get("value")
 
-    assert membership("default") == (None, None)
+    assert membership("default") == ("metadata.name", "on")
     assert membership("static-membership") == ("metadata.name", None)
-    assert membership("static-membership-leave") == ("metadata.name", "on")
+    assert membership("dynamic-membership") == (None, None)
 
 
 # --- hooks
