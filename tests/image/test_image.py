@@ -48,21 +48,25 @@ def not_sources(folder, names):
     return {".git", "build", "state"} & set(names) if pathlib.Path(folder) == ROOT else {"__pycache__"}
 
 
-class Build:
-    """One run of deploy/image/build in a checkout of its own, of the files that are tested."""
+def checkout_of_what_is_tested(folder):
+    """A copy of these files, committed or not, in a repository whose only commit has a fixed time."""
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=not_sources)
+    date = {f"GIT_{who}_DATE": "1700000000 +0000" for who in ("AUTHOR", "COMMITTER")}
+    git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    run(*git, "init", "-q")
+    run(*git, "add", "-A")
+    run(*git, "commit", "-q", "-m", "what is tested", env={**os.environ, **date})
+    return folder
 
-    def __init__(self, folder, tag, **options):
-        checkout = folder / "checkout"
-        shutil.copytree(ROOT, checkout, symlinks=True, ignore=not_sources)
-        date = {f"GIT_{who}_DATE": "1700000000 +0000" for who in ("AUTHOR", "COMMITTER")}
-        git = ["git", "-C", checkout, "-c", "user.name=test", "-c", "user.email=test@localhost"]
-        run(*git, "init", "-q")
-        run(*git, "add", "-A")
-        run(*git, "commit", "-q", "-m", "what is tested", env={**os.environ, **date})
-        self.revision = run(*git, "rev-parse", "HEAD").stdout.strip()
+
+class Build:
+    """One run of deploy/image/build in a checkout."""
+
+    def __init__(self, checkout, tag, output, **options):
         self.checkout = checkout
-        run(checkout / "deploy/image/build", tag, "--output", folder / "output", **options)
-        self.archive_path, self.spdx_path = (folder / f"output/caseview-{tag}.{end}" for end in ("tar", "spdx.json"))
+        self.revision = run("git", "-C", checkout, "rev-parse", "HEAD").stdout.strip()
+        run(checkout / "deploy/image/build", tag, "--output", output, **options)
+        self.archive_path, self.spdx_path = (output / f"caseview-{tag}.{end}" for end in ("tar", "spdx.json"))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,8 @@ def tag():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory, tag):
-    return Build(tmp_path_factory.mktemp("image"), tag)
+    folder = tmp_path_factory.mktemp("image")
+    return Build(checkout_of_what_is_tested(folder / "checkout"), tag, folder / "output")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +133,8 @@ def test_only_what_is_expected_is_in_it(archive):
 
 def test_second_build_elsewhere_gives_the_same_bytes(built, tag, tmp_path):
     environment = {**os.environ, "TZ": "Asia/Jerusalem", "LC_ALL": "C.UTF-8"}
-    other = Build(tmp_path / "in/another/folder", tag, umask=0o077, env=environment)
+    run("git", "clone", "-q", built.checkout, tmp_path / "in/another/folder", umask=0o077)
+    other = Build(tmp_path / "in/another/folder", tag, tmp_path / "output", umask=0o077, env=environment)
     assert other.revision == built.revision
     for one, two in ((built.archive_path, other.archive_path), (built.spdx_path, other.spdx_path)):
         assert hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(two.read_bytes()).digest(), two.name
