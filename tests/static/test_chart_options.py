@@ -371,3 +371,13 @@ def test_dashboards_have_the_label_of_grafana():
         labels = chart.find(chart.template("monitoring"), "ConfigMap", name)["metadata"]["labels"]
         assert "grafana_dashboard" not in labels and labels["dashboards"] == "yes"
         assert json.loads(config_map["data"][f"caseview-{file.name}"]) == json.loads(file.read_text())
+
+
+def test_without_an_api_no_rule_misses_it():
+    def groups(values, more):
+        rules = chart.find(chart.template(values, more=more), "PrometheusRule", "caseview-rules")
+        return {group["name"] for group in rules["spec"]["groups"]}
+
+    more = {"monitoring": {"prometheusRule": {"enabled": True}}}
+    assert "caseview.api" in groups("default", more)
+    assert groups("api-disabled", more) == groups("default", more) - {"caseview.api"}
