@@ -93,10 +93,13 @@ static void start_reading(struct claims *claims, struct partition *partition)
 {
     struct err err = ERR_INIT;
     const struct cursor *cursor = &partition->cursor;
-    /* Once it had been read to its end at 0, what a later beginning leaves out is lost. */
-    bool fresh = cursor->next_offset == 0 && !cursor->has_last && !cursor->complete;
-    int64_t from = fresh ? CONSUMER_BEGINNING : cursor->has_last ? cursor->last_offset : cursor->next_offset;
-    if (consumer_position(claims->partitions->consumer, partition->topic, partition->part, from, &err) != CV_OK) {
+    enum cv_status status;
+    if (cursor->has_last) /* read once more, to be compared */
+        status = consumer_position(claims->partitions->consumer, partition->topic, partition->part, cursor->last_offset,
+                                   &err);
+    else
+        status = partitions_position(claims->partitions, partition, &err);
+    if (status != CV_OK) {
         partitions_postpone(claims->partitions, partition, &err);
         return;
     }

@@ -107,10 +107,9 @@ void continuity_out_of_range(struct partitions *partitions, struct partition *pa
              partition->position, low, high);
     if (partition->position > high)
         beyond_end(partitions, partition, high);
-    else if (low > partition->position)
+    else if (low > partition->position && !partition_is_fresh(partition))
         partitions_halt(partitions, partition, HALT_RETENTION_GAP, detail);
-    else if (consumer_position(partitions->consumer, partition->topic, partition->part, partition->position, &err) !=
-             CV_OK)
+    else if (partitions_position(partitions, partition, &err) != CV_OK)
         partitions_postpone(partitions, partition, &err);
     else if (partition->state == PARTITION_PROVING)
         go_live(partition, false, m);

@@ -91,3 +91,9 @@ bool partition_shows_names(const struct partition *partition)
     }
     return false;
 }
+
+bool partition_is_fresh(const struct partition *partition)
+{
+    const struct cursor *cursor = &partition->cursor;
+    return partition->position == 0 && !partition->at_end && !cursor->has_last && !cursor->complete;
+}

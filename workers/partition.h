@@ -71,6 +71,8 @@ void partition_init(struct partition *partition, enum topic topic, int32_t part,
 const char *partition_state_name(enum partition_state state);
 /* Logs old → new; a transition that the table does not have is a bug (assert). */
 void partition_set_state(struct partition *partition, enum partition_state state);
+/* Nothing of it was ever read. Once it has been read to its end at 0, what a later beginning leaves out is lost. */
+bool partition_is_fresh(const struct partition *partition);
 /* Its rows are written under a claim that is ours, so names in them may be brought up to date. */
 bool partition_shows_names(const struct partition *partition);
 

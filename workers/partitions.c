@@ -59,6 +59,12 @@ void partitions_remove(struct partitions *partitions, struct partition *partitio
     free(partition);
 }
 
+enum cv_status partitions_position(struct partitions *partitions, struct partition *partition, struct err *err)
+{
+    int64_t from = partition_is_fresh(partition) ? CONSUMER_BEGINNING : partition->position;
+    return consumer_position(partitions->consumer, partition->topic, partition->part, from, err);
+}
+
 void partitions_release(struct partitions *partitions, struct partition *partition)
 {
     consumer_pause(partitions->consumer, partition->topic, partition->part);

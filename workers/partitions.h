@@ -32,6 +32,12 @@ static inline struct partition *partitions_find(const struct partitions *partiti
 struct partition *partitions_add(struct partitions *partitions, enum topic topic, int32_t part);
 void partitions_remove(struct partitions *partitions, struct partition *partition);
 
+/*
+ * Has its records delivered from its position on. A partition of which nothing was ever read has no position yet: it
+ * begins where its log does, also if retention removes more meanwhile. CV_OK or CV_RETRY.
+ */
+enum cv_status partitions_position(struct partitions *partitions, struct partition *partition,
+                                   struct err *err) CV_MUST_CHECK;
 /* Gives the claim up: paused until it is claimed again, which is tried at once. */
 void partitions_release(struct partitions *partitions, struct partition *partition);
 void partitions_release_all(struct partitions *partitions);

@@ -185,7 +185,7 @@ static void retry_held(struct worker *worker)
         struct err err = ERR_INIT;
         if (partition->state != PARTITION_HELD || (now < partition->try_at_ms && !arrived))
             continue;
-        if (consumer_position(worker->consumer, partition->topic, partition->part, partition->position, &err) == CV_OK)
+        if (partitions_position(&worker->partitions, partition, &err) == CV_OK)
             partition_set_state(partition, PARTITION_LIVE);
         else
             partition->try_at_ms = now + retry_failed(&partition->retry);

@@ -193,6 +193,20 @@ def test_recreated_topic_halts(make_kafka_stack, refilled):
     wait_for(lambda: len(stack.agents()) == 1, 10, "the other topics go on")
 
 
+def test_the_first_record_of_a_trimmed_log_waits_for_its_schema(make_kafka_stack, registry):
+    """A partition of which nothing was read begins where its log does, each time that it is tried again."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, registry=registry)
+    text = stack.schemas.by_role["case"].text
+    sent = [events.queued(events.guid(), events.guid()) for _ in range(5)]
+    framed = [stack.schemas.by_role["case"].registry_framed(registry.register(text), value) for _, value in sent]
+    stack.send_raw("case", [(events.key_of(*event), value, ()) for event, value in zip(sent, framed, strict=True)])
+    stack.broker.delete_records(stack.topics.case, 0, 2)
+    stack.start_worker()
+    view = stack.check()
+    assert len(view.active_cases) == 3
+    assert stack.progress()[stack.topics.case, 0][0] == 5
+
+
 def test_directory_topic_that_grew_halts(make_kafka_stack):
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.send(events.directory_event(events.guid(), events.guid(), 1, {"UnitUpserted": {"name": "x"}}))

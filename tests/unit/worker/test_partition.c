@@ -111,6 +111,23 @@ static void test_shows_names_claimed_cases_and_agents_only(void **state CV_UNUSE
         }
 }
 
+static void test_is_fresh_only_while_nothing_was_read(void **state CV_UNUSED)
+{
+    struct partition partition = partition_in(L);
+    assert_true(partition_is_fresh(&partition));
+    partition.at_end = true; /* an empty log, read to its end: a later beginning would leave something out */
+    assert_false(partition_is_fresh(&partition));
+    partition.at_end = false;
+    partition.cursor.complete = true;
+    assert_false(partition_is_fresh(&partition));
+    partition.cursor.complete = false;
+    partition.cursor.has_last = true;
+    assert_false(partition_is_fresh(&partition));
+    partition.cursor.has_last = false;
+    partition.position = 1;
+    assert_false(partition_is_fresh(&partition));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_state_names_differ),
         cmocka_unit_test(test_init_nothing_is_known),
         cmocka_unit_test(test_shows_names_claimed_cases_and_agents_only),
+        cmocka_unit_test(test_is_fresh_only_while_nothing_was_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
