@@ -14,6 +14,7 @@ function(manual)
     DEPENDS caseview caseview-api "${CMAKE_SOURCE_DIR}/cmake/ManualRun.cmake"
     COMMENT "Printing manual pages and completion" VERBATIM)
   add_custom_target(manual ALL DEPENDS "${out}/done")
-  install(DIRECTORY "${out}/man1/" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
-  install(DIRECTORY "${out}/completions/" DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+  install(DIRECTORY "${out}/man1/" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT manual)
+  install(DIRECTORY "${out}/completions/" DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions"
+          COMPONENT manual)
 endfunction()
