@@ -17,8 +17,9 @@ from support.waiting import wait_for
 
 FILLING = tuple(step for step in BATCH + OWNERSHIP if step != "feed.read")  # names are not followed then
 # Reached after a start that has only rows left to render: no records, and a claim of each partition.
-RENDERING = ("send.before", "send.flushed", "commit.unnoticed", "commit.after", "feed.read", *OWNERSHIP)
-RARE = {"revoke", "recover", "directory.numbered", "parked", "feed.read"}
+# Changes of the directory are followed only after it, so feed.read is not among them.
+RENDERING = ("send.before", "send.flushed", "commit.unnoticed", "commit.after", *OWNERSHIP)
+RARE = {"revoke", "recover", "directory.numbered", "parked"}
 TERMINATE = """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
  WHERE datname = current_database() AND application_name LIKE 'caseview worker%%' AND pid IN
        (SELECT backend_pid FROM ctl.cursor WHERE gen = 2)"""
