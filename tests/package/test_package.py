@@ -50,7 +50,7 @@ class Builder:
     def __init__(self, folder):
         self.folder, self.box = folder, None
         if RELEASE != host_release():
-            needed = command(ROOT / "deploy/packages", "list", "build").stdout.split() + ["debhelper", "lintian"]
+            needed = command(ROOT / "deploy/packages", "list", "build").stdout.split() + ["build-essential", "debhelper", "lintian"]
             archive = root_archive(RELEASE, needed)
             civetweb = "/usr/src/caseview/civetweb"
             volumes = (f"{ROOT}:{ROOT}:ro", f"{folder}:{folder}", f"{civetweb}:{civetweb}:ro")
