@@ -189,10 +189,11 @@ def test_properties_of_kafka():
     ]
     assert "desk.case-events" in text
     pod = chart.find(manifests, "StatefulSet", "caseview-worker")["spec"]["template"]["spec"]
-    secrets = {e["name"]: e["valueFrom"]["secretKeyRef"] for e in pod["containers"][0]["env"] if "valueFrom" in e}
+    variables = pod["containers"][0]["env"]
+    secrets = {e["name"]: e["valueFrom"].get("secretKeyRef") for e in variables if "valueFrom" in e}
     assert secrets["CASEVIEW_KAFKA_SASL_USERNAME"] == {"name": "caseview-kafka", "key": "user"}
     assert secrets["CASEVIEW_KAFKA_SASL_PASSWORD"] == {"name": "caseview-kafka", "key": "secret"}
-    assert {"name": "CASEVIEW_GROUP_ID", "value": "desk.caseview-g1"} in pod["containers"][0]["env"]
+    assert {"name": "CASEVIEW_GROUP_ID", "value": "desk.caseview-g1"} in variables
 
 
 def mounted(pod):
@@ -224,7 +225,8 @@ def test_every_file_that_is_named_is_mounted(values):
 def test_a_database_by_parts():
     manifests = chart.template("database")
     pod = chart.find(manifests, "StatefulSet", "caseview-worker")["spec"]["template"]
-    env = {e["name"]: e.get("value") or e["valueFrom"]["secretKeyRef"] for e in pod["spec"]["containers"][0]["env"]}
+    variables = pod["spec"]["containers"][0]["env"]
+    env = {e["name"]: e.get("value") or e["valueFrom"].get("secretKeyRef") for e in variables}
     assert "CASEVIEW_DATABASE" not in env and "PGPASSWORD" not in env
     assert (env["PGHOST"], env["PGPORT"], env["PGDATABASE"]) == ("db1.internal,db2.internal", "6432", "desk")
     assert env["PGUSER"] == {"name": "caseview-worker", "key": "username"}
