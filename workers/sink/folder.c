@@ -434,13 +434,32 @@ static void make_key(const struct folder_key *key, uint8_t out_key[CACHE_KEY_MAX
     }
 }
 
+static bool has_row_for_readers(enum topic topic, const struct state *state)
+{
+    return state->blob != NULL && (topic == TOPIC_AGENTS || (state->flags & CASE_LISTED) != 0);
+}
+
+/*
+ * A cached state that has no row for readers, although the caller has found one, may be older than the table: an
+ * operator's command, or carry-over, has written the state since. It is read again. Where such a state is rendered or
+ * folded, its revision is refused.
+ */
+static void want_state(struct folder *folder, enum topic topic, const void *key)
+{
+    struct state *state = find_state(folder, topic, key);
+    if (!state->loaded || has_row_for_readers(topic, state) || state->entry.pins > 0)
+        return; /* pinned: the change of this worker's batch is newer, or refused */
+    states_remove(topic == TOPIC_CASES ? folder->caches.cases : folder->caches.agents, state);
+    (void)find_state(folder, topic, key);
+}
+
 /* What this version cannot read, an operator has to repair (verify reports it); it must not end the worker. */
 static bool can_render(struct folder *folder, enum topic topic, const struct state *state)
 {
     struct case_state c;
     struct agent_state a;
     arena_reset(folder->scratch.agent);
-    return topic == TOPIC_CASES ? (state->flags & CASE_LISTED) != 0 && case_load(state_blob(state), &c)
+    return topic == TOPIC_CASES ? case_load(state_blob(state), &c)
                                 : agent_load(state_blob(state), folder->scratch.agent, &a);
 }
 
@@ -451,13 +470,13 @@ enum cv_status folder_rerender(struct folder *folder, struct db *db, struct batc
     reset_chunk(folder);
     for (size_t i = 0; i < count; i++) {
         make_key(&keys[i], key);
-        (void)find_state(folder, keys[i].topic, key);
+        want_state(folder, keys[i].topic, key);
     }
     enum cv_status status = load_missing(folder, db, err);
     for (size_t i = 0; i < count && status == CV_OK; i++) {
         make_key(&keys[i], key);
         struct state *state = find_state(folder, keys[i].topic, key);
-        if (state->blob == NULL || !can_render(folder, keys[i].topic, state))
+        if (!has_row_for_readers(keys[i].topic, state) || !can_render(folder, keys[i].topic, state))
             continue; /* deleted or no longer listed since the caller found it */
         if (keys[i].topic == TOPIC_AGENTS)
             batch_add_agent(batch, state);

@@ -154,6 +154,11 @@ void states_set(struct states *states, struct state *state, struct str text)
     blob->len = (unsigned)text.len;
 }
 
+void states_remove(struct states *states, struct state *state)
+{
+    cache_remove(states->cache, &state->entry);
+}
+
 void states_forget_blob(struct states *states, struct state *state)
 {
     detach(states, state->blob);

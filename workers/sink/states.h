@@ -52,6 +52,8 @@ static inline struct str state_blob(const struct state *state)
 
 /* Replaces the blob by a copy of the text. */
 void states_set(struct states *states, struct state *state, struct str text);
+/* Forgets the state, which must not be pinned: the next one of this key is read again. */
+void states_remove(struct states *states, struct state *state);
 /* Resets the state to one without events; the row's revision stays. */
 void states_forget_blob(struct states *states, struct state *state);
 /* Shares the blob with a row in flight, until states_unshare(). */

@@ -373,6 +373,44 @@ static void test_rerender_listed_cases_only(void **unused CV_UNUSED)
     assert_str_equal(batch->case_rows[0].state, fake.cases[0].state);
 }
 
+/* Carry-over or an operator's command has stored the rows since this worker read that there are none. */
+static void test_rerender_reads_again_what_another_writer_may_have_stored(void **unused CV_UNUSED)
+{
+    const struct folder_key keys[] = {
+        {.topic = TOPIC_CASES, .id = sample_uuid(2)},
+        {.topic = TOPIC_CASES, .id = sample_uuid(3)},
+    };
+    store_case(2, 5, CASE_POSITION_CHANGED, 2); /* incomplete */
+    rerender(keys, ARRAY_LEN(keys));
+    assert_int_equal(batch->counts.rerendered, 0);
+    assert_int_equal(fake.queries, 1);
+    fake.case_count = 0;
+    free((void *)(uintptr_t)fake.cases[0].state.ptr);
+    store_case(2, 6, CASE_QUEUED, 1);
+    store_case(3, 1, CASE_QUEUED, 1);
+    rerender(keys, ARRAY_LEN(keys));
+    assert_int_equal(fake.queries, 2);
+    assert_int_equal(batch->counts.rerendered, 2);
+    batch_close(batch);
+    assert_int_equal(batch->case_count, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(batch->case_rows[i].rev, uuid_eq(&batch->case_rows[i].case_id, &keys[0].id) ? 7 : 2);
+}
+
+/* What the open batch changes is not forgotten; if it is older than the table, its revision is refused. */
+static void test_rerender_leaves_changes_of_the_open_batch(void **unused CV_UNUSED)
+{
+    add(case_event(2, CASE_POSITION_CHANGED, 2, 0));
+    load();
+    store_case(2, 6, CASE_QUEUED, 1);
+    rerender(&(struct folder_key){.topic = TOPIC_CASES, .id = sample_uuid(2)}, 1);
+    assert_int_equal(fake.queries, 1);
+    assert_int_equal(batch->counts.rerendered, 0);
+    batch_close(batch);
+    assert_int_equal(batch->case_count, 1);
+    assert_int_equal(batch->case_rows[0].rev, 1);
+}
+
 static void test_rerender_changed_case_keeps_its_partition(void **unused CV_UNUSED)
 {
     add(case_event(2, CASE_QUEUED, 1, 0));
@@ -486,6 +524,8 @@ int main(void)
         TEST(test_refusals_name_record_and_organization),
         TEST(test_refusals_more_than_a_few),
         TEST(test_rerender_listed_cases_only),
+        TEST(test_rerender_reads_again_what_another_writer_may_have_stored),
+        TEST(test_rerender_leaves_changes_of_the_open_batch),
         TEST(test_rerender_changed_case_keeps_its_partition),
         TEST(test_rerender_state_of_another_version_left_alone),
         TEST(test_rerender_agent),
