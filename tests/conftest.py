@@ -89,7 +89,7 @@ def make_kafka_stack(postgres, schemas, kafka, tmp_path):
 
         def make(partitions=None, **options):
             topics = fresh_topics(**(partitions or {}))
-            stack = Stack(postgres, kafka, schemas, tmp_path, topics, **options)
+            stack = Stack(postgres, kafka, schemas, tmp_path, topics, own_group=True, **options)
             open_stacks.callback(stack.close)
             return stack.migrate().create_topics()
 

@@ -61,7 +61,7 @@ def batches_of(records):
 
 
 class Stack:
-    def __init__(self, postgres, broker, schemas, folder, topics=None, registry=None, options=()):
+    def __init__(self, postgres, broker, schemas, folder, topics=None, registry=None, options=(), own_group=False):
         self.number = next(STACK_NUMBERS)
         self.postgres, self.broker, self.schemas, self.folder = postgres, broker, schemas, folder
         self.registry = registry
@@ -71,6 +71,8 @@ class Stack:
         self.halted = set()
         self.watch = None
         self.database = postgres.create_database()
+        # On a broker for several stacks: dead static members of another one stay in their group until their session ends.
+        self.group = self.database.name if own_group else None
         self.worker_numbers = itertools.count()
 
     # --- life
@@ -103,6 +105,8 @@ class Stack:
             given["--group-instance-id"] = instance
         chosen = [*self.options, *extra]
         given.update(zip(chosen[::2], chosen[1::2], strict=True))
+        if self.group:
+            given.setdefault("--group-id", f"{self.group}-g{given.get('--generation', 1)}")
         argv = [programs.binary("caseview"), "worker", *self.kafka(**kafka), *self.names()]
         argv += [item for pair in given.items() for item in pair]
         worker = programs.Served(f"worker-{self.number}-{next(self.worker_numbers)}", argv, self.folder, environment, cgroup)
