@@ -1,11 +1,11 @@
 """The platform on Apache Kafka: simulated organizations, names and gates over HTTP, transactions, growth and compaction."""
 
-import json
 import random
 
 import pytest
 
 from support import events
+from support.answers import check_answers
 from support.random_history import History
 from support.tokens import Keys
 from support.waiting import stays_true, wait_for
@@ -28,20 +28,7 @@ def test_simulated_organizations(make_kafka_stack, request, tmp_path, workers, f
         wait_for(lambda: all(w.metric("caseview_claims_total") > 0 for w in stack.workers), 20, "both had partitions")
 
     keys = Keys()
-    api = stack.start_api(keys)
-    books = json.loads(manifest.read_text())
-    answers = {200: 0, 403: 0, 409: 0}
-    for organization in books["organizations"]:
-        caller = next(a for a in organization["applications"] if a["enabled"])
-        token = keys.token(caller["clientId"])
-        for agent in organization["agents"]:
-            answer = api.active_cases(caller["applicationId"], agent["userId"], token)
-            expected = 403 if agent["currentUnitId"] is None else 200 if agent["hasWorkspaces"] else 409
-            assert answer.status_code == expected, f"seed {seed}, {agent['userId']}: {answer.text}"
-            answers[expected] += 1
-            if expected == 200:
-                shown = [case["caseId"] for case in answer.json()]
-                assert shown == agent["activeCases"], f"seed {seed}, {agent['userId']}"
+    answers = check_answers(manifest, keys, stack.start_api(keys).active_cases, f"seed {seed}")
     assert answers[200] > 5
 
 

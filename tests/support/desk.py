@@ -13,8 +13,8 @@ CASES = 40
 class Desk:
     """An agent with cases of which every event has a later caseTimestamp; a producer that never rests."""
 
-    def __init__(self, stack):
-        self.stack = stack
+    def __init__(self, stack, pause_s=0.05):
+        self.stack, self.pause_s = stack, pause_s
         self.organization, self.user, self.unit, self.application = (events.guid() for _ in range(4))
         self.cases = [events.guid() for _ in range(CASES)]
         self.times = itertools.count(events.NOW + 10_000, 1000)
@@ -50,7 +50,7 @@ class Desk:
                     for case in self.cases
                 ),
             )
-            self._ended.wait(0.05)
+            self._ended.wait(self.pause_s)
 
     def __enter__(self):
         self._thread.start()

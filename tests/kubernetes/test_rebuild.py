@@ -1,0 +1,48 @@
+"""A rebuild by values alone: each step is a `helm upgrade`, and readers notice nothing."""
+
+import pytest
+
+from support import rebuild
+from support.desk import Desk
+from support.helm import Watched, merged
+
+
+@pytest.fixture(scope="module")
+def release(make_release):
+    return make_release().install()
+
+
+def step(release, job, wait=True, **values):
+    """Runs a command of the rebuild as a Job; Helm waits for it and fails with it."""
+    release.run(
+        "upgrade", *(["--wait"] if wait else []), "--timeout", "120s", values={"rebuild": {"job": job, **values}}, deadline_s=150
+    )
+
+
+def test_rebuild_by_values(release, report):
+    stack = release.stack
+    quick = {"migrate": {"enabled": False}}  # it has nothing to do
+    release.own = quick
+    with Desk(stack, pause_s=0.2) as desk, Watched(release, desk) as seen:
+        step(release, "start")
+        release.own = merged(quick, {"rebuild": {"generation": 2, "bulkRate": 50_000, "worker": {"replicas": 1}}})
+        release.upgrade()
+        rebuild.wait_phase(stack, "caught-up")
+        step(release, "prepare")
+        rebuild.wait_phase(stack, "ready")
+        step(release, "compare")
+        step(release, "switch")
+        assert rebuild.generations(stack) == {1: "past", 2: "live"}
+        step(release, "switch", jobGeneration=1)
+        assert rebuild.generations(stack)[1] == "live"
+        step(release, "switch")
+        # To finish: the workers move to generation 2, then those of the rebuild go, then the tables of generation 1.
+        release.own = merged(release.own, {"worker": {"generation": 2}})
+        release.upgrade()
+        release.own = merged(quick, {"worker": {"generation": 2}})
+        release.upgrade()
+        step(release, "drop", jobGeneration=1)
+        assert rebuild.generations(stack) == {1: "dropped", 2: "live"}
+    report("rebuild: start, fill, switch, back, drop", seen.text())
+    seen.callers.check(least=500)
+    release.verify()

@@ -1,0 +1,175 @@
+"""A release of the chart in a namespace of the cluster, over the database and topics of one stack."""
+
+import json
+import pathlib
+
+import requests
+
+from . import kube, programs, tokens
+from .continuity import Callers, Progress
+from .kafka import ROOT, deploy
+from .waiting import Late, wait_for
+
+CHART = ROOT / "deploy/helm/caseview"
+
+
+def build_helm():
+    """The path of Helm 3."""
+    return deploy("tools/build", "helm3")
+
+
+def merged(one, other):
+    """Values over values, as Helm merges them."""
+    out = dict(one)
+    for key, value in other.items():
+        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+class Release:
+    def __init__(self, cluster, helm, stack, keys, namespace, name):
+        self.cluster, self.helm, self.stack, self.keys = cluster, helm, stack, keys
+        self.namespace, self.name = namespace, name
+        self.secret = f"database-{stack.number}"
+        self.own = {}  # values of this release that are not the tests' usual ones
+        self.write_secret()
+        cluster.config_map(namespace, "keys", **{"jwks.json": json.dumps(keys.set())})
+
+    def write_secret(self, **logins):
+        postgres, database = self.stack.postgres, self.stack.database.name
+        usual = {key: postgres.for_pods(database, key) for key in postgres.LOGINS}
+        self.cluster.secret(self.namespace, self.secret, **{**usual, **logins})
+
+    def values(self):
+        roles = ("owner", "worker", "reader")
+        return merged(
+            {
+                "image": {"tag": "test"},
+                "database": {role: {"existingSecret": self.secret} for role in roles},
+                "kafka": {
+                    "bootstrapServers": self.stack.broker.bootstrap,
+                    "groupPrefix": self.stack.database.name,
+                    "topics": {role: self.stack.topics.name(role) for role in ("case", "agent", "directory")},
+                },
+                "worker": {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}},
+                "api": {
+                    "issuers": [tokens.ISSUER],
+                    "audiences": [tokens.AUDIENCE],
+                    "jwks": {"configMap": "keys"},
+                    "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
+                },
+            },
+            self.own,
+        )
+
+    # --- helm
+
+    def run(self, command, *options, values=None, check=True, deadline_s=180):
+        """A command with the release's values, over them those that are given."""
+        file = pathlib.Path(self.stack.folder) / "values.json"
+        given = []
+        if values is not None:
+            file.write_text(json.dumps(merged(self.values(), values)))
+            given = [CHART, "--values", file]
+        where = ["--namespace", self.namespace, "--kubeconfig", self.cluster.variables["KUBECONFIG"]]
+        return kube.run(self.helm, command, self.name, *given, *where, *options, check=check, deadline_s=deadline_s)
+
+    def install(self, *options, values=(), **rest):
+        self.run("install", "--wait", "--timeout", "170s", *options, values=dict(values), **rest)
+        return self
+
+    def upgrade(self, *options, values=(), **rest):
+        return self.run("upgrade", "--wait", "--timeout", "170s", *options, values=dict(values), **rest)
+
+    def uninstall(self):
+        self.run("uninstall", "--ignore-not-found", "--wait", "--timeout", "100s")
+
+    def revision(self):
+        """(number, status) of the latest one."""
+        done = self.run("status", "--output", "json")
+        found = json.loads(done.stdout)
+        return found["version"], found["info"]["status"]
+
+    # --- what runs
+
+    def selector(self, component):
+        return f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
+
+    def pods(self, component, on=None):
+        return self.cluster.pods(self.namespace, self.selector(component), on)
+
+    def names(self, component):
+        return {(p["metadata"]["name"], p["metadata"]["uid"]) for p in self.pods(component)}
+
+    def wait_pods(self, component, count, deadline_s=90):
+        return self.cluster.wait_pods(self.namespace, self.selector(component), count, deadline_s)
+
+    def service(self):
+        """The one of the endpoint."""
+        (found,) = [
+            s
+            for s in self.cluster.items("services", self.namespace, self.selector("api"))
+            if s["spec"]["clusterIP"] != "None"
+        ]
+        return found
+
+    @property
+    def url(self):
+        spec = self.service()["spec"]
+        return f"http://{kube.at(spec['clusterIP'], spec['ports'][0]['port'])}"
+
+    def active_cases(self, application, user, token):
+        """As programs.Api does, through the Service."""
+        url = f"{self.url}/{application}/agents/{user}/activeCases"
+        return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+
+    def scale(self, replicas):
+        self.upgrade(values={"worker": {"replicas": replicas}})
+        self.wait_pods("worker", replicas)
+
+    # --- checks
+
+    def verify(self):
+        """Each event of the log counts exactly once in the rows: `caseview verify` finds no difference."""
+        self.stack.wait_caught_up(120)
+        where = ["--database", self.stack.database.conninfo, "--schema-dir", self.stack.schemas.folder]
+        options = [*where, *self.stack.kafka(), *self.stack.names()]
+
+        def equal():
+            last["done"] = programs.caseview("verify", *options, deadline_s=120)
+            return last["done"].returncode == 0
+
+        last = {}
+        try:
+            wait_for(equal, 30, "no difference", poll_s=1)
+        except Late:
+            raise AssertionError(f"verify: {last['done'].stdout}{last['done'].stderr}") from None
+
+    def owners(self):
+        """The workers that own the partitions of the case topic, as the cursors name them."""
+        rows = self.stack.database.query(
+            "SELECT DISTINCT owner FROM ctl.cursor WHERE topic = %s AND owner IS NOT NULL", (self.stack.topics.case,)
+        )
+        return {row[0] for row in rows}
+
+
+class Watched:
+    """Traffic, requests and cursors during one scenario: `with watched(release) as seen: …`."""
+
+    def __init__(self, release, desk):
+        self.release, self.desk = release, desk
+        self.progress = Progress(release.stack)
+        self.callers = Callers(desk, release.url, release.keys.token("client"))
+
+    def __enter__(self):
+        self.progress.__enter__()
+        self.callers.__enter__()
+        return self
+
+    def __exit__(self, *_):
+        self.callers.__exit__()
+        self.progress.__exit__()
+
+    def text(self):
+        seconds, faults = self.progress.seconds(), len(self.callers.faults())
+        return f"{seconds:6.1f} s   {faults} of {self.callers.answers() + faults} requests failed"
