@@ -1,98 +1,10 @@
-"""`caseview rebuild` on Apache Kafka: logs whose start retention has removed, partition growth, transactions."""
-
-import random
-import threading
-
-import pytest
+"""`caseview rebuild` on Apache Kafka: logs whose start retention has removed, partition growth. Random histories are in
+test_rebuild_history.py."""
 
 from crash.faults import know_partitions
-from support import events, naive_fold, programs, rebuild
-from support.kafka import fresh_topics
-from support.random_history import SEEDS, History
+from support import events, programs, rebuild
+from support.random_history import History
 from support.waiting import wait_for
-
-
-class WholeLog:
-    """All records that were ever in the topics: what retention removes is remembered."""
-
-    def __init__(self, stack):
-        self.stack, self.records = stack, {}
-        self.collect()
-
-    def collect(self):
-        for role, records in self.stack.broker.read_all(self.stack.topics).items():
-            self.records.setdefault(role, {}).update({(r.topic, r.partition, r.offset): r for r in records})
-
-    def fold(self):
-        self.collect()
-        ordered = {role: [found[where] for where in sorted(found)] for role, found in self.records.items()}
-        return naive_fold.fold(ordered, naive_fold.Decoder(self.stack.schemas, self.stack.registry))
-
-
-def trim(stack, rng):
-    """Removes all of one partition of the case topic, half of the next, and some of one of each other topic."""
-    ends = stack.broker.ends(stack.topics)
-
-    def remove(role, partition, share):
-        low, end = ends[stack.topics.name(role), partition]
-        stack.broker.delete_records(stack.topics.name(role), partition, low + max(1, int((end - low) * share)))
-
-    counts = stack.topics.partitions
-    first = rng.randrange(counts["case"])
-    remove("case", first, 1)
-    remove("case", (first + 1) % counts["case"], 0.5)
-    for role in ("agent", "directory"):
-        remove(role, rng.randrange(counts[role]), rng.choice([0.3, 0.6, 0.9]))
-
-
-def deletable_topics(stack, **partitions):
-    """Topics of this stack whose records may be deleted: the directory's is compacted otherwise."""
-    stack.topics = fresh_topics(**partitions)
-    for role, count in stack.topics.partitions.items():
-        stack.broker.create_topic(stack.topics.name(role), count)
-
-
-def bad_records(stack, count):
-    stack.send_raw("case", [(events.guid().encode(), b"no avro %d" % i, ()) for i in range(count)])
-    stack.send_raw("directory", [(b"nonsense", b"no avro either", ())])
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_carry_over_gives_the_view_of_the_whole_history(make_kafka_stack, seed):
-    """Half of the history is folded, a random part of it removed, and the rest comes while the rebuild is prepared."""
-    print("seed", seed)
-    rng = random.Random(seed)
-    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
-    deletable_topics(stack, cases=3, agents=2, directory=2)
-    stack.start_worker()
-    items = History(seed, organizations=3, cases=150).items
-    half = len(items) // 2
-    bad_records(stack, 5)
-    stack.send_items(items[:half])
-    stack.check()
-    log = WholeLog(stack)
-    trim(stack, rng)
-
-    started = rebuild.start(stack)
-    assert started["carry_over"] and started["missing"] > 0
-    rebuild.fill(stack, workers=2)
-    rebuild.wait_phase(stack, "caught-up")
-    sending = threading.Thread(target=stack.send_items, args=(items[half:],))
-    sending.start()
-    rebuild.run(stack, "prepare")
-    sending.join()
-    steps = {step["step"]: step for step in rebuild.status(stack)["steps"]}
-    assert steps["carry-over cases"]["changed"] > 0 and steps["carry-over agents"]["changed"] > 0
-    assert all(step["finished"] for step in steps.values()) and "carry-over parked" in steps
-
-    bad_records(stack, 2)
-    rebuild.switch_when_level(stack, 2)
-    stack.wait_caught_up()
-    view = log.fold()
-    assert view.parked
-    rebuild.wait_equal(stack, view)
-    rebuild.switch(stack, 1)
-    rebuild.wait_equal(stack, view)
 
 
 def test_from_log_only_shows_what_the_log_still_has(make_kafka_stack):

@@ -3,32 +3,14 @@ text, and all others are folded. Triggers of the test refuse the rows."""
 
 import pytest
 
-from support import events, naive_fold, programs
+from support import events, programs
+from support.refused_rows import REASON, TEXT, allow, fold_without, refuse
 from support.waiting import stays_true, wait_for
-
-REASON = "refused-by-database"
-TEXT = "this row is not wanted here"
-FUNCTION = f"""
-CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION '{TEXT}' USING ERRCODE = TG_ARGV[0]; END $$"""
-TRIGGER = """
-CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON gen_1.{table} FOR EACH ROW WHEN (NEW.{column} = ANY ('{{{ids}}}'::uuid[]))
-EXECUTE FUNCTION public.refuse('{sqlstate}')"""
 
 
 @pytest.fixture
 def stack(make_stack):
-    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
-    stack.database.query(FUNCTION)
-    return stack
-
-
-def refuse(stack, table, column, sqlstate, *ids):
-    stack.database.query(TRIGGER.format(table=table, column=column, sqlstate=sqlstate, ids=",".join(ids)))
-
-
-def allow(stack, table):
-    stack.database.query(f"DROP TRIGGER refuse ON gen_1.{table}")
+    return make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
 
 
 def places(stack, role, where):
@@ -38,11 +20,7 @@ def places(stack, role, where):
 def check(stack, refused, settle_s=20):
     """The rows are those of the log without the refused records. Only these are parked."""
     stack.wait_caught_up(60)
-    records, refused = stack.broker.read_all(stack.topics), set(refused)
-    kept = {role: [r for r in rs if (r.topic, r.partition, r.offset) not in refused] for role, rs in records.items()}
-    view = naive_fold.fold(kept, naive_fold.Decoder(stack.schemas, stack.registry))
-    for record in (r for rs in records.values() for r in rs if (r.topic, r.partition, r.offset) in refused):
-        view.parked[record.topic, record.partition, record.offset] = (REASON, None, record)
+    view = fold_without(stack, stack.broker.read_all(stack.topics), set(refused))
     last = []
 
     def equal():

@@ -12,7 +12,7 @@ import uuid
 import zlib
 
 import confluent_kafka
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from .programs import Program, binary
 from .waiting import PATIENCE, wait_for
@@ -290,6 +290,11 @@ class ApacheKafka(Broker):
         config = {"cleanup.policy": "compact" if compact else "delete", **config}
         self._finish(self._admin().create_topics([NewTopic(name, partitions, self.brokers, config=config)]))
         wait_for(lambda: self._partitions(name) == partitions, 20, f"topic {name} is there")
+
+    def set_topic(self, name, **config):
+        """All settings of a topic, in place of those that it had."""
+        texts = {key: str(value) for key, value in config.items()}
+        self._finish(self._admin().alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, set_config=texts)]))
 
     def delete_topic(self, name):
         self._producer = None

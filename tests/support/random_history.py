@@ -61,10 +61,13 @@ class Organization:
 class History:
     """items: (role, key, value or None), in the order of sending."""
 
-    def __init__(self, seed, organizations=3, cases=60, agents=True, directory=True, gaps=0.05, doubles=0.1, versions=5):
+    def __init__(self, seed, organizations=3, cases=60, agents=True, directory=True, gaps=0.05, doubles=0.1, versions=5,
+                 ordered_directory=False):  # fmt: skip
+        """ordered_directory: the last record of an entity has its highest version, so that compaction keeps that one."""
         self.seed = seed
         self.rng = random.Random(seed)
         self.gaps, self.doubles, self.versions = gaps, doubles, versions
+        self.ordered_directory = ordered_directory
         self.world = World(self.rng, organizations)
         streams = []
         for _ in range(cases):
@@ -294,9 +297,10 @@ class History:
             payload = {"EntityRemoved": {"kind": kind}} if rng.random() < 0.15 else self.entity(o, kind)
             event = events.directory_event(o.id, entity_id, version, payload, eventId=self.world.guid())
             stream.append((event[0], events.key_of(*event), event[1]))
-        stream += rng.sample(stream, rng.randrange(2))
-        if rng.random() < 0.3:
-            rng.shuffle(stream)
+        if not self.ordered_directory:
+            stream += rng.sample(stream, rng.randrange(2))
+            if rng.random() < 0.3:
+                rng.shuffle(stream)
         if rng.random() < 0.15:
             stream.insert(rng.randrange(len(stream) + 1), ("directory", events.directory_key(kind, o.id, entity_id), None))
         return stream

@@ -86,6 +86,7 @@ def wait_equal(stack, view, deadline_s=20):
 def views(stack, schema):
     """All rows that a reader of this schema sees, in any order."""
     rows = {}
-    for view in ("active_case", "agent", "application"):
-        rows[view] = sorted(map(str, stack.database.query(f"SELECT * FROM {schema}.{view}")))
+    for view in ("active_case", "agent", "application", "parked"):
+        found = stack.database.query(f"SELECT to_jsonb(v) - 'parked_at' FROM {schema}.{view} v")
+        rows[view] = sorted(json.dumps(row, sort_keys=True) for (row,) in found)
     return rows
