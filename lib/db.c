@@ -82,9 +82,9 @@ static enum cv_status run_script(struct db *db, const char *sql, int64_t deadlin
     return refused ? CV_RETRY : CV_OK;
 }
 
-enum cv_status db_script(struct db *db, const char *sql, struct err *err)
+enum cv_status db_script(struct db *db, const char *sql, int timeout_ms, struct err *err)
 {
-    return run_script(db, sql, 0, err);
+    return run_script(db, sql, timeout_ms != 0 ? clock_mono_ms() + timeout_ms : 0, err);
 }
 
 /* Names and texts are UTF-8: another encoding would refuse some of them, in the middle of the work. */

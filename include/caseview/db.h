@@ -111,8 +111,11 @@ void db_arg_bytea_array(struct db_args *args, const struct str *base, size_t str
  */
 enum cv_status db_exec(struct db *db, const struct db_statement *statement, const struct db_args *args, int timeout_ms,
                        struct db_result **out_result, struct err *err) CV_MUST_CHECK;
-/* Runs a text of any number of statements, unprepared, in one implicit transaction unless it has its own. */
-enum cv_status db_script(struct db *db, const char *sql, struct err *err) CV_MUST_CHECK;
+/*
+ * Runs a text of any number of statements, unprepared, in one implicit transaction unless it has its own. timeout_ms as
+ * above: 0 is for what may take long, such as an index.
+ */
+enum cv_status db_script(struct db *db, const char *sql, int timeout_ms, struct err *err) CV_MUST_CHECK;
 
 /*
  * A pipeline: begin, any number of sends, end (one Sync, one flush), then db_pipeline_poll() until it is not CV_RETRY

@@ -1,4 +1,4 @@
-"""A proxy between a worker and a server, whose connections can be cut."""
+"""A proxy between a program and a server, whose connections can be cut or frozen."""
 
 import contextlib
 import selectors
@@ -32,12 +32,14 @@ class Rewrite:
 
 class Wire:
     """Listens on one port for each port of the server. cut(): drops the server's answers for `mute_s`, then closes all
-    connections and refuses new ones until heal()."""
+    connections and refuses new ones until heal(). freeze(): connections stay open, and nothing goes through. left: so many
+    bytes of answers, then it cuts itself (None: no limit)."""
 
-    def __init__(self, ports, rewrite=False):
-        self.listeners = {port: socket.create_server(("127.0.0.1", 0)) for port in ports}
+    def __init__(self, ports, rewrite=False, host="127.0.0.1", left=None):
+        self.listeners = {port: socket.create_server((host, 0)) for port in ports}
         self.ports = {port: listener.getsockname()[1] for port, listener in self.listeners.items()}
-        self.rewrite = rewrite
+        self.rewrite, self.left = rewrite, left
+        self.frozen = threading.Event()
         self.lock = threading.Lock()  # guards pairs and down
         self.pairs, self.down = set(), False
         self.ended = threading.Event()
@@ -77,7 +79,9 @@ class Wire:
             selector.register(client, selectors.EVENT_READ)
             selector.register(server, selectors.EVENT_READ)
             while True:
-                for key, _ in selector.select():
+                for key, _ in selector.select(0.1):
+                    while self.frozen.is_set() and not self.ended.wait(0.02):
+                        pass
                     data = key.fileobj.recv(CHUNK)
                     if not data:
                         return
@@ -85,6 +89,17 @@ class Wire:
                         server.sendall(data)
                     elif not mute.is_set():
                         client.sendall(translate(data))
+                        self._count(len(data))
+
+    def _count(self, size):
+        if self.left is None:
+            return
+        self.left -= size
+        if self.left <= 0:
+            self.cut()
+
+    def freeze(self):
+        self.frozen.set()
 
     def cut(self, mute_s=0.0):
         with self.lock:
@@ -104,6 +119,7 @@ class Wire:
 
     def close(self):
         self.ended.set()
+        self.frozen.clear()
         for thread in self.threads:
             thread.join(5)
         for listener in self.listeners.values():

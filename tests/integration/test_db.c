@@ -51,7 +51,7 @@ static void test_open_refused_by_the_server_hides_the_values(void **state CV_UNU
     assert_null(strstr(err.text, "hush"));
     assert_int_equal(open_with("application_name=hush", &db, &err), CV_OK);
     assert_int_equal(
-        db_script(db, "DO $$BEGIN RAISE 'seen: %, %', current_setting('application_name'), 'hushed'; END$$", &err),
+        db_script(db, "DO $$BEGIN RAISE 'seen: %, %', current_setting('application_name'), 'hushed'; END$$", 0, &err),
         CV_RETRY);
     assert_non_null(strstr(err.text, "seen: ***, hushed"));
     db_close(db);
@@ -415,7 +415,7 @@ static void test_exec_timeout_loses_the_connection(void **state CV_UNUSED)
     assert_non_null(strstr(err.text, "no answer within the time-out"));
     assert_true(db_is_lost(db));
     assert_int_equal(db_exec(db, &st_one, NULL, 200, NULL, &err), CV_RETRY);
-    assert_int_equal(db_script(db, "select 1", &err), CV_RETRY);
+    assert_int_equal(db_script(db, "select 1", 0, &err), CV_RETRY);
     db_close(db);
 }
 
@@ -464,11 +464,12 @@ static void test_script_many_statements_or_none(void **state CV_UNUSED)
             "end$$;");
     assert_int_equal(count_rows(db), 3);
     struct err err = ERR_INIT;
-    assert_int_equal(db_script(db, "insert into t values (4); select 1/0; insert into t values (5)", &err), CV_RETRY);
+    assert_int_equal(db_script(db, "insert into t values (4); select 1/0; insert into t values (5)", 0, &err),
+                     CV_RETRY);
     assert_string_equal(err.sqlstate, "22012");
     assert_int_equal(count_rows(db), 3);
     run(db, "");
-    assert_int_equal(db_script(db, "copy t from stdin", &err), CV_RETRY);
+    assert_int_equal(db_script(db, "copy t from stdin", 0, &err), CV_RETRY);
     assert_true(db_is_lost(db));
     db_close(db);
 }

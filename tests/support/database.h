@@ -43,7 +43,7 @@ static inline struct db *open_db(void)
 static inline void run(struct db *db, const char *sql)
 {
     struct err err = ERR_INIT;
-    assert_ok(db_script(db, sql, &err), &err);
+    assert_ok(db_script(db, sql, 0, &err), &err);
 }
 
 static inline int64_t count_rows(struct db *db)

@@ -6,20 +6,22 @@ from . import programs
 from .waiting import Late, wait_for
 
 
-def arguments(stack, *words):
-    """Kafka's options are given to the commands that ask it, and harmless for the others."""
-    options = ["--database", stack.database.conninfo, "--log-format", "text", *stack.kafka(), *stack.names()]
+def arguments(stack, *words, database=None, bootstrap=None):
+    """Kafka's options are given to the commands that ask it, and harmless for the others. database, bootstrap: other addresses
+    of the servers."""
+    kafka = stack.kafka(**({"bootstrap.servers": bootstrap} if bootstrap else {}))
+    options = ["--database", database or stack.database.conninfo, "--log-format", "text", *kafka, *stack.names()]
     return ["rebuild", *map(str, words), *options]
 
 
-def run(stack, *words, check=0, environment=()):
+def run(stack, *words, check=0, environment=(), **servers):
     """`caseview rebuild WORDS`."""
-    return programs.caseview(*arguments(stack, *words), check=check, environment=environment)
+    return programs.caseview(*arguments(stack, *words, **servers), check=check, environment=environment)
 
 
-def begin(stack, name, *words, environment=()):
-    """The same, as a programs.Program that runs."""
-    argv = [programs.binary("caseview"), *arguments(stack, *words)]
+def begin(stack, name, *words, environment=(), under=(), **servers):
+    """The same, as a programs.Program that runs, by the command `under`."""
+    argv = [*under, programs.binary("caseview"), *arguments(stack, *words, **servers)]
     return programs.Program(name, argv, stack.folder, environment)
 
 
@@ -84,7 +86,7 @@ def wait_equal(stack, view, deadline_s=20):
 
 
 def views(stack, schema):
-    """All rows that a reader of this schema sees, in any order."""
+    """All rows that a reader of this schema sees, in any order; of parked records not the time at which they were parked."""
     rows = {}
     for view in ("active_case", "agent", "application", "parked"):
         found = stack.database.query(f"SELECT to_jsonb(v) - 'parked_at' FROM {schema}.{view} v")

@@ -127,7 +127,7 @@ static enum cv_status carry_rows(struct carry_over *carry, struct rebuild_step *
         status = merge_all(carry, page, rows, &changed, err);
     db_result_free(loaded);
     if (status == CV_OK)
-        status = db_script(carry->target, "BEGIN", err);
+        status = db_script(carry->target, "BEGIN", OPERATION_QUERY_TIMEOUT_MS, err);
     if (status == CV_OK)
         status = write_rows(carry, rows, changed, err);
     if (status != CV_OK)

@@ -223,7 +223,7 @@ enum cv_status carry_over_directory(struct carry_over *carry, struct rebuild_ste
     size_t changed = 0;
     enum cv_status status = read_and_merge(carry, step, &page, &rows, &changed, err);
     if (status == CV_OK)
-        status = db_script(carry->target, "BEGIN", err);
+        status = db_script(carry->target, "BEGIN", OPERATION_QUERY_TIMEOUT_MS, err);
     if (status == CV_OK && changed > 0) {
         db_result_free(page);
         page = NULL;

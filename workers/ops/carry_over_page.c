@@ -23,5 +23,5 @@ enum cv_status carry_over_commit(struct carry_over *carry, struct rebuild_step *
 {
     enum cv_status status = rebuild_step_save(carry->rebuild, step, err);
     FAIL_POINT("carry.written");
-    return status == CV_OK ? db_script(carry->target, "COMMIT", err) : status;
+    return status == CV_OK ? db_script(carry->target, "COMMIT", OPERATION_QUERY_TIMEOUT_MS, err) : status;
 }

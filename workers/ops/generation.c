@@ -146,7 +146,7 @@ enum cv_status generation_create(struct db *db, int32_t gen, bool waiting, struc
                waiting ? "NULL" : "now()", waiting ? "NULL" : "now()", gen, waiting ? 1 : 0);
     expand_template(&script, sql_gen, schema, waiting ? views : "caseview");
     assert(!script.overflow); /* the template is a part of the program */
-    enum cv_status status = db_script(db, script.data, err);
+    enum cv_status status = db_script(db, script.data, QUERY_TIMEOUT_MS, err);
     return status == CV_OK && !waiting ? generation_create_indexes(db, gen, err) : status;
 }
 
@@ -157,7 +157,7 @@ enum cv_status generation_create_indexes(struct db *db, int32_t gen, struct err 
     snprintf(schema, sizeof schema, "gen_%d", gen);
     buf_init(&script, SCRIPT_MAX);
     expand_template(&script, sql_gen_indexes, schema, "");
-    return db_script(db, script.data, err);
+    return db_script(db, script.data, 0, err);
 }
 
 /* ---- drop ---- */
@@ -214,6 +214,6 @@ enum cv_status generation_drop(struct db *db, struct arena *arena, int32_t gen, 
     snprintf(views, sizeof views, "caseview_%d", gen);
     put_drops(&script, "VIEW", views, view_names, ARRAY_LEN(view_names));
     put_drops(&script, "TABLE", schema, table_names, ARRAY_LEN(table_names));
-    status = db_script(db, script.data, err);
+    status = db_script(db, script.data, 0, err);
     return status == CV_OK ? db_exec(db, &dropped_statement, &args, QUERY_TIMEOUT_MS, NULL, err) : status;
 }

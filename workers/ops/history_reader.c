@@ -177,7 +177,8 @@ enum cv_status history_reader_begin(struct history_reader *reader, struct err *e
 {
     enum cv_status status = history_reader_end(reader, err);
     if (status == CV_OK)
-        status = db_script(reader->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+        status = db_script(reader->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", HISTORY_QUERY_TIMEOUT_MS,
+                           err);
     if (status != CV_OK)
         return status;
     reader->in_snapshot = true;
@@ -196,7 +197,7 @@ enum cv_status history_reader_end(struct history_reader *reader, struct err *err
     if (!reader->in_snapshot)
         return CV_OK;
     reader->in_snapshot = false;
-    return db_script(reader->db, "ROLLBACK", err);
+    return db_script(reader->db, "ROLLBACK", HISTORY_QUERY_TIMEOUT_MS, err);
 }
 
 /* Called for each record of the log. */

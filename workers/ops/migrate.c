@@ -42,7 +42,7 @@ static enum cv_status run_script(struct db *db, struct buf *script, struct err *
         err_set(err, "a migration is larger than %u bytes", SCRIPT_MAX);
         return CV_FATAL;
     }
-    return db_script(db, script->data, err);
+    return db_script(db, script->data, 0, err);
 }
 
 static enum cv_status apply_shared(struct db *db, struct arena *arena, struct err *err)
@@ -86,11 +86,11 @@ static enum cv_status create_first(struct db *db, struct arena *arena, const str
     }
     if (status != CV_OK || list.count > 0)
         return status;
-    status = db_script(db, "BEGIN", err);
+    status = db_script(db, "BEGIN", 0, err);
     if (status == CV_OK)
         status = generation_create(db, gen, false, err);
     if (status == CV_OK)
-        status = db_script(db, "COMMIT", err);
+        status = db_script(db, "COMMIT", 0, err);
     if (status != CV_OK)
         err_prefix(err, "generation %d", gen);
     else
@@ -128,7 +128,7 @@ int migrate_main(const struct config *config)
     }
     struct arena *arena = arena_new(1u << 14, 1u << 20);
     /* Two migrations at the same time would run the same script twice: one waits for the other. */
-    status = db_script(db, "SELECT pg_advisory_lock(hashtext('caseview migrate'))", &err);
+    status = db_script(db, "SELECT pg_advisory_lock(hashtext('caseview migrate'))", 0, &err);
     if (status == CV_OK)
         status = apply_shared(db, arena, &err);
     if (status == CV_OK)

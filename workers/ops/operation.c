@@ -18,7 +18,7 @@ enum cv_status operation_use_generation(struct db *db, int32_t gen, struct err *
 {
     char text[64];
     snprintf(text, sizeof text, DB_SEARCH_PATH_FMT, gen);
-    return db_script(db, text, err);
+    return db_script(db, text, OPERATION_QUERY_TIMEOUT_MS, err);
 }
 
 /* The live generation; 1 when there is none or no schema yet: the statement that follows then says so. */

@@ -55,7 +55,7 @@ static int run(const struct config *config, size_t i)
     int exit_code = CV_EXIT_OK;
     enum cv_status status = operation_open(&rebuild.operation, config, words[i].command, &err);
     if (status == CV_OK)
-        status = db_script(rebuild.operation.db, FROZEN_TIMEOUT, &err);
+        status = db_script(rebuild.operation.db, FROZEN_TIMEOUT, OPERATION_QUERY_TIMEOUT_MS, &err);
     if (status == CV_OK)
         status = rebuild_read(&rebuild, &err);
     if (status == CV_OK && !words[i].changes) /* the others write theirs with the change */

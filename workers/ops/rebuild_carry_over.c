@@ -39,7 +39,7 @@ static enum cv_status carry_page(struct carry_over *carry, struct rebuild_step *
         *step = before;
         carry->lags = false;
         struct err ignored = ERR_INIT;
-        if (db_script(carry->target, "ROLLBACK", &ignored) != CV_OK)
+        if (db_script(carry->target, "ROLLBACK", OPERATION_QUERY_TIMEOUT_MS, &ignored) != CV_OK)
             return status;
     }
 }
@@ -84,7 +84,7 @@ static enum cv_status carry_parked(struct carry_over *carry, struct rebuild_step
         "ON CONFLICT (topic, part, \"offset\") DO NOTHING RETURNING 1) SELECT count(*) FROM carried",
         carry->to, carry->from, carry->to);
     const struct db_statement statement = {"carry_parked", script};
-    enum cv_status status = db_script(carry->target, "BEGIN", err);
+    enum cv_status status = db_script(carry->target, "BEGIN", OPERATION_QUERY_TIMEOUT_MS, err);
     if (status == CV_OK)
         status = db_exec(carry->target, &statement, NULL, 0, &result, err);
     if (status != CV_OK)

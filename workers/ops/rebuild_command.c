@@ -17,7 +17,8 @@ enum cv_status rebuild_read(struct rebuild *rebuild, struct err *err)
 enum cv_status rebuild_begin(struct rebuild *rebuild, struct err *err)
 {
     enum cv_status status = db_script(rebuild->operation.db,
-                                      "BEGIN; LOCK TABLE ctl.generation IN SHARE UPDATE EXCLUSIVE MODE", err);
+                                      "BEGIN; LOCK TABLE ctl.generation IN SHARE UPDATE EXCLUSIVE MODE",
+                                      OPERATION_QUERY_TIMEOUT_MS, err);
     if (status != CV_OK && strcmp(err->sqlstate, "55P03") == 0)
         err_prefix(err, "another command is changing the generations");
     return status == CV_OK ? rebuild_read(rebuild, err) : status;
@@ -32,14 +33,14 @@ enum cv_status rebuild_repeat(struct rebuild *rebuild, rebuild_transaction_fn *r
         struct err ignored = ERR_INIT;
         enum cv_status status = run(rebuild, context, err);
         if (status != CV_RETRY || !operation_may_repeat(err) || try == tries || stop_wait(retry_failed(&retry)) ||
-            db_script(rebuild->operation.db, "ROLLBACK", &ignored) != CV_OK)
+            db_script(rebuild->operation.db, "ROLLBACK", OPERATION_QUERY_TIMEOUT_MS, &ignored) != CV_OK)
             return status;
     }
 }
 
 enum cv_status rebuild_commit(struct rebuild *rebuild, struct err *err)
 {
-    return db_script(rebuild->operation.db, "COMMIT", err);
+    return db_script(rebuild->operation.db, "COMMIT", OPERATION_QUERY_TIMEOUT_MS, err);
 }
 
 enum cv_status rebuild_audit(struct rebuild *rebuild, int32_t gen, const char *detail, struct err *err)

@@ -42,12 +42,12 @@ enum cv_status compare_begin(struct compare *compare, struct err *err)
     return db_script(compare->rebuild->operation.db,
                      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
                      "SET LOCAL idle_in_transaction_session_timeout = '30s'",
-                     err);
+                     OPERATION_QUERY_TIMEOUT_MS, err);
 }
 
 enum cv_status compare_end(struct compare *compare, struct err *err)
 {
-    return db_script(compare->rebuild->operation.db, "COMMIT", err);
+    return db_script(compare->rebuild->operation.db, "COMMIT", OPERATION_QUERY_TIMEOUT_MS, err);
 }
 
 enum cv_status compare_use(struct compare *compare, enum compare_side side, struct err *err)

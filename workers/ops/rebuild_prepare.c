@@ -220,7 +220,7 @@ static enum cv_status analyze(struct rebuild *rebuild, int32_t gen, struct err *
     char script[256];
     snprintf(script, sizeof script, "ANALYZE gen_%d.case_state, gen_%d.active_case, gen_%d.agent, gen_%d.directory",
              gen, gen, gen, gen);
-    return db_script(rebuild->operation.db, script, err);
+    return db_script(rebuild->operation.db, script, 0, err);
 }
 
 /* A batch of a worker, or an operator's command, may hold a table's lock for long: the step is run again then. */

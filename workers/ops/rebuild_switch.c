@@ -62,7 +62,7 @@ static enum cv_status repeat_grants(struct rebuild *rebuild, const struct db_res
     enum cv_status status = CV_OK;
     for (int row = 0; row < db_rows(result) && status == CV_OK; row++) {
         char *command CV_CLEANUP(cv_free_ptr) = cv_strndup(db_str(result, row, 1).ptr, db_str(result, row, 1).len);
-        status = db_script(rebuild->operation.db, command, err);
+        status = db_script(rebuild->operation.db, command, OPERATION_QUERY_TIMEOUT_MS, err);
     }
     return status;
 }
@@ -236,7 +236,7 @@ static enum cv_status rename_views(struct rebuild *rebuild, const struct change 
              "UPDATE ctl.generation SET state = 'live', switched_at = now() WHERE gen = %d;\n"
              "SELECT pg_notify('caseview', 'generation %d');\n",
              change->from, change->to, change->from, change->to, change->to);
-    return db_script(rebuild->operation.db, script, err);
+    return db_script(rebuild->operation.db, script, OPERATION_QUERY_TIMEOUT_MS, err);
 }
 
 static enum cv_status switch_once(struct rebuild *rebuild, void *context, struct err *err)
@@ -285,7 +285,8 @@ static void invalidate_plans(struct rebuild *rebuild, const struct change *chang
 {
     struct err err = ERR_INIT;
     (void)stop_wait(SETTLE_MS);
-    if (db_script(rebuild->operation.db, "GRANT USAGE ON SCHEMA caseview TO caseview_reader", &err) != CV_OK)
+    if (db_script(rebuild->operation.db, "GRANT USAGE ON SCHEMA caseview TO caseview_reader",
+                  OPERATION_QUERY_TIMEOUT_MS, &err) != CV_OK)
         log_warn(
             "rebuild switch: %s; a reader that connected during the switch may still read generation %d: restart it",
             err.text, change->from);
