@@ -8,13 +8,13 @@
 #include "caseview/log.h"
 #include "sql_worker.h"
 #include "workers/sink/feed_changes.h"
+#include "workers/sink/skipped_keys.h"
 
 #define IDLE_MS 20
 #define PAGE    FEED_CHANGES_MAX /* the LIMIT of feed_*.sql */
 #define PIECE   250              /* rows per batch: its events must not wait for long */
 #define PAGES   4                /* read per step at most */
 
-#define SKIPPED_MAX      256 /* the oldest is overwritten */
 #define QUERY_TIMEOUT_MS 30000
 
 static const struct db_statement read_statement = {"feed_read", sql_feed_read};
@@ -51,8 +51,7 @@ struct feed {
     struct feed_parts cases, agents;
     struct folder_key piece[PIECE]; /* of the last step */
     size_t piece_count;
-    struct folder_key skipped[SKIPPED_MAX];
-    size_t skipped_count, skipped_next;
+    struct skipped_keys skipped;
 };
 
 struct feed *feed_new(int32_t gen)
@@ -300,21 +299,9 @@ static enum cv_status find_rows(struct feed *feed, const struct feed_context *co
 
 enum { COL_ORGANIZATION, COL_ID, COL_PART, COL_REFS };
 
-static bool is_skipped(const struct feed *feed, const struct folder_key *key)
-{
-    for (size_t i = 0; i < feed->skipped_count; i++)
-        if (feed->skipped[i].topic == key->topic && uuid_eq(&feed->skipped[i].id, &key->id) &&
-            (key->topic == TOPIC_CASES || uuid_eq(&feed->skipped[i].organization_id, &key->organization_id)))
-            return true;
-    return false;
-}
-
 void feed_skip(struct feed *feed, const struct folder_key *key)
 {
-    feed->skipped[feed->skipped_next] = *key;
-    feed->skipped_next = (feed->skipped_next + 1) % SKIPPED_MAX;
-    if (feed->skipped_count < SKIPPED_MAX)
-        feed->skipped_count++;
+    skipped_keys_add(&feed->skipped, key);
 }
 
 /* The row is in one of our partitions, names a changed entity, and was not rendered before a claim. */
@@ -346,7 +333,7 @@ static void add_rows(struct feed *feed, size_t most)
             .organization_id = db_uuid(feed->rows, row, COL_ORGANIZATION),
             .id = db_uuid(feed->rows, row, COL_ID),
         };
-        feed->piece_count += !is_skipped(feed, key);
+        feed->piece_count += !skipped_keys_has(&feed->skipped, key);
     }
 }
 
@@ -373,7 +360,7 @@ static void end_round(struct feed *feed)
     feed->number = feed->up_to;
     if (feed->asked_ms > 0)
         feed->current_ms = feed->asked_ms;
-    feed->skipped_count = feed->skipped_next = 0;
+    skipped_keys_clear(&feed->skipped);
     feed->state = FEED_POLLING;
     feed->next_poll_ms = 0;
 }

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 
 #include "sql_worker.h"
+#include "workers/sink/skipped_keys.h"
 
 #define PIECE            1000 /* rows per step: a batch's events must not wait for long */
 #define PAGE             1000 /* the LIMIT of render_agents.sql */
 #define PAGE_BLOCKS      256
 #define QUERY_TIMEOUT_MS 30000
-#define SKIPPED_MAX      256 /* the oldest is overwritten */
 
 static const struct db_statement begin_statement = {"render_begin", sql_render_begin};
 static const struct db_statement blocks_statement = {"render_blocks", sql_render_blocks};
@@ -33,8 +33,7 @@ struct render_round {
     int next_row;
     struct folder_key piece[PIECE];
     size_t piece_count;
-    struct folder_key skipped[SKIPPED_MAX];
-    size_t skipped_count, skipped_next;
+    struct skipped_keys skipped;
 };
 
 struct render_round *render_round_new(int32_t gen)
@@ -146,23 +145,9 @@ static enum cv_status read_agents(struct render_round *round, struct db *db, str
     return CV_OK;
 }
 
-static bool is_skipped(const struct render_round *round, const struct folder_key *key)
-{
-    for (size_t i = 0; i < round->skipped_count; i++) {
-        const struct folder_key *skipped = &round->skipped[i];
-        if (skipped->topic == key->topic && uuid_eq(&skipped->id, &key->id) &&
-            (key->topic == TOPIC_CASES || uuid_eq(&skipped->organization_id, &key->organization_id)))
-            return true;
-    }
-    return false;
-}
-
 void render_round_skip(struct render_round *round, const struct folder_key *key)
 {
-    round->skipped[round->skipped_next] = *key;
-    round->skipped_next = (round->skipped_next + 1) % SKIPPED_MAX;
-    if (round->skipped_count < SKIPPED_MAX)
-        round->skipped_count++;
+    skipped_keys_add(&round->skipped, key);
 }
 
 static void take_rows(struct render_round *round, size_t most)
@@ -173,7 +158,7 @@ static void take_rows(struct render_round *round, size_t most)
                                    .id = db_uuid(round->rows, round->next_row, round->in_agents ? 1 : 0)};
         if (round->in_agents)
             key->organization_id = db_uuid(round->rows, round->next_row, 0);
-        round->piece_count += !is_skipped(round, key);
+        round->piece_count += !skipped_keys_has(&round->skipped, key);
     }
 }
 
@@ -188,7 +173,7 @@ static void finish_page(struct render_round *round)
     }
     round->done = rows < PAGE;
     if (round->done)
-        round->skipped_count = round->skipped_next = 0;
+        skipped_keys_clear(&round->skipped);
 }
 
 enum cv_status render_round_step(struct render_round *round, struct db *db, struct arena *arena, size_t most,
