@@ -1,27 +1,11 @@
 #include "workers/ops/verify_entities.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 
 #include "sql_worker.h"
 #include "workers/ops/history_compare.h"
-
-/* Columns of rows_entities.sql and suspects_entities.sql. */
-enum {
-    COL_KIND,
-    COL_ORGANIZATION,
-    COL_ENTITY,
-    COL_STATUS,
-    COL_VERSION,
-    COL_CHANGE,
-    COL_NAME,
-    COL_DETAIL,
-    COL_PICTURE,
-    COL_PARENT,
-    COL_ROLES,
-    COL_ENABLED
-};
+#include "workers/sink/entity.h"
 
 static const char *status_name(enum entity_status status)
 {
@@ -44,44 +28,6 @@ static void name_entity(enum entity_kind kind, const struct uuid *organization_i
     uuid_format(organization_id, organization);
     uuid_format(entity_id, entity);
     snprintf(out, VERIFY_NAME_MAX, "%s %s of organization %s", name != NULL ? name : "entity", entity, organization);
-}
-
-/* ---- a row as a state ---- */
-
-/* The roles of a row are a JSON array of texts. */
-static void read_roles(struct str row, struct arena *arena, struct entity_fields *fields)
-{
-    json_t *roles = row.ptr != NULL ? json_loadb(row.ptr, row.len, 0, NULL) : NULL;
-    size_t count = json_array_size(roles);
-    struct str *list = arena_zalloc(arena, (count + 1) * sizeof *list);
-    for (size_t i = 0; i < count && list != NULL; i++) {
-        const json_t *item = json_array_get(roles, i);
-        list[i] = arena_str(arena, (struct str){json_string_value(item), json_string_length(item)});
-    }
-    json_decref(roles);
-    fields->roles = list;
-    fields->role_count = list != NULL ? count : 0;
-}
-
-/* Texts are borrowed from the result and the arena. */
-static void read_row(const struct db_result *result, int row, struct arena *arena, struct directory_state *out_state)
-{
-    *out_state = (struct directory_state){
-        .status = (enum entity_status)db_int2(result, row, COL_STATUS),
-        .organization_id = db_uuid(result, row, COL_ORGANIZATION),
-        .version = db_int8(result, row, COL_VERSION),
-        .fields =
-            {
-                .name = db_str(result, row, COL_NAME),
-                .detail = db_str(result, row, COL_DETAIL),
-                .picture = db_str(result, row, COL_PICTURE),
-                .has_parent = !db_is_null(result, row, COL_PARENT),
-                .enabled = db_bool(result, row, COL_ENABLED),
-            },
-    };
-    if (out_state->fields.has_parent)
-        out_state->fields.parent_id = db_uuid(result, row, COL_PARENT);
-    read_roles(db_str(result, row, COL_ROLES), arena, &out_state->fields);
 }
 
 /* ---- comparison ---- */
@@ -185,19 +131,19 @@ static enum verify_unknown compare_entity(const struct verify *verify, const str
 static void compare_row(struct verify *verify, const struct db_result *page, int row)
 {
     struct verify_history *history = verify->history;
-    enum entity_kind kind = (enum entity_kind)db_int2(page, row, COL_KIND);
-    struct uuid id = db_uuid(page, row, COL_ENTITY);
-    int64_t change = db_int8(page, row, COL_CHANGE);
+    enum entity_kind kind = (enum entity_kind)db_int2(page, row, ENTITY_KIND);
+    struct uuid id = db_uuid(page, row, ENTITY_ID);
+    int64_t change = db_int8(page, row, ENTITY_CHANGE);
     struct difference_counter counter = {NULL, 0};
     const struct difference_sink counting = difference_counter_sink(&counter);
     struct directory_state state;
-    uint8_t key[VERIFY_DIRECTORY_KEY];
+    uint8_t key[ENTITY_KEY];
     char name[VERIFY_NAME_MAX];
     if (!verify_wants(history, &id))
         return;
-    read_row(page, row, verify->arena, &state);
+    entity_read(page, row, verify->arena, &state);
     name_entity(kind, &state.organization_id, &id, name);
-    verify_directory_key(kind, &state.organization_id, &id, key);
+    entity_key(kind, &state.organization_id, &id, key);
     verify->report->entities++;
     struct verify_key_report key_report = {verify->report, name};
     const struct difference_sink report = {verify_key_difference, &key_report};
@@ -237,42 +183,35 @@ enum cv_status verify_entities(struct verify *verify, struct err *err)
 
 /* ---- suspects ---- */
 
-struct entity_key {
-    int16_t kind;
-    struct uuid organization_id, id;
-};
-
-static struct entity_key key_of(const struct verify_entry *entry)
+static struct entity_columns columns_of(const struct verify_entry *entry)
 {
-    struct entity_key key = {.kind = entry->entry.key[0]};
-    memcpy(key.organization_id.b, entry->entry.key + 1, sizeof key.organization_id.b);
-    memcpy(key.id.b, entry->entry.key + 17, sizeof key.id.b);
-    if (entry->directory != NULL)
-        key.organization_id = entry->directory->organization_id;
-    return key;
+    struct entity_columns columns = entity_key_columns(entry->entry.key);
+    if (entry->directory != NULL) /* an application's key has no organization */
+        columns.organization_id = entry->directory->organization_id;
+    return columns;
 }
 
 static enum cv_status fetch(struct verify *verify, struct verify_entry *const *entries, size_t count, struct err *err)
 {
     static const struct db_statement statement = {"suspects_entities", sql_suspects_entities};
-    struct entity_key keys[VERIFY_SLICE];
+    struct entity_columns keys[VERIFY_SLICE];
     struct db_args args;
     struct db_result *result;
     for (size_t i = 0; i < count; i++)
-        keys[i] = key_of(entries[i]);
+        keys[i] = columns_of(entries[i]);
     db_args_init(&args, verify->arena);
     db_arg_int2_array(&args, &keys->kind, sizeof *keys, count);
     db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, count);
-    db_arg_uuid_array(&args, &keys->id, sizeof *keys, count);
+    db_arg_uuid_array(&args, &keys->entity_id, sizeof *keys, count);
     enum cv_status status = db_exec(verify->reader->db, &statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     for (int row = 0; row < db_rows(result); row++) {
         struct directory_state state;
-        struct uuid id = db_uuid(result, row, COL_ENTITY);
-        uint8_t key[VERIFY_DIRECTORY_KEY];
-        read_row(result, row, verify->arena, &state);
-        verify_directory_key((enum entity_kind)db_int2(result, row, COL_KIND), &state.organization_id, &id, key);
+        struct uuid id = db_uuid(result, row, ENTITY_ID);
+        uint8_t key[ENTITY_KEY];
+        entity_read(result, row, verify->arena, &state);
+        entity_key((enum entity_kind)db_int2(result, row, ENTITY_KIND), &state.organization_id, &id, key);
         struct verify_entry *entry = verify_find(verify->history, TOPIC_DIRECTORY, key);
         assert(entry != NULL); /* it was queried by its key */
         if (entry->row == NULL || state.status != ENTITY_FORGOTTEN)
@@ -290,9 +229,10 @@ enum cv_status verify_entities_fetch(struct verify *verify, struct err *err)
 static void recheck(struct verify *verify, const struct verify_entry *entry)
 {
     const struct directory_state *row = entry->row != NULL ? entry->row->directory : NULL;
-    struct entity_key key = key_of(entry);
+    struct entity_columns columns = columns_of(entry);
     char name[VERIFY_NAME_MAX];
-    name_entity((enum entity_kind)key.kind, row != NULL ? &row->organization_id : &key.organization_id, &key.id, name);
+    name_entity((enum entity_kind)columns.kind, row != NULL ? &row->organization_id : &columns.organization_id,
+                &columns.entity_id, name);
     struct verify_key_report key_report = {verify->report, name};
     const struct difference_sink out = {verify_key_difference, &key_report};
     enum verify_unknown unknown = compare_entity(verify, entry, row, &out);

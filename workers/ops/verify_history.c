@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "workers/ops/history_compare.h"
+#include "workers/sink/entity_key.h"
 #include "workers/sink/names.h"
 #include "workers/source/decode.h"
 
@@ -36,7 +37,7 @@ static void drop_entry(struct cache_entry *entry, void *context CV_UNUSED)
 
 void verify_history_init(struct verify_history *history, int64_t sample, struct verify_report *report)
 {
-    static const size_t key_sizes[TOPIC_COUNT] = {VERIFY_CASE_KEY, VERIFY_AGENT_KEY, VERIFY_DIRECTORY_KEY};
+    static const size_t key_sizes[TOPIC_COUNT] = {VERIFY_CASE_KEY, VERIFY_AGENT_KEY, ENTITY_KEY};
     *history = (struct verify_history){.sample = sample, .report = report};
     for (enum topic t = 0; t < TOPIC_COUNT; t++)
         history->sets[t].cache = cache_new(key_sizes[t], sizeof(struct verify_entry), SIZE_MAX, drop_entry, NULL);
@@ -98,16 +99,6 @@ static void keep_state(struct verify_entry *entry, struct str state)
     struct str copy = copy_text(state);
     free_text(entry->state);
     entry->state = copy;
-}
-
-void verify_directory_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
-                          uint8_t out_key[VERIFY_DIRECTORY_KEY])
-{
-    memset(out_key, 0, VERIFY_DIRECTORY_KEY);
-    out_key[0] = (uint8_t)kind;
-    if (kind != ENTITY_APPLICATION)
-        memcpy(out_key + 1, organization_id->b, 16);
-    memcpy(out_key + 17, entity_id->b, 16);
 }
 
 bool verify_wants(const struct verify_history *history, const struct uuid *id)
@@ -295,10 +286,10 @@ static enum cv_status fold_agent(struct verify_history *history, const struct hi
 static void fold_entity(struct verify_history *history, const struct history_record *found)
 {
     const struct directory_event *event = &found->event->d;
-    uint8_t key[VERIFY_DIRECTORY_KEY];
+    uint8_t key[ENTITY_KEY];
     if (event->type == DIRECTORY_UNKNOWN_TYPE || !verify_wants(history, &event->entity_id))
         return;
-    verify_directory_key(event->kind, &event->organization_id, &event->entity_id, key);
+    entity_key(event->kind, &event->organization_id, &event->entity_id, key);
     struct verify_entry *entry = verify_find_or_add(history, TOPIC_DIRECTORY, key);
     struct directory_state state;
     bool visible;

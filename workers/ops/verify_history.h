@@ -69,9 +69,8 @@ struct verify_history {
     struct buf blob;
 };
 
-#define VERIFY_CASE_KEY      16 /* case */
-#define VERIFY_AGENT_KEY     32 /* organization, user */
-#define VERIFY_DIRECTORY_KEY 33 /* kind, organization (zero for an application, whose id is unique), entity */
+#define VERIFY_CASE_KEY  16 /* case */
+#define VERIFY_AGENT_KEY 32 /* organization, user. An entity's key is that of entity_key.h */
 
 void verify_history_init(struct verify_history *history, int64_t sample, struct verify_report *report);
 void verify_history_done(struct verify_history *history);
@@ -91,8 +90,6 @@ void verify_keep_row(struct verify_entry *entry, int32_t part, struct str state)
 void verify_keep_directory_row(struct verify_entry *entry, const struct directory_state *directory);
 void verify_forget_row(struct verify_entry *entry);
 
-void verify_directory_key(enum entity_kind kind, const struct uuid *organization_id, const struct uuid *entity_id,
-                          uint8_t out_key[VERIFY_DIRECTORY_KEY]);
 /* Whether an id belongs to the sample. */
 bool verify_wants(const struct verify_history *history, const struct uuid *id);
 

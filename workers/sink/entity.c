@@ -56,6 +56,58 @@ void entity_set(struct cache *entities, struct entity *entity, const struct dire
     cache_weigh(entities, &entity->entry, bytes);
 }
 
+/* A JSON array of texts. */
+static void read_roles(struct str text, struct arena *arena, struct entity_fields *fields)
+{
+    json_t *roles = text.ptr != NULL ? json_loadb(text.ptr, text.len, 0, NULL) : NULL;
+    size_t count = json_array_size(roles);
+    struct str *items = arena_alloc(arena, (count + 1) * sizeof *items);
+    assert(items != NULL);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(roles, i);
+        items[i] = arena_str(arena, (struct str){json_string_value(item), json_string_length(item)});
+    }
+    json_decref(roles);
+    fields->roles = items;
+    fields->role_count = count;
+}
+
+void entity_read(const struct db_result *result, int row, struct arena *arena, struct directory_state *out_state)
+{
+    *out_state = (struct directory_state){
+        .status = (enum entity_status)db_int2(result, row, ENTITY_STATUS),
+        .organization_id = db_uuid(result, row, ENTITY_ORGANIZATION),
+        .version = db_int8(result, row, ENTITY_VERSION),
+        .fields =
+            {
+                .name = db_str(result, row, ENTITY_NAME),
+                .detail = db_str(result, row, ENTITY_DETAIL),
+                .picture = db_str(result, row, ENTITY_PICTURE),
+                .has_parent = !db_is_null(result, row, ENTITY_PARENT),
+                .enabled = db_bool(result, row, ENTITY_ENABLED),
+            },
+    };
+    if (out_state->fields.has_parent)
+        out_state->fields.parent_id = db_uuid(result, row, ENTITY_PARENT);
+    read_roles(db_str(result, row, ENTITY_ROLES), arena, &out_state->fields);
+}
+
+void entity_row_args(struct db_args *args, const struct entity_row *rows, size_t n)
+{
+    db_arg_int2_array(args, &rows->kind, sizeof *rows, n);
+    db_arg_uuid_array(args, &rows->organization_id, sizeof *rows, n);
+    db_arg_uuid_array(args, &rows->entity_id, sizeof *rows, n);
+    db_arg_int2_array(args, &rows->status, sizeof *rows, n);
+    db_arg_int8_array(args, &rows->version, sizeof *rows, n);
+    db_arg_int8_array(args, &rows->nth, sizeof *rows, n);
+    db_arg_text_array(args, &rows->name, sizeof *rows, n);
+    db_arg_text_array(args, &rows->detail, sizeof *rows, n);
+    db_arg_text_array(args, &rows->picture, sizeof *rows, n);
+    db_arg_uuid_null_array(args, &rows->parent_id, &rows->has_parent, sizeof *rows, n);
+    db_arg_text_array(args, &rows->roles, sizeof *rows, n);
+    db_arg_bool_array(args, &rows->enabled, sizeof *rows, n);
+}
+
 /* The roles of a known application as a JSON array. */
 static struct str roles_json(const struct directory_state *state, struct arena *arena)
 {

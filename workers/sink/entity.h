@@ -7,6 +7,7 @@
 #define CASEVIEW_SINK_ENTITY_H
 
 #include "caseview/arena.h"
+#include "caseview/db.h"
 #include "workers/fold/directory.h"
 #include "workers/sink/cache.h"
 #include "workers/sink/entity_key.h"
@@ -37,6 +38,27 @@ struct entity_row {
 struct cache *entities_new(void);
 enum entity_kind entity_kind_of(const struct entity *entity);
 struct uuid entity_id_of(const struct entity *entity);
+
+/* The columns of the table as statements return them; change_no only where it is needed. Roles are a JSON array. */
+enum entity_column {
+    ENTITY_KIND,
+    ENTITY_ORGANIZATION,
+    ENTITY_ID,
+    ENTITY_STATUS,
+    ENTITY_VERSION,
+    ENTITY_NAME,
+    ENTITY_DETAIL,
+    ENTITY_PICTURE,
+    ENTITY_PARENT,
+    ENTITY_ROLES,
+    ENTITY_ENABLED,
+    ENTITY_CHANGE,
+};
+
+/* Texts are borrowed from the result, roles are copied into the arena. */
+void entity_read(const struct db_result *result, int row, struct arena *arena, struct directory_state *out_state);
+/* Adds the arguments of directory_write.sql after the generation. */
+void entity_row_args(struct db_args *args, const struct entity_row *rows, size_t n);
 
 /* The entity's state becomes a copy of `state`, texts included. */
 void entity_set(struct cache *entities, struct entity *entity, const struct directory_state *state);

@@ -396,18 +396,7 @@ static void send_directory_slice(struct write_steps *steps, const struct entity_
     struct db_args args;
     db_args_init(&args, steps->arena);
     db_arg_int4(&args, steps->gen);
-    db_arg_int2_array(&args, &e->kind, sizeof *e, n);
-    db_arg_uuid_array(&args, &e->organization_id, sizeof *e, n);
-    db_arg_uuid_array(&args, &e->entity_id, sizeof *e, n);
-    db_arg_int2_array(&args, &e->status, sizeof *e, n);
-    db_arg_int8_array(&args, &e->version, sizeof *e, n);
-    db_arg_int8_array(&args, &e->nth, sizeof *e, n);
-    db_arg_text_array(&args, &e->name, sizeof *e, n);
-    db_arg_text_array(&args, &e->detail, sizeof *e, n);
-    db_arg_text_array(&args, &e->picture, sizeof *e, n);
-    db_arg_uuid_null_array(&args, &e->parent_id, &e->has_parent, sizeof *e, n);
-    db_arg_text_array(&args, &e->roles, sizeof *e, n);
-    db_arg_bool_array(&args, &e->enabled, sizeof *e, n);
+    entity_row_args(&args, e, n);
     write_step_send(steps, &directory_write_statement, &args, STEP_OTHER);
 }
 
