@@ -18,6 +18,7 @@
 #include "workers/intake.h"
 #include "workers/open_batch.h"
 #include "workers/operator_control.h"
+#include "workers/ops/broker_options.h"
 #include "workers/report_partitions.h"
 
 #define PROMPT_AGE_US  2000     /* caught up: what is at hand is written at once, or at most this late */
@@ -475,11 +476,8 @@ static void join_duties(struct worker *worker)
 
 static void init(struct worker *worker, const struct config *config)
 {
-    const char *topics[TOPIC_COUNT] = {
-        [TOPIC_CASES] = config_text(config, "case-topic"),
-        [TOPIC_AGENTS] = config_text(config, "agent-topic"),
-        [TOPIC_DIRECTORY] = config_text(config, "directory-topic"),
-    };
+    const char *topics[TOPIC_COUNT];
+    topic_names(config, topics);
     /* One attempt of many: in between Kafka must be polled. */
     int64_t timeout_s = config_int(config, "connect-timeout-s");
     *worker = (struct worker){.config = config, .gen = (int32_t)config_int(config, "generation")};

@@ -32,9 +32,7 @@ enum cv_status history_reader_open(const struct config *config, const char *comm
     reader->config = config;
     reader->command = command;
     reader->timeout_ms = (int)config_int(config, "connect-timeout-s") * 1000;
-    reader->topics[TOPIC_CASES] = config_text(config, "case-topic");
-    reader->topics[TOPIC_AGENTS] = config_text(config, "agent-topic");
-    reader->topics[TOPIC_DIRECTORY] = config_text(config, "directory-topic");
+    topic_names(config, reader->topics);
     reader->arena = arena_new(1u << 16, ARENA_MAX);
     enum cv_status status = schemas_open_options(config, &reader->schemas, err);
     if (status == CV_OK)
@@ -64,15 +62,6 @@ void history_reader_close(struct history_reader *reader)
 
 /* ---- snapshots ---- */
 
-/* TOPIC_COUNT: a topic of another name; its rows are ignored. */
-static enum topic role_of(const struct history_reader *reader, struct str name)
-{
-    for (enum topic t = 0; t < TOPIC_COUNT; t++)
-        if (str_eq(name, str_of(reader->topics[t])))
-            return t;
-    return TOPIC_COUNT;
-}
-
 static int compare_cursors(const void *a, const void *b)
 {
     const struct history_cursor *x = a, *y = b;
@@ -95,7 +84,7 @@ static enum cv_status read_cursors(struct history_reader *reader, struct err *er
     reader->cursor_count = 0;
     reader->rendered = true;
     for (int row = 0; row < rows; row++) {
-        enum topic topic = role_of(reader, db_str(result, row, 0));
+        enum topic topic = topic_role(reader->topics, db_str(result, row, 0));
         reader->dir_clock = db_int8(result, row, 5);
         reader->rendered &= !db_bool(result, row, 6);
         if (topic == TOPIC_COUNT)
@@ -148,7 +137,7 @@ static enum cv_status read_left_out(struct history_reader *reader, struct err *e
     struct history_left_out *list = cv_alloc(((size_t)rows + 1) * sizeof *list);
     size_t count = 0;
     for (int row = 0; row < rows; row++) {
-        enum topic topic = role_of(reader, db_str(result, row, 0));
+        enum topic topic = topic_role(reader->topics, db_str(result, row, 0));
         if (topic == TOPIC_COUNT)
             continue;
         struct history_left_out *item = &list[count++];
@@ -351,9 +340,8 @@ static void print_progress(void *context)
 
 static enum cv_status missing_topic(const struct history_reader *reader, enum topic topic, struct err *err)
 {
-    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
     err_set(err, "kafka topic %s does not exist, or this client may not describe it: check --%s", reader->topics[topic],
-            options[topic]);
+            topic_options[topic]);
     return CV_FATAL;
 }
 

@@ -7,6 +7,7 @@
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
+#include "workers/ops/broker_options.h"
 #include "workers/source/decode.h"
 
 #define REGISTRY_WAIT_MS 200
@@ -73,11 +74,9 @@ void parked_place(const struct parked_row *row, struct parked_place *out_place)
 
 enum topic parked_role(const struct config *config, struct str topic_name)
 {
-    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
-    for (enum topic topic = 0; topic < TOPIC_COUNT; topic++)
-        if (str_eq(topic_name, str_of(config_text(config, options[topic]))))
-            return topic;
-    return TOPIC_COUNT;
+    const char *names[TOPIC_COUNT];
+    topic_names(config, names);
+    return topic_role(names, topic_name);
 }
 
 /* Headers are not decoded: an event that was too large and decodes now is too large because of its headers. */

@@ -5,6 +5,7 @@
 #include "caseview/retry.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
+#include "workers/ops/broker_options.h"
 
 static const struct db_statement topics_statement = {"rebuild_topics", sql_rebuild_topics};
 static const struct db_statement audit_statement = {"rebuild_audit", sql_rebuild_audit};
@@ -57,13 +58,12 @@ enum cv_status rebuild_audit(struct rebuild *rebuild, int32_t gen, const char *d
 
 enum cv_status rebuild_check_topics(struct rebuild *rebuild, int32_t gen, struct err *err)
 {
-    static const char *const options[] = {"case-topic", "agent-topic", "directory-topic"};
     struct operation *operation = &rebuild->operation;
-    struct str topics[ARRAY_LEN(options)];
+    struct str topics[TOPIC_COUNT];
     struct db_args args;
     struct db_result *result;
-    for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        topics[i] = str_of(config_text(operation->config, options[i]));
+    for (size_t i = 0; i < TOPIC_COUNT; i++)
+        topics[i] = str_of(config_text(operation->config, topic_options[i]));
     arena_reset(operation->arena);
     db_args_init(&args, operation->arena);
     db_arg_int4(&args, gen);

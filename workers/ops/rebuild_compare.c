@@ -9,6 +9,7 @@
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
+#include "workers/ops/broker_options.h"
 #include "workers/ops/rebuild_compare_print.h"
 
 #define SUSPECTS_MAX 1000000 /* about 230 MB */
@@ -52,12 +53,11 @@ static enum cv_status choose(struct compare *compare, struct err *err)
 /* Without the cursors of a topic nothing could tell that a generation lags. */
 static enum cv_status check_topics(const struct compare *compare, struct err *err)
 {
-    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
     for (enum topic topic = TOPIC_CASES; topic < TOPIC_COUNT; topic++) {
         if (compare_moments_has_topic(&compare->moments, COMPARE_LIVE, topic))
             continue;
         err_set(err, "no worker of generation %d has read topic %s: check --%s", compare->gens[COMPARE_LIVE],
-                compare->moments.topics[topic], options[topic]);
+                compare->moments.topics[topic], topic_options[topic]);
         return CV_FATAL;
     }
     return CV_OK;
@@ -161,12 +161,9 @@ static enum cv_status report_differences(struct compare *compare, int *out_exit_
 enum cv_status rebuild_compare(struct rebuild *rebuild, int *out_exit_code, struct err *err)
 {
     const struct config *config = rebuild->operation.config;
-    const char *const topics[TOPIC_COUNT] = {
-        [TOPIC_CASES] = config_text(config, "case-topic"),
-        [TOPIC_AGENTS] = config_text(config, "agent-topic"),
-        [TOPIC_DIRECTORY] = config_text(config, "directory-topic"),
-    };
+    const char *topics[TOPIC_COUNT];
     struct compare compare = {.rebuild = rebuild, .reported_ms = clock_mono_ms()};
+    topic_names(config, topics);
     compare_moments_init(&compare.moments, topics);
     compare_suspects_init(&compare.suspects, SUSPECTS_MAX);
     enum cv_status status = choose(&compare, err);

@@ -1,5 +1,7 @@
 #include "workers/ops/rebuild_compare_moment.h"
 
+#include "workers/ops/broker_options.h"
+
 static const struct compare_cursor no_cursor = {.next_offset = -1};
 
 void compare_moments_init(struct compare_moments *moments, const char *const topics[TOPIC_COUNT])
@@ -48,14 +50,6 @@ void compare_moments_add(struct compare_moments *moments)
     make_room(moments, last_of(moments));
 }
 
-static enum topic role_of(const struct compare_moments *moments, struct str topic)
-{
-    enum topic role = TOPIC_CASES;
-    while (role < TOPIC_COUNT && !str_eq(topic, str_of(moments->topics[role])))
-        role++;
-    return role;
-}
-
 static size_t find_or_add(struct compare_moments *moments, struct str topic, int32_t part)
 {
     for (size_t i = 0; i < moments->partition_count; i++)
@@ -66,7 +60,7 @@ static size_t find_or_add(struct compare_moments *moments, struct str topic, int
         moments->partitions = cv_realloc(moments->partitions, moments->partition_room * sizeof *moments->partitions);
     }
     moments->partitions[moments->partition_count] = (struct compare_partition){
-        .topic = cv_strndup(topic.ptr, topic.len), .role = role_of(moments, topic), .part = part};
+        .topic = cv_strndup(topic.ptr, topic.len), .role = topic_role(moments->topics, topic), .part = part};
     return moments->partition_count++;
 }
 

@@ -47,13 +47,11 @@ enum rebuild_phase rebuild_phase_of(const struct generation *generation, const s
 static enum cv_status read_log(struct rebuild *rebuild, struct arena *arena, struct rebuild_progress *progress,
                                struct err *err)
 {
-    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
     const struct config *config = rebuild->operation.config;
     const char *topics[TOPIC_COUNT];
     size_t property_count, found[TOPIC_COUNT] = {0};
     struct watermark *list CV_CLEANUP(cv_free_ptr) = NULL;
-    for (size_t i = 0; i < TOPIC_COUNT; i++)
-        topics[i] = config_text(config, options[i]);
+    topic_names(config, topics);
     if (!broker_is_given(config)) {
         err_set(err, "no broker was given (--kafka bootstrap.servers=HOST:PORT)");
         return CV_FATAL;
@@ -77,7 +75,7 @@ static enum cv_status read_log(struct rebuild *rebuild, struct arena *arena, str
         if (found[i] > 0)
             continue;
         err_set(err, "kafka topic %s does not exist, or this client may not describe it: check --%s and its rights",
-                topics[i], options[i]);
+                topics[i], topic_options[i]);
         return CV_FATAL;
     }
     return CV_OK;

@@ -102,7 +102,6 @@ static struct status_partition *find(struct status_data *data, const char *topic
 static void note_missing_topics(struct status_data *data, const char *const topics[TOPIC_COUNT],
                                 const struct watermark *ends, size_t count)
 {
-    static const char *const options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
     char names[560] = "", hints[80] = "";
     size_t used = 0, hinted = 0;
     for (size_t topic = 0; topic < TOPIC_COUNT; topic++) {
@@ -112,7 +111,8 @@ static void note_missing_topics(struct status_data *data, const char *const topi
         if (i < count)
             continue;
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.150s", used ? ", " : "", topics[topic]);
-        hinted += (size_t)snprintf(hints + hinted, sizeof hints - hinted, "%s--%s", hinted ? ", " : "", options[topic]);
+        hinted += (size_t)snprintf(hints + hinted, sizeof hints - hinted, "%s--%s", hinted ? ", " : "",
+                                   topic_options[topic]);
     }
     if (used > 0)
         snprintf(data->kafka_problem, sizeof data->kafka_problem,
@@ -141,10 +141,10 @@ static void note_unknown_ends(struct status_data *data, const char *const topics
 static enum cv_status read_ends(const struct config *config, const struct config_property *properties, size_t count,
                                 struct status_data *data, struct err *err)
 {
-    const char *topics[TOPIC_COUNT] = {config_text(config, "case-topic"), config_text(config, "agent-topic"),
-                                       config_text(config, "directory-topic")};
+    const char *topics[TOPIC_COUNT];
     struct watermark *ends;
     size_t end_count;
+    topic_names(config, topics);
     enum cv_status status = watermarks_read(properties, count, topics, ARRAY_LEN(topics), KAFKA_TIMEOUT_MS, &ends,
                                             &end_count, err);
     if (status == CV_RETRY) {
