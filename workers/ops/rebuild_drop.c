@@ -2,28 +2,9 @@
 #include <stdio.h>
 
 #include "caseview/failpoint.h"
-#include "caseview/json.h"
 #include "workers/ops/rebuild_command.h"
 
-#define TRIES      20
-#define OUTPUT_MAX (1u << 16)
-
-static void print(struct rebuild *rebuild, int32_t gen)
-{
-    struct buf out CV_CLEANUP(buf_done);
-    struct json_writer json;
-    buf_init(&out, OUTPUT_MAX);
-    if (!config_flag(rebuild->operation.config, "json")) {
-        printf("generation %d is dropped; its workers can be stopped\n", gen);
-        return;
-    }
-    json_begin(&json, &out);
-    json_open_object(&json, NULL);
-    json_put_int(&json, "generation", gen);
-    json_put_text(&json, "state", "dropped");
-    json_close(&json);
-    printf("%.*s\n", (int)out.len, out.data);
-}
+#define TRIES 20
 
 /* Chooses the generation; refuses what may not be dropped by this command. */
 typedef enum cv_status choose_fn(struct rebuild *rebuild, const struct generation **out_generation, struct err *err);
@@ -96,7 +77,10 @@ static enum cv_status drop(struct rebuild *rebuild, choose_fn *choose, int *out_
     enum cv_status status = rebuild_repeat(rebuild, drop_once, &dropping, TRIES, err);
     if (status != CV_OK)
         return status;
-    print(rebuild, dropping.gen);
+    bool json = config_flag(rebuild->operation.config, "json");
+    printf(json ? "{\"generation\":%d,\"state\":\"dropped\"}\n"
+                : "generation %d is dropped; its workers can be stopped\n",
+           dropping.gen);
     *out_exit_code = CV_EXIT_OK;
     return CV_OK;
 }

@@ -7,7 +7,6 @@
 
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
-#include "caseview/json.h"
 #include "caseview/log.h"
 #include "caseview/retry.h"
 #include "caseview/stop.h"
@@ -16,10 +15,9 @@
 #include "workers/ops/rebuild_progress.h"
 #include "workers/ops/rebuild_step.h"
 
-#define TRIES      20
-#define LOOK_MS    200
-#define REPORT_MS  5000
-#define OUTPUT_MAX (1u << 16)
+#define TRIES     20
+#define LOOK_MS   200
+#define REPORT_MS 5000
 
 static const struct db_statement begun_statement = {
     "prepare_begun", "UPDATE ctl.generation SET prepare_started_at = coalesce(prepare_started_at, now()) "
@@ -269,23 +267,6 @@ static enum cv_status run_steps(struct rebuild *rebuild, const struct generation
     return status == CV_OK ? update(rebuild, &prepared_statement, gen, err) : status;
 }
 
-static void print(struct rebuild *rebuild, int32_t gen)
-{
-    struct buf out CV_CLEANUP(buf_done);
-    struct json_writer json;
-    buf_init(&out, OUTPUT_MAX);
-    if (!config_flag(rebuild->operation.config, "json")) {
-        printf("generation %d is ready\nnext: caseview rebuild compare; caseview rebuild switch %d\n", gen, gen);
-        return;
-    }
-    json_begin(&json, &out);
-    json_open_object(&json, NULL);
-    json_put_int(&json, "generation", gen);
-    json_put_text(&json, "phase", rebuild_phase_name(PHASE_READY));
-    json_close(&json);
-    printf("%.*s\n", (int)out.len, out.data);
-}
-
 /* What must hold before the first run; a later one goes on. */
 static enum cv_status check_first(struct rebuild *rebuild, const struct generation *generation, struct err *err)
 {
@@ -316,7 +297,10 @@ enum cv_status rebuild_prepare(struct rebuild *rebuild, int *out_exit_code, stru
     }
     if (status != CV_OK)
         return status;
-    print(rebuild, gen);
+    if (config_flag(rebuild->operation.config, "json"))
+        printf("{\"generation\":%d,\"phase\":\"ready\"}\n", gen);
+    else
+        printf("generation %d is ready\nnext: caseview rebuild compare; caseview rebuild switch %d\n", gen, gen);
     *out_exit_code = CV_EXIT_OK;
     return CV_OK;
 }

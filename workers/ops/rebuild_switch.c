@@ -7,18 +7,16 @@
 
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
-#include "caseview/json.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/rebuild_command.h"
 
-#define WAIT_MS    2000  /* for the new generation to reach the live one's cursors */
-#define NEAR       20000 /* records: further behind, the live generation is not locked at all */
-#define LOOK_MS    10
-#define SETTLE_MS  200 /* a statement that was being prepared during the rename is ready by then */
-#define TRIES      5
-#define OUTPUT_MAX (1u << 16)
+#define WAIT_MS   2000  /* for the new generation to reach the live one's cursors */
+#define NEAR      20000 /* records: further behind, the live generation is not locked at all */
+#define LOOK_MS   10
+#define SETTLE_MS 200 /* a statement that was being prepared during the rename is ready by then */
+#define TRIES     5
 
 static const struct db_statement lock_statement = {"generation_lock_cursors", sql_generation_lock_cursors};
 static const struct db_statement lagging_statement = {"switch_lagging", sql_switch_lagging};
@@ -292,25 +290,16 @@ static void invalidate_plans(struct rebuild *rebuild, const struct change *chang
             err.text, change->from);
 }
 
-static void print(struct rebuild *rebuild, const struct change *change)
+static void print(const struct rebuild *rebuild, const struct change *change)
 {
-    struct buf out CV_CLEANUP(buf_done);
-    struct json_writer json;
-    buf_init(&out, OUTPUT_MAX);
-    if (!config_flag(rebuild->operation.config, "json")) {
+    if (config_flag(rebuild->operation.config, "json"))
+        printf("{\"generation\":%d,\"past\":%d,\"locked_ms\":%" PRId64 "}\n", change->to, change->from,
+               change->locked_ms);
+    else
         printf("generation %d is live, generation %d is past; its workers waited for at most %" PRId64
                " ms\nThe way back: caseview rebuild switch %d, as long as workers of generation %d run. Afterwards: "
                "caseview rebuild drop %d\n",
                change->to, change->from, change->locked_ms, change->from, change->from, change->from);
-        return;
-    }
-    json_begin(&json, &out);
-    json_open_object(&json, NULL);
-    json_put_int(&json, "generation", change->to);
-    json_put_int(&json, "past", change->from);
-    json_put_int(&json, "locked_ms", change->locked_ms);
-    json_close(&json);
-    printf("%.*s\n", (int)out.len, out.data);
 }
 
 enum cv_status rebuild_switch(struct rebuild *rebuild, int *out_exit_code, struct err *err)

@@ -6,7 +6,6 @@
 
 #include "caseview/clock.h"
 #include "caseview/json.h"
-#include "caseview/log.h"
 #include "caseview/output.h"
 #include "caseview/stop.h"
 #include "workers/ops/operation.h"
@@ -156,22 +155,6 @@ static enum cv_status show(const struct config *config, struct db *db, struct st
     return CV_OK;
 }
 
-static int exit_code_of(enum cv_status status, const struct config *config, const struct status_data *data,
-                        const struct err *err)
-{
-    switch (status) {
-    case CV_OK:
-        return config_flag(config, "check") && !data->healthy ? CV_EXIT_NO : CV_EXIT_OK;
-    case CV_RETRY:
-        return err->sqlstate[0] != '\0' ? CV_EXIT_USAGE : CV_EXIT_UNREACHABLE;
-    case CV_PARK:
-    case CV_HALT:
-    case CV_FATAL:
-        break;
-    }
-    return CV_EXIT_USAGE;
-}
-
 int status_main(const struct config *config)
 {
     struct err err = ERR_INIT;
@@ -180,9 +163,9 @@ int status_main(const struct config *config)
     enum cv_status status = operation_connect(config, "status", &db, &data.gen, &err);
     if (status == CV_OK)
         status = show(config, db, &data, &err);
+    int exit_code = config_flag(config, "check") && !data.healthy ? CV_EXIT_NO : CV_EXIT_OK;
     if (status != CV_OK)
-        log_error("status: %s%s", err.text, err_is_no_schema(&err) ? "; run `caseview migrate`" : "");
-    int exit_code = exit_code_of(status, config, &data, &err);
+        exit_code = operation_failed("status", status, &err);
     db_close(db);
     free(data.partitions);
     arena_free(data.arena);
