@@ -60,7 +60,8 @@ def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(
 
 
 def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka_stack):
-    """In the log that is left a case is open, and `repair` lists it; the older generation knows that it is closed."""
+    """In the log that is left a case is open, and `repair` lists it; the older generation knows that it is closed, and since
+    when."""
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     organization, closed, other = (events.guid() for _ in range(3))
@@ -77,6 +78,9 @@ def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka
     programs.caseview("repair", "--generation", 2, "--case", closed, *options, check=0)
     rows = "SELECT case_id::text FROM caseview_2.active_case"
     assert stack.database.query(rows) == [(closed,)], "the command has listed it"
+    over = "SELECT over_at FROM gen_{}.case_state WHERE case_id = %s"
+    stack.database.query("UPDATE gen_1.case_state SET over_at = now() - interval '30 days' WHERE case_id = %s", (closed,))
     rebuild.run(stack, "prepare")
+    assert stack.database.value(over.format(2), (closed,)) == stack.database.value(over.format(1), (closed,))
     rebuild.switch_when_level(stack, 2)
     assert list(stack.active_cases()) == [(organization, other)]

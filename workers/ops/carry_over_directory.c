@@ -18,7 +18,8 @@ static const struct db_statement claims_statement = {"carry_claims", sql_carry_c
 static const struct db_statement clock_statement = {"directory_clock", sql_directory_clock};
 static const struct db_statement write_statement = {"directory_write", sql_directory_write};
 
-enum { COL_KIND, COL_ORGANIZATION, COL_ENTITY };
+#define PAGE \
+    5000 /* the LIMIT of carry_directory.sql: each page that is written makes the directory's workers recover */
 
 /* The key of a page: in the order of the primary key. */
 struct key {
@@ -35,8 +36,8 @@ static struct entity *add(struct cache *entities, const struct db_result *result
 {
     uint8_t key[ENTITY_KEY];
     bool made;
-    struct uuid organization_id = db_uuid(result, row, COL_ORGANIZATION), id = db_uuid(result, row, COL_ENTITY);
-    entity_key((enum entity_kind)db_int2(result, row, COL_KIND), &organization_id, &id, key);
+    struct uuid organization_id = db_uuid(result, row, ENTITY_ORGANIZATION), id = db_uuid(result, row, ENTITY_ID);
+    entity_key((enum entity_kind)db_int2(result, row, ENTITY_KIND), &organization_id, &id, key);
     struct entity *entity = (struct entity *)cache_get(entities, key, &made);
     if (made)
         directory_init(&entity->state, &organization_id);
@@ -52,9 +53,9 @@ static enum cv_status load(struct carry_over *carry, const struct db_result *pag
     struct db_result *result;
     assert(keys != NULL);
     for (int row = 0; row < db_rows(page); row++) {
-        keys[row] = (struct key){.kind = db_int2(page, row, COL_KIND),
-                                 .organization_id = db_uuid(page, row, COL_ORGANIZATION),
-                                 .entity_id = db_uuid(page, row, COL_ENTITY)};
+        keys[row] = (struct key){.kind = db_int2(page, row, ENTITY_KIND),
+                                 .organization_id = db_uuid(page, row, ENTITY_ORGANIZATION),
+                                 .entity_id = db_uuid(page, row, ENTITY_ID)};
         (void)add(pair->older, page, row);
         (void)add(pair->newer, page, row);
         entity_load(pair->older, page, row, carry->arena);
@@ -152,18 +153,7 @@ static enum cv_status write_rows(struct carry_over *carry, const struct entity_r
         return status;
     db_args_init(&args, carry->arena);
     db_arg_int4(&args, carry->to);
-    db_arg_int2_array(&args, &e->kind, sizeof *e, count);
-    db_arg_uuid_array(&args, &e->organization_id, sizeof *e, count);
-    db_arg_uuid_array(&args, &e->entity_id, sizeof *e, count);
-    db_arg_int2_array(&args, &e->status, sizeof *e, count);
-    db_arg_int8_array(&args, &e->version, sizeof *e, count);
-    db_arg_int8_array(&args, &e->nth, sizeof *e, count);
-    db_arg_text_array(&args, &e->name, sizeof *e, count);
-    db_arg_text_array(&args, &e->detail, sizeof *e, count);
-    db_arg_text_array(&args, &e->picture, sizeof *e, count);
-    db_arg_uuid_null_array(&args, &e->parent_id, &e->has_parent, sizeof *e, count);
-    db_arg_text_array(&args, &e->roles, sizeof *e, count);
-    db_arg_bool_array(&args, &e->enabled, sizeof *e, count);
+    entity_row_args(&args, e, count);
     return db_exec(carry->target, &write_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
@@ -208,8 +198,8 @@ static enum cv_status finish_page(struct carry_over *carry, struct rebuild_step 
 {
     int count = db_rows(page);
     if (count > 0) {
-        struct key last = {db_uuid(page, count - 1, COL_ORGANIZATION), db_uuid(page, count - 1, COL_ENTITY),
-                           db_int2(page, count - 1, COL_KIND)};
+        struct key last = {db_uuid(page, count - 1, ENTITY_ORGANIZATION), db_uuid(page, count - 1, ENTITY_ID),
+                           db_int2(page, count - 1, ENTITY_KIND)};
         carry_over_advance(step, count, changed, &last, sizeof last);
     }
     return carry_over_commit(carry, step, err);
@@ -223,7 +213,7 @@ enum cv_status carry_over_directory(struct carry_over *carry, struct rebuild_ste
     size_t changed = 0;
     enum cv_status status = read_and_merge(carry, step, &page, &rows, &changed, err);
     if (status == CV_OK)
-        status = db_script(carry->target, "BEGIN", OPERATION_QUERY_TIMEOUT_MS, err);
+        status = carry_over_begin(carry, err);
     if (status == CV_OK && changed > 0) {
         db_result_free(page);
         page = NULL;
@@ -234,7 +224,7 @@ enum cv_status carry_over_directory(struct carry_over *carry, struct rebuild_ste
             status = write_rows(carry, rows, changed, err);
     }
     if (status == CV_OK) {
-        *out_more = db_rows(page) == CARRY_OVER_PAGE;
+        *out_more = db_rows(page) == PAGE;
         status = finish_page(carry, step, page, changed, err);
     }
     db_result_free(page);

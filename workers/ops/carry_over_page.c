@@ -2,11 +2,9 @@
 
 #include "caseview/failpoint.h"
 
-void carry_over_key(const struct rebuild_step *step, struct uuid *out_ids, size_t count)
+enum cv_status carry_over_begin(struct carry_over *carry, struct err *err)
 {
-    memset(out_ids, 0, count * sizeof *out_ids);
-    if (step->has_after)
-        memcpy(out_ids, step->after_key, count * sizeof *out_ids);
+    return db_script(carry->target, "BEGIN", OPERATION_QUERY_TIMEOUT_MS, err);
 }
 
 void carry_over_advance(struct rebuild_step *step, int rows, size_t written, const void *key, size_t key_len)

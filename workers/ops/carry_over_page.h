@@ -8,7 +8,8 @@
 #include "workers/ops/rebuild_step.h"
 #include "workers/sink/names.h"
 
-#define CARRY_OVER_PAGE 500 /* the LIMIT of carry_*.sql */
+#define CARRY_OVER_PAGE      500 /* the LIMIT of carry_cases.sql and carry_agents.sql */
+#define CARRY_OVER_ARENA_MAX ((size_t)1 << 30)
 
 struct carry_over {
     struct rebuild *rebuild;
@@ -27,10 +28,10 @@ struct carry_over {
 typedef enum cv_status carry_over_fn(struct carry_over *carry, struct rebuild_step *step, bool *out_more,
                                      struct err *err);
 
-carry_over_fn carry_over_cases, carry_over_agents, carry_over_directory;
+carry_over_fn carry_over_cases, carry_over_agents, carry_over_directory, carry_over_parked;
 
-/* The arguments of a page begin with the key of the step: so many ids, zeros before the first page. */
-void carry_over_key(const struct rebuild_step *step, struct uuid *out_ids, size_t count);
+/* Begins the transaction of a page. CV_OK or CV_RETRY. */
+enum cv_status carry_over_begin(struct carry_over *carry, struct err *err) CV_MUST_CHECK;
 /* After a page: its number of rows, those that were written, and the key of its last row. */
 void carry_over_advance(struct rebuild_step *step, int rows, size_t written, const void *key, size_t key_len);
 /* Saves the step and commits the page. CV_OK or CV_RETRY. */

@@ -8,10 +8,8 @@
 #include "caseview/stop.h"
 #include "workers/ops/carry_over_page.h"
 
-#define ARENA_MAX  ((size_t)1 << 30)
-#define NAMES_MAX  ((size_t)16 << 20)
-#define TRIES      50
-#define SCRIPT_MAX 2048
+#define NAMES_MAX ((size_t)16 << 20)
+#define TRIES     50
 
 /* ---- pages ---- */
 
@@ -67,34 +65,6 @@ static enum cv_status carry_all(struct carry_over *carry, const char *name, carr
     return rebuild_step_finish(carry->rebuild, &step, err);
 }
 
-/* ---- parked records ---- */
-
-/* Those that the log no longer holds: the others are parked, or folded, by the workers of the new generation. */
-static enum cv_status carry_parked(struct carry_over *carry, struct rebuild_step *step, bool *out_more, struct err *err)
-{
-    char script[SCRIPT_MAX];
-    struct db_result *result;
-    snprintf(
-        script, sizeof script,
-        "WITH carried AS (INSERT INTO gen_%d.parked (organization_id, topic, part, \"offset\", key, value, headers, "
-        "record_timestamp, reason, text, parked_at) "
-        "SELECT p.organization_id, p.topic, p.part, p.\"offset\", p.key, p.value, p.headers, p.record_timestamp, "
-        "p.reason, p.text, p.parked_at FROM gen_%d.parked p JOIN ctl.rebuild_partition r ON r.gen = %d AND "
-        "r.topic = p.topic AND r.part = p.part AND p.\"offset\" < r.log_start "
-        "ON CONFLICT (topic, part, \"offset\") DO NOTHING RETURNING 1) SELECT count(*) FROM carried",
-        carry->to, carry->from, carry->to);
-    const struct db_statement statement = {"carry_parked", script};
-    enum cv_status status = db_script(carry->target, "BEGIN", OPERATION_QUERY_TIMEOUT_MS, err);
-    if (status == CV_OK)
-        status = db_exec(carry->target, &statement, NULL, 0, &result, err);
-    if (status != CV_OK)
-        return status;
-    step->seen = step->changed = db_int8(result, 0, 0);
-    db_result_free(result);
-    *out_more = false;
-    return carry_over_commit(carry, step, err);
-}
-
 /* ---- all parts ---- */
 
 static enum cv_status connect_source(struct carry_over *carry, struct err *err)
@@ -116,14 +86,14 @@ enum cv_status rebuild_carry_over(struct rebuild *rebuild, const struct generati
         {"carry-over directory", carry_over_directory},
         {"carry-over cases", carry_over_cases},
         {"carry-over agents", carry_over_agents},
-        {"carry-over parked", carry_parked},
+        {"carry-over parked", carry_over_parked},
     };
     struct carry_over carry = {
         .rebuild = rebuild,
         .from = to->carry_over_from,
         .to = to->gen,
         .target = rebuild->operation.db,
-        .arena = arena_new(1u << 18, ARENA_MAX),
+        .arena = arena_new(1u << 18, CARRY_OVER_ARENA_MAX),
         .names = names_new(NAMES_MAX),
     };
     enum cv_status status = connect_source(&carry, err);

@@ -6,4 +6,4 @@ SELECT kind, organization_id, entity_id, status, version, name, detail, picture,
  WHERE (kind, organization_id, entity_id) >= ($1::integer, $2::uuid, $3::uuid)
    AND ($4::boolean OR (kind, organization_id, entity_id) > ($1, $2, $3)) AND status <> 0
  ORDER BY kind, organization_id, entity_id
- LIMIT 500
+ LIMIT 5000
