@@ -112,11 +112,54 @@ void shuffle_agent_history(struct random *random, struct agent_history *history)
     }
 }
 
-void random_numbers(struct random *random, int64_t out_numbers[HISTORY_NUMBERS + 1])
+/* In place of the numbers 0 to HISTORY_NUMBERS: ascending ones, some of them far apart. */
+static void random_numbers(struct random *random, int64_t out_numbers[HISTORY_NUMBERS + 1])
 {
     out_numbers[0] = random_below(random, 3);
     for (unsigned i = 1; i <= HISTORY_NUMBERS; i++)
         out_numbers[i] = out_numbers[i - 1] + 1 + (random_chance(random, 20) ? random_below(random, 40) : 0);
+}
+
+void spread_case_numbers(struct random *random, struct case_history *history)
+{
+    int64_t numbers[HISTORY_NUMBERS + 1];
+    random_numbers(random, numbers);
+    for (unsigned i = 0; i < history->count; i++)
+        history->events[i].sequence = numbers[history->events[i].sequence];
+}
+
+void spread_agent_numbers(struct random *random, struct agent_history *history)
+{
+    int64_t numbers[HISTORY_NUMBERS + 1];
+    random_numbers(random, numbers);
+    for (unsigned i = 0; i < history->count; i++)
+        history->events[i].sequence = numbers[history->events[i].sequence];
+}
+
+struct buf stored_case(const struct case_state *state)
+{
+    struct buf buf;
+    buf_init(&buf, 1 << 20);
+    case_store(state, &buf);
+    assert(!buf.overflow);
+    return buf;
+}
+
+struct buf stored_agent(const struct agent_state *state)
+{
+    struct buf buf;
+    buf_init(&buf, 1 << 20);
+    agent_store(state, &buf);
+    assert(!buf.overflow);
+    return buf;
+}
+
+bool same_stored(struct buf a, struct buf b)
+{
+    bool equal = a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+    buf_done(&a);
+    buf_done(&b);
+    return equal;
 }
 
 unsigned random_states(struct random *random, enum split split, bool old)

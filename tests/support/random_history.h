@@ -6,7 +6,8 @@
 #define CASEVIEW_TESTS_RANDOM_HISTORY_H
 
 #include "tests/support/random.h"
-#include "workers/fold/event.h"
+#include "workers/fold/agent.h"
+#include "workers/fold/case.h"
 
 #define HISTORY_NUMBERS 30 /* at most SEQUENCE_MAX_GAPS, so that "many" cannot occur */
 
@@ -32,8 +33,15 @@ struct agent_history {
 void random_agent_history(struct random *random, struct agent_history *history);
 void shuffle_agent_history(struct random *random, struct agent_history *history);
 
-/* In place of the numbers 0 to HISTORY_NUMBERS: ascending ones, some of them far apart. */
-void random_numbers(struct random *random, int64_t out_numbers[HISTORY_NUMBERS + 1]);
+/* Numbers that are far apart in places, so that gaps and the window below a snapshot are crossed; their order stays. */
+void spread_case_numbers(struct random *random, struct case_history *history);
+void spread_agent_numbers(struct random *random, struct agent_history *history);
+
+/* The stored form of a state; to be freed by buf_done(). */
+struct buf stored_case(const struct case_state *state);
+struct buf stored_agent(const struct agent_state *state);
+/* Whether the stored forms are the same; frees them. */
+bool same_stored(struct buf a, struct buf b);
 
 /* How the events of a history are divided among states that will be merged. */
 enum split {

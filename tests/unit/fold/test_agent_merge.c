@@ -31,30 +31,16 @@ static int tear_down(void **unused)
     return 0;
 }
 
-static struct buf store(const struct agent_state *state)
-{
-    struct buf buf;
-    buf_init(&buf, 1 << 20);
-    agent_store(state, &buf);
-    assert_false(buf.overflow);
-    return buf;
-}
-
 static bool same(const struct agent_state *a, const struct agent_state *b)
 {
-    struct buf left = store(a);
-    struct buf right = store(b);
-    bool equal = left.len == right.len && memcmp(left.data, right.data, left.len) == 0;
-    buf_done(&left);
-    buf_done(&right);
-    return equal;
+    return same_stored(stored_agent(a), stored_agent(b));
 }
 
 /* By its stored form, so that the copy shares nothing with the state. */
 static struct agent_state copy_of(const struct agent_state *state)
 {
     struct agent_state copy;
-    struct buf blob = store(state);
+    struct buf blob = stored_agent(state);
     assert_true(agent_load((struct str){blob.data, blob.len}, arena, &copy));
     buf_done(&blob);
     assert_true(same(&copy, state));
@@ -228,15 +214,6 @@ static void test_agent_merge_full_arena_leaves_the_state(void **unused)
     }
 }
 
-/* Numbers far apart, so that there are more and longer gaps; their order stays. */
-static void spread_numbers(struct random *random, struct agent_history *history)
-{
-    int64_t numbers[HISTORY_NUMBERS + 1];
-    random_numbers(random, numbers);
-    for (unsigned i = 0; i < history->count; i++)
-        history->events[i].sequence = numbers[history->events[i].sequence];
-}
-
 static void one_history(struct random *random, struct agent_history *history)
 {
     struct agent_state states[SPLIT_STATES];
@@ -247,7 +224,7 @@ static void one_history(struct random *random, struct agent_history *history)
         agent_init(&states[k], arena);
     random_agent_history(random, history);
     if (random_chance(random, 50))
-        spread_numbers(random, history);
+        spread_agent_numbers(random, history);
     int64_t border = history->count ? history->events[random_below(random, history->count)].sequence : 0;
     if (random_chance(random, 50))
         shuffle_agent_history(random, history);

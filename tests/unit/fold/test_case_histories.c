@@ -20,10 +20,7 @@
 /* Returns the blob in a block of exactly its size, so that a sanitizer detects any read outside it. */
 static char *store(const struct case_state *state, size_t *out_len)
 {
-    struct buf buf;
-    buf_init(&buf, 1 << 20);
-    case_store(state, &buf);
-    assert_false(buf.overflow);
+    struct buf buf = stored_case(state);
     char *blob = malloc(buf.len);
     assert_non_null(blob);
     memcpy(blob, buf.data, buf.len);

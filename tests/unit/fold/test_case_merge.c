@@ -14,29 +14,15 @@
 
 #define HISTORIES 20000
 
-static struct buf store(const struct case_state *state)
-{
-    struct buf buf;
-    buf_init(&buf, 1 << 20);
-    case_store(state, &buf);
-    assert_false(buf.overflow);
-    return buf;
-}
-
 static bool same(const struct case_state *a, const struct case_state *b)
 {
-    struct buf left = store(a);
-    struct buf right = store(b);
-    bool equal = left.len == right.len && memcmp(left.data, right.data, left.len) == 0;
-    buf_done(&left);
-    buf_done(&right);
-    return equal;
+    return same_stored(stored_case(a), stored_case(b));
 }
 
 static void assert_stored_form_is_readable(const struct case_state *state)
 {
     struct case_state loaded;
-    struct buf blob = store(state);
+    struct buf blob = stored_case(state);
     assert_true(case_load((struct str){blob.data, blob.len}, &loaded));
     assert_true(same(&loaded, state));
     buf_done(&blob);
@@ -193,21 +179,12 @@ static void test_case_merge_beyond_the_limit_of_gaps_same_fields(void **unused)
     assert_true(same(&merged, &all));
 }
 
-/* Numbers far apart, so that gaps and the window below a snapshot are crossed; their order stays. */
-static void spread_numbers(struct random *random, struct case_history *history)
-{
-    int64_t numbers[HISTORY_NUMBERS + 1];
-    random_numbers(random, numbers);
-    for (unsigned i = 0; i < history->count; i++)
-        history->events[i].sequence = numbers[history->events[i].sequence];
-}
-
 /* Every second time as a worker does it: the state is read from its stored form. Returns the blob, to be freed. */
 static char *reload(struct random *random, struct case_state *state)
 {
     if (random_chance(random, 50))
         return NULL;
-    struct buf buf = store(state);
+    struct buf buf = stored_case(state);
     char *blob = malloc(buf.len); /* of exactly its size, so that a sanitizer detects any read outside it */
     assert_non_null(blob);
     memcpy(blob, buf.data, buf.len);
@@ -224,7 +201,7 @@ static void one_history(struct random *random, struct case_history *history)
     enum split split = (enum split)random_below(random, SPLIT_COUNT);
     random_case_history(random, history);
     if (random_chance(random, 50))
-        spread_numbers(random, history);
+        spread_case_numbers(random, history);
     int64_t border = history->count ? history->events[random_below(random, history->count)].sequence : 0;
     if (random_chance(random, 50))
         shuffle_case_history(random, history);
