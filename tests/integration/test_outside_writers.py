@@ -1,5 +1,5 @@
 """What writers and schema registries of the field send, and no code of ours would make: foreign schemas, odd timestamps,
-records without a key. test_worker_bad_input.py has what is parked for a reason of the contract, test_worker_fold.py the
+records without a key. test_worker_bad_input.py has what is parked for a reason of the contract, test_worker_schemas.py the
 evolution of our own schemas, tests/unit/source/test_writer_schemas.c the limits of each form.
 """
 

@@ -314,6 +314,11 @@ def read(schema, data, at):
 TOPIC_FILES = {"case": "case-event.avsc", "agent": "agent-event.avsc", "directory": "directory-event.avsc"}
 
 
+def with_field(schema, field):
+    """The schema of a newer writer."""
+    return {**schema, "fields": [*schema["fields"], field]}
+
+
 class Schemas:
     """The schemas of a folder, by role and by fingerprint; more can be added."""
 
