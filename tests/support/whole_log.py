@@ -26,7 +26,7 @@ def trim(stack, rng):
 
     def remove(role, partition, share):
         low, end = ends[stack.topics.name(role), partition]
-        stack.broker.delete_records(stack.topics.name(role), partition, low + max(1, int((end - low) * share)))
+        stack.broker.delete_records(stack.topics.name(role), partition, min(end, low + max(1, int((end - low) * share))))
 
     counts = stack.topics.partitions
     first = rng.randrange(counts["case"])

@@ -56,8 +56,9 @@ static enum cv_status check_caught_up(struct rebuild *rebuild, int32_t gen, stru
     return CV_FATAL;
 }
 
-static enum cv_status carry_over_too(struct rebuild *rebuild, int32_t gen, const struct generation *live,
-                                     const struct rebuild_progress *progress, struct err *err)
+/* What generation `from` knows of the records before these log starts is carried over. */
+static enum cv_status note_log_starts(struct rebuild *rebuild, int32_t gen, int32_t from,
+                                      const struct rebuild_progress *progress, struct err *err)
 {
     struct row {
         struct str topic;
@@ -72,26 +73,36 @@ static enum cv_status carry_over_too(struct rebuild *rebuild, int32_t gen, const
                                progress->partitions[i].log_start};
     db_args_init(&args, rebuild->arena);
     db_arg_int4(&args, gen);
-    db_arg_int4(&args, live->gen);
+    db_arg_int4(&args, from);
     db_arg_text_array(&args, &rows->topic, sizeof *rows, progress->count);
     db_arg_int4_array(&args, &rows->part, sizeof *rows, progress->count);
     db_arg_int8_array(&args, &rows->log_start, sizeof *rows, progress->count);
-    log_info("the log has lost its start since `rebuild start`: carrying over from generation %d", live->gen);
     return db_exec(rebuild->operation.db, &carry_over_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
-/* Workers may have begun to read only after retention had removed something that was there at `rebuild start`. */
+/*
+ * Workers may have begun to read only after retention had removed something that was there at `rebuild start`. Some of
+ * it they may have read all the same: a record that is carried over as parked, and was folded, is a duplicate for
+ * `parked retry`.
+ */
 static enum cv_status check_log_starts(struct rebuild *rebuild, const struct generation *generation,
                                        const struct rebuild_progress *progress, struct err *err)
 {
     const struct generation *live = generation_in_state(&rebuild->list, GENERATION_LIVE);
+    int32_t from = generation->carry_over_from;
     bool missing = false;
     for (size_t i = 0; i < progress->count; i++)
         missing |= progress->partitions[i].log_start > 0;
-    if (!missing || generation->log_only || generation->carry_over_from > 0 || live == NULL)
+    if (!missing || generation->log_only || (from == 0 && live == NULL))
         return CV_OK;
-    enum cv_status status = generation_check_carry_over(live, err);
-    return status == CV_OK ? carry_over_too(rebuild, generation->gen, live, progress, err) : status;
+    if (from == 0) {
+        enum cv_status status = generation_check_carry_over(live, err);
+        if (status != CV_OK)
+            return status;
+        from = live->gen;
+        log_info("the log has lost its start since `rebuild start`: carrying over from generation %d", from);
+    }
+    return note_log_starts(rebuild, generation->gen, from, progress, err);
 }
 
 /* One at a time: the lock ends with the connection. */

@@ -1,4 +1,5 @@
--- The start of the log has gone since `rebuild start`: what generation $2 knows beyond it is carried over, too.
+-- Where the log starts now, which may be later than at `rebuild start`: what generation $2 knows of the records before is
+-- carried over.
 WITH noted AS (
     UPDATE ctl.rebuild_partition p
        SET log_start = greatest(p.log_start, x.log_start)
