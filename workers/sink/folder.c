@@ -440,9 +440,9 @@ static bool has_row_for_readers(enum topic topic, const struct state *state)
 }
 
 /*
- * A cached state that has no row for readers, although the caller has found one, may be older than the table: an
- * operator's command, or carry-over, has written the state since. It is read again. Where such a state is rendered or
- * folded, its revision is refused.
+ * A cached state without a row for readers, although the caller has found one, may be older than the table: carry-over
+ * has written it since. It is read again. What is written from such a state is refused by its revision; here nothing
+ * would be written. (An operator's command takes the partition's claim, so the fence refuses the next batch.)
  */
 static void want_state(struct folder *folder, enum topic topic, const void *key)
 {

@@ -397,6 +397,28 @@ static void test_rerender_reads_again_what_another_writer_may_have_stored(void *
         assert_int_equal(batch->case_rows[i].rev, uuid_eq(&batch->case_rows[i].case_id, &keys[0].id) ? 7 : 2);
 }
 
+static void test_rerender_reads_again_an_agent_that_had_no_row(void **unused CV_UNUSED)
+{
+    const struct folder_key key = {.topic = TOPIC_AGENTS, .organization_id = sample_uuid(1), .id = sample_uuid(3)};
+    char stored[4096];
+    add(agent_event(3, AGENT_CURRENT_UNIT_SELECTED, 1));
+    load();
+    batch_close(batch);
+    struct str state = batch->agent_rows[0].state;
+    assert_true(state.len <= sizeof stored);
+    memcpy(stored, state.ptr, state.len);
+    reset_batch();
+    folder_clear(folder);
+    rerender(&key, 1);
+    assert_int_equal(batch->counts.rerendered, 0);
+    fake.agents[fake.agent_count++] = (struct fake_row){
+        .key = {sample_uuid(1), sample_uuid(3)}, .rev = 4, .part = 4, .state = {stored, state.len}};
+    rerender(&key, 1);
+    assert_int_equal(batch->counts.rerendered, 1);
+    batch_close(batch);
+    assert_int_equal(batch->agent_rows[0].rev, 5);
+}
+
 /* What the open batch changes is not forgotten; if it is older than the table, its revision is refused. */
 static void test_rerender_leaves_changes_of_the_open_batch(void **unused CV_UNUSED)
 {
@@ -525,6 +547,7 @@ int main(void)
         TEST(test_refusals_more_than_a_few),
         TEST(test_rerender_listed_cases_only),
         TEST(test_rerender_reads_again_what_another_writer_may_have_stored),
+        TEST(test_rerender_reads_again_an_agent_that_had_no_row),
         TEST(test_rerender_leaves_changes_of_the_open_batch),
         TEST(test_rerender_changed_case_keeps_its_partition),
         TEST(test_rerender_state_of_another_version_left_alone),
