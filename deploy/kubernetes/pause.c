@@ -3,7 +3,7 @@
  * client for the tests of NetworkPolicy, in images that have no shell:
  *
  *   pause                                 reaps the children that it inherits; SIGTERM and SIGINT end it
- *   pause connect ADDRESS PORT SECONDS    exit code 0: connected; 1: refused, or no answer in time
+ *   pause connect ADDRESS PORT SECONDS    exit code 0: connected; 1: refused, or no answer in time; 2: it could not try
  *
  * Linked statically: its image has nothing else.
  */
@@ -67,7 +67,7 @@ static int try_connect(const char *address, int port, int timeout_ms)
     struct sockaddr_storage where;
     socklen_t length;
     struct pollfd wait = {.events = POLLOUT};
-    int error = 0;
+    int error = 0, answered;
     socklen_t error_length = sizeof error;
 
     if (parse_address(address, port, &where, &length) < 0) {
@@ -79,12 +79,17 @@ static int try_connect(const char *address, int port, int timeout_ms)
         perror("pause: socket");
         return 2;
     }
-    if (connect(wait.fd, (struct sockaddr *)&where, length) < 0 && errno != EINPROGRESS)
+    if (connect(wait.fd, (struct sockaddr *)&where, length) < 0 && errno != EINPROGRESS) {
         error = errno;
-    else if (poll(&wait, 1, timeout_ms) == 0)
-        error = ETIMEDOUT;
-    else if (getsockopt(wait.fd, SOL_SOCKET, SO_ERROR, &error, &error_length) < 0)
-        error = errno;
+    } else {
+        answered = poll(&wait, 1, timeout_ms);
+        if (answered < 0 || (answered > 0 && getsockopt(wait.fd, SOL_SOCKET, SO_ERROR, &error, &error_length) < 0)) {
+            perror("pause: connect");
+            return 2;
+        }
+        if (answered == 0)
+            error = ETIMEDOUT;
+    }
     printf("%s port %d: %s\n", address, port, error == 0 ? "connected" : strerror(error));
     return error == 0 ? 0 : 1;
 }

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import json
 import subprocess
 
 import pytest
@@ -41,6 +40,7 @@ def cluster(tmp_path_factory):
     """Two nodes; from here on all tests are in the network of the machine outside."""
     running = kube.Cluster(tmp_path_factory.mktemp("cluster"))
     try:
+        running.start()
         with kube.inside(running.network):
             archive = kube.build_image("test")
             for tag in ("test", "next"):  # the same programs under another name: an upgrade that starts new pods

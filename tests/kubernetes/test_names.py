@@ -45,7 +45,7 @@ def test_two_releases_in_one_namespace(make_release, cluster, keys):
 
 
 def test_ipv6(make_release, cluster, keys):
-    """Services of IPv6 only: endpoint, probes and metrics answer on the pods' IPv6 addresses."""
+    """Services of IPv6 only: endpoint and metrics answer on the pods' IPv6 addresses."""
     release = make_release()
     release.own = {
         "worker": {"replicas": 1},

@@ -1,4 +1,4 @@
-"""NetworkPolicy of the chart, enforced by kube-router: what the parts need works, a foreign pod gets nothing."""
+"""NetworkPolicy of the chart, enforced by kube-router for IPv4: what the parts need works, a foreign pod gets nothing."""
 
 import pytest
 

@@ -12,11 +12,9 @@ def release(make_release):
     return make_release().install()
 
 
-def step(release, job, wait=True, **values):
+def step(release, job, **values):
     """Runs a command of the rebuild as a Job; Helm waits for it and fails with it."""
-    release.run(
-        "upgrade", *(["--wait"] if wait else []), "--timeout", "120s", values={"rebuild": {"job": job, **values}}, deadline_s=150
-    )
+    release.run("upgrade", "--wait", "--timeout", "120s", values={"rebuild": {"job": job, **values}}, deadline_s=150)
 
 
 def test_rebuild_by_values(release, report):

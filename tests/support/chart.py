@@ -62,16 +62,19 @@ def merged(one, other):
     return out
 
 
+@functools.lru_cache(maxsize=None)
+def _render(version, arguments, values):
+    done = helm(version, "template", *arguments, "--values", "-", input=values)
+    if done.returncode != 0:
+        raise Refused(done.stderr)
+    return done.stdout
+
+
 def template(values="default", *arguments, release="caseview", namespace="desk", version=3, more=None):
     """The manifests for values, or for a file of ci/, and over them `more`. Hooks and tests are among them."""
     values = merged(values_of(values) if isinstance(values, str) else values, more or {})
-    done = helm(
-        version, "template", release, CHART, "--namespace", namespace, "--values", "-", *arguments,
-        input=yaml.safe_dump(values),
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise Refused(done.stderr)
-    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+    text = _render(version, (release, CHART, "--namespace", namespace, *arguments), yaml.safe_dump(values))
+    return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
 
 
 def find(manifests, kind, name):

@@ -9,6 +9,7 @@ import urllib.parse
 
 from .desk import Reader
 from .stack import PROGRESS
+from .waiting import wait_for
 
 
 class Progress(threading.Thread):
@@ -46,9 +47,22 @@ class Progress(threading.Thread):
         self.start()
         return self
 
-    def __exit__(self, *_):
-        self._stop_now.set()
-        self.join(10)
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self._wait_moves()
+        finally:
+            self._stop_now.set()
+            self.join(10)
+
+    def _wait_moves(self):
+        """Each partition has moved since: its owner's name may be that of a worker that has ended."""
+        now, count = time.monotonic(), self.stack.topics.partitions["case"]
+
+        def moved():
+            return self.error or sum(since > now for _, since in list(self._changed.values())) == count
+
+        wait_for(moved, 90, "all partitions make progress", poll_s=0.05)
 
     def seconds(self):
         assert self.error is None, f"the cursors could not be watched: {self.error!r}"
@@ -64,12 +78,11 @@ class Caller(Reader):
         self.reuse = reuse
         self.where = urllib.parse.urlsplit(url).netloc
         self.path = f"/{desk.application}/agents/{desk.user}/activeCases"
-        self.longest_s = 0.0
+        self.lost = []  # (when, error) of requests without an answer
 
-    def run(self):
+    def ask(self):
         connection = None
         while not self.ended.is_set():
-            begun = time.monotonic()
             try:
                 if connection is None:
                     connection = http.client.HTTPConnection(self.where, timeout=10)
@@ -78,11 +91,10 @@ class Caller(Reader):
                 body = answer.read()
                 closes = answer.will_close
             except (OSError, http.client.HTTPException) as error:
-                self.faults.append((time.time(), repr(error)))
+                self.lost.append((time.monotonic(), repr(error)))
                 connection = None
                 continue
             self.answers += 1
-            self.longest_s = max(self.longest_s, time.monotonic() - begun)
             if answer.status != 200:
                 self.faults.append((time.time(), answer.status, body[:200]))
             else:
@@ -104,6 +116,8 @@ class Caller(Reader):
     def __exit__(self, *_):
         self.ended.set()
         self.join(30)
+        if self.is_alive():
+            self.faults.append(("the caller does not end",))
 
 
 class Callers:
@@ -124,10 +138,20 @@ class Callers:
     def answers(self):
         return sum(caller.answers for caller in self.each)
 
-    def faults(self):
-        return [fault for caller in self.each for fault in caller.faults]
+    def lost(self):
+        """Requests without an answer."""
+        return sorted(item for caller in self.each for item in caller.lost)
+
+    def failed(self):
+        return len(self.lost()) + sum(len(caller.faults) for caller in self.each)
+
+    def check_answers(self, least=50):
+        """Each answer is right: another status, content or order is a fault."""
+        faults = [fault for caller in self.each for fault in caller.faults]
+        assert not faults, f"{len(faults)} of {self.answers()} answers are wrong: {faults[:5]}"
+        assert min(caller.answers for caller in self.each) >= least, f"too few requests: {self.answers()}"
 
     def check(self, least=50):
         """No request failed."""
-        assert not self.faults(), f"{len(self.faults())} of {self.answers()} requests failed: {self.faults()[:5]}"
-        assert min(caller.answers for caller in self.each) >= least, f"too few requests: {self.answers()}"
+        self.check_answers(least)
+        assert not self.lost(), f"{len(self.lost())} of {self.answers()} requests have no answer: {self.lost()[:5]}"

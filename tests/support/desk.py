@@ -33,10 +33,17 @@ class Desk:
                 for case in self.cases
             ),
         )  # fmt: skip
+        self.error = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._produce, daemon=True)
 
     def _produce(self):
+        try:
+            self._send_all()
+        except Exception as error:
+            self.error = error
+
+    def _send_all(self):
         for number in itertools.count(2):
             if self._ended.is_set():
                 return
@@ -56,9 +63,11 @@ class Desk:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self._ended.set()
         self._thread.join(30)
+        if kind is None:
+            assert self.error is None and not self._thread.is_alive(), f"the producer stopped: {self.error!r}"
 
 
 class Reader(threading.Thread):
@@ -72,6 +81,12 @@ class Reader(threading.Thread):
         self.ended = threading.Event()
 
     def run(self):
+        try:
+            self.ask()
+        except Exception as error:
+            self.faults.append(("the reader stopped", repr(error)))
+
+    def ask(self):
         url = f"{self.api.url}/{self.desk.application}/agents/{self.desk.user}/activeCases"
         tag = None
         with requests.Session() as session:

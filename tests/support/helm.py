@@ -8,7 +8,7 @@ import requests
 from . import kube, programs, tokens
 from .continuity import Callers, Progress
 from .kafka import ROOT, deploy
-from .waiting import Late, wait_for
+from .waiting import PATIENCE, Late, wait_for
 
 CHART = ROOT / "deploy/helm/caseview"
 
@@ -64,7 +64,7 @@ class Release:
 
     # --- helm
 
-    def run(self, command, *options, values=None, check=True, deadline_s=180):
+    def run(self, command, *options, values=None, deadline_s=180):
         """A command with the release's values, over them those that are given."""
         file = pathlib.Path(self.stack.folder) / "values.json"
         given = []
@@ -72,7 +72,7 @@ class Release:
             file.write_text(json.dumps(merged(self.values(), values)))
             given = [CHART, "--values", file]
         where = ["--namespace", self.namespace, "--kubeconfig", self.cluster.variables["KUBECONFIG"]]
-        return kube.run(self.helm, command, self.name, *given, *where, *options, check=check, deadline_s=deadline_s)
+        return kube.run(self.helm, command, self.name, *given, *where, *options, deadline_s=deadline_s)
 
     def install(self, *options, values=(), **rest):
         self.run("install", "--wait", "--timeout", "170s", *options, values=dict(values), **rest)
@@ -152,9 +152,20 @@ class Release:
         )
         return {row[0] for row in rows}
 
+    def claims(self, pod):
+        """{partition: claim} of those partitions of the case topic that this pod's worker owns."""
+        rows = self.stack.database.query(
+            "SELECT part, claim::text FROM ctl.cursor WHERE topic = %s AND owner LIKE %s",
+            (self.stack.topics.case, f"%@{pod['metadata']['name']}:%"),
+        )
+        return dict(rows)
+
 
 class Watched:
-    """Traffic, requests and cursors during one scenario: `with watched(release) as seen: …`."""
+    """Traffic, requests and cursors during one scenario: `with Watched(release, desk) as seen: …`. A partition without
+    progress for STALLED_S waits for a time-out that a hand-over does not need: of a static member, of a rebalance."""
+
+    STALLED_S = 45
 
     def __init__(self, release, desk):
         self.release, self.desk = release, desk
@@ -166,10 +177,11 @@ class Watched:
         self.callers.__enter__()
         return self
 
-    def __exit__(self, *_):
-        self.callers.__exit__()
-        self.progress.__exit__()
+    def __exit__(self, *error):
+        self.callers.__exit__(*error)
+        self.progress.__exit__(*error)
 
     def text(self):
-        seconds, faults = self.progress.seconds(), len(self.callers.faults())
-        return f"{seconds:6.1f} s   {faults} of {self.callers.answers() + faults} requests failed"
+        seconds, failed = self.progress.seconds(), self.callers.failed()
+        assert seconds < self.STALLED_S * PATIENCE, f"a partition made no progress for {seconds:.0f} s"
+        return f"{seconds:6.1f} s   {failed} of {self.callers.answers() + len(self.callers.lost())} requests failed"

@@ -49,9 +49,11 @@ def inside(network):
 
 
 class Cluster:
-    def __init__(self, folder, nodes=2):
+    def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        deploy(SCRIPT, "start", self.folder, nodes)
+
+    def start(self):
+        deploy(SCRIPT, "start", self.folder)
         lines = deploy(SCRIPT, "env", self.folder).splitlines()
         self.variables = dict(line.split("=", 1) for line in lines)
         self.address, self.network = self.variables["ADDRESS"], self.variables["NETWORK"]
@@ -86,8 +88,8 @@ class Cluster:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
-    def delete_namespace(self, name, wait=True):
-        self.kubectl("delete", "namespace", name, "--ignore-not-found", f"--wait={str(wait).lower()}", deadline_s=120)
+    def delete_namespace(self, name):
+        self.kubectl("delete", "namespace", name, "--ignore-not-found", deadline_s=120)
 
     @contextlib.contextmanager
     def namespace(self, name):
@@ -221,11 +223,11 @@ class OutsidePostgres(Postgres):
 
     LOGINS = {"owner": "", "worker": "IN ROLE caseview_worker", "reader": "IN ROLE caseview_reader"}
 
-    def __init__(self, folder, address, networks):
+    def __init__(self, folder, address, network):
         self.folder = pathlib.Path(folder)
         self.address, self.user = address, "postgres"
         self.process = "deploy/cluster"  # it runs
-        deploy("cluster", "start", self.folder, address, networks)
+        deploy("cluster", "start", self.folder, address, network)
         self.port = (self.folder / "port").read_text().strip()
         self.password = (self.folder / "password").read_text().strip()
         # What an administrator does before the first installation.
