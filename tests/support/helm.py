@@ -1,5 +1,6 @@
 """A release of the chart in a namespace of the cluster, over the database and topics of one stack."""
 
+import contextlib
 import json
 import pathlib
 
@@ -75,8 +76,15 @@ class Release:
         return kube.run(self.helm, command, self.name, *given, *where, *options, deadline_s=deadline_s)
 
     def install(self, *options, values=(), **rest):
+        """Until the Service answers: kube-proxy follows a moment after pods are ready."""
         self.run("install", "--wait", "--timeout", "170s", *options, values=dict(values), **rest)
+        wait_for(self.answers, 30, f"the Service of {self.name} answers", poll_s=0.2)
         return self
+
+    def answers(self):
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(self.url, timeout=2).status_code > 0
+        return False
 
     def upgrade(self, *options, values=(), **rest):
         return self.run("upgrade", "--wait", "--timeout", "170s", *options, values=dict(values), **rest)
