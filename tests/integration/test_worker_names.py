@@ -136,6 +136,13 @@ RECLAIM = "UPDATE ctl.cursor SET claim = gen_random_uuid() WHERE topic = ANY (%s
 BATCH = 50  # rows
 
 
+def slow_batches(stack):
+    """A batch with listed cases takes so long that other statements come between two of them, on a busy machine, too."""
+    stack.database.query("""
+        CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.06); RETURN NULL; END';
+        CREATE TRIGGER slow AFTER INSERT ON gen_1.active_case EXECUTE FUNCTION public.slow()""")
+
+
 def claimed_again(stack, is_done, every=600):
     """Takes the worker's claims after so many rows were rendered, until it is done. Returns how many times."""
     claims, next_at = 0, stack.database.value(REVISIONS) + every
@@ -161,6 +168,7 @@ def test_a_long_rendering_continues_after_claims(make_stack):
     stack.send(events.queued(organization, case, unit=events.ref(unit, "old")))
     stack.wait_body(case)
     copy_case(stack, case, 4000)
+    slow_batches(stack)
     before = stack.database.value(REVISIONS)
     stack.send(events.unit_event(organization, unit, 1, "new"))
     claims = claimed_again(stack, lambda: stack.database.value(OLD, ('%"unitName":"new"%',)) == 0)
@@ -194,6 +202,7 @@ def test_a_worker_far_behind_finishes_despite_claims(make_stack):
     stack.send(events.unit_event(organization, unit, 1, "old"), events.queued(organization, case, unit=events.ref(unit)))
     stack.wait_body(case, lambda body: body and '"unitName":"old"' in body)
     copy_case(stack, case, 4000)
+    slow_batches(stack)
     before = stack.database.value(REVISIONS)
     stack.database.query("""
         WITH clock AS (UPDATE ctl.dir_clock SET no = no + 25000 RETURNING no),

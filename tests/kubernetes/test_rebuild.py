@@ -3,8 +3,9 @@
 import pytest
 
 from support import rebuild
+from support.chart import merged
 from support.desk import Desk
-from support.helm import Watched, merged
+from support.helm import Watched
 
 
 @pytest.fixture(scope="module")

@@ -7,24 +7,15 @@ import pathlib
 import requests
 
 from . import kube, programs, tokens
+from .chart import CHART, merged
 from .continuity import Callers, Progress
-from .kafka import ROOT, deploy
+from .kafka import deploy
 from .waiting import PATIENCE, Late, wait_for
-
-CHART = ROOT / "deploy/helm/caseview"
 
 
 def build_helm():
     """The path of Helm 3."""
     return deploy("tools/build", "helm3")
-
-
-def merged(one, other):
-    """Values over values, as Helm merges them."""
-    out = dict(one)
-    for key, value in other.items():
-        out[key] = merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
-    return out
 
 
 class Release:

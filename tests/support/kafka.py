@@ -354,7 +354,19 @@ class KafkaCluster(ApacheKafka):
 
     def start(self):
         super().start()
+        self._make_offsets_topic()
         self.wait_whole()
+
+    def _make_offsets_topic(self):
+        """Otherwise the first group has it made, perhaps while a test has frozen a broker."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "first", "log_level": 2})
+
+        def answers():
+            with contextlib.suppress(confluent_kafka.KafkaException):
+                return consumer.committed([confluent_kafka.TopicPartition("none", 0)], timeout=5)
+
+        wait_for(answers, 60, "groups have a coordinator", poll_s=0.2)
+        consumer.close()
 
     def close(self):
         """Kills the brokers: their data is not needed any more."""
