@@ -18,8 +18,8 @@ static const struct db_statement claims_statement = {"carry_claims", sql_carry_c
 static const struct db_statement clock_statement = {"directory_clock", sql_directory_clock};
 static const struct db_statement write_statement = {"directory_write", sql_directory_write};
 
-#define PAGE \
-    5000 /* the LIMIT of carry_directory.sql: each page that is written makes the directory's workers recover */
+/* The LIMIT of carry_directory.sql. Each page that is written makes the directory's workers recover. */
+#define PAGE 5000
 
 /* The key of a page: in the order of the primary key. */
 struct key {

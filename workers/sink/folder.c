@@ -459,6 +459,8 @@ static bool can_render(struct folder *folder, enum topic topic, const struct sta
     struct case_state c;
     struct agent_state a;
     arena_reset(folder->scratch.agent);
+    if (!has_row_for_readers(topic, state))
+        return false;
     return topic == TOPIC_CASES ? case_load(state_blob(state), &c)
                                 : agent_load(state_blob(state), folder->scratch.agent, &a);
 }
@@ -476,7 +478,7 @@ enum cv_status folder_rerender(struct folder *folder, struct db *db, struct batc
     for (size_t i = 0; i < count && status == CV_OK; i++) {
         make_key(&keys[i], key);
         struct state *state = find_state(folder, keys[i].topic, key);
-        if (!has_row_for_readers(keys[i].topic, state) || !can_render(folder, keys[i].topic, state))
+        if (!can_render(folder, keys[i].topic, state))
             continue; /* deleted or no longer listed since the caller found it */
         if (keys[i].topic == TOPIC_AGENTS)
             batch_add_agent(batch, state);
