@@ -7,7 +7,9 @@ import subprocess
 import pytest
 
 from support import kube
-from support.helm import Release, build_helm
+from support.chart import tool
+from support.desk import Desk
+from support.helm import Release
 from support.kafka import fresh_topics
 from support.stack import Stack
 from support.tokens import Keys
@@ -66,7 +68,7 @@ def postgres(cluster, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def helm():
-    return build_helm()
+    return tool("helm3")
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +95,13 @@ def make_release(cluster, helm, postgres, schemas, kafka, keys, tmp_path_factory
             return release
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def desk(release):
+    """An agent of the file's release, whose cases change all the time."""
+    with Desk(release.stack, pause_s=0.2) as desk:
+        yield desk
 
 
 @pytest.fixture

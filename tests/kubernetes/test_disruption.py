@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from support.desk import Desk
 from support.helm import Watched
 from support.waiting import PATIENCE, wait_for
 
@@ -18,12 +17,6 @@ def release(make_release):
     release = make_release()
     release.own = {"worker": {"replicas": 1}}
     return release.install()
-
-
-@pytest.fixture(scope="module")
-def desk(release):
-    with Desk(release.stack, pause_s=0.2) as desk:
-        yield desk
 
 
 def run_workers(release, count):

@@ -3,7 +3,6 @@
 import pytest
 
 from support.answers import check_answers
-from support.desk import Desk
 from support.helm import Watched
 from support.kube import Failed
 from support.waiting import wait_for
@@ -15,12 +14,6 @@ EVENTS = 6000
 def release(make_release):
     """Installed; an agent's cases change all the time."""
     return make_release().install()
-
-
-@pytest.fixture(scope="module")
-def desk(release):
-    with Desk(release.stack, pause_s=0.2) as desk:
-        yield desk
 
 
 def test_install_answers_each_agent(release, keys, tmp_path):

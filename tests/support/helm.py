@@ -9,13 +9,7 @@ import requests
 from . import kube, programs, tokens
 from .chart import CHART, merged
 from .continuity import Callers, Progress
-from .kafka import deploy
 from .waiting import PATIENCE, Late, wait_for
-
-
-def build_helm():
-    """The path of Helm 3."""
-    return deploy("tools/build", "helm3")
 
 
 class Release:
@@ -167,7 +161,6 @@ class Watched:
     STALLED_S = 45
 
     def __init__(self, release, desk):
-        self.release, self.desk = release, desk
         self.progress = Progress(release.stack)
         self.callers = Callers(desk, release.url, release.keys.token("client"))
 
