@@ -37,7 +37,7 @@ def both(run, action, *chosen, **options):
     """Starts the victim, armed, and another worker; for the step "revoke" the other one starts later."""
     run.start_victim(run.armed(action), *chosen, **options)
     if run.step == "revoke":  # the group may revoke and assign again before there is another worker
-        wait_for(lambda: run.points.reached(run.victim.process.pid) or run.victim.is_ready(), 40, "the victim is ready")
+        run.wait_reached_or_ready()
     else:
         run.start_other()
     run.load.start()
@@ -430,7 +430,7 @@ def filler_killed(run):
     run.result["order"] = "killed while it fills" if prepare is None else "killed while it renders"
     run.start_victim(run.armed("kill"), *run.other_options)
     if run.step == "revoke":
-        wait_for(lambda: run.points.reached(run.victim.process.pid) or run.victim.is_ready(), 40, "the victim is ready")
+        run.wait_reached_or_ready()
     run.wait_moment()
     run.fault_begins()
     if run.step != "random":

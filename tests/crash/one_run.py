@@ -149,9 +149,14 @@ class Run:
         if self.step == "revoke":
             self.start_other()
         if self.step == "recover":
-            self.victim.wait_ready()
-            faults.end_connections(self)
+            self.wait_reached_or_ready()  # it may recover while partitions move, and then waits there
+            if not self.points.reached(self.victim.process.pid):
+                faults.end_connections(self)
         self.wait_step()
+
+    def wait_reached_or_ready(self, deadline_s=40):
+        pid = self.victim.process.pid
+        wait_for(lambda: self.points.reached(pid) or self.victim.is_ready(), deadline_s, "the victim is ready, or waits at the step")
 
     def wait_step(self, deadline_s=40):
         """Waits for the step. Sends more events when the load made too few batches to reach it."""
