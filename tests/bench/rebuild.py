@@ -22,7 +22,8 @@ MIB = 1 << 20
 PARTITIONS = 12
 READ = "SELECT coalesce(sum(next_offset), 0)::bigint FROM ctl.cursor WHERE gen = %s"
 WAL = "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"
-LATENCY_EVENTS = 2_000_000  # in the topics before the probes
+BATCH_S = 30  # a batch of a generation that is filled is written after so long
+PROBE_S = 0.06  # at most, of one probe and the pause after it: so much log must be left to read
 START_SHARE = 0.1  # of the log: growth is measured from here on, without the start of the process
 INDEXES = rigs.ROOT / "schemas/db/gen_indexes.sql"
 TARGETS = {1: "≥ 0.35 × consume", 2: "≥ 0.5 × consume"}
@@ -151,13 +152,19 @@ def one_size(rig, made, counts, indexes):
 # --- what the live generation's readers notice
 
 
-def probes(rig, bulk_rate):
+def latency_notes(rig):
+    return [f"{rig.settings_line()}; live traffic of {rig.wanted.rate:,} events/s", *latency.notes(rig)[1:]]
+
+
+def run_latency(rig):
     """The same probes without and with a rebuild next to the live worker."""
+    bulk_rate = rig.wanted.bulk_rate
     topics, database = fresh_topics(cases=4, agents=2, directory=2), rig.database()
     rig.scratch.create_topics(topics)
-    rig.say(f"producing {LATENCY_EVENTS:,} events, then {rig.wanted.probes} probes without and with a rebuild")
+    events = int(bulk_rate * (BATCH_S + rig.wanted.probes * PROBE_S))
+    rig.say(f"producing {events:,} events, then {rig.wanted.probes} probes without and with a rebuild")
     shape = ["--events-per-case", 10, "--cases", rig.wanted.in_flight, "--organizations", 10, "--agents", 100]
-    rig.dev(rig.scratch, topics, "simulate", "--events", LATENCY_EVENTS, *shape)
+    rig.dev(rig.scratch, topics, "simulate", "--events", events, *shape)
     worker = rig.worker(rig.scratch, topics, database)
     api = rig.api(database.conninfo)
     total = sum(end for _, end in rig.scratch.ends(topics).values())
@@ -222,5 +229,4 @@ def run(rig):
                 more=f"{each[1]:.2f} and {each[0]:.2f} µs, from {START_SHARE:.0%} of the log on",
             )
         )  # fmt: skip
-    rows += probes(rig, rig.wanted.bulk_rate)
     return rows
