@@ -241,10 +241,13 @@ void directory_names_skip_row(struct directory_names *names, const struct batch 
         key.organization_id = refused->agent_rows[0].organization_id;
         key.id = refused->agent_rows[0].user_id;
     }
-    if (names->mode == NAMES_FOLLOWED)
-        feed_skip(names->feed, &key);
-    else
+    struct shown shown = find_shown(names->partitions);
+    /* Even when the feed follows: the refused batch may be the round's last one. */
+    if (shown.dir_no == CURSOR_UNRENDERED)
         render_round_skip(names->round, &key);
+    else
+        feed_skip(names->feed, &key);
+    free(shown.cases);
 }
 
 bool directory_names_has_rows(const struct directory_names *names)

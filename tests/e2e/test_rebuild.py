@@ -1,7 +1,10 @@
 """`caseview rebuild` on Apache Kafka: logs whose start retention has removed, partition growth. Random histories are in
 test_rebuild_history.py."""
 
+import signal
+
 from crash.faults import know_partitions
+from crash.points import Points
 from support import events, programs, rebuild
 from support.random_history import History
 from support.waiting import wait_for
@@ -84,3 +87,78 @@ def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka
     assert stack.database.value(over.format(2), (closed,)) == stack.database.value(over.format(1), (closed,))
     rebuild.switch_when_level(stack, 2)
     assert list(stack.active_cases()) == [(organization, other)]
+
+
+def trim(stack, role, partition=0):
+    """Retention removes all records that the partition has."""
+    topic = stack.topics.name(role)
+    stack.broker.delete_records(topic, partition, stack.broker.ends(stack.topics)[topic, partition][1])
+
+
+def test_a_parked_record_that_is_retried_between_two_runs_of_prepare_is_not_lost(make_kafka_stack, registry):
+    """The log no longer has it, and `parked retry` moves it to a state that the first run has read already."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, registry=registry)
+    stack.start_worker()
+    organization, unit, case, late = (events.guid() for _ in range(4))
+    stack.send(events.queued(organization, case), events.unit_event(organization, unit, 1, "Haifa"),
+               events.agent_event(organization, events.guid(), 1, {"AgentCurrentUnitSelected": {"unitId": unit}}))  # fmt: skip
+    role, value = events.queued(organization, late)
+    schema = stack.schemas.by_role[role]
+    stack.send_raw(role, [(late.encode(), schema.registry_framed(7002, value), ())])
+    stack.wait_caught_up()
+    trim(stack, "case")
+    trim(stack, "agent")
+    rebuild.start(stack)
+    rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    points = Points(stack.folder / "points", [("carry.page", "kill", 3)])
+    rebuild.run(stack, "prepare", check=-signal.SIGKILL, environment=points.environment)
+    registry.register(schema.text, 7002)
+    options = ["--database", stack.database.conninfo, *stack.names(), "--schema-dir", stack.schemas.folder,
+               "--schema-registry", registry.url]  # fmt: skip
+    assert "1 tried, 1 folded" in programs.caseview("parked", "retry", *options, check=0).stdout
+    rebuild.run(stack, "prepare")
+    programs.caseview("parked", "retry", "--generation", 2, *options, check=0)
+    rebuild.switch_when_level(stack, 2)
+    assert set(stack.active_cases()) == {(organization, case), (organization, late)}
+
+
+def test_parked_records_of_a_partition_that_was_added_are_carried_over(make_kafka_stack):
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker(properties={"topic.metadata.refresh.interval.ms": 1000})
+    stack.send(events.queued(events.guid(), events.guid()))
+    stack.wait_caught_up()
+    rebuild.start(stack, "--carry-over")
+    stack.broker.grow_topic(stack.topics.case, 2)
+    know_partitions(stack.broker, stack.topics.case, 2)
+    stack.topics.partitions["case"] = 2
+    stack.send_raw("case", [(b"key", b"no event", ())], 1)
+    parked = "SELECT topic, part, \"offset\", value FROM gen_{}.parked"
+    wait_for(lambda: stack.database.query(parked.format(1)), 30, "the record is parked")
+    trim(stack, "case", 1)
+    rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    rebuild.run(stack, "prepare")
+    assert stack.database.query(parked.format(2)) == stack.database.query(parked.format(1))
+
+
+def test_what_is_carried_over_is_of_the_generation_that_readers_see(make_kafka_stack):
+    """Readers are switched back between `start` and `prepare`, and the other generation's workers stop."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    organization, first, second = (events.guid() for _ in range(3))
+    stack.send(events.queued(organization, first))
+    stack.wait_caught_up()
+    (worker,) = rebuild.until_ready(stack)
+    rebuild.switch_when_level(stack, 2)
+    trim(stack, "case")
+    assert rebuild.start(stack)["carry_over"]
+    rebuild.switch_when_level(stack, 1)
+    stack.stop_worker(worker)
+    stack.send(events.queued(organization, second))
+    wait_for(lambda: (organization, second) in stack.active_cases(), 30, "the live generation shows the case")
+    trim(stack, "case")
+    rebuild.fill(stack, 3)
+    rebuild.wait_phase(stack, "caught-up")
+    assert "carrying over from generation 1" in rebuild.run(stack, "prepare").stderr
+    assert stack.database.query("SELECT count(*) FROM caseview_3.active_case") == [(2,)]

@@ -261,3 +261,18 @@ def test_a_row_that_postgresql_refuses_does_not_stop_the_rendering(make_stack):
     rebuild.run(stack, "prepare")
     listed = {case for (case,) in stack.database.query("SELECT case_id::text FROM caseview_2.active_case")}
     assert listed == set(others)
+
+
+def test_a_refused_row_of_the_last_batch_does_not_stop_the_rendering(make_stack):
+    """The round is over when it has given its last rows, before they are written."""
+    stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    organization, user, unit = events.guid(), events.guid(), events.guid()
+    stack.send(events.agent_event(organization, user, 1, {"AgentCurrentUnitSelected": {"unitId": unit}}))
+    stack.check()
+    rebuild.start(stack)
+    rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    stack.database.query(f"ALTER TABLE gen_2.agent ADD CONSTRAINT refused CHECK (user_id <> '{user}') NOT VALID")
+    rebuild.run(stack, "prepare")
+    assert rebuild.phase(stack) == "ready"

@@ -96,16 +96,17 @@ def test_switch_and_drop(faults):
     stack.check()
 
 
-def test_a_generation_that_is_dropped_while_it_is_prepared(faults):
+@pytest.mark.parametrize("point", ["prepare.render", "prepare.analyzed"])
+def test_a_generation_that_is_dropped_while_it_is_prepared(faults, point):
     stack = faults.stack
     rebuild.start(stack)
     rebuild.fill(stack)
     rebuild.wait_phase(stack, "caught-up")
-    points, program = faults.begin("wait", "prepare.render", 1, ["prepare"])
+    points, program = faults.begin("wait", point, 1, ["prepare"])
     other = rebuild.run(stack, "prepare", check=2)
     assert "another `caseview rebuild prepare` is running" in other.stderr
     rebuild.run(stack, "abort")
-    points.wait_released("prepare.render")
+    points.wait_released(point)
     code = program.wait(60)
     check_failed_with_one_line(code, program.log())
     assert "generation 2 was dropped meanwhile" in program.log()

@@ -82,11 +82,12 @@ enum cv_status rebuild_carry_over(struct rebuild *rebuild, const struct generati
         const char *name;
         carry_over_fn *page;
     } parts[] = {
-        /* The directory first: the rows of agents depend on it. */
+        /* Before states: `parked retry` moves a record from there into a state, which may have been read already. */
+        {"carry-over parked", carry_over_parked},
+        /* Before agents: their rows depend on it. */
         {"carry-over directory", carry_over_directory},
         {"carry-over cases", carry_over_cases},
         {"carry-over agents", carry_over_agents},
-        {"carry-over parked", carry_over_parked},
     };
     struct carry_over carry = {
         .rebuild = rebuild,

@@ -23,7 +23,8 @@ static const struct db_statement begun_statement = {
     "prepare_begun", "UPDATE ctl.generation SET prepare_started_at = coalesce(prepare_started_at, now()) "
                      "WHERE gen = $1::integer AND state = 'waiting'"};
 static const struct db_statement prepared_statement = {
-    "prepare_done", "UPDATE ctl.generation SET prepared_at = coalesce(prepared_at, now()) WHERE gen = $1::integer"};
+    "prepare_done", "UPDATE ctl.generation SET prepared_at = coalesce(prepared_at, now()) "
+                    "WHERE gen = $1::integer AND state = 'waiting' RETURNING gen"};
 static const struct db_statement carry_over_statement = {"prepare_carry_over", sql_prepare_carry_over};
 static const struct db_statement unrendered_statement = {"prepare_unrendered", sql_prepare_unrendered};
 
@@ -63,20 +64,21 @@ static enum cv_status note_log_starts(struct rebuild *rebuild, int32_t gen, int3
     struct row {
         struct str topic;
         int32_t part;
-        int64_t log_start;
+        int64_t log_start, log_end;
     };
     struct row *rows = arena_alloc(rebuild->arena, (progress->count + 1) * sizeof *rows);
     struct db_args args;
     assert(rows != NULL);
     for (size_t i = 0; i < progress->count; i++)
         rows[i] = (struct row){str_of(progress->partitions[i].topic_name), progress->partitions[i].part,
-                               progress->partitions[i].log_start};
+                               progress->partitions[i].log_start, progress->partitions[i].log_end};
     db_args_init(&args, rebuild->arena);
     db_arg_int4(&args, gen);
     db_arg_int4(&args, from);
     db_arg_text_array(&args, &rows->topic, sizeof *rows, progress->count);
     db_arg_int4_array(&args, &rows->part, sizeof *rows, progress->count);
     db_arg_int8_array(&args, &rows->log_start, sizeof *rows, progress->count);
+    db_arg_int8_array(&args, &rows->log_end, sizeof *rows, progress->count);
     return db_exec(rebuild->operation.db, &carry_over_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
@@ -95,12 +97,13 @@ static enum cv_status check_log_starts(struct rebuild *rebuild, const struct gen
         missing |= progress->partitions[i].log_start > 0;
     if (!missing || generation->log_only || (from == 0 && live == NULL))
         return CV_OK;
-    if (from == 0) {
+    if (live != NULL && from != live->gen) {
         enum cv_status status = generation_check_carry_over(live, err);
         if (status != CV_OK)
             return status;
+        log_info("%s since `rebuild start`: carrying over from generation %d",
+                 from == 0 ? "the log has lost its start" : "readers were switched to another generation", live->gen);
         from = live->gen;
-        log_info("the log has lost its start since `rebuild start`: carrying over from generation %d", from);
     }
     return note_log_starts(rebuild, generation->gen, from, progress, err);
 }
@@ -131,6 +134,12 @@ static enum cv_status check_waiting(const struct rebuild *rebuild, int32_t gen, 
         return CV_OK;
     err_set(err, "generation %d is %s, not waiting%s", gen, generation_state_name(state),
             state == GENERATION_DROPPED ? "" : ": it was prepared before");
+    return CV_FATAL;
+}
+
+static enum cv_status refuse_dropped(int32_t gen, struct err *err)
+{
+    err_set(err, "generation %d was dropped meanwhile", gen);
     return CV_FATAL;
 }
 
@@ -171,10 +180,7 @@ static enum cv_status count_unrendered(struct rebuild *rebuild, int32_t gen, int
     *out_partitions = db_int8(result, 0, 0);
     bool waiting = db_bool(result, 0, 1);
     db_result_free(result);
-    if (waiting)
-        return CV_OK;
-    err_set(err, "generation %d was dropped meanwhile", gen);
-    return CV_FATAL;
+    return waiting ? CV_OK : refuse_dropped(gen, err);
 }
 
 /*
@@ -260,6 +266,22 @@ static enum cv_status run_step(struct rebuild *rebuild, int32_t gen, const char 
     return status;
 }
 
+static enum cv_status set_prepared(struct rebuild *rebuild, int32_t gen, struct err *err)
+{
+    struct db_args args;
+    struct db_result *result;
+    arena_reset(rebuild->operation.arena);
+    db_args_init(&args, rebuild->operation.arena);
+    db_arg_int4(&args, gen);
+    enum cv_status status = db_exec(rebuild->operation.db, &prepared_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
+                                    &result, err);
+    if (status != CV_OK)
+        return status;
+    bool done = db_rows(result) == 1;
+    db_result_free(result);
+    return done ? CV_OK : refuse_dropped(gen, err);
+}
+
 static enum cv_status run_steps(struct rebuild *rebuild, const struct generation *generation, struct err *err)
 {
     int32_t gen = generation->gen;
@@ -275,7 +297,7 @@ static enum cv_status run_steps(struct rebuild *rebuild, const struct generation
     if (status == CV_OK)
         status = run_step(rebuild, gen, "analyze", analyze, err);
     FAIL_POINT("prepare.analyzed");
-    return status == CV_OK ? update(rebuild, &prepared_statement, gen, err) : status;
+    return status == CV_OK ? set_prepared(rebuild, gen, err) : status;
 }
 
 /* What must hold before the first run; a later one goes on. */
