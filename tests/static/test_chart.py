@@ -158,6 +158,18 @@ REFUSED = [
         "worker.autoscaling.kafka.authenticationRef is required",
     ),
     ("autoscaling-kafka", {"worker": {"leaveGroup": False}}, "worker.leaveGroup is required"),
+    ("default", {"api": {"service": {"nodePort": 30080}}}, "api.service.nodePort needs api.service.type NodePort"),
+    (
+        "default", {"api": {"service": {"type": "NodePort", "loadBalancerSourceRanges": ["10.0.0.0/8"]}}},
+        "api.service.loadBalancerSourceRanges needs api.service.type LoadBalancer",
+    ),
+    (
+        "rebuild", {"rebuild": {"worker": {"terminationGracePeriodSeconds": 5}}},
+        "rebuild.worker.terminationGracePeriodSeconds must be at least 32",
+    ),
+    ("kafka", {"kafka": {"sasl": {"usernameKey": ""}}}, "/kafka/sasl/usernameKey"),
+    ("kafka", {"kafka": {"tls": {"certificateKey": ""}}}, "/kafka/tls/certificateKey"),
+    ("default", {"api": {"jwks": {"key": ""}}}, "/api/jwks/key"),
     ("rebuild-drop", {"rebuild": {"jobGeneration": None}}, "rebuild.jobGeneration is required with rebuild.job: drop"),
     ("rebuild-drop", {"rebuild": {"jobGeneration": 2}}, "generation 2 cannot be dropped"),
     ("rebuild-drop", {"rebuild": {"generation": 1}}, "generation 1 cannot be dropped"),

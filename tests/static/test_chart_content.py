@@ -221,7 +221,13 @@ def test_scaling_by_prometheus():
     assert trigger["metadata"]["threshold"] == "20"
 
 
-def test_members_are_dynamic_unless_asked_for():
+def test_a_deployment_that_is_recreated_has_no_rolling_update():
+    """Kubernetes refuses that, and the chart's default has one."""
+    manifests = chart.template(more={"api": {"updateStrategy": {"type": "Recreate"}}})
+    assert chart.find(manifests, "Deployment", "caseview-api")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_members_are_static_and_leave_unless_asked_otherwise():
     def membership(values):
         env = {e["name"]: e for e in dict(containers(chart.template(values)))["caseview-worker"]["env"]}
         name = env.get("CASEVIEW_GROUP_INSTANCE_ID", {}).get("valueFrom")

@@ -182,7 +182,7 @@ def test_properties_of_kafka():
         "kafka = sasl.mechanisms=PLAIN",
         "kafka = security.protocol=SASL_SSL",
         "kafka = session.timeout.ms=20000",
-        "kafka = socket.keepalive.enable=on",
+        "kafka = socket.keepalive.enable=true",
         "kafka = ssl.ca.location=/etc/caseview/kafka-ca/ca.pem",
         "kafka = ssl.certificate.location=/etc/caseview/kafka-certificate/user.crt",
         "kafka = ssl.key.location=/etc/caseview/kafka-certificate/user.key",
@@ -194,6 +194,25 @@ def test_properties_of_kafka():
     assert secrets["CASEVIEW_KAFKA_SASL_USERNAME"] == {"name": "caseview-kafka", "key": "user"}
     assert secrets["CASEVIEW_KAFKA_SASL_PASSWORD"] == {"name": "caseview-kafka", "key": "secret"}
     assert {"name": "CASEVIEW_GROUP_ID", "value": "desk.caseview-g1"} in variables
+
+
+def test_properties_are_taken_by_the_client(tmp_path):
+    """Of each type. The worker makes its clients before it asks for the database, which is not there."""
+    properties = {"enable.ssl.certificate.verification": False, "socket.keepalive.enable": True, "fetch.min.bytes": 1,
+                  "client.rack": "a"}  # fmt: skip
+    manifests = chart.template(more={"kafka": {"properties": properties}})
+    text = chart.find(manifests, "ConfigMap", "caseview-worker")["data"]["caseview.conf"]
+    (tmp_path / "caseview.conf").write_text("\n".join(line for line in text.splitlines() if line.startswith("kafka = ")))
+    worker = programs.Program(
+        "worker",
+        [programs.binary("caseview"), "worker", "--config", tmp_path / "caseview.conf", "--database", "host=/nonexistent",
+         "--admin-listen", "127.0.0.1:0", "--schema-dir", chart.ROOT / "schemas/avro", "--log-format", "text"],
+        tmp_path,
+    )  # fmt: skip
+    try:
+        worker.wait_log("/nonexistent")
+    finally:
+        worker.kill()
 
 
 def mounted(pod):

@@ -87,6 +87,7 @@
 {{- if ne $sets 1 -}}
 {{- fail "api.jwks: exactly one of url, configMap and secret is required" -}}
 {{- end -}}
+{{- include "caseview.checkService" $api.service -}}
 {{- $needed := add (int64 $api.drainDelaySeconds) 12 | int64 -}}
 {{- if lt (int64 $api.terminationGracePeriodSeconds) $needed -}}
 {{- fail (printf "api.terminationGracePeriodSeconds must be at least %d: drainDelaySeconds and the time for requests in flight" $needed) -}}
@@ -94,9 +95,33 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* What Kubernetes refuses for the Service's type. Takes api.service. */ -}}
+{{- define "caseview.checkService" -}}
+{{- if eq .type "ClusterIP" -}}
+{{- range $name := list "nodePort" "externalTrafficPolicy" -}}
+{{- if index $ $name -}}
+{{- fail (printf "api.service.%s needs api.service.type NodePort or LoadBalancer" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if ne .type "LoadBalancer" -}}
+{{- range $name := list "loadBalancerClass" "loadBalancerSourceRanges" -}}
+{{- if index $ $name -}}
+{{- fail (printf "api.service.%s needs api.service.type LoadBalancer" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "caseview.checkScaling" -}}
-{{- if lt (int64 .Values.worker.terminationGracePeriodSeconds) 32 -}}
-{{- fail "worker.terminationGracePeriodSeconds must be at least 32: a worker takes up to 20 s for its batch and 10 s to leave the group" -}}
+{{- $workers := dict "worker" .Values.worker -}}
+{{- if .Values.rebuild.generation -}}
+{{- $_ := set $workers "rebuild.worker" (include "caseview.rebuildWorker" . | fromYaml) -}}
+{{- end -}}
+{{- range $name, $worker := $workers -}}
+{{- if lt (int64 $worker.terminationGracePeriodSeconds) 32 -}}
+{{- fail (printf "%s.terminationGracePeriodSeconds must be at least 32: a worker takes up to 20 s for its batch and 10 s to leave the group" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- range $name, $scale := dict "worker" .Values.worker.autoscaling "api" .Values.api.autoscaling -}}
 {{- $least := int64 $scale.minReplicas -}}

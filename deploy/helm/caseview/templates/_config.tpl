@@ -92,6 +92,7 @@ drain-delay-s: api.drainDelaySeconds
 {{- $variable := $name | upper | replace "." "_" -}}
 {{- fail (printf "kafka.properties: %s is a secret: use kafka.sasl, kafka.tls, or extraEnv with a secretKeyRef (CASEVIEW_KAFKA_%s)" $name $variable) -}}
 {{- end -}}
+{{- $value = kindIs "bool" $value | ternary (toString $value) $value -}} {{- /* the client knows true and false only */ -}}
 {{- $_ := set $properties $name (include "caseview.text" (dict "name" (printf "kafka.properties.%s" $name) "value" $value)) -}}
 {{- end -}}
 {{- range $name, $value := $properties }}
