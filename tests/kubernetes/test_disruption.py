@@ -48,14 +48,51 @@ def wait_restarted(release, pod):
     wait_for(again, 60, "the container is started again", poll_s=0.1)
 
 
-@pytest.mark.parametrize("before, after", [(1, 4), (4, 2)])
-def test_scale(release, desk, report, before, after):
+def scale(release, desk, report, before, after):
     run_workers(release, before)
     with Watched(release, desk) as seen:
         release.scale(after)
         wait_owners(release, after)
     report(f"scale {before} → {after} workers", seen.text())
     release.own = {"worker": {"replicas": after}}
+    seen.callers.check()
+    release.verify()
+
+
+def test_scale_up(release, desk, report):
+    scale(release, desk, report, 1, 4)
+
+
+def test_restart_of_four_workers(release, desk, report):
+    """One after the other, by the StatefulSet."""
+    run_workers(release, 4)
+    with Watched(release, desk) as seen:
+        release.upgrade(values={"worker": {"podAnnotations": {"restarted": "in turn"}}})
+        wait_owners(release, 4)
+    report("rolling restart of 4 workers", seen.text())
+    seen.callers.check()
+    release.verify()
+
+
+def test_scale_down(release, desk, report):
+    scale(release, desk, report, 4, 2)
+
+
+def test_delete_of_a_worker_pod(release, desk, cluster, report):
+    """Without a grace period: its successor has its name, and may start before it has ended."""
+    run_workers(release, 2)
+    old = release.wait_pods("worker", 2)[0]["metadata"]
+    with Watched(release, desk) as seen:
+        cluster.kubectl("delete", "pod", old["name"], "--grace-period=0", "--force", namespace=release.namespace)
+
+        def replaced():
+            found = cluster.get("pod", old["name"], namespace=release.namespace)
+            return found and found["metadata"]["uid"] != old["uid"]
+
+        wait_for(replaced, 60, "the pod has a successor", poll_s=0.1)
+        release.wait_pods("worker", 2)
+        wait_owners(release, 2)
+    report("worker's pod deleted by force", seen.text())
     seen.callers.check()
     release.verify()
 

@@ -19,14 +19,18 @@ def step(release, job, **values):
 
 
 def test_rebuild_by_values(release, report):
+    """With the image of another version, which is that of all workers in the end."""
     stack = release.stack
     quick = {"migrate": {"enabled": False}}  # it has nothing to do
+    image = {"tag": "next"}
     release.own = quick
     with Desk(stack, pause_s=0.2) as desk, Watched(release, desk) as seen:
-        step(release, "start")
-        release.own = merged(quick, {"rebuild": {"generation": 2, "bulkRate": 50_000, "worker": {"replicas": 1}}})
+        step(release, "start", image=image)
+        workers = {"generation": 2, "bulkRate": 50_000, "worker": {"replicas": 1}, "image": image}
+        release.own = merged(quick, {"rebuild": workers})
         release.upgrade()
         rebuild.wait_phase(stack, "caught-up")
+        step(release, "status")
         step(release, "prepare")
         rebuild.wait_phase(stack, "ready")
         step(release, "compare")
@@ -36,9 +40,9 @@ def test_rebuild_by_values(release, report):
         assert rebuild.generations(stack)[1] == "live"
         step(release, "switch")
         # To finish: the workers move to generation 2, then those of the rebuild go, then the tables of generation 1.
-        release.own = merged(release.own, {"worker": {"generation": 2}})
+        release.own = merged(release.own, {"worker": {"generation": 2}, "image": image})
         release.upgrade()
-        release.own = merged(quick, {"worker": {"generation": 2}})
+        release.own = merged(quick, {"worker": {"generation": 2}, "image": image})
         release.upgrade()
         step(release, "drop", jobGeneration=1)
         assert rebuild.generations(stack) == {1: "dropped", 2: "live"}
