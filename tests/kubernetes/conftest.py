@@ -72,16 +72,22 @@ def helm():
 
 
 @pytest.fixture(scope="session")
+def helm4():
+    return tool("helm4")
+
+
+@pytest.fixture(scope="session")
 def keys():
     return Keys()
 
 
 @pytest.fixture(scope="module")
 def make_release(cluster, helm, postgres, schemas, kafka, keys, tmp_path_factory):
-    """make_release(name=…, namespace=…): not installed yet; with a database and topics of its own. Removed at the end."""
+    """make_release(name=…, namespace=…, by=…): not installed yet; with a database and topics of its own. Removed at the end. by: a
+    Helm that is not Helm 3."""
     with contextlib.ExitStack() as undo:
 
-        def make(name="caseview", namespace=None):
+        def make(name="caseview", namespace=None, by=helm):
             if namespace is None:
                 namespace = f"test-{next(NUMBERS)}"
                 cluster.create_namespace(namespace)
@@ -90,7 +96,7 @@ def make_release(cluster, helm, postgres, schemas, kafka, keys, tmp_path_factory
             stack = Stack(postgres, kafka, schemas, tmp_path_factory.mktemp(name[:20]), fresh_topics())
             undo.callback(stack.close)
             stack.create_topics()
-            release = Release(cluster, helm, stack, keys, namespace, name)
+            release = Release(cluster, by, stack, keys, namespace, name)
             undo.callback(release.uninstall)
             return release
 

@@ -1,4 +1,4 @@
-"""Two releases in one namespace, a long release name, addresses of IPv6."""
+"""Two releases in one namespace, a long release name, Helm 4, addresses of IPv6."""
 
 import requests
 
@@ -25,10 +25,11 @@ def feed(release):
     return application, user, case
 
 
-def test_two_releases_in_one_namespace(make_release, cluster, keys):
-    """With databases and topics of their own they have nothing in common; the long name is cut in a way that keeps them apart."""
+def test_two_releases_in_one_namespace(make_release, helm4, keys):
+    """With databases and topics of their own they have nothing in common; the long name is cut in a way that keeps them apart.
+    One of them is installed and upgraded by Helm 4."""
     one = make_release("caseview")
-    releases = [one, make_release(LONG, one.namespace), make_release(LONG[:-1] + "x", one.namespace)]
+    releases = [one, make_release(LONG, one.namespace), make_release(LONG[:-1] + "x", one.namespace, by=helm4)]
     for release in releases:
         release.own = {"worker": {"replicas": 1}, "api": {"replicas": 1}}
         release.install()
@@ -42,6 +43,10 @@ def test_two_releases_in_one_namespace(make_release, cluster, keys):
     assert releases[2].active_cases(*expected[2][:2], keys.token("client")).status_code == 200
     for release in (releases[0], releases[2]):
         release.wait_pods("worker", 1)
+    releases[2].upgrade(values={"worker": {"podAnnotations": {"restarted": "by Helm 4"}}})
+    (pod,) = releases[2].wait_pods("worker", 1)
+    assert pod["metadata"]["annotations"]["restarted"] == "by Helm 4"
+    assert releases[2].active_cases(*expected[2][:2], keys.token("client")).status_code == 200
 
 
 def test_ipv6(make_release, cluster, keys):
