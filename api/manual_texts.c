@@ -29,7 +29,8 @@ const char manual_api_environment[] =
 
 const char manual_api_files[] =
     "/etc/caseview/caseview.conf\tOptions of the systemd units, also of `caseview-api.service`.\n"
-    "/etc/caseview/api.env\tVariables of `caseview-api.service`.\n";
+    "/etc/caseview/api.conf\tOptions of `caseview-api.service` instead, when a drop-in of the unit loads it.\n"
+    "/etc/caseview/api.env\tVariables of `caseview-api.service`. Not for secrets.\n";
 
 const char manual_api_examples[] = "  caseview-api --database 'host=db.internal dbname=caseview user=caseview_r' \\\n"
                                    "      --issuer https://login.example --audience caseview \\\n"

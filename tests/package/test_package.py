@@ -231,6 +231,19 @@ def serving(machine, packages, stack, keys):
     return machine
 
 
+@contextlib.contextmanager
+def drop_in(machine, unit, *lines):
+    """A unit with other lines, until the end; they apply to its next start."""
+    folder = f"/run/systemd/system/{unit}.d"
+    text = "".join(f"{line}\\n" for line in ("[Service]", *lines))
+    machine.run("sh", "-c", f"mkdir -p {folder} && printf '{text}' > {folder}/test.conf && systemctl daemon-reload")
+    try:
+        yield
+    finally:
+        machine.run("rm", "-r", folder)
+        machine.run("systemctl", "daemon-reload")
+
+
 def process(machine, unit):
     return machine.show(unit, "MainPID")
 
@@ -299,6 +312,42 @@ def test_the_secret_is_not_to_be_seen(serving):
     assert "a-secret" not in serving.journal("-n", "all")
 
 
+def documented_drop_in():
+    """The line that gives the API a file of its own, as the unit, the configuration and the manual have it."""
+    unit, *others = (ROOT / path for path in ("deploy/debian/caseview.caseview-api.service", "deploy/debian/caseview.conf",
+                                              "docs/operations.md"))  # fmt: skip
+    (line,) = re.findall(r"(?m)^#   (LoadCredential=caseview\.conf:.*)$", unit.read_text())
+    for other in others:
+        assert re.search(rf"(?m)^[# ]*\[Service\]\n[# ]*{re.escape(line)}$", other.read_text()), other
+    return line
+
+
+def test_the_api_can_have_a_file_of_its_own(serving, stack, keys):
+    """Its own options only, with a login that only reads. It never gets the workers' passwords, not even without its file."""
+    server = stack.postgres
+    server.query("postgres", "CREATE ROLE api_login LOGIN IN ROLE caseview_reader")
+    text = (
+        f"database = host=127.0.0.1 port={server.port} dbname={stack.database.name} user=api_login\n"
+        f"issuer = {tokens.ISSUER}\naudience = {tokens.AUDIENCE}\njwks = /etc/caseview/jwks.json\n"
+    )
+    own = serving.root / "etc/caseview/api.conf"
+    own.write_text(text)
+    own.chmod(0o600)
+    with drop_in(serving, API, documented_drop_in()):
+        serving.run("systemctl", "restart", API)
+        wait_answer(keys)
+        users = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'caseview-api'"
+        wait_for(lambda: server.query("postgres", users) == [("api_login",)], 10, "only its login has connections")
+        given = f"/run/credentials/{API}"
+        assert serving.run("ls", "-A", given).stdout.split() == ["caseview.conf"]
+        assert serving.run("cat", f"{given}/caseview.conf").stdout == text
+        assert "a-secret" not in serving.run("cat", f"/proc/{process(serving, API)}/environ").stdout
+        own.unlink()
+        assert serving.run("systemctl", "restart", API, check=False).returncode != 0
+        serving.run("systemctl", "stop", API)
+        assert "status=243/CREDENTIALS" in serving.journal("-u", API)
+
+
 def test_reload_reads_files_again(serving, keys):
     serving.run("systemctl", "reload", *WORKERS, API)
     wait_for(lambda: "SIGHUP: reading schema-dir" in serving.journal("-u", WORKERS[0], "-n", "all"), 20, "the worker reads")
@@ -331,18 +380,14 @@ def test_a_start_does_not_wait_for_the_database(serving, stack, keys):
 
 @pytest.mark.parametrize("unit", [WORKERS[0], API])
 def test_the_watchdog_restarts_what_is_stuck(serving, keys, unit):
-    folder = f"/run/systemd/system/{unit}.d"
-    lines = "[Service]\\nWatchdogSec=4s\\nTimeoutAbortSec=2s\\n"
-    serving.run("sh", "-c", f"mkdir -p {folder} && printf '{lines}' > {folder}/test.conf && systemctl daemon-reload")
-    serving.run("systemctl", "restart", unit)
-    before, restarts = process(serving, unit), int(serving.show(unit, "NRestarts"))
-    serving.run("kill", "-STOP", before)
-    wait_for(lambda: int(serving.show(unit, "NRestarts")) > restarts, 60, "it is restarted")
-    serving.wait_active(unit)
-    assert process(serving, unit) != before
-    assert "Watchdog timeout" in serving.journal("-u", unit)
-    serving.run("rm", "-r", folder)
-    serving.run("systemctl", "daemon-reload")
+    with drop_in(serving, unit, "WatchdogSec=4s", "TimeoutAbortSec=2s"):
+        serving.run("systemctl", "restart", unit)
+        before, restarts = process(serving, unit), int(serving.show(unit, "NRestarts"))
+        serving.run("kill", "-STOP", before)
+        wait_for(lambda: int(serving.show(unit, "NRestarts")) > restarts, 60, "it is restarted")
+        serving.wait_active(unit)
+        assert process(serving, unit) != before
+        assert "Watchdog timeout" in serving.journal("-u", unit)
     serving.run("systemctl", "restart", unit)
     wait_answer(keys)
 
