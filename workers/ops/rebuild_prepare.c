@@ -28,14 +28,21 @@ static const struct db_statement prepared_statement = {
 static const struct db_statement carry_over_statement = {"prepare_carry_over", sql_prepare_carry_over};
 static const struct db_statement unrendered_statement = {"prepare_unrendered", sql_prepare_unrendered};
 
+/* out_result: NULL, or what the statement returns, as of db_exec(). */
 static enum cv_status update(struct rebuild *rebuild, const struct db_statement *statement, int32_t gen,
-                             struct err *err)
+                             struct db_result **out_result, struct err *err)
 {
     struct db_args args;
     arena_reset(rebuild->operation.arena);
     db_args_init(&args, rebuild->operation.arena);
     db_arg_int4(&args, gen);
-    return db_exec(rebuild->operation.db, statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
+    return db_exec(rebuild->operation.db, statement, &args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
+}
+
+static enum cv_status refuse_dropped(int32_t gen, struct err *err)
+{
+    err_set(err, "generation %d was dropped meanwhile", gen);
+    return CV_FATAL;
 }
 
 static enum cv_status check_caught_up(struct rebuild *rebuild, int32_t gen, struct rebuild_progress *out_progress,
@@ -61,24 +68,11 @@ static enum cv_status check_caught_up(struct rebuild *rebuild, int32_t gen, stru
 static enum cv_status note_log_starts(struct rebuild *rebuild, int32_t gen, int32_t from,
                                       const struct rebuild_progress *progress, struct err *err)
 {
-    struct row {
-        struct str topic;
-        int32_t part;
-        int64_t log_start, log_end;
-    };
-    struct row *rows = arena_alloc(rebuild->arena, (progress->count + 1) * sizeof *rows);
     struct db_args args;
-    assert(rows != NULL);
-    for (size_t i = 0; i < progress->count; i++)
-        rows[i] = (struct row){str_of(progress->partitions[i].topic_name), progress->partitions[i].part,
-                               progress->partitions[i].log_start, progress->partitions[i].log_end};
     db_args_init(&args, rebuild->arena);
     db_arg_int4(&args, gen);
     db_arg_int4(&args, from);
-    db_arg_text_array(&args, &rows->topic, sizeof *rows, progress->count);
-    db_arg_int4_array(&args, &rows->part, sizeof *rows, progress->count);
-    db_arg_int8_array(&args, &rows->log_start, sizeof *rows, progress->count);
-    db_arg_int8_array(&args, &rows->log_end, sizeof *rows, progress->count);
+    rebuild_progress_log_args(progress, rebuild->arena, &args);
     return db_exec(rebuild->operation.db, &carry_over_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
@@ -137,12 +131,6 @@ static enum cv_status check_waiting(const struct rebuild *rebuild, int32_t gen, 
     return CV_FATAL;
 }
 
-static enum cv_status refuse_dropped(int32_t gen, struct err *err)
-{
-    err_set(err, "generation %d was dropped meanwhile", gen);
-    return CV_FATAL;
-}
-
 static enum cv_status begin(struct rebuild *rebuild, int32_t gen, struct err *err)
 {
     enum cv_status status = lock_out_others(rebuild, err);
@@ -151,7 +139,7 @@ static enum cv_status begin(struct rebuild *rebuild, int32_t gen, struct err *er
     if (status == CV_OK)
         status = check_waiting(rebuild, gen, err);
     if (status == CV_OK)
-        status = update(rebuild, &begun_statement, gen, err);
+        status = update(rebuild, &begun_statement, gen, NULL, err);
     if (status == CV_OK)
         status = rebuild_audit(rebuild, gen, NULL, err);
     FAIL_POINT("prepare.before");
@@ -195,7 +183,7 @@ static enum cv_status end_deferral(struct rebuild *rebuild, int32_t gen, struct 
              "RETURNING gen) DELETE FROM gen_%d.active_case WHERE EXISTS (SELECT FROM ended)",
              gen);
     const struct db_statement statement = {"prepare_render", script};
-    return update(rebuild, &statement, gen, err);
+    return update(rebuild, &statement, gen, NULL, err);
 }
 
 /* Its workers render: each cursor says when the rows of its partition are written. */
@@ -268,13 +256,8 @@ static enum cv_status run_step(struct rebuild *rebuild, int32_t gen, const char 
 
 static enum cv_status set_prepared(struct rebuild *rebuild, int32_t gen, struct err *err)
 {
-    struct db_args args;
     struct db_result *result;
-    arena_reset(rebuild->operation.arena);
-    db_args_init(&args, rebuild->operation.arena);
-    db_arg_int4(&args, gen);
-    enum cv_status status = db_exec(rebuild->operation.db, &prepared_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
-                                    &result, err);
+    enum cv_status status = update(rebuild, &prepared_statement, gen, &result, err);
     if (status != CV_OK)
         return status;
     bool done = db_rows(result) == 1;

@@ -123,6 +123,19 @@ static bool is_at_end(const struct rebuild_partition *partition)
            (partition->next_offset >= partition->log_end || partition->complete);
 }
 
+void rebuild_progress_log_args(const struct rebuild_progress *progress, struct arena *arena, struct db_args *args)
+{
+    const struct rebuild_partition *partitions = progress->partitions;
+    struct str *topics = arena_alloc(arena, (progress->count + 1) * sizeof *topics);
+    assert(topics != NULL);
+    for (size_t i = 0; i < progress->count; i++)
+        topics[i] = str_of(partitions[i].topic_name);
+    db_arg_text_array(args, topics, sizeof *topics, progress->count);
+    db_arg_int4_array(args, &partitions->part, sizeof *partitions, progress->count);
+    db_arg_int8_array(args, &partitions->log_start, sizeof *partitions, progress->count);
+    db_arg_int8_array(args, &partitions->log_end, sizeof *partitions, progress->count);
+}
+
 const struct rebuild_partition *rebuild_progress_behind(const struct rebuild_progress *progress)
 {
     for (size_t i = 0; i < progress->count; i++)

@@ -38,6 +38,9 @@ enum rebuild_phase rebuild_phase_of(const struct generation *generation, const s
 enum cv_status rebuild_progress_read(struct rebuild *rebuild, struct arena *arena, int32_t gen,
                                      struct rebuild_progress *out_progress, struct err *err) CV_MUST_CHECK;
 
+/* Appends four arrays, with an element for each partition: topic, number, log_start, log_end. In the arena given. */
+void rebuild_progress_log_args(const struct rebuild_progress *progress, struct arena *arena, struct db_args *args);
+
 /* The first partition that is not at its end, NULL: all are. */
 const struct rebuild_partition *rebuild_progress_behind(const struct rebuild_progress *progress);
 

@@ -57,28 +57,14 @@ static enum cv_status plan(struct rebuild *rebuild, struct start *start, struct 
 
 static enum cv_status note_log(struct rebuild *rebuild, const struct start *start, struct err *err)
 {
-    struct row {
-        struct str topic;
-        int32_t part;
-        int64_t log_start, log_end;
-    };
-    const struct rebuild_progress *log = &start->log;
-    struct row *rows = arena_alloc(rebuild->arena, (log->count + 1) * sizeof *rows);
     struct db_args args;
-    assert(rows != NULL);
-    for (size_t i = 0; i < log->count; i++)
-        rows[i] = (struct row){str_of(log->partitions[i].topic_name), log->partitions[i].part,
-                               log->partitions[i].log_start, log->partitions[i].log_end};
     db_args_init(&args, rebuild->arena);
     db_arg_int4(&args, start->gen);
     if (start->carry_over)
         db_arg_int4(&args, start->live);
     else
         db_arg_null(&args, DB_INT4);
-    db_arg_text_array(&args, &rows->topic, sizeof *rows, log->count);
-    db_arg_int4_array(&args, &rows->part, sizeof *rows, log->count);
-    db_arg_int8_array(&args, &rows->log_start, sizeof *rows, log->count);
-    db_arg_int8_array(&args, &rows->log_end, sizeof *rows, log->count);
+    rebuild_progress_log_args(&start->log, rebuild->arena, &args);
     db_arg_int4(&args, start->live);
     db_arg_bool(&args, config_flag(rebuild->operation.config, "from-log-only"));
     return db_exec(rebuild->operation.db, &generation_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
