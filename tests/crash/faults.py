@@ -285,18 +285,8 @@ def topics_grow(run):
     run.wait_moment()
     run.fault_begins()
     for role, more in (("case", run.rng.randint(1, 2)), ("agent", 1)):
-        count = run.stack.topics.partitions[role] + more
-        run.lane.broker.grow_topic(run.stack.topics.name(role), count)
-        know_partitions(run.lane.broker, run.stack.topics.name(role), count)
-        run.stack.topics.partitions[role] = count
+        run.stack.grow(**{role: run.stack.topics.partitions[role] + more})
     run.wait_recovered()
-
-
-def know_partitions(broker, topic, count):
-    """Replaces the load's producer, which may know the old partition count."""
-    broker._producer = None
-    producer = broker.producer()
-    wait_for(lambda: len(producer.list_topics(topic, 10).topics[topic].partitions) == count, 20, "the producer knows them")
 
 
 def transactions_aborted(run):

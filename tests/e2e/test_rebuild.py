@@ -3,7 +3,6 @@ test_rebuild_history.py."""
 
 import signal
 
-from crash.faults import know_partitions
 from crash.points import Points
 from support import events, programs, rebuild
 from support.random_history import History
@@ -16,8 +15,7 @@ def test_from_log_only_shows_what_the_log_still_has(make_kafka_stack):
     stack.send_items(History(5, organizations=2, cases=100, gaps=0).items)
     stack.check()
     for partition in range(2):
-        _, end = stack.broker.ends(stack.topics)[stack.topics.case, partition]
-        stack.broker.delete_records(stack.topics.case, partition, end)
+        stack.trim("case", partition)
     assert not rebuild.start(stack, "--from-log-only")["carry_over"]
     rebuild.fill(stack)
     rebuild.wait_phase(stack, "caught-up")
@@ -34,12 +32,6 @@ def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(
     items = History(7, organizations=2, cases=150).items
     third = len(items) // 3
 
-    def grow(**counts):
-        for role, count in counts.items():
-            stack.broker.grow_topic(stack.topics.name(role), count)
-            know_partitions(stack.broker, stack.topics.name(role), count)
-            stack.topics.partitions[role] = count
-
     stack.send_items(items[:third])
     stack.check()
     rebuild.start(stack)
@@ -47,14 +39,14 @@ def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(
     cursors = "SELECT count(*) FROM ctl.cursor WHERE gen = 2"
     wait_for(lambda: stack.database.value(cursors) == 4, 30, "it reads")
     assert rebuild.phase(stack) == "filling"
-    grow(case=4, agent=2)
+    stack.grow(case=4, agent=2)
     wait_for(lambda: stack.database.value(cursors) == 7, 40, "it reads the new partitions, too")
     stack.send_items(items[third : 2 * third])
     stack.stop_worker(slow)
     rebuild.fill(stack, properties=fresh)
     rebuild.wait_phase(stack, "caught-up")
     rebuild.run(stack, "prepare")
-    grow(case=5)
+    stack.grow(case=5)
     stack.send_items(items[2 * third :])
     rebuild.switch_when_level(stack, 2)
     stack.check()
@@ -70,7 +62,7 @@ def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka
     organization, closed, other = (events.guid() for _ in range(3))
     stack.send(events.case_event(organization, closed, 2, {"CaseClosed": {}}))
     stack.wait_caught_up()
-    stack.broker.delete_records(stack.topics.case, 0, stack.broker.ends(stack.topics)[stack.topics.case, 0][1])
+    stack.trim("case")
     stack.send(events.queued(organization, closed), events.queued(organization, other))  # the first one comes late
     stack.wait_body(other)
     assert rebuild.start(stack)["carry_over"]
@@ -89,12 +81,6 @@ def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka
     assert list(stack.active_cases()) == [(organization, other)]
 
 
-def trim(stack, role, partition=0):
-    """Retention removes all records that the partition has."""
-    topic = stack.topics.name(role)
-    stack.broker.delete_records(topic, partition, stack.broker.ends(stack.topics)[topic, partition][1])
-
-
 def test_a_parked_record_that_is_retried_between_two_runs_of_prepare_is_not_lost(make_kafka_stack, registry):
     """The log no longer has it, and `parked retry` moves it to a state that the first run has read already."""
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, registry=registry)
@@ -106,8 +92,8 @@ def test_a_parked_record_that_is_retried_between_two_runs_of_prepare_is_not_lost
     schema = stack.schemas.by_role[role]
     stack.send_raw(role, [(late.encode(), schema.registry_framed(7002, value), ())])
     stack.wait_caught_up()
-    trim(stack, "case")
-    trim(stack, "agent")
+    stack.trim("case")
+    stack.trim("agent")
     rebuild.start(stack)
     rebuild.fill(stack)
     rebuild.wait_phase(stack, "caught-up")
@@ -129,13 +115,11 @@ def test_parked_records_of_a_partition_that_was_added_are_carried_over(make_kafk
     stack.send(events.queued(events.guid(), events.guid()))
     stack.wait_caught_up()
     rebuild.start(stack, "--carry-over")
-    stack.broker.grow_topic(stack.topics.case, 2)
-    know_partitions(stack.broker, stack.topics.case, 2)
-    stack.topics.partitions["case"] = 2
+    stack.grow(case=2)
     stack.send_raw("case", [(b"key", b"no event", ())], 1)
     parked = "SELECT topic, part, \"offset\", value FROM gen_{}.parked"
     wait_for(lambda: stack.database.query(parked.format(1)), 30, "the record is parked")
-    trim(stack, "case", 1)
+    stack.trim("case", 1)
     rebuild.fill(stack)
     rebuild.wait_phase(stack, "caught-up")
     rebuild.run(stack, "prepare")
@@ -151,13 +135,13 @@ def test_what_is_carried_over_is_of_the_generation_that_readers_see(make_kafka_s
     stack.wait_caught_up()
     (worker,) = rebuild.until_ready(stack)
     rebuild.switch_when_level(stack, 2)
-    trim(stack, "case")
+    stack.trim("case")
     assert rebuild.start(stack)["carry_over"]
     rebuild.switch_when_level(stack, 1)
     stack.stop_worker(worker)
     stack.send(events.queued(organization, second))
     wait_for(lambda: (organization, second) in stack.active_cases(), 30, "the live generation shows the case")
-    trim(stack, "case")
+    stack.trim("case")
     rebuild.fill(stack, 3)
     rebuild.wait_phase(stack, "caught-up")
     assert "carrying over from generation 1" in rebuild.run(stack, "prepare").stderr

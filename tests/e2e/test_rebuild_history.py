@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from crash.faults import know_partitions
 from support import events, rebuild
 from support.bad_input import KINDS, Maker
 from support.kafka import fresh_topics
@@ -111,13 +110,6 @@ def compact(stack, producer, log):
     stack.broker.set_topic(topic, **KEPT)
 
 
-def grow(stack, **counts):
-    for role, partitions in counts.items():
-        stack.broker.grow_topic(stack.topics.name(role), partitions)
-        know_partitions(stack.broker, stack.topics.name(role), partitions)
-        stack.topics.partitions[role] = partitions
-
-
 def wait_equal_generations(stack):
     last = {}
 
@@ -160,11 +152,11 @@ def test_a_rebuild_gives_the_view_of_the_whole_history(make_kafka_stack, registr
         trim(stack, rng)  # retention goes on before the new workers read
     early = rng.random() < 0.5
     if early:
-        grow(stack, case=5, agent=3)
+        stack.grow(case=5, agent=3)
     rebuild.fill(stack, workers=2, properties=fresh)
     rebuild.wait_phase(stack, "caught-up")
     if not early:
-        grow(stack, case=5, agent=3)
+        stack.grow(case=5, agent=3)
         rebuild.wait_phase(stack, "caught-up")
     prepare = rebuild.begin(stack, "prepare", "prepare")
     begun = "SELECT count(*) FROM ctl.generation WHERE prepare_started_at IS NOT NULL AND state = 'waiting'"

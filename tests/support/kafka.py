@@ -305,6 +305,9 @@ class ApacheKafka(Broker):
         self._producer = None
         self._finish(self._admin().create_partitions([NewPartitions(name, partitions)]))
         wait_for(lambda: self._partitions(name) == partitions, 20, f"topic {name} has grown")
+        self._producer = None  # one that a thread made meanwhile may know the old partition count
+        producer = self.producer()
+        wait_for(lambda: len(producer.list_topics(name, 10).topics[name].partitions) == partitions, 20, "the producer knows them")
 
     def delete_records(self, name, partition, offset):
         """Deletes the records below this offset, as retention does."""

@@ -156,6 +156,19 @@ class Stack:
         self.database.drop()
         assert not failures, "\n".join(failures)
 
+    # --- topics
+
+    def grow(self, **counts):
+        """grow(case=4): partitions are added up to this number."""
+        for role, partitions in counts.items():
+            self.broker.grow_topic(self.topics.name(role), partitions)
+            self.topics.partitions[role] = partitions
+
+    def trim(self, role, partition=0):
+        """Retention removes all records that the partition has."""
+        topic = self.topics.name(role)
+        self.broker.delete_records(topic, partition, self.broker.ends(self.topics)[topic, partition][1])
+
     # --- producing
 
     def send_raw(self, role, items, partition=None):
