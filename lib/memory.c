@@ -20,6 +20,11 @@
 #define TRIM_THRESHOLD    (1024 * 1024)
 #define MALLOC_ARENAS_MAX 2
 
+/* For memory_tune_for_streams(). */
+#define STREAM_MMAP_THRESHOLD (8 * 1024 * 1024)
+#define STREAM_TRIM_THRESHOLD (16 * 1024 * 1024)
+#define STREAM_ARENAS_MAX     4
+
 /* A mounted cgroup hierarchy that has the memory controller, or (version 2) may have it. */
 struct hierarchy {
     bool v2;
@@ -205,6 +210,13 @@ void memory_tune(void)
     mallopt(M_ARENA_MAX, MALLOC_ARENAS_MAX);
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+}
+
+void memory_tune_for_streams(void)
+{
+    mallopt(M_ARENA_MAX, STREAM_ARENAS_MAX);
+    mallopt(M_MMAP_THRESHOLD, STREAM_MMAP_THRESHOLD);
+    mallopt(M_TRIM_THRESHOLD, STREAM_TRIM_THRESHOLD);
 }
 
 void memory_give_back(void)

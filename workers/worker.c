@@ -9,6 +9,7 @@
 #include "caseview/failpoint.h"
 #include "caseview/fetch.h"
 #include "caseview/log.h"
+#include "caseview/memory.h"
 #include "caseview/notify.h"
 #include "caseview/process.h"
 #include "caseview/stop.h"
@@ -545,6 +546,7 @@ int worker_main(const struct config *config)
     struct worker worker;
     struct err err = ERR_INIT;
     struct admin *admin = NULL;
+    memory_tune_for_streams();
     init(&worker, config);
     enum cv_status status = schemas_open_options(config, &worker.schemas, &err);
     worker.intake.schemas = worker.schemas;

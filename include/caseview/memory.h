@@ -24,6 +24,13 @@ int64_t memory_default_budget(void);
  * and threads share two arenas. Call once, before threads start.
  */
 void memory_tune(void);
+/*
+ * For a program that takes and frees blocks of some MiB all the time, as librdkafka does for the answers of brokers:
+ * they stay with malloc, instead of being mapped, cleared by the kernel and unmapped each time, and threads share four
+ * arenas, so that the thread that fills the blocks does not wait for the one that frees them. Up to 16 MiB an arena are
+ * kept until memory_give_back(). Call after memory_tune(), before threads start.
+ */
+void memory_tune_for_streams(void);
 /* Returns malloc's free pages to the system. Takes milliseconds per 100 MiB: for quiet moments after a peak. */
 void memory_give_back(void);
 /* Resident memory of the process; 0 when /proc cannot be read. */
