@@ -169,7 +169,7 @@ static void handle_record(struct intake *intake, struct partition *partition, co
     }
     if (record->offset == partition->refused.offset)
         park_refused(intake, partition, record);
-    else if (consumer_record_size(record) > RECORD_MAX_BYTES)
+    else if (consumer_record_is_too_large(record))
         park_undecoded(intake, partition, record, PARK_TOO_LARGE,
                        "key, value and headers together are larger than 1 MiB");
     else if (!decode_and_fold(intake, partition, record))

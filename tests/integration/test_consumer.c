@@ -1,8 +1,6 @@
 /* The consumer against a cluster: positions, records, ends of partitions, rebalances. */
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "tests/integration/consumer_fixture.h"
 #include "workers/source/consumer_rebalance.h"
 
@@ -368,156 +366,6 @@ static void test_commit_is_seen_by_lag_tools(void **state)
     fixture_close(f);
 }
 
-static void test_headers_as_json(void **state)
-{
-    struct fixture *f = fixture_open(1);
-    static const unsigned char bytes[] = {0xff, 0x00, 0x41, 0x42};
-    (void)state;
-    assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
-                                       RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1),
-                                       RD_KAFKA_V_HEADER("a\"b", "x\xc3\xa9", 3), RD_KAFKA_V_HEADER("raw", bytes, 4),
-                                       RD_KAFKA_V_HEADER("none", NULL, 0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                       RD_KAFKA_V_END),
-                     0);
-    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
-    struct member *m = member_open(f, NULL, NULL);
-    UNTIL(assigned(m) == 3, m);
-    position(m, TOPIC_CASES, 0, 0);
-
-    struct consumer_event event;
-    int64_t deadline = clock_mono_ms() + WAIT_MS;
-    do
-        assert_true(clock_mono_ms() < deadline);
-    while (consumer_poll(m->consumer, &event, 1) == 0 || event.type != CONSUMER_RECORD);
-    struct buf json;
-    buf_init(&json, 4096);
-    assert_true(consumer_headers_json(&event.record, &json));
-    assert_string_equal(json.data,
-                        "[{\"name\":\"a\\\"b\",\"value\":\"x\xc3\xa9\"},{\"name\":\"raw\",\"base64\":\"/wBBQg==\"},"
-                        "{\"name\":\"none\",\"value\":null}]");
-    assert_int_equal(consumer_headers_size(&event.record), 3 + 3 + 3 + 4 + 4 + 3);
-    assert_null(event.record.key.ptr);
-    assert_true(event.record.timestamp_ms > 1600000000000);
-    buf_done(&json);
-    member_close(m);
-    fixture_close(f);
-}
-
-/* One record with these headers and a value of one byte, read back; its JSON goes to `json`, its record to out_event.
- */
-static struct member *read_headers(struct fixture *f, rd_kafka_headers_t *headers, struct buf *json,
-                                   struct consumer_event *out_event)
-{
-    int64_t deadline_ms = clock_mono_ms() + WAIT_MS;
-
-    assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
-                                       RD_KAFKA_V_KEY("key", 3), RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1),
-                                       RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                       RD_KAFKA_V_END),
-                     0);
-    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
-    struct member *m = member_open(f, NULL, NULL);
-    UNTIL(assigned(m) == 3, m);
-    position(m, TOPIC_CASES, 0, 0);
-    do
-        assert_true(clock_mono_ms() < deadline_ms);
-    while (consumer_poll(m->consumer, out_event, 1) == 0 || out_event->type != CONSUMER_RECORD);
-    buf_init(json, CONSUMER_HEADERS_JSON_MAX);
-    assert_true(consumer_headers_json(&out_event->record, json));
-    assert_false(json->overflow);
-    return m;
-}
-
-static void add_header(rd_kafka_headers_t *headers, const char *name, char byte, size_t size)
-{
-    char *value = malloc(size + 1);
-
-    assert_non_null(value);
-    memset(value, byte, size);
-    assert_int_equal(rd_kafka_header_add(headers, name, -1, value, (ssize_t)size), 0);
-    free(value);
-}
-
-/* Parses as JSON; the element at the end, and in *out_count how many there are. */
-static json_t *last_element(const struct buf *json, size_t *out_count, json_t **out_root)
-{
-    *out_root = json_loadb(json->data, json->len, 0, NULL);
-    assert_true(json_is_array(*out_root));
-    *out_count = json_array_size(*out_root);
-    return json_array_get(*out_root, *out_count - 1);
-}
-
-static void test_headers_too_large_are_left_out_and_counted(void **state)
-{
-    enum { LARGE = 20000000 };
-    struct fixture *f = fixture_open(1);
-    struct consumer_event event;
-    struct buf json;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(3);
-    (void)state;
-    add_header(headers, "first", 'x', 3);
-    add_header(headers, "large", '\x01', LARGE);
-    add_header(headers, "last", 'y', 1);
-
-    struct member *m = read_headers(f, headers, &json, &event);
-    assert_string_equal(json.data,
-                        "[{\"name\":\"first\",\"value\":\"xxx\"},{\"truncated\":{\"headers\":2,\"bytes\":20000010}}]");
-    assert_int_equal(consumer_headers_size(&event.record), 6 + 3 + 6 + LARGE + 5 + 1);
-    assert_int_equal(consumer_record_size(&event.record), consumer_headers_size(&event.record) + 3 + 1);
-    buf_done(&json);
-    member_close(m);
-    fixture_close(f);
-}
-
-/* The bytes with the longest escapes: all are kept, six bytes each, within the maximum length. */
-static void test_headers_within_the_bound_are_all_there(void **state)
-{
-    struct fixture *f = fixture_open(1);
-    struct consumer_event event;
-    struct buf json;
-    size_t count;
-    json_t *root;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
-    (void)state;
-    add_header(headers, "n", '\x01', RECORD_MAX_BYTES - 1 - CONSUMER_HEADER_COST);
-
-    struct member *m = read_headers(f, headers, &json, &event);
-    assert_true(json.len > 6 * (RECORD_MAX_BYTES - 100) && json.len <= CONSUMER_HEADERS_JSON_MAX);
-    json_t *last = last_element(&json, &count, &root);
-    assert_int_equal(count, 1);
-    assert_int_equal(json_string_length(json_object_get(last, "value")), RECORD_MAX_BYTES - 1 - CONSUMER_HEADER_COST);
-    json_decref(root);
-    buf_done(&json);
-    member_close(m);
-    fixture_close(f);
-}
-
-static void test_headers_too_many_are_left_out_and_counted(void **state)
-{
-    enum { COUNT = 100000 };
-    struct fixture *f = fixture_open(1);
-    struct consumer_event event;
-    struct buf json;
-    size_t count;
-    json_t *root;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(COUNT);
-    (void)state;
-    for (int i = 0; i < COUNT; i++)
-        assert_int_equal(rd_kafka_header_add(headers, "\xff", 1, i % 2 ? "\xff" : NULL, i % 2), 0);
-
-    struct member *m = read_headers(f, headers, &json, &event);
-    assert_true(json.len <= CONSUMER_HEADERS_JSON_MAX);
-    json_t *truncated = json_object_get(last_element(&json, &count, &root), "truncated");
-    assert_in_range(count, RECORD_MAX_BYTES / (CONSUMER_HEADER_COST + 2),
-                    RECORD_MAX_BYTES / (CONSUMER_HEADER_COST + 1));
-    assert_int_equal(json_integer_value(json_object_get(truncated, "headers")), COUNT - (count - 1));
-    assert_non_null(json_object_get(json_array_get(root, 1), "name_base64"));
-    json_decref(root);
-    buf_done(&json);
-    member_close(m);
-    fixture_close(f);
-}
-
 /* A record larger than the queue and than one fetch is read all the same. */
 static void test_record_larger_than_the_queue_is_read(void **state)
 {
@@ -587,10 +435,6 @@ int main(void)
         cmocka_unit_test(test_second_member_takes_its_share),
         cmocka_unit_test(test_late_topic_is_waited_for),
         cmocka_unit_test(test_commit_is_seen_by_lag_tools),
-        cmocka_unit_test(test_headers_as_json),
-        cmocka_unit_test(test_headers_too_large_are_left_out_and_counted),
-        cmocka_unit_test(test_headers_within_the_bound_are_all_there),
-        cmocka_unit_test(test_headers_too_many_are_left_out_and_counted),
         cmocka_unit_test(test_record_larger_than_the_queue_is_read),
         cmocka_unit_test(test_questions_are_answered),
     };

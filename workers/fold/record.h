@@ -17,6 +17,7 @@ struct record {
     struct str key;       /* ptr NULL: no key */
     struct str value;     /* ptr NULL: no value */
     void *handle;         /* the library's message, for consumer_headers_json() */
+    const char *behind;   /* where other bytes begin in memory, which the headers end before; NULL: not known */
 };
 
 /* A larger value, key or header set is not decoded: the record is parked as too-large, and stored completely. */

@@ -272,7 +272,7 @@ static enum cv_status decode(struct run *run, const struct record *record, struc
         status = schemas_wait(reader->schemas, REGISTRY_WAIT_MS);
         (void)status; /* tries again in either case */
     }
-    if (*out_outcome != DECODE_SKIP && consumer_record_size(record) > RECORD_MAX_BYTES) {
+    if (*out_outcome != DECODE_SKIP && consumer_record_is_too_large(record)) {
         err_set(err, "key, value and headers together are larger than 1 MiB");
         result->reason = PARK_TOO_LARGE;
         *out_outcome = DECODE_PARK;

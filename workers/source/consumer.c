@@ -272,6 +272,12 @@ static void on_message_error(struct consumer *consumer, const rd_kafka_message_t
                               p != NULL ? message->partition : -1, text);
 }
 
+/* Where its bytes begin in memory; NULL: it has none. */
+static const char *start_of(const rd_kafka_message_t *message)
+{
+    return message->key != NULL ? message->key : message->payload;
+}
+
 /* True when the message makes an event for the caller. */
 static bool deliver(struct consumer *consumer, rd_kafka_message_t *message, enum topic topic,
                     struct consumer_event *out)
@@ -369,7 +375,11 @@ size_t consumer_poll(struct consumer *consumer, struct consumer_event *out_event
                                    : TOPIC_COUNT;
         }
         bytes += message->len + message->key_len;
-        n += deliver(consumer, message, topic, &out_events[n]);
+        if (!deliver(consumer, message, topic, &out_events[n]))
+            continue;
+        if (i + 1 < taken)
+            out_events[n].record.behind = start_of(consumer->messages[i + 1]);
+        n++;
     }
     consumer_fetching_keep(consumer, bytes);
     n += take_events(consumer, out_events + n, max - n);

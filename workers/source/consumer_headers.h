@@ -14,8 +14,11 @@
  * function here, into a copy that lives as long as the record; nothing else is copied.
  */
 size_t consumer_headers_size(const struct record *record);
-/* Key, value and headers together: above RECORD_MAX_BYTES the record is too-large (contract, section 3). */
-size_t consumer_record_size(const struct record *record);
+/*
+ * Key, value and headers together are more than RECORD_MAX_BYTES: the record is too-large (contract, section 3). The
+ * headers are parsed only if their place in memory does not show that they are small.
+ */
+bool consumer_record_is_too_large(const struct record *record);
 
 /* consumer_headers_json() appends at most this many bytes. */
 #define CONSUMER_HEADERS_JSON_MAX (6u * RECORD_MAX_BYTES + 128)
