@@ -62,7 +62,7 @@ static void restart(struct directory_names *names)
     } else {
         follow_from(names, &shown, shown.dir_no);
     }
-    names->unsaved = 0;
+    names->unsaved_no = 0;
     names->partitions->changed = false;
     free(shown.cases);
 }
@@ -115,11 +115,12 @@ static enum cv_status begin_round(struct directory_names *names, struct err *err
 {
     struct shown shown = find_shown(names->partitions);
     enum cv_status status = render_round_begin(names->round, writer_loader(names->writer), names->arena, shown.cases,
-                                               shown.case_count, shown.agents, shown.agent_count, &names->up_to, err);
+                                               shown.case_count, shown.agents, shown.agent_count, &names->round_no,
+                                               err);
     if (status == CV_OK) {
         log_info("rendering all listed cases and agents of this worker's partitions");
-        names_clear(folder_names(names->folder)); /* what is read from now on has all changes up to up_to */
-        names->after = pipeline_closed(names->pipeline);
+        names_clear(folder_names(names->folder)); /* what is read from now on has all changes up to round_no */
+        names->after_batches = pipeline_closed(names->pipeline);
         names->mode = NAMES_WAITING;
     }
     free(shown.cases);
@@ -130,8 +131,8 @@ static enum cv_status begin_round(struct directory_names *names, struct err *err
 static void end_round(struct directory_names *names)
 {
     struct shown shown = find_shown(names->partitions);
-    follow_from(names, &shown, names->up_to);
-    names->unsaved = names->up_to;
+    follow_from(names, &shown, names->round_no);
+    names->unsaved_no = names->round_no;
     log_info("rendered all listed cases and agents of this worker's partitions");
     free(shown.cases);
 }
@@ -144,7 +145,7 @@ static enum cv_status step_round(struct directory_names *names, const struct fol
     *out_count = 0;
     if (names->mode == NAMES_DEFERRED)
         return generation_watch_defers(names->watch) ? CV_OK : begin_round(names, err);
-    if (names->mode == NAMES_WAITING && pipeline_committed(names->pipeline) >= names->after)
+    if (names->mode == NAMES_WAITING && pipeline_committed(names->pipeline) >= names->after_batches)
         names->mode = NAMES_ROUND;
     if (names->mode == NAMES_WAITING)
         return CV_OK;
@@ -200,7 +201,7 @@ enum cv_status directory_names_follow(struct directory_names *names, struct err 
     if (status != CV_OK)
         return status;
     if (dir_no > 0)
-        names->unsaved = dir_no;
+        names->unsaved_no = dir_no;
     if (count == 0)
         return CV_OK;
     names->rendered_in = pipeline_closed(names->pipeline);
@@ -213,22 +214,22 @@ void directory_names_add_cursors(struct directory_names *names)
 {
     int64_t now = clock_mono_ms();
     if (names->partitions->changed)
-        names->unsaved = 0; /* a partition that was claimed since may not show all up to this number */
+        names->unsaved_no = 0; /* a partition that was claimed since may not show all up to this number */
     else if (feed_has_rows(names->feed) && now >= names->progress_ms + 1000)
         add_progress(names); /* many rows were read, and none of them is to be rendered */
     bool alone = batch_is_empty(pipeline_open(names->pipeline));
-    if (names->unsaved == 0 || (alone && now < names->saved_ms + 1000))
+    if (names->unsaved_no == 0 || (alone && now < names->saved_ms + 1000))
         return;
     names->saved_ms = now;
     for (size_t i = 0; i < names->partitions->count; i++)
         if (partition_shows_names(names->partitions->all[i]))
-            open_batch_cursor(names->pipeline, names->partitions->all[i])->dir_no = names->unsaved;
-    names->unsaved = 0;
+            open_batch_cursor(names->pipeline, names->partitions->all[i])->dir_no = names->unsaved_no;
+    names->unsaved_no = 0;
 }
 
 void directory_names_drop(struct directory_names *names)
 {
-    names->unsaved = 0;
+    names->unsaved_no = 0;
 }
 
 void directory_names_skip_row(struct directory_names *names, const struct batch *refused)

@@ -1,7 +1,7 @@
 /*
  * directory_names.h: keeps the names that the worker's rows show up to date with the directory: follows the change feed
- * (sink/feed.h), has the rows that name a changed entity made again, and adds to the cursors up to which change their
- * rows are.
+ * (sink/feed.h), has the rows that name a changed entity rendered again, and stores in the cursors which change their
+ * rows show.
  *
  * In a rebuild the rows for readers are written last: while rendering of the generation is deferred, batches leave them
  * out and say so in their cursors (CURSOR_UNRENDERED). As long as one partition of the worker is so, all are. When the
@@ -16,6 +16,10 @@
 #include "workers/sink/pipeline.h"
 #include "workers/sink/render_round.h"
 
+/*
+ * A live generation's workers are always in the first. Each claim decides between the first two, by the cursors; from
+ * NAMES_DEFERRED it goes on downwards, and back to the first when the round is done.
+ */
 enum names_mode {
     NAMES_FOLLOWED, /* the feed is followed */
     NAMES_DEFERRED, /* batches render no rows for readers */
@@ -27,15 +31,15 @@ struct directory_names {
     struct feed *feed;
     struct render_round *round;
     enum names_mode mode;
-    uint64_t after;                       /* NAMES_WAITING: the round starts when this many batches are committed */
-    int64_t up_to;                        /* NAMES_ROUND: the rows show the directory up to this change */
+    uint64_t after_batches;               /* NAMES_WAITING: the round starts when this many are committed */
+    int64_t round_no;                     /* NAMES_ROUND: the rows show the directory up to this change */
     const struct generation_watch *watch; /* borrowed, as are those below */
     struct partitions *partitions;
     struct pipeline *pipeline;
     struct folder *folder;
     struct writer *writer;
     struct arena *arena;  /* arguments of queries */
-    int64_t unsaved;      /* number to store in the cursors with the next batch, or a second later; 0: none */
+    int64_t unsaved_no;   /* change to store in the cursors with the next batch, or a second later; 0: none */
     int64_t saved_ms;     /* clock_mono_ms() of the last time */
     uint64_t rendered_in; /* pipeline_closed() of the last batch that was given rows */
     int64_t progress_ms;  /* clock_mono_ms() when a batch last got the round's progress */

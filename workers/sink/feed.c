@@ -23,8 +23,9 @@ static const struct db_statement found_statement = {"feed_found", sql_feed_found
 static const struct db_statement cases_statement = {"feed_cases", sql_feed_cases};
 static const struct db_statement agents_statement = {"feed_agents", sql_feed_agents};
 
+/* In this order; a round leaves out what it has no rows for. A claim, or a recovery, leads back to FEED_POLLING. */
 enum feed_state {
-    FEED_POLLING, /* next: read the changes after `number` */
+    FEED_POLLING, /* next: read the changes after shown_no */
     FEED_WAITING, /* names are up to date; earlier batches are not committed yet */
     FEED_FOUND,   /* rendering the listed cases that an index finds */
     FEED_CASES,   /* rendering the listed cases that name other changed entities; those of an organization are read */
@@ -35,10 +36,10 @@ enum feed_state {
 struct feed {
     int32_t gen;
     enum feed_state state;
-    int64_t number; /* rows are rendered with all changes up to here */
-    int64_t up_to;  /* … and up to here when the current round is done */
-    bool far;       /* the current round renders all rows */
-    uint64_t after; /* the round starts when this many batches are committed */
+    int64_t shown_no;       /* rows are rendered with all changes up to this number */
+    int64_t round_no;       /* … and up to this one when the current round is done */
+    bool far;               /* the current round renders all rows */
+    uint64_t after_batches; /* the round starts when this many batches are committed */
     int64_t next_poll_ms;
     int64_t current_ms;          /* clock_mono_ms() when the rows showed all changes */
     int64_t asked_ms;            /* likewise, once the current round is done; 0: it leaves later changes out */
@@ -89,7 +90,7 @@ void feed_restart(struct feed *feed, int64_t dir_no, const int32_t *case_parts, 
     feed->more = false;
     feed->restarted = true;
     feed->state = FEED_POLLING;
-    feed->number = dir_no;
+    feed->shown_no = dir_no;
     feed->next_poll_ms = 0;
 }
 
@@ -110,7 +111,7 @@ int64_t feed_lag_ms(const struct feed *feed)
 
 int64_t feed_number(const struct feed *feed)
 {
-    return feed->number;
+    return feed->shown_no;
 }
 
 /* ---- reading changes ---- */
@@ -137,7 +138,7 @@ static void take_changes(struct feed *feed, struct names *names, const struct db
         struct uuid organization_id = db_uuid(result, row, 1), id = db_uuid(result, row, 2);
         names_update(names, result, row);
         feed_changes_add(&feed->changes, (enum entity_kind)db_int2(result, row, 0), &organization_id, &id);
-        feed->up_to = db_int8(result, row, 8);
+        feed->round_no = db_int8(result, row, 8);
     }
 }
 
@@ -149,20 +150,20 @@ static enum cv_status begin_round(struct feed *feed, const struct feed_context *
     FAIL_POINT("feed.read");
     take_changes(feed, context->names, result);
     feed->state = FEED_WAITING;
-    feed->after = context->closed;
+    feed->after_batches = context->closed;
     feed->far = false;
     if (db_rows(result) < PAGE) {
         if (most != INT64_MAX)
-            feed->up_to = most; /* what changed again since has a greater number */
+            feed->round_no = most; /* what changed again since has a greater number */
         return CV_OK;
     }
     enum cv_status status = most == INT64_MAX ? read_clock(feed, context, &clock_no, err) : CV_OK;
-    if (status == CV_OK && clock_no - feed->number > FEED_FAR) {
+    if (status == CV_OK && clock_no - feed->shown_no > FEED_FAR) {
         if (most == INT64_MAX) /* it begins, and does not continue */
             log_info("directory: %" PRId64 " changes behind; rendering all listed cases of this worker's partitions "
                      "again",
-                     clock_no - feed->number);
-        feed->up_to = clock_no;
+                     clock_no - feed->shown_no);
+        feed->round_no = clock_no;
         feed->far = true;
         names_clear(context->names);
     }
@@ -177,11 +178,11 @@ static enum cv_status poll_changes(struct feed *feed, const struct feed_context 
     if (status != CV_OK)
         return status;
     feed->restarted = false;
-    int64_t most = feed_parts_round(&feed->agents, feed->number,
-                                    feed_parts_round(&feed->cases, feed->number, INT64_MAX));
+    int64_t most = feed_parts_round(&feed->agents, feed->shown_no,
+                                    feed_parts_round(&feed->cases, feed->shown_no, INT64_MAX));
     struct db_args args;
     db_args_init(&args, context->arena);
-    db_arg_int8(&args, feed->number);
+    db_arg_int8(&args, feed->shown_no);
     db_arg_int8(&args, most);
     struct db_result *result;
     int64_t asked_ms = clock_mono_ms();
@@ -230,7 +231,7 @@ static void next_state(struct feed *feed)
 static void set_start(const struct feed *feed, const struct feed_parts *parts, struct feed_position *start)
 {
     for (size_t i = 0; i < parts->count; i++) {
-        struct feed_position at = feed_progress_start(&parts->progress[i], feed->up_to, feed->far);
+        struct feed_position at = feed_progress_start(&parts->progress[i], feed->round_no, feed->far);
         if (feed_position_cmp(&at, start) < 0)
             *start = at;
     }
@@ -312,11 +313,11 @@ static bool is_wanted(const struct feed *feed, int row)
     bool all = feed->far || feed->state == FEED_FOUND;
     if (progress == NULL || (!all && !feed_changes_has_ref(&feed->changes, db_str(feed->rows, row, COL_REFS))))
         return false;
-    if (progress->change_no < feed->up_to)
+    if (progress->change_no < feed->round_no)
         return true;
     const struct feed_position at = {stage_of(feed->state),
                                      {db_uuid(feed->rows, row, COL_ORGANIZATION), db_uuid(feed->rows, row, COL_ID)}};
-    struct feed_position start = feed_progress_start(progress, feed->up_to, feed->far);
+    struct feed_position start = feed_progress_start(progress, feed->round_no, feed->far);
     return feed_position_cmp(&at, &start) >= 0;
 }
 
@@ -357,7 +358,7 @@ static void finish_page(struct feed *feed)
 
 static void end_round(struct feed *feed)
 {
-    feed->number = feed->up_to;
+    feed->shown_no = feed->round_no;
     if (feed->asked_ms > 0)
         feed->current_ms = feed->asked_ms;
     skipped_keys_clear(&feed->skipped);
@@ -389,7 +390,7 @@ static enum cv_status fill_piece(struct feed *feed, const struct feed_context *c
     }
     if (feed->state != FEED_DONE)
         return CV_OK;
-    *out_dir_no = feed->up_to;
+    *out_dir_no = feed->round_no;
     end_round(feed);
     return CV_OK;
 }
@@ -399,7 +400,7 @@ bool feed_progress(const struct feed *feed, struct feed_progress *out_progress)
     if (!feed_has_rows(feed))
         return false;
     *out_progress = (struct feed_progress){
-        feed->up_to, feed->far, {stage_of(feed->state), {feed->page[0], feed->page[1]}}};
+        feed->round_no, feed->far, {stage_of(feed->state), {feed->page[0], feed->page[1]}}};
     if (feed->rows != NULL && feed->next_row < db_rows(feed->rows)) {
         out_progress->at.key[0] = db_uuid(feed->rows, feed->next_row, COL_ORGANIZATION);
         out_progress->at.key[1] = db_uuid(feed->rows, feed->next_row, COL_ID);
@@ -420,7 +421,7 @@ enum cv_status feed_step(struct feed *feed, const struct feed_context *context, 
     if (feed->state == FEED_POLLING && clock_mono_ms() >= feed->next_poll_ms)
         status = poll_changes(feed, context, err);
     if (status != CV_OK || feed->state == FEED_POLLING || context->most == 0 ||
-        (feed->state == FEED_WAITING && context->committed < feed->after))
+        (feed->state == FEED_WAITING && context->committed < feed->after_batches))
         return status;
     if (feed->state == FEED_WAITING)
         status = start_rows(feed, context, err);

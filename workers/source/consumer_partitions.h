@@ -2,9 +2,15 @@
  * consumer_partitions.h: the consumer's state of each partition. A look-up takes constant time, and a walk over the
  * partitions assigned to us takes time in proportion to their number.
  *
- * A partition is `owned` from the group's assignment on, `announced` once CONSUMER_ASSIGNED was delivered, `wanted`
- * from consumer_position() on, and `running` once librdkafka was started at `next`: only then records of it are
- * delivered.
+ * A partition of ours goes through these, each of which includes the ones above it:
+ *
+ *   owned      the group's assignment has named it (consumer_rebalance.c)
+ *   announced  CONSUMER_ASSIGNED was delivered (consumer_poll())
+ *   wanted     the caller has given it a position: consumer_position()
+ *   running    librdkafka was started at `next` (consumer_position.c): only then records of it are delivered
+ *
+ * A pause, or an offset out of range, leads back to announced; a new position, a damaged record, or with the eager
+ * protocol the start of another partition, to wanted; the loss of the partition to nothing.
  */
 #ifndef CASEVIEW_SOURCE_CONSUMER_PARTITIONS_H
 #define CASEVIEW_SOURCE_CONSUMER_PARTITIONS_H

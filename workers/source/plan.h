@@ -2,6 +2,16 @@
  * plan.h: a writer's schema, compiled once against the reader's records: a tree by which a record's bytes are decoded
  * (avro_decoder.h). Each node has the offset of its value in struct event. Private to workers/source.
  *
+ * For example, a writer's field {"name": "lockedBy", "type": ["null", "User"]}, of which the body has the bytes 02 for
+ * the branch and then the fields of the User, becomes
+ *
+ *   PLAN_UNION                             reads the branch's number
+ *     PLAN_SKIP, SKIP_NULL                 branch 0
+ *     PLAN_RECORD, flag: locked_by.present branch 1: walks its children in the writer's order
+ *       PLAN_GUID, offset: locked_by.id    "userId"
+ *       PLAN_TEXT, offset: display_name    "displayName"
+ *       PLAN_SKIP, SKIP_STRING             "shoeSize": the reader knows no such field
+ *
  * Incompatibilities are found here and not while decoding: a schema without a required field, or with a type that
  * cannot be promoted, is incompatible as a whole. Within a union only that branch is, with the records that use it.
  * Immutable once compiled.
