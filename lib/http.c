@@ -19,15 +19,16 @@
 static_assert(HTTP_FIELDS_MAX == MG_MAX_HEADERS, "a full field list means that some may have been dropped");
 
 enum {
-    BODY_MAX = 64 * 1024,     /* of a request, read and discarded */
-    DRAIN_MAX = 1024 * 1024,  /* of a refused body, so that the answer is read before the connection is reset */
-    HEADERS_MAX = 8 * 1024,   /* of an answer, next to those made here */
-    KEPT_MAX = 256 * 1024,    /* a thread's larger buffers are freed after the answer */
-    HEADER_TIMEOUT_MS = 5000, /* for a whole header block, and for a stalled read or write */
-    HOLD_MS = 100,            /* an idle connection holds its thread no longer, then the door keeps it */
-    BODY_TIMEOUT_MS = 5000,
-    LARGE_PART = 256 * 1024,
-    LARGE_TIMEOUT_MS = 60000, /* for all of a large body */
+    BODY_MAX = 64 * 1024,      /* of a request, read and discarded */
+    DRAIN_MAX = 1024 * 1024,   /* of a refused body, so that the answer is read before the connection is reset */
+    HEADERS_MAX = 8 * 1024,    /* of an answer, next to those made here */
+    KEPT_MAX = 256 * 1024,     /* a thread's larger buffers are freed after the answer */
+    REQUEST_TIMEOUT_MS = 5000, /* for a whole request: TLS handshake, header block and body; for a stalled write */
+    HOLD_MS = 100,             /* an idle connection holds its thread no longer, then the door keeps it */
+    TURN_MS = 1000,            /* pipelined requests hold their thread no longer while other connections wait */
+    ANSWER_TIMEOUT_MS = 5000,  /* for a whole answer … */
+    ANSWER_BYTES_PER_MS = 160, /* … and this is how much longer for a long one: 8 MiB have 57 s */
+    DRAIN_TIMEOUT_MS = 2000,
     DRAIN_ON_STOP_MS = 10000,
     QUIET_ON_STOP_MS = 50,
     FILES_RESERVED = 96, /* descriptors for everything but connections */
@@ -42,6 +43,7 @@ struct worker {
     struct http_date date;
     const char *buffer; /* lowest place where a request began: the start of CivetWeb's buffer of this thread */
     bool greeted;       /* the connection's TLS handshake, if any, was done */
+    int64_t taken_ms;   /* when the thread took the connection */
 };
 
 struct http_server {
@@ -64,17 +66,13 @@ static struct http_server *server_of(const struct mg_connection *connection)
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-/* Sends in parts, so that a client that reads too slowly is dropped at the deadline. False: not all was sent. */
-static bool send_large(struct mg_connection *connection, struct str text)
+/* A client that reads too slowly is dropped at the deadline. False: not all was sent. */
+static bool send_all(struct mg_connection *connection, const struct buf *out, struct str large)
 {
-    int64_t deadline = clock_mono_ms() + LARGE_TIMEOUT_MS;
-    for (size_t sent = 0; sent < text.len;) {
-        size_t part = text.len - sent < LARGE_PART ? text.len - sent : LARGE_PART;
-        if (clock_mono_ms() > deadline || mg_write(connection, text.ptr + sent, part) != (int)part)
-            return false;
-        sent += part;
-    }
-    return true;
+    mg_set_deadline(ANSWER_TIMEOUT_MS + (int)((out->len + large.len) / ANSWER_BYTES_PER_MS));
+    if (mg_write(connection, out->data, out->len) != (int)out->len)
+        return false;
+    return large.len == 0 || mg_write(connection, large.ptr, large.len) == (int)large.len;
 }
 
 /* Header and body go out in one write: the copy of the body costs less than a second system call. */
@@ -91,11 +89,17 @@ static void send_answer(struct mg_connection *connection, struct worker *worker,
     bool has_body = http_answer_head(out, response, &form, &worker->date);
     if (has_body && response->large.ptr == NULL)
         buf_append(out, response->body.data, response->body.len);
-    bool sent = mg_write(connection, out->data, out->len) == (int)out->len;
-    if (sent && has_body && response->large.ptr != NULL)
-        sent = send_large(connection, response->large);
+    bool sent = send_all(connection, out, has_body && response->large.ptr != NULL ? response->large : STR(""));
     if (!keep_alive || !sent)
         mg_disable_connection_keep_alive(connection);
+}
+
+/* While other connections wait for a thread, one that pipelines its requests may not keep this one for long. */
+static bool has_had_its_turn(struct mg_connection *connection, const struct http_server *server,
+                             const struct worker *worker)
+{
+    return http_door_waiting(server->door) > 0 && mg_has_more(connection) &&
+           clock_mono_ms() - worker->taken_ms >= TURN_MS;
 }
 
 static void free_if_large(struct buf *buf)
@@ -125,8 +129,11 @@ static void answer(struct mg_connection *connection, struct http_server *server,
         buf_reset(&response.headers);
         buf_reset(&response.body);
     }
-    bool keep = may_keep && !response.close && !atomic_load_explicit(&server->keeps_none, memory_order_relaxed);
+    bool keep = may_keep && !response.close && !atomic_load_explicit(&server->keeps_none, memory_order_relaxed) &&
+                !has_had_its_turn(connection, server, worker);
     send_answer(connection, worker, &response, keep);
+    if (http_door_waiting(server->door) > 0)
+        mg_yield_connection(connection); /* back to the door, behind those that wait */
     if (response.release != NULL)
         response.release(response.owner);
     free_if_large(&response.body);
@@ -139,6 +146,7 @@ static void answer(struct mg_connection *connection, struct http_server *server,
 
 enum body { BODY_READ, BODY_TOO_LARGE, BODY_BROKEN };
 
+/* The request's deadline ends it. */
 static enum body read_body(struct mg_connection *connection, const struct http_head *head)
 {
     if (!head->chunked && head->content_length == 0)
@@ -150,12 +158,11 @@ static enum body read_body(struct mg_connection *connection, const struct http_h
         if (mg_write(connection, go_on, sizeof go_on - 1) != (int)sizeof go_on - 1)
             return BODY_BROKEN;
     }
-    int64_t deadline = clock_mono_ms() + BODY_TIMEOUT_MS;
     int64_t total = 0;
     for (;;) {
         char block[4096];
         int n = mg_read(connection, block, sizeof block);
-        if (n < 0 || clock_mono_ms() > deadline)
+        if (n < 0)
             return BODY_BROKEN;
         total += n;
         if (total > BODY_MAX)
@@ -168,9 +175,9 @@ static enum body read_body(struct mg_connection *connection, const struct http_h
 /* The client is still sending what it was refused: a reset now could overtake the answer. */
 static void drain_refused_body(struct mg_connection *connection)
 {
-    int64_t deadline = clock_mono_ms() + BODY_TIMEOUT_MS;
     char block[16384];
-    for (int left = DRAIN_MAX; left > 0 && clock_mono_ms() < deadline;) {
+    mg_set_deadline(DRAIN_TIMEOUT_MS);
+    for (int left = DRAIN_MAX; left > 0;) {
         int n = mg_read(connection, block, sizeof block);
         if (n <= 0)
             break;
@@ -280,6 +287,7 @@ static int on_connection(const struct mg_connection *connection, void **user_dat
     struct worker *worker = mg_get_thread_pointer(connection);
     *user_data = NULL;
     worker->greeted = true;
+    worker->taken_ms = clock_mono_ms();
     return 0;
 }
 
@@ -378,10 +386,10 @@ static enum cv_status count_connections(const struct http_options *options, int 
 
 static struct mg_context *start_civetweb(struct http_server *server)
 {
-    char threads[16], request_max[16], header_ms[16], hold_ms[16];
+    char threads[16], request_max[16], request_ms[16], hold_ms[16];
     snprintf(threads, sizeof threads, "%d", server->options.threads);
     snprintf(request_max, sizeof request_max, "%d", HTTP_HEAD_MAX);
-    snprintf(header_ms, sizeof header_ms, "%d", HEADER_TIMEOUT_MS);
+    snprintf(request_ms, sizeof request_ms, "%d", REQUEST_TIMEOUT_MS);
     snprintf(hold_ms, sizeof hold_ms, "%d", HOLD_MS);
     const char *settings[] = {
         "listening_ports",
@@ -393,7 +401,7 @@ static struct mg_context *start_civetweb(struct http_server *server)
         "max_request_size",
         request_max,
         "request_timeout_ms",
-        header_ms,
+        request_ms,
         "keep_alive_timeout_ms",
         hold_ms,
         "enable_keep_alive",

@@ -23,6 +23,29 @@ mg_take_connection(struct mg_context *ctx, int fd, struct ssl_st *ssl)
 }
 
 
+void
+mg_set_deadline(int timeout_ms)
+{
+	set_deadline(timeout_ms);
+}
+
+
+int
+mg_has_more(const struct mg_connection *conn)
+{
+	int64_t used = conn->request_len + ((conn->content_len > 0) ? conn->content_len : 0);
+
+	return (conn->data_len > used) || ((conn->ssl != NULL) && SSL_has_pending(conn->ssl));
+}
+
+
+void
+mg_yield_connection(struct mg_connection *conn)
+{
+	conn->yields = 1;
+}
+
+
 int
 mg_connection_fd(const struct mg_connection *conn)
 {

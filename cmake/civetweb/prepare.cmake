@@ -42,11 +42,66 @@ replace_once("			uri_type = get_uri_type(conn->request_info.request_uri);" "			u
 replace_once("			conn->protocol_type = should_switch_to_protocol(conn);"
              "			conn->protocol_type = PROTOCOL_TYPE_HTTP1;")
 
-# keep_alive_timeout_ms bounds the time without a request; from its first byte on it has request_timeout_ms like the
-# first one. A connection that was idle is known as such when it is closed.
-replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n")
+# A thread's deadline ends every wait for its connection: CivetWeb's own time-outs begin again with each byte that was
+# read or written. A request, with the TLS handshake before the first one, has request_timeout_ms from the moment when
+# its thread has it, a later one from its first byte on; the deadline of the answer is set by mg_set_deadline().
+replace_once("static int\nmg_poll(struct mg_pollfd *pfd,\n"
+             "/* On CLOCK_MONOTONIC, of the connection that the thread serves; 0: none. */
+static __thread int64_t deadline_ms;
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((int64_t)now.tv_sec * 1000) + (now.tv_nsec / 1000000);
+}
+
+/* timeout_ms: from now on; 0: none. */
+static void
+set_deadline(int timeout_ms)
+{
+	deadline_ms = (timeout_ms > 0) ? (now_ms() + timeout_ms) : 0;
+}
+
+
+static int\nmg_poll(struct mg_pollfd *pfd,\n")
+replace_once("	int check_pollerr = 0;\n	if ((n == 1)"
+             "	int check_pollerr = 0;
+
+	if (deadline_ms != 0) {
+		int64_t left_ms = deadline_ms - now_ms();
+		if (left_ms <= 0) {
+			return -1;
+		}
+		if ((milliseconds < 0) || (left_ms < milliseconds)) {
+			milliseconds = (int)left_ms;
+		}
+	}
+	if ((n == 1)")
+replace_once("			pollres = mg_poll(pfd, 1, (int)(ms_wait), &(ctx->stop_flag));\n"
+             "			pollres = mg_poll(pfd, 1, (int)(ms_wait), &(ctx->stop_flag));
+			if (pollres < 0) {
+				return -2;
+			}\n")
+replace_once("		conn->conn_birth_time = time(NULL);\n\n		/* Fill in IP, port info early"
+             "		conn->conn_birth_time = time(NULL);
+		set_deadline(atoi(ctx->dd.config[REQUEST_TIMEOUT]));\n\n		/* Fill in IP, port info early")
+
+# keep_alive_timeout_ms bounds the time without a request. A connection that was idle, or that mg_yield_connection() was
+# called for, is known as such when it is closed.
+replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n	int yields;\n")
 replace_once("	memset(&last_action_time, 0, sizeof(last_action_time));\n"
-             "	memset(&last_action_time, 0, sizeof(last_action_time));\n	conn->idle = 0;\n")
+             "	memset(&last_action_time, 0, sizeof(last_action_time));
+	conn->idle = (conn->handled_requests > 0) && conn->yields && (*nread == 0)
+	             && ((conn->ssl == NULL) || !SSL_has_pending(conn->ssl));
+	conn->yields = 0;
+	if (conn->idle) {
+		return -1;
+	}
+	if (conn->handled_requests > 0) {
+		set_deadline((*nread > 0) ? atoi(conn->dom_ctx->config[REQUEST_TIMEOUT]) : 0);
+	}\n")
 replace_once("	if (conn->handled_requests > 0) {\n		if (conn->dom_ctx->config[KEEP_ALIVE_TIMEOUT]) {"
              "	if ((conn->handled_requests > 0) && (*nread == 0)) {\n		if (conn->dom_ctx->config[KEEP_ALIVE_TIMEOUT]) {")
 replace_once("		if (n > 0) {\n			*nread += n;\n			request_len = get_http_header_len(buf, *nread);\n"
@@ -54,6 +109,7 @@ replace_once("		if (n > 0) {\n			*nread += n;\n			request_len = get_http_header_
 			if ((conn->handled_requests > 0) && (*nread == 0)) {
 				conn->req_time = last_action_time;
 				request_timeout = strtod(conn->dom_ctx->config[REQUEST_TIMEOUT], NULL) / 1000.0;
+				set_deadline(atoi(conn->dom_ctx->config[REQUEST_TIMEOUT]));
 			}
 			*nread += n;
 			request_len = get_http_header_len(buf, *nread);\n")

@@ -7,9 +7,21 @@
  * never together with Transfer-Encoding, no transfer coding but `chunked`. A body of at most 64 KiB (chunked or not) is
  * read and discarded before the handler runs. What does not pass is answered by `refused` and its connection is closed.
  *
- * A thread serves one connection at a time, from its complete header block on. Connections without a request cost a
- * descriptor and no thread: new ones for 5 s, idle ones for keep_alive_s, which answers announce as `Keep-Alive`. When
- * descriptors run short the oldest of them are closed first (lib/http_door.h).
+ * Connections without a request cost a descriptor and no thread: new ones for 5 s until their header block (with TLS:
+ * their first record) is complete, idle ones for keep_alive_s, which answers announce as `Keep-Alive`. When descriptors
+ * run short the oldest of them are closed first (lib/http_door.h).
+ *
+ * A thread serves one connection at a time. Every wait for the client ends at a deadline, however slowly its bytes come
+ * or go. Without a token a client can hold a thread for
+ *   - 5 s: from the first bytes of a request to its whole header block and body; with TLS the handshake counts into the
+ *     5 s of the first request. A client that stalls in a body, in the handshake, or in a header block that it began
+ *     within 100 ms of an answer is closed then;
+ *   - 5 s more for an answer that it does not read, and 2 s for the rest of a body that was refused (413);
+ *   - 100 ms after an answer, for its next request.
+ * A long answer has 1 s more for each 160 kB: 57 s for 8 MiB.
+ *
+ * When connections wait for a thread, one that has been answered goes back behind them, and the requests that a client
+ * pipelines end after 1 s with `Connection: close`.
  */
 #ifndef CASEVIEW_HTTP_H
 #define CASEVIEW_HTTP_H

@@ -149,6 +149,76 @@ def test_the_keep_alive_field_is_true(own, token):
     assert answer.headers["Connection"] == "close" and "Keep-Alive" not in answer.headers
 
 
+class Busy(threading.Thread):
+    """A client that asks again as soon as it has its answer, on one connection."""
+
+    def __init__(self, api, token, ended):
+        super().__init__(daemon=True)
+        self.api, self.token, self.ended = api, token, ended
+        self.answers, self.longest_s, self.failure = 0, 0.0, None
+
+    def run(self):
+        with requests.Session() as session:
+            while not self.ended.is_set():
+                begin = time.monotonic()
+                try:
+                    answer = session.get(self.api.url(), headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+                    assert answer.text == EXPECTED and "Connection" not in answer.headers
+                except (requests.RequestException, AssertionError) as failure:
+                    self.failure = failure
+                    return
+                self.answers += 1
+                self.longest_s = max(self.longest_s, time.monotonic() - begin)
+
+
+def test_busy_connections_take_turns(own, token):
+    """Twice as many connections as threads, all busy without a pause."""
+    api = own("--threads", "2")
+    api.wait_ready()
+    ended = threading.Event()
+    clients = [Busy(api, token, ended) for _ in range(4)]
+    for client in clients:
+        client.start()
+    time.sleep(4)
+    ended.set()
+    for client in clients:
+        client.join(40)
+    assert [client.failure for client in clients] == [None] * 4
+    assert min(client.answers for client in clients) >= 20, [client.answers for client in clients]
+    assert max(client.longest_s for client in clients) < 2 * PATIENCE, [client.longest_s for client in clients]
+    assert api.metric("caseview_api_connections_unserved_total") == 0
+
+
+def test_pipelined_requests_do_not_keep_a_thread_from_others(own, token):
+    api = own("--threads", "1")
+    api.wait_ready()
+    host, port = api.address.split(":")
+    heard = []
+    with socket.create_connection((host, int(port)), timeout=20) as greedy:
+
+        def ask():
+            with contextlib.suppress(OSError):
+                while True:
+                    greedy.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+
+        def hear():
+            with contextlib.suppress(OSError):
+                while block := greedy.recv(65536):
+                    heard.append(len(block))
+
+        threads = [threading.Thread(target=run, daemon=True) for run in (ask, hear)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(heard) > 10, 10, "it is served")
+        begin = time.monotonic()
+        assert api.call(token).text == EXPECTED
+        assert time.monotonic() - begin < 5 * PATIENCE
+        with contextlib.suppress(OSError):
+            greedy.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join(20)
+
+
 @pytest.mark.parametrize("listen", ["[::1]:0", "[::]:0"])
 def test_ipv6(own, token, listen):
     api = own("--listen", listen, "--admin-listen", listen)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -161,3 +162,26 @@ def test_many_readers_of_a_long_list_share_its_memory(own, token):
     assert set(found) <= {True, "unavailable"} and found.count(True) >= 8, found
     if not any(f"{sanitizer}san" in api.argv[0] for sanitizer in "at"):  # sanitizers need several times the memory
         assert highest < 256 * 1024 * 1024
+
+
+def test_a_slow_reader_of_a_long_list_is_dropped(own, token):
+    """A list of 6 MB may take 43 s; read at 2 KiB a second it would take most of an hour."""
+    add_cases(own.database, USER_IDLE, 2000, 3000)
+    api = own("--threads", "2")
+    api.wait_ready()
+    host, port = api.address.split(":")
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((host, int(port)))
+        path = api.url(user=USER_IDLE).split(api.address)[1]
+        slow.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        assert slow.recv(100).startswith(b"HTTP/1.1 200")
+        wait_for(lambda: api.metric("caseview_api_connections") == 1, 10, "it is counted")
+        begin = time.monotonic()
+
+        def is_dropped():
+            slow.recv(2048)
+            return api.metric("caseview_api_connections") == 0
+
+        wait_for(is_dropped, 55, "the connection is closed", poll_s=1)
+        assert time.monotonic() - begin > 20, "only at its deadline"
