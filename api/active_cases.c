@@ -177,6 +177,7 @@ void active_cases_refused(void *context, const struct http_request *request, str
     char id[REQUEST_ID_MAX + 1];
     request_id_put(request, response, id);
     enum problem problem = request->refusal_status == 413   ? PROBLEM_BODY_TOO_LARGE
+                           : request->refusal_status == 503 ? PROBLEM_UNAVAILABLE
                            : request->refusal_status == 505 ? PROBLEM_HTTP_VERSION
                                                             : PROBLEM_BAD_REQUEST;
     problem_answer(response, problem, request->refusal);

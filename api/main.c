@@ -37,7 +37,7 @@ struct api {
     const char *issuers[LIST_MAX + 1];
     const char *audiences[LIST_MAX + 1];
     struct metrics *metrics;
-    struct metric *connections, *active, *shed, *accept_failures;
+    struct metric *connections, *active, *shed, *unserved, *accept_failures;
     struct http_stats counted; /* what the counters have of the server's */
     struct admin *admin;
     struct key_source *keys;
@@ -100,6 +100,8 @@ static void make_parts(struct api *api)
                                 "Client connections that have a thread now");
     api->shed = metrics_counter(api->metrics, "caseview_api_connections_shed_total", NULL,
                                 "Connections without a request that were closed to make room for new ones");
+    api->unserved = metrics_counter(api->metrics, "caseview_api_connections_unserved_total", NULL,
+                                    "Connections whose request no thread took within 10 s; answered with 503");
     api->accept_failures = metrics_counter(api->metrics, "caseview_api_accept_failures_total", NULL,
                                            "Times when no further connection could be accepted");
     init_limits(api);
@@ -156,6 +158,7 @@ static void report_connections(struct api *api, bool *busy)
     metric_set(api->connections, stats.connections);
     metric_set(api->active, stats.active);
     metric_add(api->shed, stats.shed - api->counted.shed);
+    metric_add(api->unserved, stats.unserved - api->counted.unserved);
     metric_add(api->accept_failures, stats.accept_failures - api->counted.accept_failures);
     api->counted = stats;
     if (stats.certificate_expiry_s > 0)

@@ -14,6 +14,7 @@
 #include "http_answer.h"
 #include "http_door.h"
 #include "http_guard.h"
+#include "http_refuse.h"
 #include "http_tls.h"
 
 static_assert(HTTP_FIELDS_MAX == MG_MAX_HEADERS, "a full field list means that some may have been dropped");
@@ -362,6 +363,13 @@ static void take_connection(void *context, int fd, struct ssl_st *ssl)
     mg_take_connection(server->context, fd, ssl);
 }
 
+/* Called on the door's thread. */
+static void refuse_connection(void *context, int fd, struct ssl_st *ssl)
+{
+    const struct http_server *server = context;
+    http_refuse_waiting(server->options.refused, server->options.context, fd, ssl);
+}
+
 /* Computes how many connections the descriptors allow, after raising the soft limit to the hard one. */
 static enum cv_status count_connections(const struct http_options *options, int *out_max, struct err *err)
 {
@@ -439,6 +447,7 @@ static enum cv_status open_door(struct http_server *server, struct err *err)
         .threads = options->threads,
         .keep_alive_s = options->keep_alive_s > 0 ? options->keep_alive_s : 1,
         .hand_over = take_connection,
+        .refuse = refuse_connection,
         .context = server,
     };
     snprintf(server->keep_alive, sizeof server->keep_alive, "Keep-Alive: timeout=%d\r\n", door.keep_alive_s);

@@ -59,7 +59,7 @@ struct http_door {
     atomic_int active; /* handed over */
     atomic_int ready;  /* guests that wait for a thread */
     atomic_bool paused;
-    atomic_int_fast64_t shed, refused, failures;
+    atomic_int_fast64_t shed, refused, unserved, failures;
     atomic_int addresses[BUCKETS]; /* open connections by a hash of their address */
     size_t fd_count;
     _Atomic uint16_t *buckets; /* of each descriptor */
@@ -334,11 +334,21 @@ static void hand_over(struct http_door *door)
     }
 }
 
+static void refuse_guest(struct http_door *door, struct guest *guest)
+{
+    atomic_fetch_add(&door->unserved, 1);
+    door->options.refuse(door->options.context, guest->fd, guest->ssl);
+    close_guest(door, guest);
+}
+
 static void close_expired(struct http_door *door, int64_t now_ms)
 {
     for (int state = 0; state < GUEST_GONE; state++)
         for (struct guest *guest; (guest = door->lists[state].first) != NULL && guest->deadline_ms <= now_ms;)
-            close_guest(door, guest);
+            if (state == GUEST_READY)
+                refuse_guest(door, guest);
+            else
+                close_guest(door, guest);
 }
 
 /* Called once, when the server stops accepting connections. */
@@ -522,6 +532,7 @@ void http_door_stats(const struct http_door *door, struct http_stats *out_stats)
         .connections = atomic_load(&door->open),
         .active = atomic_load(&door->active),
         .shed = atomic_load(&door->shed) + atomic_load(&door->refused),
+        .unserved = atomic_load(&door->unserved),
         .accept_failures = atomic_load(&door->failures),
         .certificate_expiry_s = http_tls_expiry_s(door->options.tls),
     };

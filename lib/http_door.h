@@ -1,7 +1,8 @@
 /*
  * http_door.h: accepts a server's connections and keeps those that have no complete request, so that they cost a
  * descriptor and no thread: new ones until their header block (with TLS: their first record) has arrived, idle ones
- * until the next one. Connections with a request are handed to the server's threads, in the order of arrival.
+ * until the next one. Connections with a request are handed to the server's threads, in the order of arrival; one that
+ * no thread takes within 10 s is refused.
  * Private to lib/http*.c.
  *
  * Bounds: connections by the limit of descriptors, half of it per address (IPv6: per /64). At a bound the oldest
@@ -31,6 +32,8 @@ struct http_door_options {
     int keep_alive_s;
     /* Takes a socket, and its SSL object or NULL. Called on the door's thread. */
     void (*hand_over)(void *context, int fd, struct ssl_st *ssl);
+    /* The client of a request that no thread could take in time; closed afterwards. Called on the door's thread. */
+    void (*refuse)(void *context, int fd, struct ssl_st *ssl);
     void *context;
 };
 

@@ -140,6 +140,20 @@ void http_tls_close(struct ssl_st *ssl)
     ERR_clear_error();
 }
 
+ssize_t http_tls_read(struct ssl_st *ssl, char *out, size_t size)
+{
+    int n = SSL_is_init_finished(ssl) ? SSL_read(ssl, out, (int)size) : -1;
+    ERR_clear_error();
+    return n > 0 ? n : -1;
+}
+
+void http_tls_write(struct ssl_st *ssl, const char *bytes, size_t len)
+{
+    if (SSL_is_init_finished(ssl))
+        SSL_write(ssl, bytes, (int)len);
+    ERR_clear_error();
+}
+
 static bool same_content(const struct buf *a, const struct buf *b)
 {
     return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);

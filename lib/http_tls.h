@@ -6,6 +6,8 @@
 #ifndef CASEVIEW_LIB_HTTP_TLS_H
 #define CASEVIEW_LIB_HTTP_TLS_H
 
+#include <sys/types.h>
+
 #include "caseview/base.h"
 #include "caseview/err.h"
 
@@ -19,6 +21,9 @@ void http_tls_free(struct http_tls *tls); /* NULL is fine */
 struct ssl_st *http_tls_connection(struct http_tls *tls);
 /* Sends close_notify if the handshake was done, and frees. NULL is fine. */
 void http_tls_close(struct ssl_st *ssl);
+/* Without waiting. -1: nothing has arrived, the handshake is not done, or the connection is broken. */
+ssize_t http_tls_read(struct ssl_st *ssl, char *out, size_t size);
+void http_tls_write(struct ssl_st *ssl, const char *bytes, size_t len);
 /* Looks at the file when it is due (every 5 s) or asked for, and takes a changed one over; a bad one is logged once. */
 void http_tls_refresh(struct http_tls *tls, int64_t now_ms);
 int64_t

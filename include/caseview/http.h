@@ -21,7 +21,7 @@
  * A long answer has 1 s more for each 160 kB: 57 s for 8 MiB.
  *
  * When connections wait for a thread, one that has been answered goes back behind them, and the requests that a client
- * pipelines end after 1 s with `Connection: close`.
+ * pipelines end after 1 s with `Connection: close`. A request that no thread takes within 10 s is `refused` with 503.
  */
 #ifndef CASEVIEW_HTTP_H
 #define CASEVIEW_HTTP_H

@@ -14,7 +14,7 @@ struct http_request {
     const char *method; /* as sent; NULL when the parser refused before it was known */
     struct str path;    /* as sent, neither decoded nor normalised, without query; of an absolute-form target too */
     const struct http_head *head; /* for http_header() */
-    int refusal_status;           /* in `refused` only: 400, 413 (the body), 505 … */
+    int refusal_status;           /* in `refused` only: 400, 413 (the body), 503 (no thread), 505 … */
     const char *refusal;          /* in `refused` only: why, one sentence */
 };
 

@@ -10,6 +10,7 @@ struct http_stats {
     int connections;              /* open */
     int active;                   /* of these, those that have a thread */
     int64_t shed;                 /* closed, without a request, in favour of new ones */
+    int64_t unserved;             /* closed because no thread took their request within 10 s; answered 503 */
     int64_t accept_failures;      /* times when no connection could be accepted */
     int64_t certificate_expiry_s; /* seconds since 1970; 0: no TLS */
 };

@@ -1,6 +1,7 @@
 /* Connections without a request: how long they are kept, their cost, and the behaviour at the limit. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -185,6 +186,65 @@ static void test_silent_connections_displace_each_other(void **state)
     wait_connections(fixture, 0);
 }
 
+static atomic_bool released;
+
+static void hold(void *context, const struct http_request *request, struct http_response *response)
+{
+    while (!atomic_load(&released))
+        usleep(10 * 1000);
+    handle(context, request, response);
+}
+
+static void refuse(void *context, const struct http_request *request, struct http_response *response)
+{
+    (void)context;
+    const char *id = http_header(request, "x-request-id", 0);
+    response->status = request->refusal_status;
+    buf_printf(&response->body, "refused %s", id != NULL ? id : "without id");
+}
+
+/* Both threads are held for longer than a request waits for one. */
+static void test_a_request_that_no_thread_takes_is_503(void **state)
+{
+    (void)state;
+    static const char *const listen[] = {"127.0.0.1:0"};
+    struct http_options options = {
+        .listen = listen, .listen_count = 1, .threads = 2, .max_answer = 4096, .handler = hold, .refused = refuse};
+    struct fixture fixture = {.server = NULL};
+    struct err err = ERR_INIT;
+    int fds[4];
+    assert_int_equal(http_start(&options, &fixture.server, &err), CV_OK);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = dial(fixture.server);
+        const char *text = i == 3 ? "HEAD /d HTTP/1.1\r\n\r\n" : "GET /c HTTP/1.0\r\nX-Request-Id:  mine\r\n\r\n";
+        say(fds[i], text, strlen(text));
+        if (i == 1) { /* the others come when no thread is free */
+            struct http_stats stats = {.active = 0};
+            for (int64_t deadline = clock_mono_ms() + PATIENCE_MS; stats.active < 2 && clock_mono_ms() < deadline;)
+                http_stats(fixture.server, &stats);
+            assert_int_equal(stats.active, 2);
+        }
+    }
+    char *get = hear(fds[2], NULL), *head = hear(fds[3], NULL);
+    assert_non_null(strstr(get, "HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_non_null(strstr(get, "\r\nConnection: close\r\n\r\nrefused mine"));
+    assert_non_null(strstr(head, "HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_null(strstr(head, "refused"));
+    free(get);
+    free(head);
+    struct http_stats stats;
+    http_stats(fixture.server, &stats);
+    assert_int_equal(stats.unserved, 2);
+    assert_int_equal(stats.shed, 0);
+    atomic_store(&released, true);
+    for (size_t i = 0; i < 2; i++) {
+        char *heard = hear(fds[i], NULL);
+        assert_non_null(strstr(heard, "GET /c"));
+        free(heard);
+    }
+    http_stop(fixture.server);
+}
+
 static void test_listens_on_ipv6(void **state)
 {
     (void)state;
@@ -232,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_later_request_may_come_in_parts, start, stop),
         cmocka_unit_test_setup_teardown(test_a_connection_that_never_asks_is_closed, start, stop),
         cmocka_unit_test_prestate_setup_teardown(test_silent_connections_displace_each_other, start, stop, &hundred),
+        cmocka_unit_test(test_a_request_that_no_thread_takes_is_503),
         cmocka_unit_test(test_listens_on_ipv6),
         cmocka_unit_test(test_more_threads_than_open_files_are_refused),
     };
