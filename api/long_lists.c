@@ -269,11 +269,21 @@ static void read_result(struct job *job, const struct db_result *result)
     }
 }
 
+static bool is_stopping(void *context)
+{
+    struct long_lists *lists = context;
+    pthread_mutex_lock(&lists->mutex);
+    bool stopping = lists->stopping;
+    pthread_mutex_unlock(&lists->mutex);
+    return stopping;
+}
+
 /* False: the connection is closed; err says why. */
 static bool run_statement(struct long_lists *lists, struct job *job, struct err *err)
 {
-    if (lists->db == NULL &&
-        db_open(lists->database, "caseview-api", sql_setup, CONNECT_TIMEOUT_MS, &lists->db, err) != CV_OK)
+    const struct db_cancel cancel = {.cancelled = is_stopping, .context = lists};
+    if (lists->db == NULL && db_open_unless(lists->database, "caseview-api", sql_setup, CONNECT_TIMEOUT_MS, &cancel,
+                                            &lists->db, err) != CV_OK)
         return false;
     struct arena *arena = arena_new(4096, ARENA_MAX);
     struct db_args args;

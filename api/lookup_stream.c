@@ -311,11 +311,26 @@ static void ping(struct lookup_stream *stream)
         send_batch(stream, batch);
 }
 
+static bool is_stopping(struct lookup_stream *stream)
+{
+    pthread_mutex_lock(&stream->mutex);
+    bool stopping = stream->stopping;
+    pthread_mutex_unlock(&stream->mutex);
+    return stopping;
+}
+
+static bool is_cancelled(void *context)
+{
+    return is_stopping(context);
+}
+
 /* Resends the statements that the last connection left unanswered. */
 static enum cv_status open_connection(struct lookup_stream *stream, int timeout_ms, struct err *err)
 {
     struct db *db = NULL;
-    enum cv_status status = db_open(stream->options.database, "caseview-api", sql_setup, timeout_ms, &db, err);
+    const struct db_cancel cancel = {.cancelled = is_cancelled, .context = stream};
+    enum cv_status status = db_open_unless(stream->options.database, "caseview-api", sql_setup, timeout_ms, &cancel,
+                                           &db, err);
     if (status != CV_OK)
         return status;
     stream->proven = false;
@@ -355,14 +370,6 @@ static void set_disconnected(struct lookup_stream *stream, const struct err *err
     pthread_mutex_unlock(&stream->connection_mutex);
     for (int i = 0; i < count; i++)
         end_statement(stream, orphans[i], NULL, database_unreachable);
-}
-
-static bool is_stopping(struct lookup_stream *stream)
-{
-    pthread_mutex_lock(&stream->mutex);
-    bool stopping = stream->stopping;
-    pthread_mutex_unlock(&stream->mutex);
-    return stopping;
 }
 
 /* Sleeps until the socket is ready, the thread is woken, or the time is up. */

@@ -15,8 +15,16 @@ static void on_notice(void *context, const char *message)
     log_debug("database: %s", text);
 }
 
+enum { CANCEL_EVERY_MS = 100 };
+
+static bool stop_cancels(void *context CV_UNUSED)
+{
+    return stop_requested();
+}
+
 /* libpq tries all hosts and their addresses; the socket may change with each step. */
-static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, struct err *err)
+static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, const struct db_cancel *cancel,
+                                        struct err *err)
 {
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
     while (PQstatus(db->conn) != CONNECTION_BAD && step != PGRES_POLLING_OK && step != PGRES_POLLING_FAILED) {
@@ -26,15 +34,12 @@ static enum cv_status finish_connecting(struct db *db, int64_t deadline_ms, stru
             err_set(err, "database: not connected within the time-out%s%s", text[0] != '\0' ? ": " : "", text);
             return CV_RETRY;
         }
-        if (stop_requested()) {
+        if (cancel->cancelled(cancel->context)) {
             err_set(err, "database: stopped while connecting");
             return CV_RETRY;
         }
-        struct pollfd fds[] = {
-            {.fd = PQsocket(db->conn), .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT},
-            {.fd = stop_fd(), .events = POLLIN},
-        };
-        if (poll(fds, ARRAY_LEN(fds), left > 60000 ? 60000 : (int)left) > 0 && fds[0].revents != 0)
+        struct pollfd fd = {.fd = PQsocket(db->conn), .events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        if (poll(&fd, 1, left > CANCEL_EVERY_MS ? CANCEL_EVERY_MS : (int)left) > 0)
             step = PQconnectPoll(db->conn);
     }
     if (PQstatus(db->conn) == CONNECTION_OK)
@@ -99,11 +104,12 @@ static enum cv_status check_encoding(const struct db *db, struct err *err)
     return CV_FATAL;
 }
 
-static enum cv_status connect_and_set_up(struct db *db, const char *setup, int timeout_ms, struct err *err)
+static enum cv_status connect_and_set_up(struct db *db, const char *setup, int timeout_ms,
+                                         const struct db_cancel *cancel, struct err *err)
 {
     int64_t deadline_ms = clock_mono_ms() + timeout_ms;
     PQsetNoticeProcessor(db->conn, on_notice, db);
-    enum cv_status status = finish_connecting(db, deadline_ms, err);
+    enum cv_status status = finish_connecting(db, deadline_ms, cancel, err);
     if (status != CV_OK)
         return status;
     if (PQsetnonblocking(db->conn, 1) != 0)
@@ -117,11 +123,18 @@ static enum cv_status connect_and_set_up(struct db *db, const char *setup, int t
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err)
 {
+    static const struct db_cancel on_stop = {.cancelled = stop_cancels};
+    return db_open_unless(conninfo, application_name, setup, timeout_ms, &on_stop, out_db, err);
+}
+
+enum cv_status db_open_unless(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
+                              const struct db_cancel *cancel, struct db **out_db, struct err *err)
+{
     struct db *db = cv_zalloc(sizeof *db);
     db->failed = -1;
     enum cv_status status = db_start(db, conninfo, application_name, err);
     if (status == CV_OK)
-        status = connect_and_set_up(db, setup, timeout_ms, err);
+        status = connect_and_set_up(db, setup, timeout_ms, cancel, err);
     if (status != CV_OK) {
         db_close(db);
         return status;

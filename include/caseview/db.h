@@ -49,13 +49,20 @@ enum db_type {
 
 /*
  * conninfo: libpq's keywords or URI, NULL or "" for the PG… variables. setup: SQL run at once after connecting (SET …),
- * or NULL. Waits at most timeout_ms; connecting ends early when a stop is requested.
+ * or NULL. Waits at most timeout_ms; connecting ends early when a stop is requested (stop.h).
  * With several hosts and no target_session_attrs, read-write is asked for.
  * CV_FATAL: a connection string that is not valid or can be read in two ways, or a database whose encoding is not UTF8.
  * No err of a connection ever shows a value of conninfo but hosts, ports and the database.
  */
 enum cv_status db_open(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
                        struct db **out_db, struct err *err) CV_MUST_CHECK;
+/* For a program that works on after the request to stop: connecting ends early when cancelled() is true instead. */
+struct db_cancel {
+    bool (*cancelled)(void *context);
+    void *context;
+};
+enum cv_status db_open_unless(const char *conninfo, const char *application_name, const char *setup, int timeout_ms,
+                              const struct db_cancel *cancel, struct db **out_db, struct err *err) CV_MUST_CHECK;
 void db_close(struct db *db); /* NULL is allowed; a running statement is not cancelled */
 bool db_is_lost(const struct db *db);
 /*

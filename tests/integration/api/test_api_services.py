@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from support.api_views import APP, EXPECTED, SCHEMA, USER, case_id, check_problem
+from support.api_views import APP, EXPECTED, SCHEMA, USER, USER_IDLE, add_cases, case_id, check_problem, list_of
 from support.postgres import process_tree
 from support.waiting import stays_true, wait_for
 
@@ -165,7 +165,9 @@ def test_sigterm_answers_requests_in_flight(own, server, token):
     assert api.wait() == 0
 
 
-def test_requests_are_accepted_during_the_drain_delay(own, token):
+def test_requests_are_accepted_during_the_drain_delay(own, server, token):
+    """The first long list, which opens a second connection, and one after both connections were cut included."""
+    add_cases(own.database, USER_IDLE, 40, 1000)
     api = own("--drain-delay-s", "4")
     api.wait_ready()
     kept, fields = requests.Session(), {"Authorization": f"Bearer {token}"}
@@ -177,6 +179,10 @@ def test_requests_are_accepted_during_the_drain_delay(own, token):
     for session in (kept, kept, requests.Session()):
         answer = session.get(api.url(APP, USER), headers=fields)
         assert answer.text == EXPECTED and answer.headers["Connection"] == "close"
+    assert api.call(token, user=USER_IDLE).text == list_of(40, 1000)
+    end_backends(server, own.database)
+    assert api.call(token, user=USER_IDLE).text == list_of(40, 1000)
+    assert api.call(token).text == EXPECTED
     assert api.wait() == 0
 
 
