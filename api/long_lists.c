@@ -260,7 +260,7 @@ static void read_result(struct job *job, const struct db_result *result)
     }
     /* one allocation of the right size: growing by doubling would hold up to twice as much */
     buf_init(&job->text, LONG_LIST_MAX);
-    if (buf_reserve(&job->text, 2 + (size_t)db_int8(result, 0, COLUMN_BYTES)) != NULL)
+    if (buf_reserve(&job->text, (size_t)db_int8(result, 0, COLUMN_BYTES)) != NULL)
         put_list(result, &job->text);
     if (job->text.overflow) {
         job->outcome = LONG_LIST_UNAVAILABLE;

@@ -20,7 +20,7 @@ def problem_of(answer):
 
 @pytest.mark.parametrize(
     "count, body_bytes",
-    [(32, 1000), (33, 1000), (32, 4096), (1, 4097), (2000, 1000), (2000, 4193)],
+    [(32, 1000), (33, 1000), (32, 4096), (1, 4097), (2000, 1000), (2000, 4193), (1, 8388605), (1, 8388606)],
 )
 def test_a_list_within_the_limits_is_complete_and_in_order(own, token, count, body_bytes):
     """Lists around the limits of a shared statement (32 cases of 4 KiB) and of a list (2,000 rows, 8 MiB)."""
