@@ -5,11 +5,11 @@
 
 #include "caseview/clock.h"
 #include "caseview/log.h"
+#include "fair_share.h"
 #include "list_weights.h"
 #include "lookup_stream.h"
 
 enum {
-    SHARES = 4096,
     LONG_REMEMBERED_MS = 60000, /* then the list is expected to be short again */
     TOO_LONG_REMEMBERED_MS = 10000,
     LOG_EVERY_MS = 60000,
@@ -17,14 +17,11 @@ enum {
 
 struct lookup {
     uint64_t seed;
-    int max_waiting, max_waiting_per_application;
+    struct fair_share *share;
     struct lookup_stream *stream;
     struct long_lists *long_lists;
     struct list_weights *weights;
     struct metric *too_long;
-    atomic_int waiting;
-    /* Requests that wait, by a seeded hash of their application. Two applications that meet in one counter share it. */
-    atomic_int shares[SHARES];
     atomic_int_fast64_t logged_ms; /* last line about a list that is too long */
 };
 
@@ -34,8 +31,7 @@ struct lookup *lookup_new(const struct lookup_options *options)
     struct uuid random;
     uuid_random(&random);
     memcpy(&lookup->seed, random.b, sizeof lookup->seed);
-    lookup->max_waiting = options->max_waiting;
-    lookup->max_waiting_per_application = options->max_waiting > 1 ? options->max_waiting / 2 : 1;
+    lookup->share = fair_share_new(options->max_waiting, options->callers, lookup->seed);
     lookup->logged_ms = INT64_MIN / 2;
     struct lookup_stream_options stream = {
         .database = options->database,
@@ -59,6 +55,7 @@ void lookup_free(struct lookup *lookup)
     long_lists_free(lookup->long_lists);
     lookup_stream_free(lookup->stream);
     list_weights_free(lookup->weights);
+    fair_share_free(lookup->share);
     free(lookup);
 }
 
@@ -96,11 +93,11 @@ static enum lookup_outcome ask_long(struct lookup *lookup, const struct question
     return LOOKUP_UNAVAILABLE;
 }
 
-static enum lookup_outcome ask_short(struct lookup *lookup, const struct question *question, struct buf *out_body,
-                                     struct lookup_result *out_result)
+static enum lookup_outcome ask_short(struct lookup *lookup, const struct question *question, struct fair_claim *claim,
+                                     struct buf *out_body, struct lookup_result *out_result)
 {
     struct lookup_stream_answer answer = {.body = out_body};
-    enum stream_outcome outcome = lookup_stream_ask(lookup->stream, question, &answer);
+    enum stream_outcome outcome = lookup_stream_ask(lookup->stream, question, claim, &answer);
     out_result->findings = answer.findings;
     out_result->why = answer.why;
     switch (outcome) {
@@ -116,12 +113,13 @@ static enum lookup_outcome ask_short(struct lookup *lookup, const struct questio
     return LOOKUP_UNAVAILABLE;
 }
 
-static enum lookup_outcome ask_by_weight(struct lookup *lookup, const struct question *question, struct buf *out_body,
+static enum lookup_outcome ask_by_weight(struct lookup *lookup, const struct question *question,
+                                         struct fair_claim *claim, struct buf *out_body,
                                          struct lookup_result *out_result)
 {
     switch (list_weights_find(lookup->weights, question->key, clock_mono_ms())) {
     case LIST_SHORT:
-        return ask_short(lookup, question, out_body, out_result);
+        return ask_short(lookup, question, claim, out_body, out_result);
     case LIST_LONG:
         return ask_long(lookup, question, out_result);
     case LIST_TOO_LONG:
@@ -135,20 +133,11 @@ enum lookup_outcome lookup_ask(struct lookup *lookup, struct question *question,
 {
     *out_result = (struct lookup_result){.list = NULL};
     question->key = question_key(question, lookup->seed);
-    atomic_int *share =
-        &lookup->shares[XXH3_64bits_withSeed(&question->application, sizeof question->application, lookup->seed) %
-                        SHARES];
-    enum lookup_outcome outcome = LOOKUP_UNAVAILABLE;
-    int of_application = atomic_fetch_add_explicit(share, 1, memory_order_relaxed);
-    int waiting = atomic_fetch_add_explicit(&lookup->waiting, 1, memory_order_relaxed);
-    if (waiting >= lookup->max_waiting)
-        out_result->why = "Too many requests are waiting for the database.";
-    else if (of_application >= lookup->max_waiting_per_application)
-        out_result->why = "Too many requests of this application are waiting for the database.";
-    else
-        outcome = ask_by_weight(lookup, question, out_body, out_result);
-    atomic_fetch_sub_explicit(&lookup->waiting, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(share, 1, memory_order_relaxed);
+    struct fair_claim claim;
+    if (!fair_share_enter(lookup->share, &question->application, &claim, &out_result->why))
+        return LOOKUP_UNAVAILABLE;
+    enum lookup_outcome outcome = ask_by_weight(lookup, question, &claim, out_body, out_result);
+    fair_share_leave(&claim);
     return outcome;
 }
 

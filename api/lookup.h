@@ -3,7 +3,7 @@
  * of their own (long_lists.h); which list is long is learnt from its last answer (list_weights.h). A list of more than
  * 2,000 cases or 8 MiB is refused, and the refusal remembered for 10 s.
  *
- * At most max_waiting requests wait at once, and at most half as many of one application. Any thread.
+ * How many requests may wait at once, and of one application: fair_share.h. Any thread.
  */
 #ifndef CASEVIEW_API_LOOKUP_H
 #define CASEVIEW_API_LOOKUP_H
@@ -41,7 +41,8 @@ struct lookup *lookup_new(const struct lookup_options *options);
 /* No thread may be asking, and all long lists must have been released. */
 void lookup_free(struct lookup *lookup);
 
-/* question->key is filled here. out_body is empty; it gets a short list that the findings allow. Waits at most 10 s. */
+/* question->key is filled here. out_body is empty; it gets a short list that the findings allow. Waits at
+ * most 11 s: 5 s for a list that turns out to be a long one, 1 s for a place, 5 s for its answer. */
 enum lookup_outcome lookup_ask(struct lookup *lookup, struct question *question, struct buf *out_body,
                                struct lookup_result *out_result) CV_MUST_CHECK;
 

@@ -178,15 +178,20 @@ static struct batch *join(struct lookup_stream *stream, const struct question *q
 }
 
 enum stream_outcome lookup_stream_ask(struct lookup_stream *stream, const struct question *question,
-                                      struct lookup_stream_answer *out_answer)
+                                      struct fair_claim *claim, struct lookup_stream_answer *out_answer)
 {
     enum batch_reading reading = BATCH_NO_ROW;
     size_t index = 0;
     atomic_fetch_add_explicit(&stream->waiting, 1, memory_order_relaxed);
     struct batch *batch = join(stream, question, &index, &out_answer->why);
     if (batch != NULL) {
-        if (!batch_wait(batch, clock_mono_us() + ASK_TIMEOUT_MS * 1000)) {
-            out_answer->why = "The database did not answer in time.";
+        int64_t begin_us = clock_mono_us();
+        bool ended = batch_wait(batch, begin_us + SLOW_MS * 1000);
+        out_answer->why = "The database did not answer in time.";
+        if (!ended && fair_share_may_wait(claim, &out_answer->why))
+            ended = batch_wait(batch, begin_us + ASK_TIMEOUT_MS * 1000);
+        if (!ended) {
+            /* why is set */
         } else if (batch->result == NULL) {
             out_answer->why = batch->why;
         } else {

@@ -14,6 +14,7 @@
 #include "caseview/buf.h"
 #include "caseview/err.h"
 #include "caseview/metrics.h"
+#include "fair_share.h"
 #include "question.h"
 
 struct lookup_stream;
@@ -43,9 +44,10 @@ struct lookup_stream_answer {
     const char *why;  /* STREAM_UNAVAILABLE: one sentence, static text */
 };
 
-/* Waits at most 5 s. Unless the outcome is STREAM_FOUND, the body holds nothing of use. */
+/* Waits at most 5 s, and as long as the claim may wait. Unless the outcome is STREAM_FOUND, the body holds nothing of
+ * use. */
 enum stream_outcome lookup_stream_ask(struct lookup_stream *stream, const struct question *question,
-                                      struct lookup_stream_answer *out_answer) CV_MUST_CHECK;
+                                      struct fair_claim *claim, struct lookup_stream_answer *out_answer) CV_MUST_CHECK;
 
 /* The counter of failed statements and connections, for other connections to the same database. */
 struct metric *lookup_stream_errors(const struct lookup_stream *stream);

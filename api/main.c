@@ -85,10 +85,12 @@ static void ready(void *context, char *out_reason, size_t size)
 /* What the figures of the moment are to be compared with. */
 static void init_limits(struct api *api)
 {
-    metric_set(metrics_gauge(api->metrics, "caseview_api_threads", NULL, "The option threads"),
-               (double)config_int(api->config, "threads"));
-    metric_set(metrics_gauge(api->metrics, "caseview_api_waiting_max", NULL, "The option max-waiting"),
-               (double)config_int(api->config, "max-waiting"));
+    int64_t threads = config_int(api->config, "threads");
+    int64_t max_waiting = config_int(api->config, "max-waiting");
+    metric_set(metrics_gauge(api->metrics, "caseview_api_threads", NULL, "The option threads"), (double)threads);
+    metric_set(metrics_gauge(api->metrics, "caseview_api_waiting_max", NULL,
+                             "Requests that can wait for the database at once: max-waiting, but at most threads"),
+               (double)(max_waiting < threads ? max_waiting : threads));
 }
 
 static void make_parts(struct api *api)

@@ -276,7 +276,8 @@ const struct option_def caseview_options[] = {
      .fallback = "1024",
      .min = 1,
      .max = 1048576,
-     .help = "Maximum number of requests that wait for the database; further requests are answered 503"},
+     .help = "Maximum number of requests that wait for the database; further requests are answered 503. Each holds a "
+             "thread: a value above threads has no effect"},
     {.name = "log-traces",
      .type = OPTION_FLAG,
      .scope = SCOPE_API,

@@ -21,7 +21,7 @@ def test_metrics_and_probes(api, token):
     assert {"caseview_api_request_seconds_count", "caseview_api_batches_total", "caseview_api_waiting",
             "caseview_api_database_errors_total", "caseview_api_remembered_tokens", "caseview_api_key_set_age_seconds"} <= names  # fmt: skip
     assert api.metric("caseview_build_info", program="api") == 1 and api.metric("caseview_ready") == 1
-    assert api.metric("caseview_api_threads") == 160 and api.metric("caseview_api_waiting_max") == 1024
+    assert api.metric("caseview_api_threads") == 160 and api.metric("caseview_api_waiting_max") == 160
     assert abs(api.metric("caseview_clock_seconds") - time.time()) < 5
     assert "caseview_api_certificate_expiry_timestamp_seconds" not in names, "it has no certificate"
     assert api.get("/live").status_code == 200 and api.get("/ready").status_code == 200
