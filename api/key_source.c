@@ -19,7 +19,7 @@ enum {
     FILE_EVERY_MS = 5000,   /* a file is cheap to read: changes of its content are seen soon */
     REREAD_EVERY_MS = 5000, /* for unknown kids */
     WAIT_FOR_REREAD_MS = 3000,
-    WAITERS_MAX = 32, /* a flood of made-up kids must not hold all threads */
+    WAITERS_MAX = 32,
     RETRY_BASE_MS = 500,
     RETRY_MAX_MS = 30000,
 };
@@ -27,6 +27,7 @@ enum {
 struct key_source {
     const char *source;
     int refresh_s;
+    int waiters_max; /* a flood of made-up kids must not hold all threads */
     pthread_t thread;
     struct metric *age, *usable, *failures;
 
@@ -181,11 +182,14 @@ static void *run(void *context)
     return NULL;
 }
 
-struct key_source *key_source_new(const char *source, int refresh_s, struct metrics *metrics)
+struct key_source *key_source_new(const char *source, int refresh_s, int threads, struct metrics *metrics)
 {
     struct key_source *keys = cv_zalloc(sizeof *keys);
     keys->source = source;
     keys->refresh_s = refresh_s;
+    keys->waiters_max = threads / 2 < WAITERS_MAX ? threads / 2 : WAITERS_MAX;
+    if (keys->waiters_max < 1)
+        keys->waiters_max = 1;
     keys->asked_ms = -REREAD_EVERY_MS;
     keys->age = metrics_gauge(metrics, "caseview_api_key_set_age_seconds", NULL, "Since the key set was last read");
     keys->usable = metrics_gauge(metrics, "caseview_api_keys", NULL, "Usable keys of the set in force");
@@ -246,7 +250,7 @@ void key_source_reason(struct key_source *keys, char *out, size_t size)
 /* Caller holds the mutex. Requests a reading for an unknown kid. False: there is none to wait for. */
 static bool ask_for_reading(struct key_source *keys)
 {
-    if (keys->waiters >= WAITERS_MAX)
+    if (keys->waiters >= keys->waiters_max)
         return false;
     if (keys->wanted || keys->reading_on_request)
         return true;

@@ -15,9 +15,11 @@
 
 struct key_source;
 
-/* Starts the thread; returns at once, whether the set can be read or not. source is borrowed until key_source_free().
+/*
+ * Starts the thread; returns at once, whether the set can be read or not. source is borrowed until key_source_free().
+ * threads: of the callers; at most half of them, and 32, wait for an unknown kid.
  */
-struct key_source *key_source_new(const char *source, int refresh_s, struct metrics *metrics);
+struct key_source *key_source_new(const char *source, int refresh_s, int threads, struct metrics *metrics);
 void key_source_free(struct key_source *keys);
 
 /* Version of the set in force; 0: none yet. */

@@ -107,7 +107,8 @@ static void make_parts(struct api *api)
     api->accept_failures = metrics_counter(api->metrics, "caseview_api_accept_failures_total", NULL,
                                            "Times when no further connection could be accepted");
     init_limits(api);
-    api->keys = key_source_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"), api->metrics);
+    api->keys = key_source_new(config_text(config, "jwks"), (int)config_int(config, "jwks-refresh-s"),
+                               (int)config_int(config, "threads"), api->metrics);
     api->tokens = tokens_new(api->metrics);
     struct lookup_options options = {
         .database = config_text(config, "database"),

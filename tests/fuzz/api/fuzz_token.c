@@ -33,7 +33,7 @@ static const struct auth_options *options(void)
     assert(fd >= 0 && write(fd, key_set, sizeof key_set - 1) == (ssize_t)(sizeof key_set - 1));
     close(fd);
     metrics = metrics_new();
-    made = (struct auth_options){names, names, key_source_new(path, 86400, metrics), tokens_new(metrics)};
+    made = (struct auth_options){names, names, key_source_new(path, 86400, 2, metrics), tokens_new(metrics)};
     while (key_source_version(made.keys) == 0)
         usleep(1000);
     unlink(path);

@@ -1,11 +1,13 @@
 """The key set: usable keys, and changes of the set."""
 
 import base64
+import contextlib
 import http.server
 import json
 import os
 import signal
 import threading
+import time
 
 from jwcrypto import jwk, jws
 
@@ -157,5 +159,48 @@ def test_key_set_by_url(own):
         assert state["auth"][-1] == "Basic " + base64.b64encode(b"user:s3cret").decode()
         assert "s3cret" not in api.log() + answer.text
     finally:
+        provider.shutdown()
+        provider.server_close()
+
+
+def test_unknown_kids_hold_at_most_half_of_the_threads(own):
+    """The provider does not answer: each token of an unknown kid could wait 3 s for it."""
+    key, shown = public("k")
+    answers = threading.Event()
+    answers.set()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            answers.wait(20)
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(json.dumps({"keys": [shown]}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    try:
+        api = own("--threads", "2", jwks=f"http://127.0.0.1:{provider.server_port}/jwks")
+        api.wait_ready()
+        answers.clear()
+        unknown = sign(key, '{"alg":"RS256","kid":"made-up"}', json.dumps(claims()))
+        times = []
+
+        def ask():
+            begin = time.monotonic()
+            check_problem(api.call(unknown), 401, "invalid-token")
+            times.append(time.monotonic() - begin)
+
+        asking = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        assert sorted(seconds > 2 for seconds in times) == [False, False, False, True], times
+    finally:
+        answers.set()
         provider.shutdown()
         provider.server_close()
