@@ -85,7 +85,9 @@ static void answer_for(const struct active_cases *endpoint, const struct route *
                        struct http_response *response)
 {
     if (principal->client_len == 0) {
-        problem_answer(response, PROBLEM_APPLICATION_REFUSED, "The token names no client.");
+        problem_answer(response, PROBLEM_APPLICATION_REFUSED,
+                       principal->client_too_long ? "The token's client id is longer than 1,024 bytes."
+                                                  : "The token names no client.");
         return;
     }
     struct question question = {

@@ -192,12 +192,14 @@ static void take_client(const json_t *claims, struct principal *principal)
 {
     static const char *const names[] = {"azp", "appid", "client_id"};
     principal->client_len = 0;
+    principal->client_too_long = false;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const json_t *client = json_object_get(claims, names[i]);
         size_t length = json_string_length(client);
         if (length == 0)
             continue;
-        if (length <= CLIENT_ID_MAX) {
+        principal->client_too_long = length > CLIENT_ID_MAX;
+        if (!principal->client_too_long) {
             memcpy(principal->client, json_string_value(client), length);
             principal->client_len = (uint16_t)length;
         }

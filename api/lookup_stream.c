@@ -251,11 +251,11 @@ static struct batch *take_answered(struct lookup_stream *stream)
 
 /*
  * Sends the batch once more if only its preparation was refused: a view has changed its columns since, or the Parse
- * that this statement relied on was refused itself.
+ * that this statement relied on was refused itself; and after a conflict with a standby's recovery (40001).
  */
 static bool try_again(struct lookup_stream *stream, struct batch *batch, const struct err *err)
 {
-    static const char *const codes[] = {"0A000", "26000", "42P05"};
+    static const char *const codes[] = {"0A000", "26000", "42P05", "40001"};
     bool again = false;
     for (size_t i = 0; i < ARRAY_LEN(codes); i++)
         again |= strcmp(err->sqlstate, codes[i]) == 0;

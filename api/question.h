@@ -11,7 +11,7 @@
 #include "caseview/trace.h"
 #include "caseview/uuid.h"
 
-#define CLIENT_ID_MAX 512 /* bytes; a token with a longer client id belongs to no application */
+#define CLIENT_ID_MAX 1024 /* bytes, as in directory events; a longer client id is no application's */
 
 struct question {
     struct uuid application;

@@ -18,7 +18,7 @@ struct stored {
     uint64_t keys_version;
     uint32_t token_len;
     uint16_t client_len;
-    bool has_role;
+    bool has_role, client_too_long;
     char bytes[]; /* token, then client */
 };
 
@@ -106,6 +106,7 @@ bool tokens_find(struct tokens *tokens, struct str token, uint64_t keys_version,
         out_principal->expires_us = stored->expires_us;
         out_principal->keys_version = keys_version;
         out_principal->has_role = stored->has_role;
+        out_principal->client_too_long = stored->client_too_long;
         out_principal->client_len = stored->client_len;
         memcpy(out_principal->client, stored->bytes + stored->token_len, stored->client_len);
         found = true;
@@ -134,6 +135,7 @@ void tokens_remember(struct tokens *tokens, struct str token, const struct princ
         .token_len = (uint32_t)token.len,
         .client_len = principal->client_len,
         .has_role = principal->has_role,
+        .client_too_long = principal->client_too_long,
     };
     memcpy(stored->bytes, token.ptr, token.len);
     memcpy(stored->bytes + token.len, principal->client, principal->client_len);

@@ -16,7 +16,8 @@ struct principal {
     int64_t expires_us;    /* leeway included */
     uint64_t keys_version; /* of the key set that it was verified with */
     bool has_role;
-    uint16_t client_len; /* 0: the token names no client */
+    bool client_too_long; /* it names one of more than CLIENT_ID_MAX bytes, which is not kept */
+    uint16_t client_len;  /* 0: the token names no client, or client_too_long */
     char client[CLIENT_ID_MAX];
 };
 

@@ -212,6 +212,26 @@ def test_a_refused_statement_is_503_and_says_why_in_the_log(own, server, token):
     late.wait_ready()
 
 
+def test_a_conflict_with_recovery_is_tried_again(own, token):
+    """What a standby reports (40001), once."""
+    own.database.query(
+        """create function caseview.conflicts() returns boolean language plpgsql as $$ begin
+               if not exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) then
+                   perform pg_advisory_lock(1);  -- outlives the refused statement
+                   raise 'canceling statement due to conflict with recovery' using errcode = '40001';
+               end if;
+               return false;
+           end $$;
+           alter table caseview.agent rename to agent_rows"""
+    )
+    own.database.query("create view caseview.agent as select * from caseview.agent_rows where not caseview.conflicts()")
+    api = own()
+    api.wait_ready()
+    assert api.call(token).text == EXPECTED
+    assert own.database.value("select count(*) from pg_locks where locktype = 'advisory'") == 1, "one was refused"
+    assert "refuses the look-up" not in api.log()
+
+
 def test_swapped_views_are_read_from_the_next_request_on(own, token):
     api = own()
     api.wait_ready()
@@ -325,9 +345,9 @@ def test_a_view_that_is_missing_under_load_is_named(own, server, token):
 
 def test_the_longest_client_ids_are_sent_once_more(own, server, keys):
     """Thirty look-ups of the maximum size, over a connection that ends before their answers."""
-    client = "c" * 512
+    client = "c" * 1024
     own.database.query("update caseview.application set client_id = %s where application_id = %s", (client, APP))
-    api = own("--threads", "30")
+    api = own("--threads", "60")  # one application may have half of them
     api.wait_ready()
     token = keys.token(client)
     held = Held(server, own.database)
@@ -345,6 +365,10 @@ def test_the_longest_client_ids_are_sent_once_more(own, server, keys):
         for thread in asking:
             thread.join()
     assert [answer.text for answer in answers] == [EXPECTED] * 30
+    for _ in range(2):  # verified, then remembered
+        refused = api.call(keys.token(client + "c"))
+        check_problem(refused, 403, "application-refused")
+        assert "longer than 1,024 bytes" in refused.json()["detail"]
 
 
 def test_an_idle_api_counts_no_statements(own, token):
