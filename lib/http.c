@@ -99,7 +99,7 @@ static void send_answer(struct mg_connection *connection, struct worker *worker,
 static bool has_had_its_turn(struct mg_connection *connection, const struct http_server *server,
                              const struct worker *worker)
 {
-    return http_door_waiting(server->door) > 0 && mg_has_more(connection) &&
+    return http_door_is_crowded(server->door) && mg_has_more(connection) &&
            clock_mono_ms() - worker->taken_ms >= TURN_MS;
 }
 
@@ -133,7 +133,7 @@ static void answer(struct mg_connection *connection, struct http_server *server,
     bool keep = may_keep && !response.close && !atomic_load_explicit(&server->keeps_none, memory_order_relaxed) &&
                 !has_had_its_turn(connection, server, worker);
     send_answer(connection, worker, &response, keep);
-    if (http_door_waiting(server->door) > 0)
+    if (http_door_is_crowded(server->door))
         mg_yield_connection(connection); /* back to the door, behind those that wait */
     if (response.release != NULL)
         response.release(response.owner);

@@ -542,3 +542,9 @@ int http_door_waiting(const struct http_door *door)
 {
     return atomic_load(&door->ready);
 }
+
+bool http_door_is_crowded(const struct http_door *door)
+{
+    return atomic_load_explicit(&door->ready, memory_order_relaxed) > 0 &&
+           atomic_load_explicit(&door->active, memory_order_relaxed) >= door->options.threads;
+}

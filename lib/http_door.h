@@ -57,5 +57,7 @@ int http_door_port(const struct http_door *door, size_t i);
 void http_door_stats(const struct http_door *door, struct http_stats *out_stats); /* any thread */
 /* Connections with a request that wait for a thread. Any thread. */
 int http_door_waiting(const struct http_door *door);
+/* True when they wait because all threads have a connection. Any thread. */
+bool http_door_is_crowded(const struct http_door *door);
 
 #endif

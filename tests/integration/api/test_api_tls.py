@@ -1,9 +1,10 @@
-"""HTTPS: the certificate, and its renewal while the program runs."""
+"""HTTPS: the certificate, its renewal while the program runs, and threads that clients hold."""
 
 import os
 import signal
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -101,3 +102,71 @@ def test_a_certificate_that_cannot_be_used_is_exit_2(tmp_path, keys, kind):
         "127.0.0.1:0", "--listen", "127.0.0.1:0", "--tls-certificate", str(pem), check=2,
     )  # fmt: skip
     assert "tls-certificate" in done.stderr and str(pem) in done.stderr
+
+
+def client_hello():
+    sent = ssl.MemoryBIO()
+    handshake = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        handshake.do_handshake()
+    return sent.read()
+
+
+def test_slow_clients_hold_a_thread_for_some_seconds(own, token):
+    """One stops in the handshake, the other sends its body byte by byte; there are two threads."""
+    pem = own.folder / "tls.pem"
+    pem.write_bytes(certificate("localhost"))
+    api = own("--tls-certificate", str(pem), "--threads", "2")
+    api.wait_ready()
+    host, port = api.address.split(":")
+    ended = threading.Event()
+    with socket.create_connection((host, int(port)), timeout=15) as silent, connect(api) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n")
+        silent.sendall(client_hello())
+
+        def send_slowly():
+            try:
+                while not ended.wait(0.5):
+                    slow.sendall(b"x")
+            except OSError:
+                ended.set()
+
+        sending = threading.Thread(target=send_slowly)
+        sending.start()
+        try:
+            wait_for(lambda: api.metric("caseview_api_connections_active") == 2, 5, "both threads are held")
+            with connect(api) as conn:
+                ask(conn, token, api.url().split(api.address)[1])
+            while silent.recv(65536):
+                pass
+            wait_for(ended.is_set, 10, "the slow one is closed, too")
+        finally:
+            ended.set()
+            sending.join(20)
+
+
+def test_busy_connections_take_turns(own, token):
+    pem = own.folder / "tls.pem"
+    pem.write_bytes(certificate("localhost"))
+    api = own("--tls-certificate", str(pem), "--threads", "1")
+    api.wait_ready()
+    path = api.url().split(api.address)[1]
+    ended = threading.Event()
+    answers = [0, 0, 0]
+
+    def ask_all_the_time(i):
+        with connect(api) as conn:
+            while not ended.is_set():
+                ask(conn, token, path)
+                answers[i] += 1
+
+    asking = [threading.Thread(target=ask_all_the_time, args=(i,)) for i in range(3)]
+    for thread in asking:
+        thread.start()
+    try:
+        wait_for(lambda: min(answers) >= 20, 5, f"all are answered: {answers}")
+    finally:
+        ended.set()
+        for thread in asking:
+            thread.join(20)
+    assert not any(thread.is_alive() for thread in asking)
