@@ -59,9 +59,10 @@ var api = board{
 			{title: "Threads in use", says: "In per cent of the option threads.", unit: "percentunit", width: 8, upTo: 1,
 				queries: []query{{`max by (instance) (caseview_api_connections_active{@} / caseview_api_threads{@})`, "{{instance}}"}},
 				limits:  []limit{{0.9, yellow}}},
-			{title: "Closed or not accepted", says: "Silent connections closed to make room; connections that could not be accepted.",
+			{title: "Closed or not accepted", says: "Silent connections closed to make room; requests that no thread took within 10 s; connections that could not be accepted.",
 				unit: "cps", width: 8, queries: []query{
 					{`sum(rate(caseview_api_connections_shed_total{@}[$__rate_interval]))`, "closed to make room"},
+					{`sum(rate(caseview_api_connections_unserved_total{@}[$__rate_interval]))`, "no thread in time"},
 					{`sum(rate(caseview_api_accept_failures_total{@}[$__rate_interval]))`, "not accepted"},
 				}},
 		}},
