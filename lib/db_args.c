@@ -119,17 +119,6 @@ void db_arg_uuid(struct db_args *args, const struct uuid *value)
     arg_bytes(args, DB_UUID, bytes);
 }
 
-void db_arg_time(struct db_args *args, int64_t us)
-{
-    if (us == INT64_MIN) {
-        db_arg_null(args, DB_TIMESTAMPTZ);
-        return;
-    }
-    char *p = add(args, DB_TIMESTAMPTZ, 8);
-    if (p != NULL)
-        put8(p, (uint64_t)(us - EPOCH_OFFSET_US));
-}
-
 enum { ARRAY_HEAD = 20, EMPTY_ARRAY_HEAD = 12 };
 
 /* Allocates an array parameter and writes its head. body: bytes of all items with their length fields. */

@@ -65,14 +65,6 @@ bool db_bool(const struct db_result *result, int row, int column)
     return *fixed(result, row, column, 1) != 0;
 }
 
-double db_float8(const struct db_result *result, int row, int column)
-{
-    uint64_t bits = (uint64_t)db_int8(result, row, column);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 int64_t db_time(const struct db_result *result, int row, int column)
 {
     int64_t us = db_int8(result, row, column);

@@ -34,18 +34,3 @@ int64_t log_limit_hit(struct log_limit *limit)
     log_limit_add(limit, 1);
     return log_limit_due(limit);
 }
-
-int64_t log_limits_hit(struct log_limits *limits, uint64_t kind)
-{
-    assert(kind != 0);
-    size_t oldest = 0;
-    for (size_t i = 0; i < LOG_LIMIT_KINDS; i++) {
-        if (limits->slots[i].kind == kind)
-            return log_limit_hit(&limits->slots[i].limit);
-        if (limits->slots[i].limit.next_ms < limits->slots[oldest].limit.next_ms)
-            oldest = i;
-    }
-    limits->slots[oldest].kind = kind;
-    limits->slots[oldest].limit = (struct log_limit){.unlogged = 0};
-    return log_limit_hit(&limits->slots[oldest].limit);
-}

@@ -32,8 +32,7 @@ size_t utf8_length(const char *text, size_t left)
     return length;
 }
 
-/* Inlined twice, so that the question for U+0000 costs nothing where it is not asked. */
-__attribute__((always_inline)) static inline bool valid(struct str text, bool nul_allowed)
+bool utf8_valid_no_nul(struct str text)
 {
     const char *p = text.ptr;
     size_t left = text.len;
@@ -43,26 +42,16 @@ __attribute__((always_inline)) static inline bool valid(struct str text, bool nu
         /* Eight ASCII bytes at a time. The test for a zero byte is exact as long as no byte is above 7F. */
         for (; left >= sizeof word; p += sizeof word, left -= sizeof word) {
             memcpy(&word, p, sizeof word);
-            if ((word | (nul_allowed ? 0 : word - ONES)) & HIGHS)
+            if ((word | (word - ONES)) & HIGHS)
                 break;
         }
         if (left == 0)
             return true;
-        size_t length = *p == '\0' && !nul_allowed ? 0 : utf8_length(p, left);
+        size_t length = *p == '\0' ? 0 : utf8_length(p, left);
         if (length == 0)
             return false;
         p += length;
         left -= length;
     }
     return true;
-}
-
-bool utf8_valid(struct str text)
-{
-    return valid(text, true);
-}
-
-bool utf8_valid_no_nul(struct str text)
-{
-    return valid(text, false);
 }

@@ -94,7 +94,6 @@ void db_arg_bool(struct db_args *args, bool value);
 void db_arg_text(struct db_args *args, struct str value); /* null stays null */
 void db_arg_bytea(struct db_args *args, struct str value);
 void db_arg_uuid(struct db_args *args, const struct uuid *value); /* NULL: null */
-void db_arg_time(struct db_args *args, int64_t us); /* timestamptz from microseconds since 1970; INT64_MIN: null */
 
 /*
  * Arrays (text[], uuid[] …) for unnest(). Item i is at base + i * stride, so a column can be read directly from an
@@ -180,7 +179,6 @@ int16_t db_int2(const struct db_result *result, int row, int column);
 int32_t db_int4(const struct db_result *result, int row, int column);
 int64_t db_int8(const struct db_result *result, int row, int column);
 bool db_bool(const struct db_result *result, int row, int column);
-double db_float8(const struct db_result *result, int row, int column);
 /* timestamptz as microseconds since 1970; -infinity and infinity are INT64_MIN and INT64_MAX */
 int64_t db_time(const struct db_result *result, int row, int column);
 struct uuid db_uuid(const struct db_result *result, int row, int column);

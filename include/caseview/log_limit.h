@@ -28,17 +28,4 @@ int64_t log_limit_hit(struct log_limit *limit);
 /* The same at a given time of clock_mono_ms(). */
 int64_t log_limit_due_at(struct log_limit *limit, int64_t now_ms);
 
-/* One limit per kind of line, for lines whose kinds are not known in advance. The kind that was quiet for longest goes
- * when there are too many. */
-#define LOG_LIMIT_KINDS 16
-struct log_limits {
-    struct {
-        uint64_t kind;
-        struct log_limit limit;
-    } slots[LOG_LIMIT_KINDS];
-};
-
-/* log_limit_hit() of a kind, which is any number but 0. */
-int64_t log_limits_hit(struct log_limits *limits, uint64_t kind);
-
 #endif

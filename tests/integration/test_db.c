@@ -232,12 +232,12 @@ static void test_args_scalars_come_back(void **state CV_UNUSED)
         db_arg_text(&args, STR("Zoë"));
         db_arg_bytea(&args, (struct str){"\0\xff", 2});
         db_arg_uuid(&args, &uuid);
-        db_arg_time(&args, times[i]);
+        db_arg_time_array(&args, &times[i], sizeof times[i], 1);
         db_arg_null(&args, DB_INT4);
         db_arg_text(&args, STR_NULL);
         db_arg_text(&args, STR(""));
-        static const struct db_statement statement = {
-            "scalars", "select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (-7)::int2, 0.1::float8, $7::text"};
+        static const struct db_statement statement = {"scalars",
+                                                      "select $1, $2, $3, $4, $5, $6, $7[1], $8, $9, $10, (-7)::int2"};
         struct err err = ERR_INIT;
         struct db_result *result = NULL;
         assert_ok(db_exec(db, &statement, &args, TIMEOUT_MS, &result, &err), &err);
@@ -254,7 +254,6 @@ static void test_args_scalars_come_back(void **state CV_UNUSED)
         assert_null(db_str(result, 0, 8).ptr);
         assert_true(db_str(result, 0, 9).ptr && db_str(result, 0, 9).len == 0);
         assert_int_equal(db_int2(result, 0, 10), -7);
-        assert_true(db_float8(result, 0, 11) == 0.1);
         db_result_free(result);
         arena_reset(arena);
     }

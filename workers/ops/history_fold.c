@@ -159,16 +159,13 @@ static void fold_entry(const struct history_key *key, struct history_fold *fold,
     if (!entry->foreign)
         fold->parts |= part_bit(entry->part);
     if (!history_entry_counts(entry)) {
-        fold->left_out += entry->left_out != NULL;
         fold->not_yet += entry->left_out == NULL && !entry->folded;
-        fold->unusable += entry->left_out == NULL && entry->folded;
         put_left_out(entry, out);
         return;
     }
     if (!fold->known && key->topic == TOPIC_CASES)
         case_init(&fold->c, &entry->event.c.organization_id);
     fold->known = true;
-    fold->counted++;
     if (key->topic == TOPIC_CASES)
         put_case(&fold->c, &entry->event.c, out);
     else

@@ -13,8 +13,8 @@ struct history_fold {
     struct case_state c;
     struct agent_state a; /* its memory is the key's arena */
     uint64_t parts;       /* part_bit() of the partitions of all its events */
-    size_t counted, not_yet, left_out, unusable;
-    struct str *effects; /* one per entry, in the key's arena */
+    size_t not_yet;       /* events that no worker has folded yet */
+    struct str *effects;  /* one per entry, in the key's arena */
 };
 
 /* CV_OK, or CV_FATAL: the arena is full. */

@@ -85,8 +85,8 @@ static enum cv_status read_cursors(struct history_reader *reader, struct err *er
     reader->rendered = true;
     for (int row = 0; row < rows; row++) {
         enum topic topic = topic_role(reader->topics, db_str(result, row, 0));
-        reader->dir_clock = db_int8(result, row, 5);
-        reader->rendered &= !db_bool(result, row, 6);
+        reader->dir_clock = db_int8(result, row, 4);
+        reader->rendered &= !db_bool(result, row, 5);
         if (topic == TOPIC_COUNT)
             continue;
         const struct history_cursor cursor = {topic, db_int4(result, row, 1), db_int8(result, row, 2),

@@ -34,13 +34,6 @@ static const char *const agent_types[AGENT_EVENT_TYPE_COUNT] = {
     [AGENT_UNIT_ACCESS_REVOKED] = "AgentUnitAccessRevoked",
 };
 
-static const char *const directory_types[] = {
-    [DIRECTORY_UNKNOWN_TYPE] = "unknown",
-    [DIRECTORY_UPSERTED] = "Upserted",
-    [DIRECTORY_REMOVED] = "EntityRemoved",
-    [DIRECTORY_FORGOTTEN] = "null value",
-};
-
 static const char *const group_names[GROUP_COUNT] = {
     [GROUP_STATUS] = "status",
     [GROUP_DATE_CLOSED] = "dateClosed",
@@ -61,32 +54,12 @@ static const char *const group_names[GROUP_COUNT] = {
 
 const char *event_type_name(const struct event *event)
 {
-    switch (event->topic) {
-    case TOPIC_CASES:
-        return case_types[event->c.type];
-    case TOPIC_AGENTS:
-        return agent_types[event->a.type];
-    case TOPIC_DIRECTORY:
-        return directory_types[event->d.type];
-    case TOPIC_COUNT:
-        break;
-    }
-    return "unknown";
+    return event->topic == TOPIC_CASES ? case_types[event->c.type] : agent_types[event->a.type];
 }
 
 int64_t event_sequence(const struct event *event)
 {
-    switch (event->topic) {
-    case TOPIC_CASES:
-        return event->c.sequence;
-    case TOPIC_AGENTS:
-        return event->a.sequence;
-    case TOPIC_DIRECTORY:
-        return event->d.version;
-    case TOPIC_COUNT:
-        break;
-    }
-    return 0;
+    return event->topic == TOPIC_CASES ? event->c.sequence : event->a.sequence;
 }
 
 const char *group_name(enum case_group group)

@@ -9,9 +9,11 @@
 #include "workers/fold/agent.h"
 #include "workers/fold/case.h"
 
-const char *event_type_name(const struct event *event); /* "CaseMoved"; "unknown": of a newer writer */
-int64_t event_sequence(const struct event *event);      /* or version */
-const char *group_name(enum case_group group);          /* "lockedBy" */
+/* Of an event of a case or an agent. The name: "CaseMoved"; "unknown": of a newer writer. */
+const char *event_type_name(const struct event *event);
+int64_t event_sequence(const struct event *event);
+
+const char *group_name(enum case_group group); /* "lockedBy" */
 
 /* The fields of a group as a JSON object. */
 void group_put(const struct case_state *state, enum case_group group, struct buf *out);

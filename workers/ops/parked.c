@@ -26,18 +26,7 @@ struct found {
 
 /* ---- list ---- */
 
-enum {
-    COL_TOPIC,
-    COL_PART,
-    COL_OFFSET,
-    COL_REASON,
-    COL_TEXT,
-    COL_ORGANIZATION,
-    COL_KEY,
-    COL_BYTES,
-    COL_TIME,
-    COL_PARKED
-};
+enum { COL_TOPIC, COL_PART, COL_OFFSET, COL_REASON, COL_TEXT, COL_ORGANIZATION, COL_KEY, COL_BYTES, COL_PARKED };
 
 static void put_key(struct buf *out, struct str key)
 {

@@ -19,7 +19,6 @@ static const struct db_statement strays_statement = {"repair_strays", sql_repair
 static const struct db_statement audit_statement = {"repair_audit", sql_repair_audit};
 
 struct repair {
-    const struct config *config;
     struct history_reader *reader;
     struct operator_write *write;
     struct history_key key;
@@ -270,7 +269,7 @@ static void print(const struct repair *repair)
 int repair_main(const struct config *config)
 {
     struct err err = ERR_INIT;
-    struct repair repair = {.config = config};
+    struct repair repair = {.checked = false};
     enum cv_status status = history_key_init(&repair.key, config, &err);
     if (status == CV_OK)
         status = history_reader_open(config, "repair", &repair.reader, &err);

@@ -28,9 +28,9 @@ static enum cv_status read_counts(struct db *db, const struct db_args *args, str
         data->incomplete = db_int8(result, 0, 3);
         data->listed = db_int8(result, 0, 4);
         data->agents = db_int8(result, 0, 5);
-        data->degraded_option = arena_str(data->arena, db_str(result, 0, 7));
-        data->incomplete_option = arena_str(data->arena, db_str(result, 0, 8));
-        data->prepared = db_bool(result, 0, 9);
+        data->degraded_option = arena_str(data->arena, db_str(result, 0, 6));
+        data->incomplete_option = arena_str(data->arena, db_str(result, 0, 7));
+        data->prepared = db_bool(result, 0, 8);
     }
     db_result_free(result);
     return CV_OK;

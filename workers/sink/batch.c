@@ -43,14 +43,6 @@ bool batch_is_empty(const struct batch *batch)
     return batch->cursor_count == 0;
 }
 
-struct batch_cursor *batch_find_cursor(struct batch *batch, enum topic topic, int32_t part)
-{
-    for (size_t i = 0; i < batch->cursor_count; i++)
-        if (batch->cursors[i].part == part && batch->cursors[i].topic == topic)
-            return &batch->cursors[i];
-    return NULL;
-}
-
 size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor)
 {
     if (batch->cursor_count == 0)

@@ -120,9 +120,7 @@ struct batch *batch_new(void);
 void batch_free(struct batch *batch);
 bool batch_is_empty(const struct batch *batch); /* no cursor would move and nothing would be written */
 
-/* The partition's entry, NULL when the batch has none yet. Grows with the number of cursors: not for each record. */
-struct batch_cursor *batch_find_cursor(struct batch *batch, enum topic topic, int32_t part);
-/* Its index, which stays valid until the batch is reset or closed. */
+/* Returns the index of the new entry, which stays valid until the batch is reset or closed. */
 size_t batch_add_cursor(struct batch *batch, const struct batch_cursor *cursor);
 
 /* Pins the state and makes it part of the batch, unless it is already. listed: its row will be rendered. */

@@ -24,7 +24,8 @@ static bool fail(struct canon *canon, const char *what, const char *name)
     return false;
 }
 
-const char *canonical_short_name(const char *full_name)
+/* The part of a full name after its last dot. */
+static const char *short_name_of(const char *full_name)
 {
     const char *dot = strrchr(full_name, '.');
     return dot != NULL ? dot + 1 : full_name;
@@ -170,7 +171,7 @@ static const char *known_as(struct canon *canon, const json_t *definition, const
     const struct canonical_options *options = canon->options;
     if (options->knows_record == NULL)
         return own;
-    if (record != NULL ? options->knows_field(record, own) : options->knows_record(canonical_short_name(own)))
+    if (record != NULL ? options->knows_field(record, own) : options->knows_record(short_name_of(own)))
         return own;
     size_t i;
     json_t *alias;
@@ -179,7 +180,7 @@ static const char *known_as(struct canon *canon, const json_t *definition, const
         const char *name = json_string_value(alias);
         if (name == NULL)
             continue;
-        if (record != NULL ? options->knows_field(record, name) : options->knows_record(canonical_short_name(name)))
+        if (record != NULL ? options->knows_field(record, name) : options->knows_record(short_name_of(name)))
             return name;
     }
     return own;
@@ -225,7 +226,7 @@ static bool write_fields(struct canon *canon, const json_t *fields, const char *
             ok = fail(canon, "a field without a name in record", record);
             break;
         }
-        const char *known = known_as(canon, field, name, canonical_short_name(record));
+        const char *known = known_as(canon, field, name, short_name_of(record));
         if (strcmp(known, name) != 0 && !has_field(fields, known) && json_object_get(seen, known) == NULL)
             name = known;
         if (json_object_get(seen, name) != NULL) {
@@ -308,7 +309,7 @@ static char *namespace_of(const char *full)
 static char *avro_c_name(struct canon *canon, const char *full)
 {
     struct buf name;
-    const char *short_name = canonical_short_name(full);
+    const char *short_name = short_name_of(full);
     buf_init(&name, SIZE_MAX);
     buf_printf(&name, "n%u.%s", ++canon->types, is_strict_name(short_name) ? short_name : "_");
     return name.data;
@@ -371,7 +372,7 @@ static bool write_logical_fixed(struct canon *canon, const json_t *type, const c
 static bool write_named(struct canon *canon, const json_t *type, const char *kind, const char *space)
 {
     const char *name = json_string_value(json_object_get(type, "name"));
-    if (name == NULL || *canonical_short_name(name) == '\0')
+    if (name == NULL || *short_name_of(name) == '\0')
         return fail(canon, "a named type without a name:", name != NULL ? name : kind);
     const char *own_space = json_string_value(json_object_get(type, "namespace"));
     CV_CLEANUP(cv_free_ptr) char *own = full_name(name, own_space != NULL ? own_space : space);

@@ -51,9 +51,6 @@ struct canonical_options {
 /* Whether a wrapper's name is that of a logical type, which is written with "_" for "-". */
 bool canonical_is_logical(const char *wrapper, const char *logical);
 
-/* The part of a full name after its last dot. */
-const char *canonical_short_name(const char *full_name);
-
 /* Appends the form. CV_OK, or CV_PARK: not an Avro schema (err says where). */
 enum cv_status canonical_write(const json_t *schema, const struct canonical_options *options, struct buf *out,
                                struct err *err) CV_MUST_CHECK;

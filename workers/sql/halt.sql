@@ -12,6 +12,5 @@ WITH halted AS (
 ), unparked AS (
     DELETE FROM parked
      WHERE topic = $2 AND part = $3 AND "offset" >= $7 AND EXISTS (SELECT FROM halted)
-    RETURNING 1
 )
-SELECT (SELECT count(*) FROM halted)::integer, (SELECT count(*) FROM unparked)::integer
+SELECT count(*)::integer FROM halted

@@ -5,7 +5,6 @@ SELECT g.state, (SELECT count(*) FROM parked) AS parked,
        (SELECT count(*) FROM case_state WHERE flags & 4 <> 0) AS incomplete,
        (SELECT count(*) FROM active_case) AS listed,
        (SELECT count(*) FROM agent) AS agents,
-       now() AS at,
        coalesce((SELECT '--case ' || case_id FROM case_state WHERE degraded_at IS NOT NULL ORDER BY degraded_at LIMIT 1),
                 (SELECT '--user ' || user_id || ' --organization ' || organization_id FROM agent
                   WHERE degraded_at IS NOT NULL ORDER BY degraded_at LIMIT 1)) AS degraded_as_option,

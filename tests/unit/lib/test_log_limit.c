@@ -53,29 +53,12 @@ static void test_hit_counts_what_was_held_back(void **state CV_UNUSED)
     assert_int_equal(log_limit_hit(&limit), 3);
 }
 
-static void test_kinds_are_bounded_one_by_one(void **state CV_UNUSED)
-{
-    struct log_limits limits = {.slots = {{.kind = 0}}};
-    for (uint64_t kind = 1; kind <= LOG_LIMIT_KINDS; kind++) {
-        assert_int_equal(log_limits_hit(&limits, kind), 1);
-        assert_int_equal(log_limits_hit(&limits, kind), 0);
-    }
-    limits.slots[3].limit.next_ms -= 10; /* the oldest */
-    uint64_t gone = limits.slots[3].kind;
-    assert_int_equal(log_limits_hit(&limits, 100), 1);
-    assert_int_equal(log_limits_hit(&limits, 1), 0);
-    assert_int_equal(limits.slots[3].kind, 100);
-    limits.slots[5].limit.next_ms -= 10;
-    assert_int_equal(log_limits_hit(&limits, gone), 1); /* evicted, so it counts as new */
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_due_distances_double),
         cmocka_unit_test(test_due_after_a_quiet_time_starts_over),
         cmocka_unit_test(test_hit_counts_what_was_held_back),
-        cmocka_unit_test(test_kinds_are_bounded_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,11 +138,10 @@ static void test_names_none_is_missing(void **state CV_UNUSED)
     event = (struct event){.topic = TOPIC_AGENTS};
     for (int type = 0; type < AGENT_EVENT_TYPE_COUNT; type++) {
         event.a.type = (enum agent_event_type)type;
+        event.a.sequence = type;
         assert_non_null(event_type_name(&event));
+        assert_int_equal(event_sequence(&event), type);
     }
-    event = (struct event){.topic = TOPIC_DIRECTORY, .d = {.type = DIRECTORY_FORGOTTEN, .version = 9}};
-    assert_string_equal(event_type_name(&event), "null value");
-    assert_int_equal(event_sequence(&event), 9);
     for (int group = 0; group < GROUP_COUNT; group++) {
         assert_true(strlen(group_name((enum case_group)group)) > 0);
         for (int other = 0; other < group; other++)

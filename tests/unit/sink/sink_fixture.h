@@ -65,6 +65,15 @@ static inline void sink_commit(struct sink *sink)
     batch_reset(sink->written, &sink->caches);
 }
 
+/* The partition's entry, NULL when the batch has none. */
+static inline struct batch_cursor *sink_find_cursor(const struct batch *batch, enum topic topic, int32_t part)
+{
+    for (size_t i = 0; i < batch->cursor_count; i++)
+        if (batch->cursors[i].part == part && batch->cursors[i].topic == topic)
+            return &batch->cursors[i];
+    return NULL;
+}
+
 /* The state of case sample_uuid(number), as if the table had been asked. */
 static inline struct state *sink_case(struct sink *sink, unsigned number)
 {

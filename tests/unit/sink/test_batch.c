@@ -374,13 +374,13 @@ static void test_cursors_found_and_sorted_by_the_closing(void **unused CV_UNUSED
     assert_true(batch_is_empty(sink.open));
     for (int32_t i = 0; i < 300; i++) {
         const struct batch_cursor cursor = {.topic = topics[i % 3], .part = 7919 * i % 1000, .old_offset = i};
-        assert_null(batch_find_cursor(sink.open, cursor.topic, cursor.part));
+        assert_null(sink_find_cursor(sink.open, cursor.topic, cursor.part));
         assert_int_equal(batch_add_cursor(sink.open, &cursor), i);
     }
     assert_false(batch_is_empty(sink.open));
     assert_true(sink.open->opened_at_us > 0);
     for (int32_t i = 0; i < 300; i++) {
-        const struct batch_cursor *cursor = batch_find_cursor(sink.open, topics[i % 3], 7919 * i % 1000);
+        const struct batch_cursor *cursor = sink_find_cursor(sink.open, topics[i % 3], 7919 * i % 1000);
         assert_non_null(cursor);
         assert_int_equal(cursor->old_offset, i);
     }

@@ -49,7 +49,7 @@ static void fold(enum case_event_type type, int64_t sequence)
                                           open);
     assert_int_equal(result.outcome, FOLD_APPLIED);
     batch_count_record(open, &record);
-    if (batch_find_cursor(open, TOPIC_CASES, CASE_PART) == NULL)
+    if (sink_find_cursor(open, TOPIC_CASES, CASE_PART) == NULL)
         batch_add_cursor(open, &(struct batch_cursor){.topic = TOPIC_CASES, .part = CASE_PART, .old_offset = sequence});
 }
 

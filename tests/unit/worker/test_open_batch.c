@@ -75,7 +75,7 @@ static void test_cursor_same_entry_until_the_batch_is_closed(void **unused CV_UN
         assert_int_equal(cursor->part, i);
         assert_int_equal(cursor->old_offset, 1000 + i);
         assert_int_equal(cursor->new_offset, 2000 + i);
-        assert_ptr_equal(cursor, batch_find_cursor(pipeline_open(pipeline), TOPIC_AGENTS, i));
+        assert_ptr_equal(cursor, &pipeline_open(pipeline)->cursors[i]);
     }
     assert_int_equal(pipeline_open(pipeline)->cursor_count, PARTITIONS);
 }
