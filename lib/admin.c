@@ -1,7 +1,6 @@
 #include "caseview/admin.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "caseview/clock.h"
 #include "caseview/http.h"

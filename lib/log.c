@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #define MESSAGE_MAX 8192 /* bytes; a longer message is cut and ends in "…" */

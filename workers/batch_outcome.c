@@ -1,6 +1,5 @@
 #include "workers/batch_outcome.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"

@@ -1,6 +1,5 @@
 #include "workers/continuity.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"

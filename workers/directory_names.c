@@ -1,7 +1,5 @@
 #include "workers/directory_names.h"
 
-#include <stdlib.h>
-
 #include "caseview/clock.h"
 #include "caseview/log.h"
 #include "workers/open_batch.h"

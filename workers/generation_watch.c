@@ -1,7 +1,5 @@
 #include "workers/generation_watch.h"
 
-#include <inttypes.h>
-
 #include "caseview/clock.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"

@@ -2,7 +2,6 @@
  * caseview: the projection worker and the operators' commands.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "caseview/config.h"
 #include "caseview/fetch.h"

@@ -1,7 +1,5 @@
 #include "workers/partition.h"
 
-#include <inttypes.h>
-
 #include "caseview/log.h"
 
 static const struct partition_transition transitions[] = {

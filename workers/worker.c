@@ -1,6 +1,5 @@
 #include "workers/worker.h"
 
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 

@@ -1,7 +1,6 @@
 #include "deploy/dev/produce.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 

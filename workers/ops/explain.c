@@ -1,6 +1,5 @@
 #include "workers/ops/explain.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/output.h"

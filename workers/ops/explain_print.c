@@ -1,7 +1,5 @@
 #include "workers/ops/explain_print.h"
 
-#include <inttypes.h>
-
 #include "caseview/clock.h"
 #include "caseview/json.h"
 #include "workers/ops/history_text.h"

@@ -1,7 +1,6 @@
 #include "workers/ops/history_check.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "sql_worker.h"
 #include "workers/ops/history_compare.h"

@@ -1,7 +1,5 @@
 #include "workers/ops/history_compare.h"
 
-#include <inttypes.h>
-
 #include "caseview/json.h"
 #include "workers/ops/history_text.h"
 

@@ -1,7 +1,5 @@
 #include "workers/ops/history_fold.h"
 
-#include <inttypes.h>
-
 #include "workers/ops/history_compare.h"
 #include "workers/ops/history_text.h"
 

@@ -1,6 +1,5 @@
 #include "workers/ops/history_key.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"

@@ -1,11 +1,8 @@
 #include "workers/ops/history_reader.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "caseview/clock.h"
-#include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/broker_options.h"

@@ -1,7 +1,5 @@
 #include "workers/ops/history_text.h"
 
-#include <inttypes.h>
-
 #include "caseview/json.h"
 
 static const char *const case_types[CASE_EVENT_TYPE_COUNT] = {

@@ -1,6 +1,5 @@
 #include "workers/ops/operation.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 

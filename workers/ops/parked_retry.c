@@ -1,6 +1,5 @@
 #include "workers/ops/parked_retry.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"

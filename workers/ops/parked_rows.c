@@ -1,10 +1,8 @@
 #include "workers/ops/parked_rows.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/clock.h"
-#include "caseview/log.h"
 #include "caseview/stop.h"
 #include "sql_worker.h"
 #include "workers/ops/broker_options.h"

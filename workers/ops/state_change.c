@@ -1,6 +1,5 @@
 #include "workers/ops/state_change.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/json.h"

@@ -1,10 +1,7 @@
 #include "workers/ops/status.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "caseview/clock.h"
 #include "caseview/json.h"
 #include "caseview/output.h"
 #include "caseview/stop.h"

@@ -1,6 +1,5 @@
 #include "workers/ops/verify_entities.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "sql_worker.h"

@@ -1,8 +1,6 @@
 #include "workers/ops/verify_history.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "workers/ops/history_compare.h"
 #include "workers/sink/entity_key.h"

@@ -1,6 +1,5 @@
 #include "workers/ops/verify_report.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "caseview/output.h"

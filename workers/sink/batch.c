@@ -1,7 +1,6 @@
 #include "workers/sink/batch.h"
 
 #include <endian.h>
-#include <stdlib.h>
 #include <xxhash.h>
 
 #include "caseview/clock.h"

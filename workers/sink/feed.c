@@ -1,8 +1,5 @@
 #include "workers/sink/feed.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
 #include "caseview/log.h"

@@ -1,8 +1,5 @@
 #include "workers/sink/feed_changes.h"
 
-#include <assert.h>
-#include <stdlib.h>
-
 #include "sql_worker.h"
 #include "workers/sink/names.h"
 

@@ -1,7 +1,5 @@
 #include "workers/sink/feed_progress.h"
 
-#include <stdlib.h>
-
 #include "sql_worker.h"
 
 #define QUERY_TIMEOUT_MS 30000

@@ -1,7 +1,5 @@
 #include "workers/sink/names.h"
 
-#include <assert.h>
-#include <stdlib.h>
 #include <xxhash.h>
 
 #include "sql_worker.h"

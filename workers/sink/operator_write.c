@@ -1,7 +1,5 @@
 #include "workers/sink/operator_write.h"
 
-#include <stdlib.h>
-
 #include "caseview/clock.h"
 #include "caseview/failpoint.h"
 #include "caseview/log.h"

@@ -1,8 +1,6 @@
 #include "workers/sink/render_round.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "sql_worker.h"
 #include "workers/sink/skipped_keys.h"

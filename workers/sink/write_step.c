@@ -1,7 +1,5 @@
 #include "workers/sink/write_step.h"
 
-#include <assert.h>
-
 void write_step_send(struct write_steps *steps, const struct db_statement *statement, const struct db_args *args,
                      enum write_step kind)
 {

@@ -1,7 +1,6 @@
 #include "workers/sink/writer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "caseview/failpoint.h"
 #include "sql_worker.h"
