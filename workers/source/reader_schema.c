@@ -8,10 +8,14 @@
 #define MAX_PICTURE (4u << 10)
 #define MAX_MEETING (64u << 10)
 
-#define RECORD(record_name, fields_, present_)                                                               \
-    {                                                                                                        \
-        .name = (record_name), .present = (present_), .fields = (fields_), .field_count = ARRAY_LEN(fields_) \
+/* An initializer. With its braces in the macros below, clang-format would give each of them four lines. */
+#define INIT(...)   \
+    {               \
+        __VA_ARGS__ \
     }
+
+#define RECORD(record_name, fields_, present_) \
+    INIT(.name = (record_name), .present = (present_), .fields = (fields_), .field_count = ARRAY_LEN(fields_))
 
 /* Parts of records. */
 
@@ -65,51 +69,21 @@ static const struct reader_record set_customer_record = RECORD("SetCustomer", se
 
 /* Fields of a case, as often as payloads have them. */
 
-#define CASE(member) offsetof(struct case_fields, member)
-#define F_STATUS                                                      \
-    {                                                                 \
-        "status", FIELD_TEXT, .offset = CASE(status), .max = MAX_TEXT \
-    }
-#define F_STATUS_DATE                                         \
-    {                                                         \
-        "statusDate", FIELD_TIME, .offset = CASE(status_date) \
-    }
-#define F_CASE_TIMESTAMP                                            \
-    {                                                               \
-        "caseTimestamp", FIELD_TIME, .offset = CASE(case_timestamp) \
-    }
-#define F_RANK                                   \
-    {                                            \
-        "rank", FIELD_RANK, .offset = CASE(rank) \
-    }
-#define F_UNIT                                                            \
-    {                                                                     \
-        "unit", FIELD_RECORD, .offset = CASE(unit), .record = &ref_record \
-    }
-#define F_INBOX                                                               \
-    {                                                                         \
-        "inbox", FIELD_RECORD, .offset = CASE(inbox), .record = &inbox_record \
-    }
-#define F_WORKSTATION                                                                         \
-    {                                                                                         \
-        "workstation", FIELD_RECORD, true, .offset = CASE(workstation), .record = &ref_record \
-    }
-#define F_ONLINE_MEETING                                                                         \
-    {                                                                                            \
-        "onlineMeeting", FIELD_MEETING, true, .offset = CASE(online_meeting), .max = MAX_MEETING \
-    }
-#define F_DATE_CLOSED(may_be_null)                                                                                \
-    {                                                                                                             \
-        "dateClosed", FIELD_TIME, (may_be_null), .offset = CASE(date_closed), .flag = FLAG(CASE(has_date_closed)) \
-    }
-#define F_USER(field_name, may_be_null, member)                                                   \
-    {                                                                                             \
-        (field_name), FIELD_RECORD, (may_be_null), .offset = CASE(member), .record = &user_record \
-    }
-#define F_TICKET(given_)                                                                                  \
-    {                                                                                                     \
-        "ticket", FIELD_RECORD, true, .offset = CASE(ticket), .given = (given_), .record = &ticket_record \
-    }
+#define CASE(member)     offsetof(struct case_fields, member)
+#define F_STATUS         INIT("status", FIELD_TEXT, .offset = CASE(status), .max = MAX_TEXT)
+#define F_STATUS_DATE    INIT("statusDate", FIELD_TIME, .offset = CASE(status_date))
+#define F_CASE_TIMESTAMP INIT("caseTimestamp", FIELD_TIME, .offset = CASE(case_timestamp))
+#define F_RANK           INIT("rank", FIELD_RANK, .offset = CASE(rank))
+#define F_UNIT           INIT("unit", FIELD_RECORD, .offset = CASE(unit), .record = &ref_record)
+#define F_INBOX          INIT("inbox", FIELD_RECORD, .offset = CASE(inbox), .record = &inbox_record)
+#define F_WORKSTATION    INIT("workstation", FIELD_RECORD, true, .offset = CASE(workstation), .record = &ref_record)
+#define F_ONLINE_MEETING INIT("onlineMeeting", FIELD_MEETING, true, .offset = CASE(online_meeting), .max = MAX_MEETING)
+#define F_DATE_CLOSED(may_be_null) \
+    INIT("dateClosed", FIELD_TIME, (may_be_null), .offset = CASE(date_closed), .flag = FLAG(CASE(has_date_closed)))
+#define F_USER(field_name, may_be_null, member) \
+    INIT((field_name), FIELD_RECORD, (may_be_null), .offset = CASE(member), .record = &user_record)
+#define F_TICKET(given_) \
+    INIT("ticket", FIELD_RECORD, true, .offset = CASE(ticket), .given = (given_), .record = &ticket_record)
 
 static const struct reader_field snapshot_fields[] = {
     F_TICKET(0),
@@ -167,11 +141,9 @@ static const struct reader_field updated[] = {
 };
 static const struct reader_field online_meeting_set[] = {F_ONLINE_MEETING, F_CASE_TIMESTAMP};
 
-#define PAYLOAD(record_name, fields_, type_, kind_, base_)                                                        \
-    {                                                                                                             \
-        .record = &(const struct reader_record)RECORD(record_name, fields_, 0), .type = (type_), .kind = (kind_), \
-        .base = (base_)                                                                                           \
-    }
+#define PAYLOAD(record_name, fields_, type_, kind_, base_)                                                         \
+    INIT(.record = &(const struct reader_record)RECORD(record_name, fields_, 0), .type = (type_), .kind = (kind_), \
+         .base = (base_))
 #define CASE_PAYLOAD(record_name, fields_, type_) \
     PAYLOAD(record_name, fields_, type_, 0, offsetof(struct event, c.fields))
 
@@ -199,10 +171,7 @@ static const struct reader_payload case_payloads[] = {
 /* Payloads of the agent topic. */
 
 #define AGENT(member) offsetof(struct agent_event, member)
-#define F_AGENT_UNIT                                   \
-    {                                                  \
-        "unitId", FIELD_GUID, .offset = AGENT(unit_id) \
-    }
+#define F_AGENT_UNIT  INIT("unitId", FIELD_GUID, .offset = AGENT(unit_id))
 
 static const struct reader_field agent_unit[] = {F_AGENT_UNIT};
 static const struct reader_field workspaces_selected[] = {F_AGENT_UNIT, {"workspaceIds", FIELD_GUIDS}};
@@ -218,19 +187,11 @@ static const struct reader_payload agent_payloads[] = {
 
 /* Payloads of the directory topic. */
 
-#define ENTITY(member) offsetof(struct entity_fields, member)
-#define F_NAME(field_name)                                                \
-    {                                                                     \
-        (field_name), FIELD_TEXT, .offset = ENTITY(name), .max = MAX_TEXT \
-    }
-#define F_DETAIL(field_name)                                                      \
-    {                                                                             \
-        (field_name), FIELD_TEXT, true, .offset = ENTITY(detail), .max = MAX_TEXT \
-    }
-#define F_PARENT(field_name)                                                                    \
-    {                                                                                           \
-        (field_name), FIELD_GUID, .offset = ENTITY(parent_id), .flag = FLAG(ENTITY(has_parent)) \
-    }
+#define ENTITY(member)       offsetof(struct entity_fields, member)
+#define F_NAME(field_name)   INIT((field_name), FIELD_TEXT, .offset = ENTITY(name), .max = MAX_TEXT)
+#define F_DETAIL(field_name) INIT((field_name), FIELD_TEXT, true, .offset = ENTITY(detail), .max = MAX_TEXT)
+#define F_PARENT(field_name) \
+    INIT((field_name), FIELD_GUID, .offset = ENTITY(parent_id), .flag = FLAG(ENTITY(has_parent)))
 
 static const struct reader_field named[] = {F_NAME("name")};
 static const struct reader_field service_type[] = {F_PARENT("serviceCategoryId"), F_NAME("name")};
@@ -275,22 +236,10 @@ static const struct reader_field actor_fields[] = {
 };
 static const struct reader_record actor_record = RECORD("Actor", actor_fields, 0);
 
-#define F_EVENT_ID                                      \
-    {                                                   \
-        "eventId", FIELD_GUID, .offset = READER_NOWHERE \
-    }
-#define F_OCCURRED_AT                                      \
-    {                                                      \
-        "occurredAt", FIELD_TIME, .offset = READER_NOWHERE \
-    }
-#define F_ACTOR                                              \
-    {                                                        \
-        "actor", FIELD_RECORD, true, .record = &actor_record \
-    }
-#define F_PAYLOAD                \
-    {                            \
-        "payload", FIELD_PAYLOAD \
-    }
+#define F_EVENT_ID    INIT("eventId", FIELD_GUID, .offset = READER_NOWHERE)
+#define F_OCCURRED_AT INIT("occurredAt", FIELD_TIME, .offset = READER_NOWHERE)
+#define F_ACTOR       INIT("actor", FIELD_RECORD, true, .record = &actor_record)
+#define F_PAYLOAD     INIT("payload", FIELD_PAYLOAD)
 
 static const struct reader_field case_event_fields[] = {
     F_EVENT_ID,
