@@ -11,16 +11,7 @@
 #include "caseview/process.h"
 #include "caseview/stop.h"
 #include "workers/manual_texts.h"
-#include "workers/ops/cursor_command.h"
-#include "workers/ops/explain.h"
-#include "workers/ops/migrate.h"
-#include "workers/ops/parked.h"
-#include "workers/ops/pause.h"
-#include "workers/ops/rebuild.h"
-#include "workers/ops/repair.h"
-#include "workers/ops/resume.h"
-#include "workers/ops/status.h"
-#include "workers/ops/verify.h"
+#include "workers/ops/commands.h"
 #include "workers/worker.h"
 
 extern char **environ;
@@ -73,7 +64,7 @@ static const struct command {
       manual_repair_examples},
      repair_main,
      false},
-    {{"rebuild", SCOPE_REBUILD, REBUILD_WORDS,
+    {{"rebuild", SCOPE_REBUILD, "start status prepare compare switch abort drop",
       "fill a new generation of the view from the log, compare it with the live one, and switch readers to it",
       manual_rebuild, manual_rebuild_examples},
      rebuild_main,

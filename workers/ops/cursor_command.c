@@ -1,4 +1,4 @@
-#include "workers/ops/cursor_command.h"
+#include "workers/ops/commands.h"
 
 #include <inttypes.h>
 #include <stdio.h>

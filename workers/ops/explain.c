@@ -1,4 +1,4 @@
-#include "workers/ops/explain.h"
+#include "workers/ops/commands.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "workers/ops/migrate.h"
+#include "workers/ops/commands.h"
 
 #include "caseview/buf.h"
 #include "caseview/clock.h"

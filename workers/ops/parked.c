@@ -1,4 +1,4 @@
-#include "workers/ops/parked.h"
+#include "workers/ops/commands.h"
 
 #include <stdio.h>
 

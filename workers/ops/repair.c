@@ -1,4 +1,4 @@
-#include "workers/ops/repair.h"
+#include "workers/ops/commands.h"
 
 #include <stdio.h>
 #include <unistd.h>

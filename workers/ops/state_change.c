@@ -1,12 +1,24 @@
-#include "workers/ops/state_change.h"
+#include "workers/ops/commands.h"
 
 #include <stdio.h>
 
 #include "caseview/json.h"
 #include "caseview/output.h"
+#include "sql_worker.h"
 #include "workers/ops/operation.h"
 
 #define LINE_MAX_BYTES 4096
+
+/* A command that changes the state of partitions. */
+struct state_change {
+    const char *command;
+    const struct db_statement *statement; /* returns topic, part, next_offset */
+    const char *outcome;                  /* "resumed at" */
+    const char *from;                     /* the states that are changed */
+};
+
+static const struct db_statement pause_statement = {"pause", sql_pause};
+static const struct db_statement resume_statement = {"resume", sql_resume};
 
 static void print_json(const struct db_result *result, int row)
 {
@@ -46,7 +58,8 @@ static enum cv_status change_and_print(struct operation *operation, const struct
     return CV_OK;
 }
 
-int state_change_run(const struct config *config, const struct state_change *change)
+/* Changes the partitions that the options select, records that in ctl.audit, and prints them. Returns the exit code. */
+static int run(const struct config *config, const struct state_change *change)
 {
     struct err err = ERR_INIT;
     struct operation operation;
@@ -65,4 +78,16 @@ int state_change_run(const struct config *config, const struct state_change *cha
     }
     operation_close(&operation);
     return exit_code;
+}
+
+int pause_main(const struct config *config)
+{
+    static const struct state_change pause = {"pause", &pause_statement, "paused at", "live"};
+    return run(config, &pause);
+}
+
+int resume_main(const struct config *config)
+{
+    static const struct state_change resume = {"resume", &resume_statement, "resumed at", "halted or paused"};
+    return run(config, &resume);
 }

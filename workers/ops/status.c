@@ -1,4 +1,4 @@
-#include "workers/ops/status.h"
+#include "workers/ops/commands.h"
 
 #include <stdio.h>
 
