@@ -8,6 +8,7 @@
 #include "caseview/retry.h"
 #include "caseview/stop.h"
 #include "deploy/dev/encode.h"
+#include "workers/source/kafka_options.h"
 
 #define RECORD_CEILING (16u << 20) /* larger than what the worker accepts, since tests send such records */
 
@@ -17,12 +18,6 @@ struct producer {
     rd_kafka_topic_t *topics[TOPIC_COUNT];
     struct buf key, value;
     struct producer_counts counts;
-};
-
-const char *const producer_topic_options[TOPIC_COUNT] = {
-    [TOPIC_CASES] = "case-topic",
-    [TOPIC_AGENTS] = "agent-topic",
-    [TOPIC_DIRECTORY] = "directory-topic",
 };
 
 /* The opaque pointer of a message carries its event's tag. */
@@ -86,10 +81,10 @@ static enum cv_status open_kafka(struct producer *producer, const struct config 
         return CV_FATAL;
     }
     for (int i = 0; i < TOPIC_COUNT; i++) {
-        const char *name = config_text(config, producer_topic_options[i]);
+        const char *name = config_text(config, topic_options[i]);
         producer->topics[i] = rd_kafka_topic_new(producer->kafka, name, NULL);
         if (producer->topics[i] == NULL) {
-            err_set(err, "--%s %s: %s", producer_topic_options[i], name, rd_kafka_err2str(rd_kafka_last_error()));
+            err_set(err, "--%s %s: %s", topic_options[i], name, rd_kafka_err2str(rd_kafka_last_error()));
             return CV_FATAL;
         }
     }
@@ -112,9 +107,9 @@ static enum cv_status open_encoder(struct producer *producer, const struct confi
     struct encoder_options options = {.schema_dir = folder != NULL ? folder : CASEVIEW_SCHEMA_DIR,
                                       .registry = config_text(config, "schema-registry")};
     for (int i = 0; i < TOPIC_COUNT; i++) {
-        int len = snprintf(subjects[i], sizeof subjects[i], "%s-value", config_text(config, producer_topic_options[i]));
+        int len = snprintf(subjects[i], sizeof subjects[i], "%s-value", config_text(config, topic_options[i]));
         if (len < 0 || (size_t)len >= sizeof subjects[i]) {
-            err_set(err, "--%s: longer than a topic name can be", producer_topic_options[i]);
+            err_set(err, "--%s: longer than a topic name can be", topic_options[i]);
             return CV_FATAL;
         }
         options.subjects[i] = subjects[i];

@@ -13,9 +13,6 @@
 
 struct producer;
 
-/* The option that names each topic. */
-extern const char *const producer_topic_options[TOPIC_COUNT];
-
 /*
  * Reads kafka, case-topic, agent-topic, directory-topic, schema-dir, schema-registry and connect-timeout-s; waits that
  * long for registry and brokers. linger_ms: the default for linger.ms.

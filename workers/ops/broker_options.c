@@ -1,11 +1,5 @@
 #include "workers/ops/broker_options.h"
 
-const char *const topic_options[TOPIC_COUNT] = {
-    [TOPIC_CASES] = "case-topic",
-    [TOPIC_AGENTS] = "agent-topic",
-    [TOPIC_DIRECTORY] = "directory-topic",
-};
-
 void topic_names(const struct config *config, const char *out_names[TOPIC_COUNT])
 {
     for (enum topic topic = TOPIC_CASES; topic < TOPIC_COUNT; topic++)

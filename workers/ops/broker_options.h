@@ -5,10 +5,7 @@
 #define CASEVIEW_OPS_BROKER_OPTIONS_H
 
 #include "caseview/config.h"
-#include "workers/fold/record.h"
-
-/* The options that name the topics. */
-extern const char *const topic_options[TOPIC_COUNT];
+#include "workers/source/kafka_options.h"
 
 /* The topics' names; memory of the configuration. */
 void topic_names(const struct config *config, const char *out_names[TOPIC_COUNT]);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "caseview/base64.h"
 #include "caseview/clock.h"
 #include "caseview/json.h"
 
@@ -9,20 +10,12 @@
 
 static void put_base64(struct buf *out, struct str bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *b = (const unsigned char *)bytes.ptr;
     if (bytes.ptr == NULL) {
         buf_puts(out, "null");
         return;
     }
     buf_byte(out, '"');
-    for (size_t at = 0; at < bytes.len; at += 3) {
-        size_t left = bytes.len - at;
-        unsigned group = (unsigned)b[at] << 16 | (left > 1 ? (unsigned)b[at + 1] << 8 : 0) | (left > 2 ? b[at + 2] : 0);
-        char four[4] = {digits[group >> 18], digits[group >> 12 & 63], left > 1 ? digits[group >> 6 & 63] : '=',
-                        left > 2 ? digits[group & 63] : '='};
-        buf_append(out, four, sizeof four);
-    }
+    base64_append(out, bytes);
     buf_byte(out, '"');
 }
 

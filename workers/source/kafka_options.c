@@ -2,7 +2,11 @@
 
 #define TOPIC_NAME_MAX 249
 
-const char *const consumer_topic_options[TOPIC_COUNT] = {"case-topic", "agent-topic", "directory-topic"};
+const char *const topic_options[TOPIC_COUNT] = {
+    [TOPIC_CASES] = "case-topic",
+    [TOPIC_AGENTS] = "agent-topic",
+    [TOPIC_DIRECTORY] = "directory-topic",
+};
 
 enum cv_status consumer_topic_check(const char *name, struct err *err)
 {
@@ -23,14 +27,14 @@ enum cv_status consumer_topics_check(const char *const topics[TOPIC_COUNT], stru
 {
     for (enum topic t = 0; t < TOPIC_COUNT; t++) {
         if (consumer_topic_check(topics[t], err) != CV_OK) {
-            err_prefix(err, "--%s", consumer_topic_options[t]);
+            err_prefix(err, "--%s", topic_options[t]);
             return CV_FATAL;
         }
         for (enum topic other = 0; other < t; other++) {
             if (strcmp(topics[t], topics[other]) != 0)
                 continue;
-            err_set(err, "--%s and --%s name the same topic, %s: each needs its own", consumer_topic_options[other],
-                    consumer_topic_options[t], topics[t]);
+            err_set(err, "--%s and --%s name the same topic, %s: each needs its own", topic_options[other],
+                    topic_options[t], topics[t]);
             return CV_FATAL;
         }
     }

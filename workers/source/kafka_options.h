@@ -34,7 +34,7 @@ struct consumer_options {
  */
 
 /* The options that name the topics, by role: "case-topic" … */
-extern const char *const consumer_topic_options[TOPIC_COUNT];
+extern const char *const topic_options[TOPIC_COUNT];
 
 /*
  * Kafka's rule for the name of a topic: 1–249 characters of A-Z a-z 0-9 . _ - but neither "." nor "..". CV_OK, or

@@ -31,7 +31,7 @@ static void test_topics_check_follows_kafkas_rules(void **state CV_UNUSED)
                 fail_msg("\"%s\": %s", cases[i].name, err.text);
             if (cases[i].valid)
                 continue;
-            assert_non_null(strstr(err.text, consumer_topic_options[t]));
+            assert_non_null(strstr(err.text, topic_options[t]));
             assert_null(strchr(err.text, '\n'));
         }
     }
