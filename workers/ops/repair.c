@@ -10,9 +10,8 @@
 #include "workers/ops/operation.h"
 #include "workers/sink/operator_write.h"
 
-#define TRIES_MAX        20 /* another try each time a worker wrote the key meanwhile */
-#define QUERY_TIMEOUT_MS 60000
-#define TEXT_MAX         (4u << 20)
+#define TRIES_MAX 20 /* another try each time a worker wrote the key meanwhile */
+#define TEXT_MAX  (4u << 20)
 
 static const struct db_statement strays_statement = {"repair_strays", sql_repair_strays};
 static const struct db_statement audit_statement = {"repair_audit", sql_repair_audit};
@@ -149,7 +148,7 @@ static enum cv_status delete_strays(struct repair *repair, struct err *err)
     db_args_init(&args, repair->key.arena);
     db_arg_uuid(&args, &repair->key.id);
     db_arg_uuid(&args, &repair->key.organization_id);
-    return db_exec(operator_write_db(repair->write), &strays_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
+    return db_exec(operator_write_db(repair->write), &strays_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
 }
 
 static enum cv_status write_audit(struct repair *repair, size_t events, struct err *err)
@@ -178,8 +177,8 @@ static enum cv_status write_audit(struct repair *repair, size_t events, struct e
     db_arg_int4(&args, repair->reader->gen);
     db_arg_text(&args, str_of(repair->reader->topics[repair->key.topic]));
     db_arg_text(&args, (struct str){detail.data, detail.len});
-    enum cv_status status = db_exec(operator_write_db(repair->write), &audit_statement, &args, QUERY_TIMEOUT_MS, NULL,
-                                    err);
+    enum cv_status status = db_exec(operator_write_db(repair->write), &audit_statement, &args,
+                                    OPERATION_QUERY_TIMEOUT_MS, NULL, err);
     if (status != CV_OK)
         err_prefix(err, "the row is repaired, but ctl.audit has no record of it");
     return status;

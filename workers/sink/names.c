@@ -7,6 +7,8 @@
 #include "workers/sink/cache.h"
 #include "workers/sink/entity_key.h"
 
+#define QUERY_TIMEOUT_MS 30000
+
 static const struct db_statement names_load_statement = {"names_load", sql_names_load};
 static const struct db_statement names_mark_statement = {"names_mark", sql_names_mark};
 
@@ -144,7 +146,7 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, n);
     db_arg_uuid_array(&args, &keys->entity_id, sizeof *keys, n);
     struct db_result *result;
-    enum cv_status status = db_exec(db, &names_load_statement, &args, 30000, &result, err);
+    enum cv_status status = db_exec(db, &names_load_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK) {
         forget_wanted(names);
         return status;
@@ -208,7 +210,7 @@ enum cv_status names_save_marks(struct names *names, struct db *db, struct arena
     struct db_result *result;
     db_args_init(&args, arena);
     db_arg_int8_array(&args, refs, sizeof *refs, n);
-    enum cv_status status = db_exec(db, &names_mark_statement, &args, 30000, &result, err);
+    enum cv_status status = db_exec(db, &names_mark_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     for (size_t i = 0; i < n && status != CV_OK; i++)
         names->marks[i]->marked = false;
     if (status == CV_OK)
