@@ -1,12 +1,11 @@
 #include "workers/ops/stored_rows.h"
 
 #include "sql_worker.h"
+#include "workers/ops/operation.h"
 
-#define QUERY_TIMEOUT_MS 60000
-
-static const struct db_statement case_statement = {"row_case", sql_row_case};
+const struct db_statement stored_cases_statement = {"stored_cases", sql_stored_cases};
+const struct db_statement stored_agents_statement = {"stored_agents", sql_stored_agents};
 static const struct db_statement listed_statement = {"row_listed", sql_row_listed};
-static const struct db_statement agent_statement = {"row_agent", sql_row_agent};
 
 struct uuid stored_case_read(const struct db_result *result, int row, struct stored_case *out_case)
 {
@@ -61,8 +60,8 @@ enum cv_status stored_case_find(struct db *db, struct arena *arena, const struct
 {
     struct db_args args;
     db_args_init(&args, arena);
-    db_arg_uuid(&args, case_id);
-    return db_exec(db, &case_statement, &args, QUERY_TIMEOUT_MS, out_result, err);
+    db_arg_uuid_array(&args, case_id, sizeof *case_id, 1);
+    return db_exec(db, &stored_cases_statement, &args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
 }
 
 enum cv_status stored_listed_find(struct db *db, struct arena *arena, const struct uuid *organization_id,
@@ -72,7 +71,7 @@ enum cv_status stored_listed_find(struct db *db, struct arena *arena, const stru
     db_args_init(&args, arena);
     db_arg_uuid(&args, organization_id);
     db_arg_uuid(&args, case_id);
-    return db_exec(db, &listed_statement, &args, QUERY_TIMEOUT_MS, out_result, err);
+    return db_exec(db, &listed_statement, &args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
 }
 
 enum cv_status stored_agent_find(struct db *db, struct arena *arena, const struct uuid *organization_id,
@@ -80,7 +79,7 @@ enum cv_status stored_agent_find(struct db *db, struct arena *arena, const struc
 {
     struct db_args args;
     db_args_init(&args, arena);
-    db_arg_uuid(&args, organization_id);
-    db_arg_uuid(&args, user_id);
-    return db_exec(db, &agent_statement, &args, QUERY_TIMEOUT_MS, out_result, err);
+    db_arg_uuid_array(&args, organization_id, sizeof *organization_id, 1);
+    db_arg_uuid_array(&args, user_id, sizeof *user_id, 1);
+    return db_exec(db, &stored_agents_statement, &args, OPERATION_QUERY_TIMEOUT_MS, out_result, err);
 }

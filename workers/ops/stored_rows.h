@@ -1,6 +1,6 @@
 /*
- * stored_rows.h: rows of case_state, active_case and agent as structs: what the statements row_*.sql, rows_*.sql and
- * suspects_*.sql return. All texts are borrowed from the result.
+ * stored_rows.h: rows of case_state, active_case and agent as structs: what the statements row_listed.sql, rows_*.sql
+ * and stored_*.sql return. All texts are borrowed from the result.
  */
 #ifndef CASEVIEW_OPS_STORED_ROWS_H
 #define CASEVIEW_OPS_STORED_ROWS_H
@@ -36,6 +36,9 @@ struct uuid stored_case_read(const struct db_result *result, int row, struct sto
 void stored_listed_read(const struct db_result *result, int row, struct stored_listed *out_listed);
 /* The key: organization and user. */
 void stored_agent_read(const struct db_result *result, int row, struct uuid out_key[2], struct stored_agent *out_agent);
+
+/* The rows of all keys in the given arrays: case ids; organizations and users. */
+extern const struct db_statement stored_cases_statement, stored_agents_statement;
 
 /* Queries one row: the result has one or none. CV_OK or CV_RETRY; *out_result is the caller's to free. */
 enum cv_status stored_case_find(struct db *db, struct arena *arena, const struct uuid *case_id,

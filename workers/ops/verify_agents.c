@@ -104,7 +104,6 @@ enum cv_status verify_agents(struct verify *verify, struct err *err)
 
 static enum cv_status fetch(struct verify *verify, struct verify_entry *const *entries, size_t count, struct err *err)
 {
-    static const struct db_statement statement = {"suspects_agents", sql_suspects_agents};
     struct uuid keys[VERIFY_SLICE][2];
     struct db_args args;
     struct db_result *result;
@@ -113,7 +112,8 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
     db_args_init(&args, verify->arena);
     db_arg_uuid_array(&args, &keys[0][0], sizeof keys[0], count);
     db_arg_uuid_array(&args, &keys[0][1], sizeof keys[0], count);
-    enum cv_status status = db_exec(verify->reader->db, &statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(verify->reader->db, &stored_agents_statement, &args, HISTORY_QUERY_TIMEOUT_MS,
+                                    &result, err);
     if (status != CV_OK)
         return status;
     for (int row = 0; row < db_rows(result); row++) {

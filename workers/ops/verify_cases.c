@@ -137,7 +137,6 @@ enum cv_status verify_cases(struct verify *verify, struct err *err)
 
 static enum cv_status fetch(struct verify *verify, struct verify_entry *const *entries, size_t count, struct err *err)
 {
-    static const struct db_statement statement = {"suspects_cases", sql_suspects_cases};
     struct uuid ids[VERIFY_SLICE];
     struct db_args args;
     struct db_result *result;
@@ -145,7 +144,8 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
         ids[i] = *case_id_of(entries[i]);
     db_args_init(&args, verify->arena);
     db_arg_uuid_array(&args, ids, sizeof *ids, count);
-    enum cv_status status = db_exec(verify->reader->db, &statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(verify->reader->db, &stored_cases_statement, &args, HISTORY_QUERY_TIMEOUT_MS,
+                                    &result, err);
     if (status != CV_OK)
         return status;
     for (int row = 0; row < db_rows(result); row++) {
