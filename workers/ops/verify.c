@@ -19,14 +19,14 @@
 #include "workers/ops/commands.h"
 
 #include "workers/ops/operation.h"
-#include "workers/ops/verify_agents.h"
-#include "workers/ops/verify_cases.h"
-#include "workers/ops/verify_entities.h"
 #include "workers/ops/verify_names.h"
+#include "workers/ops/verify_parts.h"
 
 #define NAMES_MAX_BYTES (256u << 20)
 #define PAGE_MAX        (1u << 30)
 #define STALE_NAMES_MS  15000
+
+static const struct verify_part *const parts[] = {&verify_cases, &verify_agents, &verify_entities};
 
 /* Folds the log up to the cursors of one moment, without an open snapshot. */
 static enum cv_status read_log(struct verify *verify, struct err *err)
@@ -39,16 +39,43 @@ static enum cv_status read_log(struct verify *verify, struct err *err)
     return status == CV_OK ? verify_history_read(verify->history, verify->reader, err) : status;
 }
 
+/* Compares all rows of a table; those that differ, and keys that lack a row, become suspects. */
+static enum cv_status compare_table(struct verify *verify, const struct verify_part *part, struct err *err)
+{
+    const struct verify_set *set = &verify->history->sets[part->topic];
+    enum cv_status status = verify_pages(verify, &part->table, err);
+    for (size_t i = 0; i < set->count && status == CV_OK; i++)
+        if (!set->all[i]->row_seen && part->lacks_row(verify, set->all[i]))
+            verify_suspect(verify->history, part->topic, set->all[i]);
+    return status;
+}
+
 static enum cv_status compare_tables(struct verify *verify, struct err *err)
 {
-    enum cv_status status = verify_cases(verify, err);
+    enum cv_status status = compare_table(verify, &verify_cases, err);
     if (status == CV_OK)
         status = verify_listed(verify, err);
     if (status == CV_OK)
-        status = verify_agents(verify, err);
+        status = compare_table(verify, &verify_agents, err);
     if (status == CV_OK)
-        status = verify_entities(verify, err);
+        status = compare_table(verify, &verify_entities, err);
     return status;
+}
+
+/* Keeps copies of the suspects' rows, in the open snapshot. */
+static enum cv_status fetch_suspects(struct verify *verify, const struct verify_part *part, struct err *err)
+{
+    const struct verify_set *set = &verify->history->sets[part->topic];
+    for (size_t at = 0; at < set->suspect_count; at += VERIFY_SLICE) {
+        size_t left = set->suspect_count - at, count = left < VERIFY_SLICE ? left : VERIFY_SLICE;
+        arena_reset(verify->arena);
+        for (size_t i = 0; i < count; i++)
+            verify_forget_row(set->suspects[at + i]);
+        enum cv_status status = part->fetch(verify, set->suspects + at, count, err);
+        if (status != CV_OK)
+            return status;
+    }
+    return CV_OK;
 }
 
 /* Compares rows of one snapshot with the log up to its cursors. A mismatch here is a real difference. */
@@ -58,22 +85,18 @@ static enum cv_status recheck_suspects(struct verify *verify, struct err *err)
     if (sets[TOPIC_CASES].suspect_count + sets[TOPIC_AGENTS].suspect_count + sets[TOPIC_DIRECTORY].suspect_count == 0)
         return CV_OK;
     enum cv_status status = history_reader_snapshot(verify->reader, err);
-    if (status == CV_OK)
-        status = verify_cases_fetch(verify, err);
-    if (status == CV_OK)
-        status = verify_agents_fetch(verify, err);
-    if (status == CV_OK)
-        status = verify_entities_fetch(verify, err);
+    for (size_t i = 0; i < ARRAY_LEN(parts) && status == CV_OK; i++)
+        status = fetch_suspects(verify, parts[i], err);
     if (status == CV_OK)
         status = history_reader_end(verify->reader, err);
     if (status == CV_OK)
         status = verify_history_read(verify->history, verify->reader, err);
-    if (status != CV_OK)
-        return status;
-    verify_cases_recheck(verify);
-    verify_agents_recheck(verify);
-    verify_entities_recheck(verify);
-    return CV_OK;
+    for (size_t i = 0; i < ARRAY_LEN(parts) && status == CV_OK; i++) {
+        const struct verify_set *set = &sets[parts[i]->topic];
+        for (size_t k = 0; k < set->suspect_count; k++)
+            verify_count_unknown(verify, parts[i]->recheck(verify, set->suspects[k]));
+    }
+    return status;
 }
 
 static enum cv_status run(struct verify *verify, struct err *err)

@@ -1,4 +1,4 @@
-#include "workers/ops/verify_agents.h"
+#include "workers/ops/verify_parts.h"
 
 #include "sql_worker.h"
 #include "workers/ops/history_compare.h"
@@ -36,17 +36,12 @@ static enum verify_unknown compare_state(struct verify *verify, const struct ver
 
 static void compare_row(struct verify *verify, const struct uuid key[2], const struct stored_agent *row)
 {
-    struct verify_history *history = verify->history;
-    struct verify_entry *entry = verify_find_or_add(history, TOPIC_AGENTS, key);
+    struct verify_entry *entry = verify_find_or_add(verify->history, TOPIC_AGENTS, key);
     struct difference_counter counter = {NULL, 0};
     const struct difference_sink counting = difference_counter_sink(&counter);
     enum verify_unknown unknown = compare_state(verify, entry, row, &counting);
-    entry->row_seen = true;
+    verify_judge(verify, TOPIC_AGENTS, entry, counter.count, unknown);
     verify->report->agents++;
-    if (counter.count > 0 || (entry->ahead && !verify_history_is_at(history, verify->reader, TOPIC_AGENTS)))
-        verify_suspect(history, TOPIC_AGENTS, entry);
-    else if (unknown != UNKNOWN_COUNT)
-        verify->report->unknown[unknown]++;
 }
 
 struct agent_work {
@@ -89,15 +84,9 @@ static enum cv_status compare_page(struct verify *verify, const struct db_result
     return status;
 }
 
-enum cv_status verify_agents(struct verify *verify, struct err *err)
+static bool lacks_row(struct verify *verify CV_UNUSED, const struct verify_entry *entry)
 {
-    static const struct verify_table table = {{"rows_agents", sql_rows_agents}, .ids = 2, .compare_page = compare_page};
-    const struct verify_set *set = &verify->history->sets[TOPIC_AGENTS];
-    enum cv_status status = verify_pages(verify, &table, err);
-    for (size_t i = 0; i < set->count && status == CV_OK; i++)
-        if (!set->all[i]->row_seen && set->all[i]->state.ptr != NULL)
-            verify_suspect(verify->history, TOPIC_AGENTS, set->all[i]);
-    return status;
+    return entry->state.ptr != NULL;
 }
 
 /* ---- suspects ---- */
@@ -128,12 +117,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
     return CV_OK;
 }
 
-enum cv_status verify_agents_fetch(struct verify *verify, struct err *err)
-{
-    return verify_fetch_suspects(verify, TOPIC_AGENTS, fetch, err);
-}
-
-static void recheck(struct verify *verify, const struct verify_entry *entry)
+static enum verify_unknown recheck(struct verify *verify, const struct verify_entry *entry)
 {
     char name[VERIFY_NAME_MAX];
     verify_name(TOPIC_AGENTS, &key_of(entry)[0], &key_of(entry)[1], name);
@@ -141,17 +125,17 @@ static void recheck(struct verify *verify, const struct verify_entry *entry)
     const struct difference_sink out = {verify_key_difference, &key_report};
     if (entry->row != NULL) {
         const struct stored_agent row = {.part = entry->row->part, .state = entry->row->state};
-        enum verify_unknown unknown = compare_state(verify, entry, &row, &out);
-        if (unknown != UNKNOWN_COUNT)
-            verify->report->unknown[unknown]++;
-    } else if (entry->state.ptr != NULL) {
-        report_difference(verify->report, name, "agent", STR("no row"), STR("an agent"));
+        return compare_state(verify, entry, &row, &out);
     }
+    if (lacks_row(verify, entry))
+        report_difference(verify->report, name, "agent", STR("no row"), STR("an agent"));
+    return UNKNOWN_COUNT;
 }
 
-void verify_agents_recheck(struct verify *verify)
-{
-    const struct verify_set *set = &verify->history->sets[TOPIC_AGENTS];
-    for (size_t i = 0; i < set->suspect_count; i++)
-        recheck(verify, set->suspects[i]);
-}
+const struct verify_part verify_agents = {
+    .topic = TOPIC_AGENTS,
+    .table = {{"rows_agents", sql_rows_agents}, .ids = 2, .compare_page = compare_page},
+    .lacks_row = lacks_row,
+    .fetch = fetch,
+    .recheck = recheck,
+};

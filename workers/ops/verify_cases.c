@@ -1,4 +1,4 @@
-#include "workers/ops/verify_cases.h"
+#include "workers/ops/verify_parts.h"
 
 #include "sql_worker.h"
 #include "workers/ops/history_compare.h"
@@ -42,17 +42,12 @@ struct listed_keys {
 static bool compare_row(struct verify *verify, const struct uuid *case_id, const struct stored_case *row,
                         struct case_state *out_state)
 {
-    struct verify_history *history = verify->history;
-    struct verify_entry *entry = verify_find_or_add(history, TOPIC_CASES, case_id);
+    struct verify_entry *entry = verify_find_or_add(verify->history, TOPIC_CASES, case_id);
     struct difference_counter counter = {NULL, 0};
     const struct difference_sink counting = difference_counter_sink(&counter);
     enum verify_unknown unknown = compare_state(verify, entry, row, &counting);
-    entry->row_seen = true;
+    verify_judge(verify, TOPIC_CASES, entry, counter.count, unknown);
     verify->report->cases++;
-    if (counter.count > 0 || (entry->ahead && !verify_history_is_at(history, verify->reader, TOPIC_CASES)))
-        verify_suspect(history, TOPIC_CASES, entry);
-    else if (unknown != UNKNOWN_COUNT)
-        verify->report->unknown[unknown]++;
     if (!case_load(row->state, out_state))
         return false;
     char name[VERIFY_NAME_MAX];
@@ -120,17 +115,9 @@ static bool was_swept(struct verify *verify, const struct verify_entry *entry)
     return true;
 }
 
-enum cv_status verify_cases(struct verify *verify, struct err *err)
+static bool lacks_row(struct verify *verify, const struct verify_entry *entry)
 {
-    static const struct verify_table table = {{"rows_cases", sql_rows_cases}, .ids = 1, .compare_page = compare_page};
-    const struct verify_set *set = &verify->history->sets[TOPIC_CASES];
-    enum cv_status status = verify_pages(verify, &table, err);
-    for (size_t i = 0; i < set->count && status == CV_OK; i++) {
-        struct verify_entry *entry = set->all[i];
-        if (!entry->row_seen && entry->state.ptr != NULL && !was_swept(verify, entry))
-            verify_suspect(verify->history, TOPIC_CASES, entry);
-    }
-    return status;
+    return entry->state.ptr != NULL && !was_swept(verify, entry);
 }
 
 /* ---- suspects ---- */
@@ -159,12 +146,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
     return CV_OK;
 }
 
-enum cv_status verify_cases_fetch(struct verify *verify, struct err *err)
-{
-    return verify_fetch_suspects(verify, TOPIC_CASES, fetch, err);
-}
-
-static void recheck(struct verify *verify, const struct verify_entry *entry)
+static enum verify_unknown recheck(struct verify *verify, const struct verify_entry *entry)
 {
     char name[VERIFY_NAME_MAX];
     struct case_state state;
@@ -173,18 +155,19 @@ static void recheck(struct verify *verify, const struct verify_entry *entry)
     const struct difference_sink out = {verify_key_difference, &key_report};
     if (entry->row != NULL) {
         const struct stored_case row = {.part = entry->row->part, .state = entry->row->state};
-        enum verify_unknown unknown = compare_state(verify, entry, &row, &out);
-        if (unknown != UNKNOWN_COUNT)
-            verify->report->unknown[unknown]++;
-    } else if (entry->state.ptr != NULL && !was_swept(verify, entry)) {
+        return compare_state(verify, entry, &row, &out);
+    }
+    if (lacks_row(verify, entry)) {
         bool over = case_load(entry->state, &state) && state.over;
         report_difference(verify->report, name, "case_state", STR("no row"), over ? STR("over") : STR("a case"));
     }
+    return UNKNOWN_COUNT;
 }
 
-void verify_cases_recheck(struct verify *verify)
-{
-    const struct verify_set *set = &verify->history->sets[TOPIC_CASES];
-    for (size_t i = 0; i < set->suspect_count; i++)
-        recheck(verify, set->suspects[i]);
-}
+const struct verify_part verify_cases = {
+    .topic = TOPIC_CASES,
+    .table = {{"rows_cases", sql_rows_cases}, .ids = 1, .compare_page = compare_page},
+    .lacks_row = lacks_row,
+    .fetch = fetch,
+    .recheck = recheck,
+};

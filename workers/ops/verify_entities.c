@@ -1,4 +1,4 @@
-#include "workers/ops/verify_entities.h"
+#include "workers/ops/verify_parts.h"
 
 #include <stdio.h>
 
@@ -129,7 +129,6 @@ static enum verify_unknown compare_entity(const struct verify *verify, const str
 
 static void compare_row(struct verify *verify, const struct db_result *page, int row)
 {
-    struct verify_history *history = verify->history;
     enum entity_kind kind = (enum entity_kind)db_int2(page, row, ENTITY_KIND);
     struct uuid id = db_uuid(page, row, ENTITY_ID);
     int64_t change = db_int8(page, row, ENTITY_CHANGE);
@@ -138,7 +137,7 @@ static void compare_row(struct verify *verify, const struct db_result *page, int
     struct directory_state state;
     uint8_t key[ENTITY_KEY];
     char name[VERIFY_NAME_MAX];
-    if (!verify_wants(history, &id))
+    if (!verify_wants(verify->history, &id))
         return;
     entity_read(page, row, verify->arena, &state);
     name_entity(kind, &state.organization_id, &id, name);
@@ -148,16 +147,12 @@ static void compare_row(struct verify *verify, const struct db_result *page, int
     const struct difference_sink report = {verify_key_difference, &key_report};
     if (change < 1 || change > verify->reader->dir_clock)
         report_number(&report, "directory.change_no", change, "at most ", verify->reader->dir_clock);
-    struct verify_entry *entry = verify_find_or_add(history, TOPIC_DIRECTORY, key);
+    struct verify_entry *entry = verify_find_or_add(verify->history, TOPIC_DIRECTORY, key);
     if (state.status == ENTITY_FORGOTTEN && is_known(entry->directory) &&
         !uuid_eq(&state.organization_id, &entry->directory->organization_id))
         return; /* the row of a former owner */
     enum verify_unknown unknown = compare_entity(verify, entry, &state, &counting);
-    entry->row_seen = true;
-    if (counter.count > 0 || (entry->ahead && !verify_history_is_at(history, verify->reader, TOPIC_DIRECTORY)))
-        verify_suspect(history, TOPIC_DIRECTORY, entry);
-    else if (unknown != UNKNOWN_COUNT)
-        verify->report->unknown[unknown]++;
+    verify_judge(verify, TOPIC_DIRECTORY, entry, counter.count, unknown);
 }
 
 static enum cv_status compare_page(struct verify *verify, const struct db_result *page, struct err *err)
@@ -168,16 +163,9 @@ static enum cv_status compare_page(struct verify *verify, const struct db_result
     return CV_OK;
 }
 
-enum cv_status verify_entities(struct verify *verify, struct err *err)
+static bool lacks_row(struct verify *verify CV_UNUSED, const struct verify_entry *entry)
 {
-    static const struct verify_table table = {
-        {"rows_entities", sql_rows_entities}, .has_kind = true, .ids = 2, .compare_page = compare_page};
-    const struct verify_set *set = &verify->history->sets[TOPIC_DIRECTORY];
-    enum cv_status status = verify_pages(verify, &table, err);
-    for (size_t i = 0; i < set->count && status == CV_OK; i++)
-        if (!set->all[i]->row_seen && is_known(set->all[i]->directory))
-            verify_suspect(verify->history, TOPIC_DIRECTORY, set->all[i]);
-    return status;
+    return is_known(entry->directory);
 }
 
 /* ---- suspects ---- */
@@ -220,12 +208,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
     return CV_OK;
 }
 
-enum cv_status verify_entities_fetch(struct verify *verify, struct err *err)
-{
-    return verify_fetch_suspects(verify, TOPIC_DIRECTORY, fetch, err);
-}
-
-static void recheck(struct verify *verify, const struct verify_entry *entry)
+static enum verify_unknown recheck(struct verify *verify, const struct verify_entry *entry)
 {
     const struct directory_state *row = entry->row != NULL ? entry->row->directory : NULL;
     struct entity_columns columns = columns_of(entry);
@@ -234,14 +217,13 @@ static void recheck(struct verify *verify, const struct verify_entry *entry)
                 &columns.entity_id, name);
     struct verify_key_report key_report = {verify->report, name};
     const struct difference_sink out = {verify_key_difference, &key_report};
-    enum verify_unknown unknown = compare_entity(verify, entry, row, &out);
-    if (unknown != UNKNOWN_COUNT)
-        verify->report->unknown[unknown]++;
+    return compare_entity(verify, entry, row, &out);
 }
 
-void verify_entities_recheck(struct verify *verify)
-{
-    const struct verify_set *set = &verify->history->sets[TOPIC_DIRECTORY];
-    for (size_t i = 0; i < set->suspect_count; i++)
-        recheck(verify, set->suspects[i]);
-}
+const struct verify_part verify_entities = {
+    .topic = TOPIC_DIRECTORY,
+    .table = {{"rows_entities", sql_rows_entities}, .has_kind = true, .ids = 2, .compare_page = compare_page},
+    .lacks_row = lacks_row,
+    .fetch = fetch,
+    .recheck = recheck,
+};

@@ -96,19 +96,20 @@ enum cv_status verify_pages(struct verify *verify, const struct verify_table *ta
     return CV_OK;
 }
 
-enum cv_status verify_fetch_suspects(struct verify *verify, enum topic topic, verify_fetch fetch, struct err *err)
+void verify_count_unknown(struct verify *verify, enum verify_unknown unknown)
 {
-    const struct verify_set *set = &verify->history->sets[topic];
-    for (size_t at = 0; at < set->suspect_count; at += VERIFY_SLICE) {
-        size_t left = set->suspect_count - at, count = left < VERIFY_SLICE ? left : VERIFY_SLICE;
-        arena_reset(verify->arena);
-        for (size_t i = 0; i < count; i++)
-            verify_forget_row(set->suspects[at + i]);
-        enum cv_status status = fetch(verify, set->suspects + at, count, err);
-        if (status != CV_OK)
-            return status;
-    }
-    return CV_OK;
+    if (unknown != UNKNOWN_COUNT)
+        verify->report->unknown[unknown]++;
+}
+
+void verify_judge(struct verify *verify, enum topic topic, struct verify_entry *entry, size_t differences,
+                  enum verify_unknown unknown)
+{
+    entry->row_seen = true;
+    if (differences > 0 || (entry->ahead && !verify_history_is_at(verify->history, verify->reader, topic)))
+        verify_suspect(verify->history, topic, entry);
+    else
+        verify_count_unknown(verify, unknown);
 }
 
 bool verify_may_be_swept(const struct verify_entry *entry)

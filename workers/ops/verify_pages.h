@@ -43,13 +43,10 @@ enum cv_status verify_begin(struct verify *verify, struct err *err) CV_MUST_CHEC
 /* The whole table. CV_OK, CV_RETRY (also when stopped), or what compare_page returned. */
 enum cv_status verify_pages(struct verify *verify, const struct verify_table *table, struct err *err) CV_MUST_CHECK;
 
-/* Keeps copies of the rows of `count` suspects; they have none before. */
-typedef enum cv_status (*verify_fetch)(struct verify *verify, struct verify_entry *const *suspects, size_t count,
-                                       struct err *err);
-#define VERIFY_SLICE 1000 /* most suspects of one query */
-/* Calls fetch for all suspects of the topic. */
-enum cv_status verify_fetch_suspects(struct verify *verify, enum topic topic, verify_fetch fetch,
-                                     struct err *err) CV_MUST_CHECK;
+/* Notes that an entry's row was seen, with that many differences: it becomes a suspect, or is unknown, or is right. */
+void verify_judge(struct verify *verify, enum topic topic, struct verify_entry *entry, size_t differences,
+                  enum verify_unknown unknown);
+void verify_count_unknown(struct verify *verify, enum verify_unknown unknown);
 
 /* True for a case that has been over for a day: tombstone-days, after which its row is deleted, is at least one. */
 bool verify_may_be_swept(const struct verify_entry *entry);

@@ -15,7 +15,7 @@ enum verify_unknown {
     UNKNOWN_SWEPT,     /* over for longer than tombstone-days: the row was deleted */
     UNKNOWN_COMPACTED, /* the directory's row has a version that compaction removed from the log */
     UNKNOWN_NAMES,     /* the partition has not applied all changes of the directory */
-    UNKNOWN_COUNT,
+    UNKNOWN_COUNT,     /* it is compared */
 };
 
 struct verify_report {
