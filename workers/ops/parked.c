@@ -30,10 +30,10 @@ enum { COL_TOPIC, COL_PART, COL_OFFSET, COL_REASON, COL_TEXT, COL_ORGANIZATION, 
 static void put_key(struct buf *out, struct str key)
 {
     buf_reset(out);
-    for (size_t i = 0; i < key.len && i < KEY_COLUMNS; i++)
-        buf_byte(out, key.ptr[i] >= ' ' && key.ptr[i] <= '~' ? key.ptr[i] : '.');
     if (key.ptr == NULL)
         buf_puts(out, "-");
+    else
+        parked_print_readable(out, (struct str){key.ptr, key.len < KEY_COLUMNS ? key.len : KEY_COLUMNS});
 }
 
 static void list_json(const struct db_result *result, int row, struct str key, struct buf *out)
@@ -266,15 +266,9 @@ static int run(const struct config *config, const struct subcommand *subcommand)
     enum cv_status status = operation_open(&operation, config, subcommand->name, &err);
     if (status == CV_OK)
         status = subcommand->run(&operation, &found, &err);
-    bool chosen = config_is_set(config, "topic") || config_is_set(config, "partition") ||
-                  config_is_set(config, "offset");
-    int exit_code = found.count > 0 || !chosen ? CV_EXIT_OK : CV_EXIT_NO;
-    if (status != CV_OK) {
-        exit_code = operation_failed(subcommand->name, status, &err);
-    } else if (found.count == 0) {
-        fprintf(stderr, "caseview %s: %s\n", subcommand->name,
-                chosen ? "no parked event matches; `caseview parked list` lists all" : "nothing is parked");
-    }
+    int exit_code = status != CV_OK    ? operation_failed(subcommand->name, status, &err)
+                    : found.count == 0 ? parked_none(config, subcommand->name)
+                                       : CV_EXIT_OK;
     operation_close(&operation);
     return exit_code;
 }

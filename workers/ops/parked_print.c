@@ -28,8 +28,7 @@ static void put_hex(struct buf *out, struct str bytes)
     }
 }
 
-/* Appends printable ASCII unchanged, and a dot for any other byte. */
-static void put_readable(struct buf *out, struct str bytes)
+void parked_print_readable(struct buf *out, struct str bytes)
 {
     for (size_t i = 0; i < bytes.len; i++)
         buf_byte(out, bytes.ptr[i] >= ' ' && bytes.ptr[i] <= '~' ? bytes.ptr[i] : '.');
@@ -94,7 +93,7 @@ static void put_bytes_members(struct buf *out, const char *name, struct str byte
     }
     struct buf readable CV_CLEANUP(buf_done);
     buf_init(&readable, bytes.len + 1);
-    put_readable(&readable, bytes);
+    parked_print_readable(&readable, bytes);
     buf_printf(out, ",\"%s_text\":", name);
     json_quote(out,
                bytes.ptr != NULL ? (struct str){readable.data != NULL ? readable.data : "", readable.len} : STR_NULL);
@@ -119,7 +118,7 @@ static void put_dump(struct buf *out, const char *name, struct str bytes)
             else
                 buf_puts(out, "   ");
         buf_byte(out, ' ');
-        put_readable(out, line);
+        parked_print_readable(out, line);
         buf_byte(out, '\n');
     }
 }

@@ -7,6 +7,8 @@
 
 #include "workers/ops/parked_rows.h"
 
+/* Appends printable ASCII unchanged, and a dot for any other byte. */
+void parked_print_readable(struct buf *out, struct str bytes);
 void parked_print_export(const struct parked_row *row, struct buf *out);
 /* decoding: the outcome of decoding it now, one line. */
 void parked_print_show(const struct parked_row *row, const char *decoding, bool json, struct buf *out);

@@ -188,9 +188,6 @@ static void print(const struct retrying *r)
 
 static int finish(struct retrying *r, enum cv_status status, struct err *err)
 {
-    const struct config *config = r->operation.config;
-    bool chosen = config_is_set(config, "topic") || config_is_set(config, "partition") ||
-                  config_is_set(config, "offset");
     struct err note_err = ERR_INIT;
     if (r->operation.db != NULL && note(r, &note_err) != CV_OK && status == CV_OK) {
         *err = note_err;
@@ -201,11 +198,8 @@ static int finish(struct retrying *r, enum cv_status status, struct err *err)
             err_prefix(err, "after %" PRId64 " tried and %" PRId64 " folded", r->tried, r->folded);
         return operation_failed(name, status, err);
     }
-    if (r->tried == 0) {
-        fprintf(stderr, "caseview parked retry: %s\n",
-                chosen ? "no parked event matches; `caseview parked list` lists all" : "nothing is parked");
-        return chosen ? CV_EXIT_NO : CV_EXIT_OK;
-    }
+    if (r->tried == 0)
+        return parked_none(r->operation.config, name);
     print(r);
     return r->folded == r->tried ? CV_EXIT_OK : CV_EXIT_NO;
 }

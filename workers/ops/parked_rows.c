@@ -70,6 +70,15 @@ void parked_place(const struct parked_row *row, struct parked_place *out_place)
     out_place->offset = row->offset;
 }
 
+int parked_none(const struct config *config, const char *command)
+{
+    bool chosen = config_is_set(config, "topic") || config_is_set(config, "partition") ||
+                  config_is_set(config, "offset");
+    fprintf(stderr, "caseview %s: %s\n", command,
+            chosen ? "no parked event matches; `caseview parked list` lists all" : "nothing is parked");
+    return chosen ? CV_EXIT_NO : CV_EXIT_OK;
+}
+
 enum topic parked_role(const struct config *config, struct str topic_name)
 {
     const char *names[TOPIC_COUNT];

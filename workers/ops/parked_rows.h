@@ -38,6 +38,9 @@ enum cv_status parked_page(struct operation *operation, const struct parked_plac
 void parked_row(const struct db_result *result, int row, struct parked_row *out_row); /* borrows from the result */
 void parked_place(const struct parked_row *row, struct parked_place *out_place);
 
+/* Says on standard error that there is no such event. Returns the exit code: no when the options select some. */
+int parked_none(const struct config *config, const char *command);
+
 /* The role of the topic with this name; TOPIC_COUNT: none. */
 enum topic parked_role(const struct config *config, struct str topic_name);
 /*
