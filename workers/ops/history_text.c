@@ -1,36 +1,7 @@
 #include "workers/ops/history_text.h"
 
 #include "caseview/json.h"
-
-static const char *const case_types[CASE_EVENT_TYPE_COUNT] = {
-    [CASE_UNKNOWN_TYPE] = "unknown",
-    [CASE_QUEUED] = "CaseQueued",
-    [CASE_APPOINTMENT_BOOKED] = "AppointmentBooked",
-    [CASE_APPOINTMENT_CHECKED_IN] = "AppointmentCheckedIn",
-    [CASE_APPOINTMENT_CANCELLED] = "AppointmentCancelled",
-    [CASE_QUEUE_ABANDONED] = "QueueAbandoned",
-    [CASE_STATUS_CHANGED] = "CaseStatusChanged",
-    [CASE_SERVICE_STARTED] = "CaseServiceStarted",
-    [CASE_RETURNED_TO_QUEUE] = "CaseReturnedToQueue",
-    [CASE_MOVED] = "CaseMoved",
-    [CASE_RESOLVED] = "CaseResolved",
-    [CASE_REOPENED] = "CaseReopened",
-    [CASE_CLOSED] = "CaseClosed",
-    [CASE_POSITION_CHANGED] = "CasePositionChanged",
-    [CASE_USER_ASSIGNED] = "CaseUserAssigned",
-    [CASE_USER_UNASSIGNED] = "CaseUserUnassigned",
-    [CASE_UPDATED] = "CaseUpdated",
-    [CASE_TICKET_PRINTED] = "CaseTicketPrinted",
-    [CASE_ONLINE_MEETING_SET] = "CaseOnlineMeetingSet",
-};
-
-static const char *const agent_types[AGENT_EVENT_TYPE_COUNT] = {
-    [AGENT_UNKNOWN_TYPE] = "unknown",
-    [AGENT_CURRENT_UNIT_SELECTED] = "AgentCurrentUnitSelected",
-    [AGENT_CURRENT_UNIT_CLEARED] = "AgentCurrentUnitCleared",
-    [AGENT_WORKSPACES_SELECTED] = "AgentWorkspacesSelected",
-    [AGENT_UNIT_ACCESS_REVOKED] = "AgentUnitAccessRevoked",
-};
+#include "workers/source/reader_schema.h"
 
 static const char *const group_names[GROUP_COUNT] = {
     [GROUP_STATUS] = "status",
@@ -52,7 +23,7 @@ static const char *const group_names[GROUP_COUNT] = {
 
 const char *event_type_name(const struct event *event)
 {
-    return event->topic == TOPIC_CASES ? case_types[event->c.type] : agent_types[event->a.type];
+    return reader_event_name(event->topic, event->topic == TOPIC_CASES ? (int)event->c.type : (int)event->a.type);
 }
 
 int64_t event_sequence(const struct event *event)

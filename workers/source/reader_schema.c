@@ -288,6 +288,14 @@ const struct reader_payload *reader_payload_find(const struct reader_topic *topi
     return NULL;
 }
 
+const char *reader_event_name(enum topic topic, int type)
+{
+    for (size_t i = 0; i < reader_topics[topic].payload_count; i++)
+        if (reader_topics[topic].payloads[i].type == type)
+            return reader_topics[topic].payloads[i].record->name;
+    return "unknown";
+}
+
 const struct reader_field *reader_field_find(const struct reader_record *record, const char *name)
 {
     for (size_t i = 0; i < record->field_count; i++)

@@ -1,7 +1,7 @@
 /*
  * reader_schema.h: the records that Caseview reads, as tables: which field goes where in struct event, and how long its
  * texts may be (contract, sections 3 and 8). A writer's schema is compiled against these (plan.h). Private to
- * workers/source.
+ * workers/source, except for reader_event_name().
  */
 #ifndef CASEVIEW_SOURCE_READER_SCHEMA_H
 #define CASEVIEW_SOURCE_READER_SCHEMA_H
@@ -66,6 +66,9 @@ extern const struct reader_record reader_organization;
 /* By name without namespace, as Avro resolves records. NULL: none. */
 const struct reader_payload *reader_payload_find(const struct reader_topic *topic, const char *name);
 const struct reader_field *reader_field_find(const struct reader_record *record, const char *name);
+
+/* The record of a type of event: "CaseMoved"; "unknown": of a newer writer. Of the directory's upserts the first. */
+const char *reader_event_name(enum topic topic, int type);
 
 /* Bytes that a value takes in struct event. Not for records and lists. */
 size_t reader_field_size(enum field_type type);

@@ -132,14 +132,16 @@ static void test_names_none_is_missing(void **state CV_UNUSED)
     for (int type = 0; type < CASE_EVENT_TYPE_COUNT; type++) {
         event.c.type = (enum case_event_type)type;
         event.c.sequence = type;
-        assert_non_null(event_type_name(&event));
+        assert_int_equal(strcmp(event_type_name(&event), "unknown") == 0, type == CASE_UNKNOWN_TYPE);
         assert_int_equal(event_sequence(&event), type);
     }
+    event.c.type = CASE_ONLINE_MEETING_SET;
+    assert_string_equal(event_type_name(&event), "CaseOnlineMeetingSet");
     event = (struct event){.topic = TOPIC_AGENTS};
     for (int type = 0; type < AGENT_EVENT_TYPE_COUNT; type++) {
         event.a.type = (enum agent_event_type)type;
         event.a.sequence = type;
-        assert_non_null(event_type_name(&event));
+        assert_int_equal(strcmp(event_type_name(&event), "unknown") == 0, type == AGENT_UNKNOWN_TYPE);
         assert_int_equal(event_sequence(&event), type);
     }
     for (int group = 0; group < GROUP_COUNT; group++) {
