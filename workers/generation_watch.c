@@ -70,7 +70,7 @@ static void take(struct generation_watch *watch, const struct db_result *result)
 enum cv_status generation_watch_look(struct generation_watch *watch, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     int64_t now = clock_mono_ms();
     if (now < watch->next_look_ms || !writer_is_connected(watch->writer))
         return CV_OK;
@@ -84,7 +84,6 @@ enum cv_status generation_watch_look(struct generation_watch *watch, struct err 
     if (status != CV_OK)
         return status;
     take(watch, result);
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -107,7 +107,7 @@ enum cv_status operator_control_poll(struct operator_control *control, struct er
     control->next_poll_ms = now + POLL_MS;
     control->rival[0] = '\0';
     control->stopped = false;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = read_cursors(claims, &result, err);
     if (status != CV_OK)
         return status;
@@ -120,7 +120,6 @@ enum cv_status operator_control_poll(struct operator_control *control, struct er
         taken |= check_claim(control, partition, result, row);
         stopped |= check_state(control, partition, result, row);
     }
-    db_result_free(result);
     control->stopped = taken || stopped;
     if (!control->stopped)
         return CV_OK;

@@ -172,6 +172,11 @@ enum cv_status db_stream_receive(struct db *db, struct db_result **out_result, s
 
 /* Results. Columns and rows count from 0. The caller knows the types; fixed lengths are asserted. */
 void db_result_free(struct db_result *result);
+/* For CV_CLEANUP(db_result_done) on a local `struct db_result *`, NULL until a query sets it. */
+static inline void db_result_done(struct db_result **result)
+{
+    db_result_free(*result);
+}
 int db_rows(const struct db_result *result);
 bool db_is_null(const struct db_result *result, int row, int column);
 struct str db_str(const struct db_result *result, int row, int column); /* text or bytea, borrowed; null: STR_NULL */

@@ -32,7 +32,7 @@ static enum cv_status judge_visibility(struct explain *explain, const struct cas
 {
     struct buf *out = &explain->out.verdict;
     char user[UUID_TEXT_LEN + 1], unit[UUID_TEXT_LEN + 1], current[UUID_TEXT_LEN + 1];
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     if (!explain->reader->rendered) {
         buf_printf(out, "To be listed for user %s in unit %s once the generation is prepared.",
                    id_text(&state->fields.locked_by.id, user), id_text(&state->fields.unit.id, unit));
@@ -57,7 +57,6 @@ static enum cv_status judge_visibility(struct explain *explain, const struct cas
         buf_puts(out, ", but that user has no current workspaces, so the endpoint does not return it now.");
     else
         buf_puts(out, ", which is that user's current unit.");
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -47,7 +47,7 @@ static enum cv_status find_strays(struct history_check *check, const struct uuid
 {
     static const struct db_statement statement = {"listed_strays", sql_listed_strays};
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     db_args_init(&args, check->reader->arena);
     db_arg_uuid(&args, &check->key->id);
     db_arg_uuid(&args, organization_id);
@@ -56,7 +56,6 @@ static enum cv_status find_strays(struct history_check *check, const struct uuid
         return status;
     for (int row = 0; row < db_rows(result); row++)
         keep_difference(check, "active_case", STR("listed for another organization, too"), STR("not listed there"));
-    db_result_free(result);
     return CV_OK;
 }
 
@@ -67,7 +66,7 @@ static enum cv_status compare_with_listed(struct history_check *check, const str
     const struct difference_sink differences = {keep_difference, check};
     struct case_state state;
     struct listed_row expected;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     /* The state folded from the log is the reference, unless the row may contain more events. */
     if (check->fold->known && !may_know_more(check))
         state = check->fold->c;
@@ -91,7 +90,6 @@ static enum cv_status compare_with_listed(struct history_check *check, const str
             compare_listed(&listed, &state, &expected, row->part,
                            history_reader_names_current(check->reader, check->key->topic, row->part), &differences);
         }
-        db_result_free(result);
     }
     if (status == CV_OK)
         status = find_strays(check, &state.organization_id, err);
@@ -103,7 +101,7 @@ static enum cv_status compare_case_row(struct history_check *check, struct err *
 {
     const struct difference_sink differences = {keep_difference, check};
     const struct history_knowledge knowledge = {check->fold->parts, may_know_more(check)};
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = stored_case_find(check->reader->db, check->reader->arena, &check->key->id, &result, err);
     if (status != CV_OK)
         return status;
@@ -123,7 +121,6 @@ static enum cv_status compare_case_row(struct history_check *check, struct err *
     } else if (check->fold->known && !check->fold->c.over) {
         keep_difference(check, "case_state", STR("no row"), STR("a case"));
     }
-    db_result_free(result);
     return status;
 }
 
@@ -153,7 +150,7 @@ static enum cv_status compare_agent_row(struct history_check *check, struct err 
 {
     const struct difference_sink differences = {keep_difference, check};
     const struct history_knowledge knowledge = {check->fold->parts, may_know_more(check)};
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     if (!check->key->has_organization)
         return CV_OK;
     enum cv_status status = stored_agent_find(check->reader->db, check->reader->arena, &check->key->organization_id,
@@ -174,7 +171,6 @@ static enum cv_status compare_agent_row(struct history_check *check, struct err 
     } else if (check->fold->known) {
         keep_difference(check, "agent", STR("no row"), STR("an agent"));
     }
-    db_result_free(result);
     return status;
 }
 

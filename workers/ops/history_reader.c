@@ -70,7 +70,7 @@ static int compare_cursors(const void *a, const void *b)
 static enum cv_status read_cursors(struct history_reader *reader, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     db_args_init(&args, reader->arena);
     db_arg_int4(&args, reader->gen);
     enum cv_status status = db_exec(reader->db, &cursors_statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
@@ -93,7 +93,6 @@ static enum cv_status read_cursors(struct history_reader *reader, struct err *er
     }
     if (reader->cursor_count > 0)
         qsort(reader->cursors, reader->cursor_count, sizeof *reader->cursors, compare_cursors);
-    db_result_free(result);
     return CV_OK;
 }
 
@@ -124,7 +123,7 @@ static bool lacks_one_of(const struct history_left_out *list, size_t count, cons
 static enum cv_status read_left_out(struct history_reader *reader, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     db_args_init(&args, reader->arena);
     db_arg_int4(&args, reader->gen);
     enum cv_status status = db_exec(reader->db, &left_out_statement, &args, HISTORY_QUERY_TIMEOUT_MS, &result, err);
@@ -149,7 +148,6 @@ static enum cv_status read_left_out(struct history_reader *reader, struct err *e
         };
         snprintf(item->reason, sizeof item->reason, "%.*s", (int)reason.len, reason.ptr);
     }
-    db_result_free(result);
     if (count > 0)
         qsort(list, count, sizeof *list, compare_left_out);
     reader->left_out_shrank = lacks_one_of(list, count, reader->left_out, reader->left_out_count);

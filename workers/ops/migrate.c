@@ -25,14 +25,13 @@ static enum cv_status exists(struct db *db, struct arena *arena, const struct db
                              bool *out_exists, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     db_args_init(&args, arena);
     db_arg_text(&args, key);
     enum cv_status status = db_exec(db, statement, &args, 0, &result, err);
     if (status != CV_OK)
         return status;
     *out_exists = db_bool(result, 0, 0);
-    db_result_free(result);
     return CV_OK;
 }
 

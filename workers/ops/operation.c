@@ -23,14 +23,13 @@ enum cv_status operation_use_generation(struct db *db, int32_t gen, struct err *
 /* The live generation; 1 when there is none or no schema yet: the statement that follows then says so. */
 static enum cv_status find_live(struct db *db, int32_t *out_gen, struct err *err)
 {
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = db_exec(db, &live_statement, NULL, OPERATION_QUERY_TIMEOUT_MS, &result, err);
     *out_gen = 1;
     if (status != CV_OK)
         return status == CV_RETRY && err_is_no_schema(err) ? CV_OK : status;
     if (db_rows(result) == 1)
         *out_gen = db_int4(result, 0, 0);
-    db_result_free(result);
     return CV_OK;
 }
 

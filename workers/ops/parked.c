@@ -74,7 +74,7 @@ static void list_line(const struct db_result *result, int row, struct str key, s
 static enum cv_status list(struct operation *operation, struct found *found, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     bool json = config_flag(operation->config, "json");
     enum cv_status status = parked_count(operation, &found->count, err);
     if (status != CV_OK)
@@ -98,7 +98,6 @@ static enum cv_status list(struct operation *operation, struct found *found, str
             list_line(result, row, text, &out);
         output_buf(&out);
     }
-    db_result_free(result);
     if (!json && found->count > rows)
         printf("%" PRId64 " in all, %d shown: --limit shows more, --topic and --partition select\n", found->count,
                rows);
@@ -146,7 +145,7 @@ static enum cv_status decoding_now(const struct config *config, const struct par
 
 static enum cv_status show(struct operation *operation, struct found *found, struct err *err)
 {
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     const struct parked_place beginning = {.part = -1};
     enum cv_status status = parked_page(operation, &beginning, 1, &result, err);
     if (status != CV_OK)
@@ -164,7 +163,6 @@ static enum cv_status show(struct operation *operation, struct found *found, str
             output_buf(&out);
         }
     }
-    db_result_free(result);
     return status;
 }
 
@@ -174,7 +172,7 @@ static enum cv_status export_pages(struct operation *operation, struct found *fo
     struct buf out CV_CLEANUP(buf_done);
     buf_init(&out, OUTPUT_MAX);
     for (;;) {
-        struct db_result *result;
+        struct db_result *result CV_CLEANUP(db_result_done) = NULL;
         enum cv_status status = parked_page(operation, &place, PAGE, &result, err);
         if (status != CV_OK)
             return status;
@@ -187,7 +185,6 @@ static enum cv_status export_pages(struct operation *operation, struct found *fo
             output_buf(&out);
             parked_place(&row, &place);
         }
-        db_result_free(result);
         if (rows == 0)
             return CV_OK;
         if (!output_flush()) {
@@ -219,7 +216,7 @@ static void skip_json(const struct db_result *result, int row)
 static enum cv_status skip(struct operation *operation, struct found *found, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     operation_args(operation, &args);
     operation_audit_args(operation, &args);
     operation_offset_arg(operation, &args);
@@ -235,7 +232,6 @@ static enum cv_status skip(struct operation *operation, struct found *found, str
             printf("%.*s/%d offset %" PRId64 " (%.*s) skipped\n", (int)topic.len, topic.ptr, db_int4(result, row, 1),
                    db_int8(result, row, 2), (int)reason.len, reason.ptr);
     }
-    db_result_free(result);
     return CV_OK;
 }
 

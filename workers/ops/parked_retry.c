@@ -140,7 +140,7 @@ static enum cv_status retry_all(struct retrying *r, struct err *err)
     enum cv_status status = parked_count(&r->operation, &r->all, err);
     int rows = 1;
     while (status == CV_OK && rows > 0) {
-        struct db_result *page;
+        struct db_result *page CV_CLEANUP(db_result_done) = NULL;
         if (stop_requested()) {
             err_set(err, "stopped; the events that were not tried stay parked");
             return CV_RETRY;
@@ -151,7 +151,6 @@ static enum cv_status retry_all(struct retrying *r, struct err *err)
         rows = db_rows(page);
         if (rows > 0)
             status = write_slice(r, page, err);
-        db_result_free(page);
         show_progress(r);
     }
     return status;

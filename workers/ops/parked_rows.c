@@ -22,13 +22,12 @@ void parked_args(struct operation *operation, struct db_args *args)
 enum cv_status parked_count(struct operation *operation, int64_t *out_count, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     parked_args(operation, &args);
     enum cv_status status = db_exec(operation->db, &count_statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     *out_count = db_int8(result, 0, 0);
-    db_result_free(result);
     return CV_OK;
 }
 

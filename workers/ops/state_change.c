@@ -39,7 +39,7 @@ static enum cv_status change_and_print(struct operation *operation, const struct
                                        struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     operation_args(operation, &args);
     operation_audit_args(operation, &args);
     enum cv_status status = operation_run(operation, change->statement, &args, &result, err);
@@ -54,7 +54,6 @@ static enum cv_status change_and_print(struct operation *operation, const struct
             printf("%.*s/%d %s offset %" PRId64 "\n", (int)topic.len, topic.ptr, db_int4(result, row, 1),
                    change->outcome, db_int8(result, row, 2));
     }
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -16,7 +16,7 @@ static const struct db_statement counts_statement = {"status_counts", sql_status
 
 static enum cv_status read_counts(struct db *db, const struct db_args *args, struct status_data *data, struct err *err)
 {
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = db_exec(db, &counts_statement, args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
@@ -31,7 +31,6 @@ static enum cv_status read_counts(struct db *db, const struct db_args *args, str
         data->incomplete_option = arena_str(data->arena, db_str(result, 0, 7));
         data->prepared = db_bool(result, 0, 8);
     }
-    db_result_free(result);
     return CV_OK;
 }
 
@@ -61,7 +60,7 @@ static struct status_partition *add(struct status_data *data, struct str topic, 
 
 static enum cv_status read_cursors(struct db *db, const struct db_args *args, struct status_data *data, struct err *err)
 {
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = db_exec(db, &partitions_statement, args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
@@ -85,7 +84,6 @@ static enum cv_status read_cursors(struct db *db, const struct db_args *args, st
         partition->complete_at = time_or_never(result, row, 8);
         partition->updated_at = time_or_never(result, row, 9);
     }
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -95,7 +95,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
 {
     struct uuid keys[VERIFY_SLICE][2];
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     for (size_t i = 0; i < count; i++)
         memcpy(keys[i], key_of(entries[i]), sizeof keys[i]);
     db_args_init(&args, verify->arena);
@@ -113,7 +113,6 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
         assert(entry != NULL); /* it was queried by its key */
         verify_keep_row(entry, stored.part, stored.state);
     }
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -63,7 +63,7 @@ static enum cv_status find_unlisted(struct verify *verify, const struct listed_k
 {
     static const struct db_statement statement = {"unlisted_cases", sql_unlisted_cases};
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     if (keys->count == 0)
         return CV_OK;
     db_args_init(&args, verify->arena);
@@ -78,7 +78,6 @@ static enum cv_status find_unlisted(struct verify *verify, const struct listed_k
         verify_name(TOPIC_CASES, NULL, &case_id, name);
         report_difference(verify->report, name, "active_case", STR("not listed"), STR("listed"));
     }
-    db_result_free(result);
     return CV_OK;
 }
 
@@ -126,7 +125,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
 {
     struct uuid ids[VERIFY_SLICE];
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     for (size_t i = 0; i < count; i++)
         ids[i] = *case_id_of(entries[i]);
     db_args_init(&args, verify->arena);
@@ -142,7 +141,6 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
         assert(entry != NULL); /* it was queried by its key */
         verify_keep_row(entry, stored.part, stored.state);
     }
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -183,7 +183,7 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
     static const struct db_statement statement = {"suspects_entities", sql_suspects_entities};
     struct entity_columns keys[VERIFY_SLICE];
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     for (size_t i = 0; i < count; i++)
         keys[i] = columns_of(entries[i]);
     db_args_init(&args, verify->arena);
@@ -204,7 +204,6 @@ static enum cv_status fetch(struct verify *verify, struct verify_entry *const *e
         if (entry->row == NULL || state.status != ENTITY_FORGOTTEN)
             verify_keep_directory_row(entry, &state);
     }
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -152,21 +152,17 @@ static enum cv_status recheck_body(struct verify *verify, const struct verify_st
 static enum cv_status recheck_case(struct verify *verify, const struct verify_stale *stale, struct err *err)
 {
     struct db *db = verify->reader->db;
-    struct db_result *case_row = NULL, *listed_row = NULL;
+    struct db_result *case_row CV_CLEANUP(db_result_done) = NULL, *listed_row CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = stored_case_find(db, verify->arena, &stale->id, &case_row, err);
     if (status == CV_OK)
         status = stored_listed_find(db, verify->arena, &stale->organization_id, &stale->id, &listed_row, err);
-    if (status == CV_OK)
-        status = recheck_body(verify, stale, case_row, listed_row, err);
-    db_result_free(case_row);
-    db_result_free(listed_row);
-    return status;
+    return status == CV_OK ? recheck_body(verify, stale, case_row, listed_row, err) : status;
 }
 
 static enum cv_status recheck_agent(struct verify *verify, const struct verify_stale *stale, struct err *err)
 {
     struct db *db = verify->reader->db;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = stored_agent_find(db, verify->arena, &stale->organization_id, &stale->id, &result, err);
     if (status != CV_OK)
         return status;
@@ -186,7 +182,6 @@ static enum cv_status recheck_agent(struct verify *verify, const struct verify_s
             verify_gates(verify, key, &row, &state);
     }
     arena_free(arena);
-    db_result_free(result);
     return status;
 }
 

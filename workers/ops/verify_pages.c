@@ -51,7 +51,7 @@ static enum cv_status compare_next_page(struct verify *verify, const struct veri
                                         int *out_count, struct err *err)
 {
     struct db_args args;
-    struct db_result *page;
+    struct db_result *page CV_CLEANUP(db_result_done) = NULL;
     arena_reset(verify->arena);
     db_args_init(&args, verify->arena);
     if (table->has_kind)
@@ -70,7 +70,6 @@ static enum cv_status compare_next_page(struct verify *verify, const struct veri
     for (int i = 0; i < table->ids && last >= 0; i++)
         key->ids[i] = db_uuid(page, last, table->has_kind + i);
     status = table->compare_page(verify, page, err);
-    db_result_free(page);
     *out_count = last + 1;
     return status;
 }

@@ -119,12 +119,11 @@ static enum cv_status read_clock(struct feed *feed, const struct feed_context *c
     struct db_args args;
     db_args_init(&args, context->arena);
     db_arg_int4(&args, feed->gen);
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = db_exec(context->db, &clock_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     *out_no = db_rows(result) == 1 ? db_int8(result, 0, 0) : 0;
-    db_result_free(result);
     return CV_OK;
 }
 
@@ -181,7 +180,7 @@ static enum cv_status poll_changes(struct feed *feed, const struct feed_context 
     db_args_init(&args, context->arena);
     db_arg_int8(&args, feed->shown_no);
     db_arg_int8(&args, most);
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     int64_t asked_ms = clock_mono_ms();
     status = db_exec(context->db, &read_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
@@ -191,7 +190,6 @@ static enum cv_status poll_changes(struct feed *feed, const struct feed_context 
     else
         feed->current_ms = asked_ms;
     feed->asked_ms = most == INT64_MAX && (feed->far || db_rows(result) < PAGE) ? asked_ms : 0;
-    db_result_free(result);
     feed->next_poll_ms = clock_mono_ms() + IDLE_MS;
     return status;
 }

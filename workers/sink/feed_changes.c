@@ -90,7 +90,7 @@ static struct feed_change *find(const struct feed_changes *changes, int64_t ref)
 enum cv_status feed_changes_look_up(struct feed_changes *changes, struct db *db, struct arena *arena, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     bool named[FEED_CHANGES_MAX] = {false};
     size_t n = changes->other_count;
     if (n == 0)
@@ -106,7 +106,6 @@ enum cv_status feed_changes_look_up(struct feed_changes *changes, struct db *db,
         for (size_t i = (size_t)(find(changes, ref) - changes->others); i < n && changes->others[i].ref == ref; i++)
             named[i] = true;
     }
-    db_result_free(result);
     keep_named(changes, named);
     return CV_OK;
 }

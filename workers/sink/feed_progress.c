@@ -66,7 +66,7 @@ enum cv_status feed_parts_load(struct feed_parts *cases, struct feed_parts *agen
                                struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     db_args_init(&args, arena);
     db_arg_int4_array(&args, cases->items, sizeof *cases->items, cases->count);
     db_arg_int4_array(&args, agents->items, sizeof *agents->items, agents->count);
@@ -84,7 +84,6 @@ enum cv_status feed_parts_load(struct feed_parts *cases, struct feed_parts *agen
             .at = {(enum feed_stage)db_int4(result, row, 4), {db_uuid(result, row, 5), db_uuid(result, row, 6)}},
         };
     }
-    db_result_free(result);
     return CV_OK;
 }
 

@@ -145,7 +145,7 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     db_arg_int2_array(&args, &keys->kind, sizeof *keys, n);
     db_arg_uuid_array(&args, &keys->organization_id, sizeof *keys, n);
     db_arg_uuid_array(&args, &keys->entity_id, sizeof *keys, n);
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = db_exec(db, &names_load_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK) {
         forget_wanted(names);
@@ -153,7 +153,6 @@ enum cv_status names_load(struct names *names, struct db *db, struct arena *aren
     }
     for (int row = 0; row < db_rows(result); row++)
         fill(names, find_row(names, result, row), result, row);
-    db_result_free(result);
     for (size_t i = 0; i < n; i++)
         names->wanted[i]->loaded = true;
     names->wanted_count = 0;
@@ -207,14 +206,11 @@ enum cv_status names_save_marks(struct names *names, struct db *db, struct arena
     for (size_t i = 0; i < n; i++)
         refs[i] = hash_key(names->marks[i]->entry.key);
     struct db_args args;
-    struct db_result *result;
     db_args_init(&args, arena);
     db_arg_int8_array(&args, refs, sizeof *refs, n);
-    enum cv_status status = db_exec(db, &names_mark_statement, &args, QUERY_TIMEOUT_MS, &result, err);
+    enum cv_status status = db_exec(db, &names_mark_statement, &args, QUERY_TIMEOUT_MS, NULL, err);
     for (size_t i = 0; i < n && status != CV_OK; i++)
         names->marks[i]->marked = false;
-    if (status == CV_OK)
-        db_result_free(result);
     names->mark_count = 0;
     return status;
 }

@@ -181,7 +181,7 @@ static enum cv_status read_positions(struct operator_write *write, struct err *e
                                &(struct batch_cursor){.topic = p->topic, .part = p->part, .topic_name = p->topic_name});
     struct batch_cursor *c = batch->cursors;
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     arena_reset(write->scratch);
     db_args_init(&args, write->scratch);
     db_arg_int4(&args, write->gen);
@@ -200,7 +200,6 @@ static enum cv_status read_positions(struct operator_write *write, struct err *e
         cursor->old_offset = db_int8(result, row, 2);
         write->steps.clock = db_int8(result, row, 3);
     }
-    db_result_free(result);
     return status;
 }
 

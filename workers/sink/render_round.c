@@ -71,19 +71,17 @@ enum cv_status render_round_begin(struct render_round *round, struct db *db, str
                                   size_t agent_count, int64_t *out_dir_no, struct err *err)
 {
     struct db_args args;
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     db_args_init(&args, arena);
     db_arg_int4(&args, round->gen);
     enum cv_status status = db_exec(db, &begin_statement, &args, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     if (db_rows(result) != 1) {
-        db_result_free(result);
         err_set(err, "generation %d does not exist any more", round->gen);
         return CV_RETRY;
     }
     *out_dir_no = db_int8(result, 0, 0);
-    db_result_free(result);
     drop_rows(round);
     set_parts(&round->cases, case_parts, case_count);
     set_parts(&round->agents, agent_parts, agent_count);
@@ -98,12 +96,11 @@ enum cv_status render_round_begin(struct render_round *round, struct db *db, str
 
 static enum cv_status read_blocks(struct render_round *round, struct db *db, struct err *err)
 {
-    struct db_result *result;
+    struct db_result *result CV_CLEANUP(db_result_done) = NULL;
     enum cv_status status = db_exec(db, &blocks_statement, NULL, QUERY_TIMEOUT_MS, &result, err);
     if (status != CV_OK)
         return status;
     round->blocks = db_int8(result, 0, 0);
-    db_result_free(result);
     return CV_OK;
 }
 
