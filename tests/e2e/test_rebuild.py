@@ -8,6 +8,8 @@ from support import events, programs, rebuild
 from support.random_history import History
 from support.waiting import wait_for
 
+FRESH = {"topic.metadata.refresh.interval.ms": 1000}
+
 
 def test_from_log_only_shows_what_the_log_still_has(make_kafka_stack):
     stack = make_kafka_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
@@ -27,15 +29,14 @@ def test_from_log_only_shows_what_the_log_still_has(make_kafka_stack):
 
 def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(make_kafka_stack):
     stack = make_kafka_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
-    fresh = {"topic.metadata.refresh.interval.ms": 1000}
-    stack.start_worker(properties=fresh)
+    stack.start_worker(properties=FRESH)
     items = History(7, organizations=2, cases=150).items
     third = len(items) // 3
 
     stack.send_items(items[:third])
     stack.check()
     rebuild.start(stack)
-    (slow,) = rebuild.fill(stack, properties=fresh, environment={"CASEVIEW_BULK_RATE": "50"})
+    (slow,) = rebuild.fill(stack, properties=FRESH, environment={"CASEVIEW_BULK_RATE": "50"})
     cursors = "SELECT count(*) FROM ctl.cursor WHERE gen = 2"
     wait_for(lambda: stack.database.value(cursors) == 4, 30, "it reads")
     assert rebuild.phase(stack) == "filling"
@@ -43,7 +44,7 @@ def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(
     wait_for(lambda: stack.database.value(cursors) == 7, 40, "it reads the new partitions, too")
     stack.send_items(items[third : 2 * third])
     stack.stop_worker(slow)
-    rebuild.fill(stack, properties=fresh)
+    rebuild.fill(stack, properties=FRESH)
     rebuild.wait_phase(stack, "caught-up")
     rebuild.run(stack, "prepare")
     stack.grow(case=5)
@@ -111,7 +112,7 @@ def test_a_parked_record_that_is_retried_between_two_runs_of_prepare_is_not_lost
 
 def test_parked_records_of_a_partition_that_was_added_are_carried_over(make_kafka_stack):
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
-    stack.start_worker(properties={"topic.metadata.refresh.interval.ms": 1000})
+    stack.start_worker(properties=FRESH)
     stack.send(events.queued(events.guid(), events.guid()))
     stack.wait_caught_up()
     rebuild.start(stack, "--carry-over")
@@ -146,3 +147,66 @@ def test_what_is_carried_over_is_of_the_generation_that_readers_see(make_kafka_s
     rebuild.wait_phase(stack, "caught-up")
     assert "carrying over from generation 1" in rebuild.run(stack, "prepare").stderr
     assert stack.database.query("SELECT count(*) FROM caseview_3.active_case") == [(2,)]
+
+
+class Gap:
+    """Events of a case that has been carried over already, and a bad record, come to a partition while the filling workers
+    are away; retention removes them before those read."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.organization, self.case = events.guid(), events.guid()
+        stack.start_worker(properties=FRESH)
+        stack.send(events.queued(self.organization, self.case),
+                   events.agent_event(self.organization, events.guid(), 1, {"AgentCurrentUnitSelected": {"unitId": events.guid()}}))  # fmt: skip
+        stack.wait_caught_up()
+        assert not rebuild.start(stack)["carry_over"]
+        stack.trim("case")  # after `start` has looked
+        (self.filler,) = rebuild.fill(stack, properties=FRESH)
+        rebuild.wait_phase(stack, "caught-up")
+        points = Points(stack.folder / "points", [("carry.page", "kill", 3)])
+        rebuild.run(stack, "prepare", check=-signal.SIGKILL, environment=points.environment)
+        (step,) = [step for step in rebuild.status(stack)["steps"] if step["step"] == "carry-over cases"]
+        assert step["seen"] == 1
+        stack.stop_worker(self.filler)
+
+    def make(self, partition):
+        self.stack.send(events.case_event(self.organization, self.case, 2, {"CasePositionChanged": {"rank": 7.25}}),
+                        events.queued(self.organization, events.guid()), partition=partition)  # fmt: skip
+        self.stack.send_raw("case", [(b"key", b"no event", ())], partition)
+        self.stack.wait_caught_up()
+        self.stack.trim("case", partition)
+        rebuild.fill(self.stack, properties=FRESH)
+
+    def check(self):
+        """prepare refuses until all is read; then the new generation shows what readers see."""
+        wait_for(
+            lambda: rebuild.run(self.stack, "prepare", check=None).returncode == 0, 60, "it is prepared", poll_s=0.5
+        )
+        before = rebuild.views(self.stack, "caseview")
+        assert len(before["active_case"]) == 2 and before["agent"] and before["parked"]
+        assert rebuild.views(self.stack, "caseview_2") == before
+        rebuild.switch_when_level(self.stack, 2)
+
+
+def test_what_retention_removes_between_two_runs_of_prepare_is_carried_over(make_kafka_stack):
+    """The workers halt, and the operator lets them go on after the gap."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    gap = Gap(stack)
+    gap.make(0)
+    halted = "SELECT count(*) FROM ctl.cursor WHERE gen = 2 AND state = 'halted' AND reason = 'retention-gap'"
+    wait_for(lambda: stack.database.value(halted) == 1, 40, "the partition halts")
+    assert "halted" in rebuild.run(stack, "prepare", check=2).stderr
+    where = ("--generation", 2, "--topic", stack.topics.case, "--partition", 0, "--database", stack.database.conninfo)
+    programs.caseview("cursor", "set", *where, "--offset", 0, "--force", *stack.kafka(), check=0)
+    programs.caseview("resume", *where, check=0)
+    gap.check()
+
+
+def test_what_retention_removes_of_a_partition_before_it_is_claimed_is_carried_over(make_kafka_stack):
+    """Nothing halts: the partition is new to the workers that fill."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    gap = Gap(stack)
+    stack.grow(case=2)
+    gap.make(1)
+    gap.check()

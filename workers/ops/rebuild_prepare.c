@@ -45,13 +45,11 @@ static enum cv_status refuse_dropped(int32_t gen, struct err *err)
     return CV_FATAL;
 }
 
-static enum cv_status check_caught_up(struct rebuild *rebuild, int32_t gen, struct rebuild_progress *out_progress,
-                                      struct err *err)
+static enum cv_status check_caught_up(int32_t gen, const struct rebuild_progress *progress, struct err *err)
 {
-    enum cv_status status = rebuild_progress_read(rebuild, rebuild->arena, gen, out_progress, err);
-    if (status != CV_OK || out_progress->caught_up)
-        return status;
-    const struct rebuild_partition *behind = rebuild_progress_behind(out_progress);
+    if (progress->caught_up)
+        return CV_OK;
+    const struct rebuild_partition *behind = rebuild_progress_behind(progress);
     bool stopped = behind->has_cursor && !str_eq(behind->state, STR("live"));
     err_set(err,
             "generation %d has not caught up yet: %s/%d is at %" PRId64 " of %" PRId64
@@ -69,17 +67,25 @@ static enum cv_status note_log_starts(struct rebuild *rebuild, int32_t gen, int3
                                       const struct rebuild_progress *progress, struct err *err)
 {
     struct db_args args;
+    struct db_result *result;
     db_args_init(&args, rebuild->arena);
     db_arg_int4(&args, gen);
     db_arg_int4(&args, from);
     rebuild_progress_log_args(progress, rebuild->arena, &args);
-    return db_exec(rebuild->operation.db, &carry_over_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
+    enum cv_status status = db_exec(rebuild->operation.db, &carry_over_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
+                                    &result, err);
+    if (status != CV_OK)
+        return status;
+    if (db_bool(result, 0, 0))
+        log_info("the log or the live generation has changed since the last run: carrying over from the beginning");
+    db_result_free(result);
+    return CV_OK;
 }
 
 /*
- * Workers may have begun to read only after retention had removed something that was there at `rebuild start`. Some of
- * it they may have read all the same: a record that is carried over as parked, and was folded, is a duplicate for
- * `parked retry`.
+ * Workers may have begun to read only after retention had removed something that was there at `rebuild start`, or have
+ * been away for longer than retention since an earlier run. Some of it they may have read all the same: a record that
+ * is carried over as parked, and was folded, is a duplicate for `parked retry`.
  */
 static enum cv_status check_log_starts(struct rebuild *rebuild, const struct generation *generation,
                                        const struct rebuild_progress *progress, struct err *err)
@@ -131,17 +137,32 @@ static enum cv_status check_waiting(const struct rebuild *rebuild, int32_t gen, 
     return CV_FATAL;
 }
 
-static enum cv_status begin(struct rebuild *rebuild, int32_t gen, struct err *err)
+/* While nothing is rendered yet, each run sees to it that all is carried over that its workers did not read. */
+static enum cv_status check_log(struct rebuild *rebuild, int32_t gen, const struct rebuild_progress *progress,
+                                struct err *err)
 {
-    enum cv_status status = lock_out_others(rebuild, err);
-    if (status == CV_OK)
-        status = rebuild_begin(rebuild, err);
+    const struct generation *generation = generation_find(&rebuild->list, gen);
+    if (!generation->deferred)
+        return CV_OK;
+    enum cv_status status = check_caught_up(gen, progress, err);
+    return status == CV_OK ? check_log_starts(rebuild, generation, progress, err) : status;
+}
+
+/* Reads the generations at its end, too: what is carried over may have changed. */
+static enum cv_status begin(struct rebuild *rebuild, int32_t gen, const struct rebuild_progress *progress,
+                            struct err *err)
+{
+    enum cv_status status = rebuild_begin(rebuild, err);
     if (status == CV_OK)
         status = check_waiting(rebuild, gen, err);
+    if (status == CV_OK)
+        status = check_log(rebuild, gen, progress, err);
     if (status == CV_OK)
         status = update(rebuild, &begun_statement, gen, NULL, err);
     if (status == CV_OK)
         status = rebuild_audit(rebuild, gen, NULL, err);
+    if (status == CV_OK)
+        status = rebuild_read(rebuild, err);
     FAIL_POINT("prepare.before");
     if (status == CV_OK)
         status = rebuild_commit(rebuild, err);
@@ -283,12 +304,21 @@ static enum cv_status run_steps(struct rebuild *rebuild, const struct generation
     return status == CV_OK ? set_prepared(rebuild, gen, err) : status;
 }
 
-/* What must hold before the first run; a later one goes on. */
-static enum cv_status check_first(struct rebuild *rebuild, const struct generation *generation, struct err *err)
+/* Brokers are asked before the transaction that begins; and not at all when only rows are to be rendered. */
+static enum cv_status run(struct rebuild *rebuild, const struct generation *generation, struct err *err)
 {
-    struct rebuild_progress progress;
-    enum cv_status status = check_caught_up(rebuild, generation->gen, &progress, err);
-    return status == CV_OK ? check_log_starts(rebuild, generation, &progress, err) : status;
+    int32_t gen = generation->gen;
+    struct rebuild_progress progress = {0};
+    enum cv_status status = lock_out_others(rebuild, err);
+    if (status == CV_OK && generation->deferred)
+        status = rebuild_progress_read_all(rebuild, rebuild->arena, gen, &progress, err);
+    if (status == CV_OK)
+        status = rebuild_check_topics(rebuild, gen, err);
+    if (status == CV_OK)
+        status = begin(rebuild, gen, &progress, err);
+    if (status == CV_OK)
+        status = run_steps(rebuild, generation_find(&rebuild->list, gen), err);
+    return status;
 }
 
 enum cv_status rebuild_prepare(struct rebuild *rebuild, int *out_exit_code, struct err *err)
@@ -301,16 +331,8 @@ enum cv_status rebuild_prepare(struct rebuild *rebuild, int *out_exit_code, stru
     status = check_waiting(rebuild, gen, err);
     if (status == CV_OK)
         status = generation_check_template(rebuild->operation.db, gen, err);
-    if (status == CV_OK && !generation->prepared) {
-        if (!generation->prepare_started)
-            status = check_first(rebuild, generation, err);
-        if (status == CV_OK)
-            status = rebuild_check_topics(rebuild, gen, err);
-        if (status == CV_OK)
-            status = begin(rebuild, gen, err);
-        if (status == CV_OK)
-            status = run_steps(rebuild, generation_find(&rebuild->list, gen), err);
-    }
+    if (status == CV_OK && !generation->prepared)
+        status = run(rebuild, generation, err);
     if (status != CV_OK)
         return status;
     if (config_flag(rebuild->operation.config, "json"))

@@ -171,3 +171,20 @@ enum cv_status rebuild_progress_read(struct rebuild *rebuild, struct arena *aren
     *out_progress = progress;
     return CV_OK;
 }
+
+enum cv_status rebuild_progress_read_all(struct rebuild *rebuild, struct arena *arena, int32_t gen,
+                                         struct rebuild_progress *out_progress, struct err *err)
+{
+    struct rebuild_progress progress = {0};
+    enum cv_status status = rebuild_progress_read(rebuild, arena, gen, &progress, err);
+    for (size_t i = 0; i < progress.count && status == CV_OK; i++) {
+        const struct rebuild_partition *partition = &progress.partitions[i];
+        if (partition->log_start >= 0 && partition->log_end >= 0)
+            continue;
+        err_set(err, "kafka: the leader of %s/%d did not answer", partition->topic_name, partition->part);
+        status = CV_RETRY;
+    }
+    if (status == CV_OK)
+        *out_progress = progress;
+    return status;
+}

@@ -38,6 +38,13 @@ enum rebuild_phase rebuild_phase_of(const struct generation *generation, const s
 enum cv_status rebuild_progress_read(struct rebuild *rebuild, struct arena *arena, int32_t gen,
                                      struct rebuild_progress *out_progress, struct err *err) CV_MUST_CHECK;
 
+/*
+ * The same, for a command that decides by it: all starts and ends are known. Statuses as above; also CV_RETRY: the
+ * leader of a partition did not answer.
+ */
+enum cv_status rebuild_progress_read_all(struct rebuild *rebuild, struct arena *arena, int32_t gen,
+                                         struct rebuild_progress *out_progress, struct err *err) CV_MUST_CHECK;
+
 /* Appends four arrays, with an element for each partition: topic, number, log_start, log_end. In the arena given. */
 void rebuild_progress_log_args(const struct rebuild_progress *progress, struct arena *arena, struct db_args *args);
 

@@ -42,14 +42,8 @@ static enum cv_status plan(struct rebuild *rebuild, struct start *start, struct 
     }
     start->live = live->gen;
     start->gen = rebuild->list.items[rebuild->list.count - 1].gen + 1;
-    for (size_t i = 0; i < start->log.count; i++) {
-        const struct rebuild_partition *partition = &start->log.partitions[i];
-        if (partition->log_start < 0 || partition->log_end < 0) {
-            err_set(err, "kafka: the leader of %s/%d did not answer", partition->topic_name, partition->part);
-            return CV_RETRY;
-        }
-        start->missing += missing_of(partition);
-    }
+    for (size_t i = 0; i < start->log.count; i++)
+        start->missing += missing_of(&start->log.partitions[i]);
     start->carry_over = config_flag(config, "carry-over") ||
                         (start->missing > 0 && !config_flag(config, "from-log-only"));
     return start->carry_over ? generation_check_carry_over(live, err) : CV_OK;
@@ -129,8 +123,8 @@ enum cv_status rebuild_start(struct rebuild *rebuild, int *out_exit_code, struct
     struct start start = {0};
     const struct generation *live = generation_in_state(&rebuild->list, GENERATION_LIVE);
     char detail[128];
-    enum cv_status status = rebuild_progress_read(rebuild, rebuild->arena, live != NULL ? live->gen : 1, &start.log,
-                                                  err);
+    enum cv_status status = rebuild_progress_read_all(rebuild, rebuild->arena, live != NULL ? live->gen : 1, &start.log,
+                                                      err);
     if (status == CV_OK)
         status = rebuild_begin(rebuild, err);
     if (status == CV_OK)
