@@ -210,3 +210,30 @@ def test_what_retention_removes_of_a_partition_before_it_is_claimed_is_carried_o
     stack.grow(case=2)
     gap.make(1)
     gap.check()
+
+
+def test_a_case_of_a_partition_that_is_added_during_prepare_is_rendered(make_kafka_stack):
+    """The live generation reads the new partition first; a worker that fills claims it when all is prepared."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker(properties=FRESH)
+    stack.send(events.queued(events.guid(), events.guid()))
+    stack.wait_caught_up()
+    rebuild.start(stack, "--carry-over")
+    (filler,) = rebuild.fill(stack)  # it would look for new partitions after minutes
+    rebuild.wait_phase(stack, "caught-up")
+    points = Points(stack.folder / "points", [("prepare.begun", "wait", 1)])
+    prepare = rebuild.begin(stack, "prepare", "prepare", environment=points.environment)
+    points.wait_reached(prepare, "prepare.begun")
+    stack.grow(case=2)
+    case = events.guid()
+    stack.send(events.queued(events.guid(), case), partition=1)
+    stack.wait_body(case, deadline_s=40)
+    points.wait_released("prepare.begun")
+    assert prepare.wait(60) == 0, prepare.log()
+    claimed = "SELECT count(*) FROM ctl.cursor WHERE gen = 2 AND topic = %s AND part = 1"
+    assert stack.database.value(claimed, (stack.topics.case,)) == 0
+    stack.stop_worker(filler)
+    rebuild.fill(stack)
+    rebuild.switch_when_level(stack, 2)
+    assert stack.body(case)
+    stack.check()

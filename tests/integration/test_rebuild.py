@@ -105,6 +105,41 @@ def test_switch_refuses_a_generation_that_lags(make_stack):
     stack.check()
 
 
+def test_a_partition_that_the_topic_no_longer_has_does_not_stop_the_switch(make_stack):
+    """As after the live generation's topic was recreated with fewer partitions."""
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    stack.start_worker()
+    rebuild.until_ready(stack)
+    stack.database.query("INSERT INTO ctl.cursor (gen, topic, part, next_offset) VALUES (1, %s, 7, 90)", (stack.topics.case,))
+    refused = rebuild.switch(stack, 2, check=2).stderr
+    assert f"no worker has claimed {stack.topics.case}/7" in refused
+    advice = re.search(r"no longer has this partition: caseview (cursor set .*)$", refused, re.MULTILINE).group(1)
+    programs.caseview(*advice.split(), "--database", stack.database.conninfo, *stack.kafka(), check=0)
+    rebuild.switch_when_level(stack, 2)
+    stack.check()
+
+
+def test_rows_of_partitions_that_the_new_topic_lacks_are_rendered(make_stack):
+    stack = make_stack(partitions={"cases": 8, "agents": 8, "directory": 1})
+    worker = stack.start_worker()
+    organization, user, unit, case = (events.guid() for _ in range(4))
+    stack.send(events.queued(organization, case),
+               events.agent_event(organization, user, 1, {"AgentCurrentUnitSelected": {"unitId": unit}}), partition=6)  # fmt: skip
+    stack.check()
+    stack.stop_worker(worker)
+    stack.topics = stack.topics.renamed(4, case=f"{stack.topics.case}-new", agent=f"{stack.topics.agent}-new")
+    for role in ("case", "agent"):
+        stack.broker.create_topic(stack.topics.name(role), 4)
+    stack.start_worker()
+    rebuild.until_ready(stack, start_options=["--carry-over"])
+    assert stack.database.query("SELECT case_id::text FROM caseview_2.active_case") == [(case,)]
+    assert rebuild.views(stack, "caseview_2") == rebuild.views(stack, "caseview")
+    rebuild.switch_when_level(stack, 2)
+    # The row has an owner: it follows the directory.
+    stack.send(events.unit_event(organization, json.loads(stack.body(case))["unitId"], 1, "Haifa"))
+    stack.wait_body(case, lambda body: json.loads(body)["unitName"] == "Haifa")
+
+
 def test_grants_of_others_are_named_and_repeated_on_demand(make_stack):
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()

@@ -29,7 +29,7 @@ enum merged { MERGED_SAME, MERGED_CHANGED, MERGED_OLDER_UNREADABLE, MERGED_NEWER
  * loaded row are the key, rev, and the columns below.
  */
 struct kind {
-    const char *name;
+    const char *name, *topic_option;
     int ids;
     struct db_statement page, load, write;
     enum merged (*merge)(struct str older, struct row *row, struct arena *arena, struct buf *out_stored);
@@ -85,6 +85,7 @@ static enum cv_status write_cases(struct carry_over *carry, const struct kind *k
 
 static const struct kind cases = {
     .name = "case",
+    .topic_option = "case-topic",
     .ids = 1,
     .page = {"carry_cases", sql_carry_cases},
     .load = {"case_load", sql_case_load},
@@ -156,6 +157,7 @@ static enum cv_status write_agents(struct carry_over *carry, const struct kind *
 
 static const struct kind agents = {
     .name = "agent",
+    .topic_option = "agent-topic",
     .ids = 2,
     .page = {"carry_agents", sql_carry_agents},
     .load = {"agent_load", sql_agent_load},
@@ -207,6 +209,40 @@ static enum cv_status load(struct carry_over *carry, const struct kind *kind, co
         row->part = db_int4(*out_loaded, i, LOADED_PART);
     }
     return CV_OK;
+}
+
+/*
+ * The owner of a row's partition renders it, and only a partition that has a cursor has an owner for whom `prepare`
+ * waits. The older generation may have read a larger topic, or one that has just grown: its other rows go to the first
+ * partition, until the worker that folds the next event of theirs writes its own.
+ */
+static enum cv_status place_new_rows(struct carry_over *carry, const struct kind *kind, struct row *rows, size_t count,
+                                     struct err *err)
+{
+    static const struct db_statement statement = {"carry_parts", sql_carry_parts};
+    const struct str topic = str_of(config_text(carry->rebuild->operation.config, kind->topic_option));
+    struct db_args args;
+    struct db_result *result;
+    db_args_init(&args, carry->arena);
+    db_arg_int4(&args, carry->to);
+    db_arg_text(&args, topic);
+    enum cv_status status = db_exec(carry->target, &statement, &args, OPERATION_QUERY_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    int parts = db_rows(result);
+    if (parts == 0) {
+        err_set(err, "generation %d was dropped meanwhile", carry->to); /* rebuild_check_topics() found some */
+        status = CV_FATAL;
+    }
+    for (size_t i = 0; i < count && parts > 0; i++) {
+        bool found = rows[i].state.ptr != NULL;
+        for (int row = 0; row < parts && !found; row++)
+            found = db_int4(result, row, 0) == rows[i].part;
+        if (!found)
+            rows[i].part = db_int4(result, 0, 0);
+    }
+    db_result_free(result);
+    return status;
 }
 
 static enum cv_status unreadable(const struct kind *kind, int32_t gen, const struct row *row, struct err *err)
@@ -265,6 +301,8 @@ static enum cv_status carry_rows(struct carry_over *carry, const struct kind *ki
     enum cv_status status = load(carry, kind, page, rows, &loaded, err);
     if (count > 0)
         read_key(kind, page, (int)count - 1, last);
+    if (status == CV_OK)
+        status = place_new_rows(carry, kind, rows, count, err);
     if (status == CV_OK)
         status = merge_all(carry, kind, page, rows, &changed, err);
     db_result_free(loaded);

@@ -103,16 +103,22 @@ static enum cv_status check_grants(struct rebuild *rebuild, const struct change 
 static void describe_lag(const struct db_result *result, const struct change *change, struct err *err)
 {
     struct str topic = db_str(result, 0, 0), state = db_str(result, 0, 4);
-    char reached[24] = "nothing";
-    if (!db_is_null(result, 0, 3))
-        snprintf(reached, sizeof reached, "offset %" PRId64, db_int8(result, 0, 3));
+    int32_t part = db_int4(result, 0, 1);
+    if (db_is_null(result, 0, 3)) {
+        err_set(err,
+                "generation %d lags: no worker has claimed %.*s/%d, the live generation has reached offset %" PRId64
+                ": check its workers (caseview rebuild status --generation %d); if the topic no longer has this "
+                "partition: caseview cursor set --generation %d --topic %.*s --partition %d --offset 0 --force",
+                change->to, (int)topic.len, topic.ptr, part, db_int8(result, 0, 2), change->to, change->from,
+                (int)topic.len, topic.ptr, part);
+        return;
+    }
+    bool stopped = !str_eq(state, STR("live"));
     err_set(err,
-            "generation %d lags: %.*s/%d has reached %s%s%.*s, the live generation %" PRId64
+            "generation %d lags: %.*s/%d has reached offset %" PRId64 "%s%.*s, the live generation %" PRId64
             ": check its workers (caseview rebuild status --generation %d)",
-            change->to, (int)topic.len, topic.ptr, db_int4(result, 0, 1), reached,
-            state.ptr != NULL && !str_eq(state, STR("live")) ? " and is " : "",
-            state.ptr != NULL && !str_eq(state, STR("live")) ? (int)state.len : 0, state.ptr != NULL ? state.ptr : "",
-            db_int8(result, 0, 2), change->to);
+            change->to, (int)topic.len, topic.ptr, part, db_int8(result, 0, 3), stopped ? " and is " : "",
+            stopped ? (int)state.len : 0, stopped ? state.ptr : "", db_int8(result, 0, 2), change->to);
 }
 
 /* One look. *out_behind: records of the partition that lags most, which err names; 0: none lags. */
