@@ -149,8 +149,7 @@ const struct option_def caseview_options[] = {
     {.name = "regrant",
      .type = OPTION_FLAG,
      .scope = SCOPE_REBUILD,
-     .help = "For rebuild switch: grants to other roles on the views of the live generation are repeated on the new "
-             "views"},
+     .help = "For rebuild switch: the rights of other roles on the new views become those on the present ones"},
     {.name = "topic",
      .type = OPTION_TEXT,
      .scope = SCOPE_RESUME | SCOPE_PAUSE | SCOPE_PARKED | SCOPE_CURSOR,

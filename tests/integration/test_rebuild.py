@@ -4,6 +4,8 @@ import json
 import re
 import signal
 
+import pytest
+
 from support import events, programs, rebuild
 from support.random_history import History
 from support.waiting import stays_true, wait_for
@@ -140,7 +142,14 @@ def test_rows_of_partitions_that_the_new_topic_lacks_are_rendered(make_stack):
     stack.wait_body(case, lambda body: json.loads(body)["unitName"] == "Haifa")
 
 
-def test_grants_of_others_are_named_and_repeated_on_demand(make_stack):
+HAS_SCHEMA = "SELECT has_schema_privilege(%s, 'caseview', 'USAGE')"
+HAS_TABLE = "SELECT has_table_privilege(%s, 'caseview.' || %s, %s)"
+HAS_COLUMN = "SELECT has_column_privilege(%s, 'caseview.progress', %s, 'SELECT')"
+
+
+@pytest.fixture
+def granted(make_stack):
+    """(stack, role): generation 2 is ready, and the role has rights on the views of the live one. The role is dropped."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
     role = f"reports_{stack.database.name}"
@@ -150,19 +159,74 @@ def test_grants_of_others_are_named_and_repeated_on_demand(make_stack):
                       f'SELECT (topic, state) ON caseview.progress TO "{role}"'):
             stack.database.query(f"GRANT {grant}")
         rebuild.until_ready(stack)
-        refused = rebuild.switch(stack, 2, check=2)
-        assert f"SELECT on agent to {role}" in refused.stderr and f"USAGE on the schema to {role}" in refused.stderr
-        assert f"SELECT on progress (topic) to {role}" in refused.stderr
-        assert "--regrant" in refused.stderr
-        rebuild.switch(stack, 2, "--regrant")
-        held = "SELECT has_schema_privilege(%s, 'caseview', 'USAGE'), has_table_privilege(%s, 'caseview.agent', %s)"
-        assert stack.database.query(held, (role, role, "SELECT WITH GRANT OPTION")) == [(True, True)]
-        column = "SELECT has_column_privilege(%s, 'caseview.progress', %s, 'SELECT')"
-        assert [stack.database.value(column, (role, name)) for name in ("state", "reason")] == [True, False]
-        rebuild.switch(stack, 1)
+        yield stack, role
     finally:
         stack.database.query(f'DROP OWNED BY "{role}"')
         stack.database.query(f'DROP ROLE "{role}"')
+
+
+def test_grants_of_others_are_named_and_repeated_on_demand(granted):
+    stack, role = granted
+    refused = rebuild.switch(stack, 2, check=2)
+    assert f"SELECT on agent to {role}" in refused.stderr and f"USAGE on the schema to {role}" in refused.stderr
+    assert f"SELECT on progress (topic) to {role}" in refused.stderr
+    assert "would lose: " in refused.stderr and "would gain" not in refused.stderr and "--regrant" in refused.stderr
+    rebuild.switch(stack, 2, "--regrant")
+    assert stack.database.value(HAS_SCHEMA, (role,)) and stack.database.value(HAS_TABLE, (role, "agent", "SELECT WITH GRANT OPTION"))
+    assert [stack.database.value(HAS_COLUMN, (role, name)) for name in ("state", "reason")] == [True, False]
+    rebuild.switch(stack, 1)
+
+
+def test_rights_that_were_revoked_do_not_come_back_with_a_switch(granted):
+    """The generation of before still has them."""
+    stack, role = granted
+    rebuild.switch(stack, 2, "--regrant")
+    for revoked in (f'SELECT ON caseview.agent FROM "{role}"', f'SELECT (topic) ON caseview.progress FROM "{role}"',
+                    "SELECT ON caseview.parked FROM caseview_reader", "USAGE ON SCHEMA caseview FROM caseview_reader"):
+        stack.database.query(f"REVOKE {revoked}")
+    refused = rebuild.switch(stack, 1, check=2).stderr
+    for gained in (f"SELECT on agent to {role}", f"SELECT on progress (topic) to {role}", "SELECT on parked to caseview_reader",
+                   "USAGE on the schema to caseview_reader"):
+        assert gained in refused.partition("would gain: ")[2], refused
+    assert "would lose" not in refused
+
+    def check_rights():
+        assert stack.database.value(HAS_SCHEMA, (role,)) and not stack.database.value(HAS_SCHEMA, ("caseview_reader",))
+        assert not stack.database.value(HAS_TABLE, (role, "agent", "SELECT"))
+        assert not stack.database.value(HAS_TABLE, ("caseview_reader", "parked", "SELECT"))
+        assert stack.database.value(HAS_TABLE, ("caseview_reader", "agent", "SELECT"))
+        assert [stack.database.value(HAS_COLUMN, (role, name)) for name in ("state", "topic")] == [True, False]
+
+    rebuild.switch(stack, 1, "--regrant")
+    check_rights()
+    rebuild.switch(stack, 2)
+    check_rights()
+    # A right that the role has passed on is revoked with its own.
+    stack.database.query(f'GRANT SELECT ON caseview_1.agent TO "{role}" WITH GRANT OPTION')
+    stack.database.query(f'GRANT USAGE ON SCHEMA caseview_1 TO "{role}"')
+    pass_on = f'SET ROLE "{role}"; GRANT SELECT ON {{}}.agent TO PUBLIC; RESET ROLE'
+    stack.database.query(pass_on.format("caseview_1"))
+    rebuild.switch(stack, 1, "--regrant")
+    check_rights()
+    # One that only the role can revoke is named.
+    for views in ("caseview", "caseview_2"):
+        stack.database.query(f'GRANT SELECT ON {views}.agent TO "{role}" WITH GRANT OPTION')
+    stack.database.query(pass_on.format("caseview_2"))
+    refused = rebuild.switch(stack, 2, "--regrant", check=2).stderr
+    assert "would gain: SELECT on agent to PUBLIC (others than the owner have granted them)" in refused
+
+
+def test_a_view_that_the_operator_added_is_named(granted):
+    stack, role = granted
+    stack.database.query("CREATE VIEW caseview.mine AS SELECT 1 AS one")
+    rebuild.switch(stack, 2, "--regrant")
+    rebuild.switch(stack, 1)
+    stack.database.query(f'GRANT SELECT ON caseview.mine TO "{role}"')
+    for options in ((), ("--regrant",)):
+        refused = rebuild.switch(stack, 2, *options, check=2).stderr
+        assert f"caseview_2 does not have: SELECT on mine to {role}" in refused, refused
+    stack.database.query("DROP VIEW caseview.mine")
+    rebuild.switch(stack, 2)
 
 
 def test_drop_never_cascades(make_stack):

@@ -12,23 +12,26 @@
 #include "sql_worker.h"
 #include "workers/ops/rebuild_command.h"
 
-#define WAIT_MS   2000  /* for the new generation to reach the live one's cursors */
-#define NEAR      20000 /* records: further behind, the live generation is not locked at all */
-#define LOOK_MS   10
-#define SETTLE_MS 200 /* a statement that was being prepared during the rename is ready by then */
-#define TRIES     5
+#define WAIT_MS      2000  /* for the new generation to reach the live one's cursors */
+#define NEAR         20000 /* records: further behind, the live generation is not locked at all */
+#define LOOK_MS      10
+#define SETTLE_MS    200 /* a statement that was being prepared during the rename is ready by then */
+#define TRIES        5
+#define LOCK_TIMEOUT "SET LOCAL lock_timeout = '2s'" /* WAIT_MS */
 
 static const struct db_statement lock_statement = {"generation_lock_cursors", sql_generation_lock_cursors};
 static const struct db_statement lagging_statement = {"switch_lagging", sql_switch_lagging};
 static const struct db_statement names_statement = {"switch_names", sql_switch_names};
 static const struct db_statement grants_statement = {"switch_grants", sql_switch_grants};
+static const struct db_statement touch_statement = {"switch_touch", sql_switch_touch};
 static const struct db_statement clock_statement = {"switch_clock",
                                                     "SELECT no FROM ctl.dir_clock WHERE gen = $1::integer"};
 
 struct change {
     int32_t from, to;
-    int64_t names; /* directory changes that the rows of `to` must show; -1: its directory still lags */
-    int64_t locked_ms;
+    int64_t names;     /* directory changes that the rows of `to` must show; -1: its directory still lags */
+    int64_t locked_ms; /* of all tries */
+    bool is_live;      /* refused: `to` is live already */
 };
 
 static enum cv_status plan(struct rebuild *rebuild, struct change *change, struct err *err)
@@ -38,6 +41,7 @@ static enum cv_status plan(struct rebuild *rebuild, struct change *change, struc
     if (status != CV_OK)
         return status;
     if (to->state == GENERATION_LIVE) {
+        change->is_live = true;
         err_set(err, "generation %d is live already", to->gen);
         return CV_FATAL;
     }
@@ -49,33 +53,71 @@ static enum cv_status plan(struct rebuild *rebuild, struct change *change, struc
         err_set(err, "no generation is live");
         return CV_FATAL;
     }
-    *change = (struct change){.from = from->gen, .to = to->gen, .names = -1};
+    *change = (struct change){.from = from->gen, .to = to->gen, .names = -1, .locked_ms = change->locked_ms};
     return CV_OK;
 }
 
 /* ---- grants ---- */
 
-static enum cv_status repeat_grants(struct rebuild *rebuild, const struct db_result *result, struct err *err)
+enum { GRANT_WHAT, GRANT_CHANGE, GRANT_COMMAND }; /* of switch_grants.sql */
+
+static bool has_change(const struct db_result *result, int row, const char *change)
+{
+    return str_eq(db_str(result, row, GRANT_CHANGE), str_of(change));
+}
+
+static enum cv_status change_grants(struct rebuild *rebuild, const struct db_result *result, struct err *err)
 {
     enum cv_status status = CV_OK;
     for (int row = 0; row < db_rows(result) && status == CV_OK; row++) {
-        char *command CV_CLEANUP(cv_free_ptr) = cv_strndup(db_str(result, row, 1).ptr, db_str(result, row, 1).len);
+        struct str text = db_str(result, row, GRANT_COMMAND);
+        char *command CV_CLEANUP(cv_free_ptr) = cv_strndup(text.ptr, text.len);
         status = db_script(rebuild->operation.db, command, OPERATION_QUERY_TIMEOUT_MS, err);
     }
     return status;
 }
 
-static enum cv_status refuse_grants(const struct db_result *result, struct err *err)
+/* Appends the rights with this change; false: there are none. */
+static bool put_grants(const struct db_result *result, const char *change, const char *before, struct buf *out)
+{
+    bool some = false;
+    for (int row = 0; row < db_rows(result) && !out->overflow; row++) {
+        if (!has_change(result, row, change))
+            continue;
+        buf_puts(out, some ? ", " : before);
+        buf_str(out, db_str(result, row, GRANT_WHAT));
+        some = true;
+    }
+    return some;
+}
+
+/* changed: by --regrant, and the rights still differ. */
+static enum cv_status refuse_grants(const struct db_result *result, const struct change *change, bool changed,
+                                    struct err *err)
 {
     struct buf names CV_CLEANUP(buf_done);
     buf_init(&names, 400);
-    for (int row = 0; row < db_rows(result) && !names.overflow; row++) {
-        buf_puts(&names, row > 0 ? ", " : "");
-        buf_str(&names, db_str(result, row, 0));
+    if (put_grants(result, "missing", "", &names)) {
+        err_set(err,
+                "other roles have rights on relations of schema caseview that caseview_%d does not have: %s%s (create "
+                "your own in another schema)",
+                change->to, names.len > 0 ? names.data : "", names.overflow ? ", …" : "");
+        return CV_FATAL;
     }
-    err_set(err, "other roles have rights on the views, and would lose them: %s%s (--regrant repeats them)",
-            names.len > 0 ? names.data : "", names.overflow ? ", …" : "");
+    bool lose = put_grants(result, "lose", "would lose: ", &names);
+    (void)put_grants(result, "gain", lose ? "; would gain: " : "would gain: ", &names);
+    err_set(err, "the rights of other roles on the new views are not those on the present ones. They %s%s (%s)",
+            names.len > 0 ? names.data : "", names.overflow ? ", …" : "",
+            changed ? "others than the owner have granted them" : "--regrant makes them equal");
     return CV_FATAL;
+}
+
+static bool some_missing(const struct db_result *result)
+{
+    bool found = false;
+    for (int row = 0; row < db_rows(result); row++)
+        found |= has_change(result, row, "missing");
+    return found;
 }
 
 static enum cv_status check_grants(struct rebuild *rebuild, const struct change *change, struct err *err)
@@ -87,15 +129,21 @@ static enum cv_status check_grants(struct rebuild *rebuild, const struct change 
     db_args_init(&args, rebuild->arena);
     db_arg_text(&args, STR("caseview"));
     db_arg_text(&args, str_of(views));
-    enum cv_status status = db_exec(rebuild->operation.db, &grants_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
-                                    &result, err);
-    if (status != CV_OK)
-        return status;
-    if (db_rows(result) > 0)
-        status = config_flag(rebuild->operation.config, "regrant") ? repeat_grants(rebuild, result, err)
-                                                                   : refuse_grants(result, err);
-    db_result_free(result);
-    return status;
+    /* Twice: to revoke a right on a view revokes those on its columns, and those that others granted by it. */
+    for (int pass = 0;; pass++) {
+        enum cv_status status = db_exec(rebuild->operation.db, &grants_statement, &args, OPERATION_QUERY_TIMEOUT_MS,
+                                        &result, err);
+        if (status != CV_OK)
+            return status;
+        bool equal = db_rows(result) == 0;
+        if (!equal && (pass == 2 || some_missing(result) || !config_flag(rebuild->operation.config, "regrant")))
+            status = refuse_grants(result, change, pass > 0, err);
+        else
+            status = change_grants(rebuild, result, err);
+        db_result_free(result);
+        if (status != CV_OK || equal)
+            return status;
+    }
 }
 
 /* ---- the new generation reaches the live one ---- */
@@ -215,15 +263,15 @@ static enum cv_status look(struct rebuild *rebuild, struct change *change, bool 
 }
 
 /* With the live cursors locked. CV_FATAL: it lags for too long. */
-static enum cv_status wait_until_level(struct rebuild *rebuild, struct change *change, struct err *err)
+static enum cv_status wait_until_level(struct rebuild *rebuild, struct change *change, int64_t deadline_ms,
+                                       struct err *err)
 {
-    int64_t deadline = clock_mono_ms() + WAIT_MS;
     for (;;) {
         bool level;
         enum cv_status status = look(rebuild, change, &level, err);
         if (status != CV_OK || level)
             return status;
-        if (clock_mono_ms() >= deadline || stop_wait(LOOK_MS))
+        if (clock_mono_ms() >= deadline_ms || stop_wait(LOOK_MS))
             return CV_FATAL;
     }
 }
@@ -243,39 +291,54 @@ static enum cv_status rename_views(struct rebuild *rebuild, const struct change 
     return db_script(rebuild->operation.db, script, OPERATION_QUERY_TIMEOUT_MS, err);
 }
 
-static enum cv_status switch_once(struct rebuild *rebuild, void *context, struct err *err)
+/* All that needs no lock. */
+static enum cv_status check(struct rebuild *rebuild, struct change *change, struct err *err)
 {
-    struct change *change = context;
-    struct db_args args;
-    char detail[64];
-    enum cv_status status = rebuild_begin(rebuild, err);
-    if (status == CV_OK)
-        status = plan(rebuild, change, err);
+    enum cv_status status = plan(rebuild, change, err);
     if (status == CV_OK)
         status = rebuild_check_topics(rebuild, change->to, err);
     if (status == CV_OK)
         status = check_grants(rebuild, change, err);
-    if (status == CV_OK)
-        status = check_near(rebuild, change, err);
-    if (status != CV_OK)
-        return status;
-    FAIL_POINT("switch.before");
-    int64_t started_ms = clock_mono_ms();
+    return status == CV_OK ? check_near(rebuild, change, err) : status;
+}
+
+/* From the first lock on a cursor to the commit: for so long the workers of the live generation wait. */
+static enum cv_status lock_and_rename(struct rebuild *rebuild, struct change *change, struct err *err)
+{
+    int64_t deadline_ms = clock_mono_ms() + WAIT_MS;
+    struct db_args args;
+    char detail[64];
     db_args_init(&args, rebuild->arena);
     db_arg_int4(&args, change->from);
-    status = db_exec(rebuild->operation.db, &lock_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL, err);
+    enum cv_status status = db_exec(rebuild->operation.db, &lock_statement, &args, OPERATION_QUERY_TIMEOUT_MS, NULL,
+                                    err);
     FAIL_POINT("switch.locked");
     if (status == CV_OK)
-        status = wait_until_level(rebuild, change, err);
+        status = wait_until_level(rebuild, change, deadline_ms, err);
     if (status == CV_OK)
         status = rename_views(rebuild, change, err);
     snprintf(detail, sizeof detail, "{\"from\": %d, \"to\": %d}", change->from, change->to);
     if (status == CV_OK)
         status = rebuild_audit(rebuild, change->to, detail, err);
     FAIL_POINT("switch.renamed");
+    return status == CV_OK ? rebuild_commit(rebuild, err) : status;
+}
+
+static enum cv_status switch_once(struct rebuild *rebuild, void *context, struct err *err)
+{
+    struct change *change = context;
+    enum cv_status status = rebuild_begin(rebuild, err);
     if (status == CV_OK)
-        status = rebuild_commit(rebuild, err);
-    change->locked_ms = clock_mono_ms() - started_ms;
+        status = check(rebuild, change, err);
+    /* One worker's cursor may be locked for long while those of others are held already. */
+    if (status == CV_OK)
+        status = db_script(rebuild->operation.db, LOCK_TIMEOUT, OPERATION_QUERY_TIMEOUT_MS, err);
+    if (status != CV_OK)
+        return status;
+    FAIL_POINT("switch.before");
+    int64_t started_ms = clock_mono_ms();
+    status = lock_and_rename(rebuild, change, err);
+    change->locked_ms += clock_mono_ms() - started_ms;
     FAIL_POINT("switch.after");
     return status;
 }
@@ -285,15 +348,40 @@ static enum cv_status switch_once(struct rebuild *rebuild, void *context, struct
  * then has taken the message of the rename already, and keeps a plan for the views of before. A second change of the
  * schema, when that plan is known, makes the server plan again.
  */
-static void invalidate_plans(struct rebuild *rebuild, const struct change *change)
+static enum cv_status touch_schema(struct rebuild *rebuild, struct err *err)
+{
+    struct db_result *result;
+    enum cv_status status = db_exec(rebuild->operation.db, &touch_statement, NULL, OPERATION_QUERY_TIMEOUT_MS, &result,
+                                    err);
+    if (status != CV_OK)
+        return status;
+    if (db_rows(result) == 1) {
+        char *command CV_CLEANUP(cv_free_ptr) = cv_strndup(db_str(result, 0, 0).ptr, db_str(result, 0, 0).len);
+        status = db_script(rebuild->operation.db, command, OPERATION_QUERY_TIMEOUT_MS, err);
+    } else {
+        err_set(err, "no role has rights on schema caseview");
+        status = CV_FATAL;
+    }
+    db_result_free(result);
+    return status;
+}
+
+static void invalidate_plans(struct rebuild *rebuild)
 {
     struct err err = ERR_INIT;
     (void)stop_wait(SETTLE_MS);
-    if (db_script(rebuild->operation.db, "GRANT USAGE ON SCHEMA caseview TO caseview_reader",
-                  OPERATION_QUERY_TIMEOUT_MS, &err) != CV_OK)
-        log_warn(
-            "rebuild switch: %s; a reader that connected during the switch may still read generation %d: restart it",
-            err.text, change->from);
+    if (touch_schema(rebuild, &err) != CV_OK)
+        log_warn("rebuild switch: %s; a reader that connected during the switch may still read the generation before: "
+                 "restart it",
+                 err.text);
+}
+
+/* As after a switch: the command that made it live may have been killed in between. */
+static void invalidate_again(struct rebuild *rebuild)
+{
+    struct err ignored = ERR_INIT;
+    if (db_script(rebuild->operation.db, "ROLLBACK", OPERATION_QUERY_TIMEOUT_MS, &ignored) == CV_OK)
+        invalidate_plans(rebuild);
 }
 
 static void print(const struct rebuild *rebuild, const struct change *change)
@@ -312,9 +400,11 @@ enum cv_status rebuild_switch(struct rebuild *rebuild, int *out_exit_code, struc
 {
     struct change change = {0};
     enum cv_status status = rebuild_repeat(rebuild, switch_once, &change, TRIES, err);
+    if (change.is_live)
+        invalidate_again(rebuild);
     if (status != CV_OK)
         return status;
-    invalidate_plans(rebuild, &change);
+    invalidate_plans(rebuild);
     print(rebuild, &change);
     *out_exit_code = CV_EXIT_OK;
     return CV_OK;
