@@ -29,17 +29,18 @@ void claims_done(struct claims *claims)
     arena_free(claims->arena);
 }
 
-void claims_report_stopped(struct partition *partition)
+/* Logs that the cursor says paused or halted, once. */
+static void report_stopped(const struct partitions *partitions, struct partition *partition)
 {
     const struct cursor *cursor = &partition->cursor;
     bool paused = cursor->state == CURSOR_PAUSED;
     if (partition->stop_reported)
         return;
     partition->stop_reported = true;
-    log_warn("partition %.*s/%d: %s%s%s%s at offset %" PRId64 "; %s: caseview resume --topic %.*s --partition %d",
+    log_warn("partition %.*s/%d: %s%s%s%s at offset %" PRId64 "; %s: caseview resume%s --topic %.*s --partition %d",
              (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, paused ? "paused" : "halted",
              cursor->reason[0] ? " (" : "", cursor->reason, cursor->reason[0] ? ")" : "", cursor->next_offset,
-             paused ? "to continue" : "once the cause is fixed", (int)partition->topic_name.len,
+             paused ? "to continue" : "once the cause is fixed", partitions->option, (int)partition->topic_name.len,
              partition->topic_name.ptr, partition->part);
 }
 
@@ -154,7 +155,7 @@ static enum cv_status claim_one(struct claims *claims, struct partition *partiti
     partition->position = partition->cursor.next_offset;
     claims->partitions->changed = true;
     if (partition->cursor.state != CURSOR_LIVE) {
-        claims_report_stopped(partition);
+        report_stopped(claims->partitions, partition);
         partition_set_state(partition, PARTITION_HALTED);
         return CV_OK;
     }

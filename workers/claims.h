@@ -40,7 +40,5 @@ enum cv_status claims_connect(struct claims *claims, struct err *err) CV_MUST_CH
 enum cv_status claims_advance(struct claims *claims, struct err *err) CV_MUST_CHECK;
 /* Writes the halts of partitions whose earlier records are committed. CV_OK, or CV_RETRY: the connection was lost. */
 enum cv_status claims_write_halts(struct claims *claims, struct err *err) CV_MUST_CHECK;
-/* Logs that the cursor says paused or halted, once. */
-void claims_report_stopped(struct partition *partition);
 
 #endif

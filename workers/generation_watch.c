@@ -1,5 +1,7 @@
 #include "workers/generation_watch.h"
 
+#include <stdio.h>
+
 #include "caseview/clock.h"
 #include "caseview/log.h"
 #include "caseview/stop.h"
@@ -13,6 +15,13 @@
 
 static const struct db_statement watch_statement = {"generation_watch", sql_generation_watch};
 
+static void set_option(struct generation_watch *watch)
+{
+    watch->option[0] = '\0';
+    if (!watch->live)
+        snprintf(watch->option, sizeof watch->option, " --generation %d", watch->gen);
+}
+
 void generation_watch_init(struct generation_watch *watch, int32_t gen, const struct config *config)
 {
     *watch = (struct generation_watch){
@@ -24,6 +33,7 @@ void generation_watch_init(struct generation_watch *watch, int32_t gen, const st
         .allowed_us = clock_mono_us(),
         .counted_ms = clock_mono_ms(),
     };
+    set_option(watch);
 }
 
 void generation_watch_done(struct generation_watch *watch)
@@ -57,6 +67,7 @@ static void take(struct generation_watch *watch, const struct db_result *result)
     else if (!live && watch->live)
         log_info("generation %d is no longer live", watch->gen);
     watch->live = live;
+    set_option(watch);
     watch->deferred = deferred;
     watch->prepared = db_rows(result) == 1 && db_bool(result, 0, 3);
     int32_t version = db_rows(result) == 1 ? db_int4(result, 0, 2) : GENERATION_TEMPLATE;

@@ -19,6 +19,7 @@ struct generation_watch {
     bool live, deferred, prepared; /* as of the last look; before the first one only deferred */
     bool fits;                     /* likewise: its tables are of our version, or it does not exist */
     bool misfit_reported;
+    char option[32]; /* what an operator's command needs to mean this generation: "" when it is live */
     int64_t next_look_ms;
     unsigned reloads;            /* of stop_reload_requested() */
     int64_t bulk_rate;           /* events a second, 0: no limit */

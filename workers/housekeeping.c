@@ -23,16 +23,16 @@ static const struct db_statement directory_sweep_statement = {"directory_sweep",
 
 /* ---- gauges ---- */
 
-static void log_parked(struct partition *partition)
+static void log_parked(const struct partitions *partitions, struct partition *partition)
 {
     int64_t count = log_limit_due(&partition->parked);
     if (count > 0)
         log_traced(LOG_LEVEL_WARN, &partition->parked_trace,
                    "partition %.*s/%d: %" PRId64 " events parked, the last at offset %" PRId64
-                   " (%s): caseview parked list --topic %.*s --partition %d",
+                   " (%s): caseview parked list%s --topic %.*s --partition %d",
                    (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, count,
-                   partition->parked_offset, partition->parked_reason, (int)partition->topic_name.len,
-                   partition->topic_name.ptr, partition->part);
+                   partition->parked_offset, partition->parked_reason, partitions->option,
+                   (int)partition->topic_name.len, partition->topic_name.ptr, partition->part);
 }
 
 /*
@@ -85,7 +85,7 @@ static void show_partitions(struct housekeeping *h)
         worker_metrics_show_state(h->claims->m, partition);
         metric_set(partition->lag_events, (double)lag);
         metric_set(partition->lag_seconds, lag_seconds(partition, lag));
-        log_parked(partition);
+        log_parked(partitions, partition);
         if (partition->state == PARTITION_LIVE && next > partition->committed_to_kafka) {
             consumer_commit(consumer, partition->topic, partition->part, next);
             partition->committed_to_kafka = next;
@@ -150,8 +150,9 @@ static enum cv_status show_counts(struct housekeeping *h, struct err *err)
     h->alarms = alarms;
     if (log_limit_due(&h->gaps) > 0)
         log_warn("%" PRId64 " cases and agents have had an event missing for longer than %d s, among them: caseview "
-                 "explain %.*s",
-                 alarms, h->gap_alarm_s, (int)db_str(result, 0, 3).len, db_str(result, 0, 3).ptr);
+                 "explain%s %.*s",
+                 alarms, h->gap_alarm_s, claims->partitions->option, (int)db_str(result, 0, 3).len,
+                 db_str(result, 0, 3).ptr);
     db_result_free(result);
     return CV_OK;
 }

@@ -9,7 +9,7 @@
 
 void partitions_init(struct partitions *partitions, const char *const topic_names[TOPIC_COUNT])
 {
-    *partitions = (struct partitions){0};
+    *partitions = (struct partitions){.option = ""};
     for (int topic = 0; topic < TOPIC_COUNT; topic++)
         partitions->topic_names[topic] = topic_names[topic];
 }
@@ -117,11 +117,12 @@ static void halt(struct partitions *partitions, struct partition *partition, con
     consumer_pause(partitions->consumer, partition->topic, partition->part);
     partition->halt_reason = reason;
     partition_set_state(partition, PARTITION_HALTING);
-    log_traced(LOG_LEVEL_ERROR, trace,
-               "partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume --topic %.*s --partition %d",
-               (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, halt_reason_name(reason),
-               detail != NULL ? detail : halt_reason_detail(reason), (int)partition->topic_name.len,
-               partition->topic_name.ptr, partition->part);
+    log_traced(
+        LOG_LEVEL_ERROR, trace,
+        "partition %.*s/%d halts (%s): %s; once the cause is fixed: caseview resume%s --topic %.*s --partition %d",
+        (int)partition->topic_name.len, partition->topic_name.ptr, partition->part, halt_reason_name(reason),
+        detail != NULL ? detail : halt_reason_detail(reason), partitions->option, (int)partition->topic_name.len,
+        partition->topic_name.ptr, partition->part);
 }
 
 void partitions_halt(struct partitions *partitions, struct partition *partition, enum halt_reason reason,

@@ -16,6 +16,7 @@ struct partitions {
     int32_t parts[TOPIC_COUNT];              /* length of by_part */
     const char *topic_names[TOPIC_COUNT];
     struct consumer *consumer; /* borrowed; set once it is open */
+    const char *option;        /* borrowed; for commands in log lines, see generation_watch.h */
     bool changed;              /* the set or a claim changed: the directory feed has to start again */
 };
 

@@ -460,6 +460,7 @@ static void join_duties(struct worker *worker)
     worker->intake.folder = worker->folder;
     worker->intake.writer = worker->writer;
     worker->intake.watch = &worker->watch;
+    worker->partitions.option = worker->watch.option;
     worker->intake.m = &worker->m;
     worker->housekeeping = (struct housekeeping){
         .claims = &worker->claims,

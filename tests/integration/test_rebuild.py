@@ -83,7 +83,7 @@ def test_abort_drops_what_was_filled_and_its_worker_waits(make_stack):
     assert rebuild.generations(stack) == {1: "live", 2: "dropped"}
     assert "no generation is waiting" in rebuild.run(stack, "status", "--check", "ready", check=2).stderr
     rebuild.run(stack, "status", "--check", "live")
-    filler.wait_log("generation 2 does not exist", 20)
+    filler.wait_log("generation 2 does not exist: it was dropped; stop its workers", 20)
     stack.stop_worker(filler)
     assert rebuild.start(stack)["generation"] == 3, "a number is never used twice"
     rebuild.run(stack, "abort")

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from crash.points import BATCH, OWNERSHIP, Points
-from support import programs, rebuild
+from support import events, programs, rebuild
 from support.random_history import SEEDS, History
 from support.stack import batches_of
 from support.waiting import wait_for
@@ -158,3 +158,43 @@ def test_a_partition_of_the_waiting_generation_is_paused(make_stack):
     assert rebuild.views(stack, "caseview_2") == expected
     rebuild.switch_when_level(stack, 2)
     stack.check()
+
+
+def test_lines_that_name_a_command_name_the_generation_when_it_is_not_live(make_stack):
+    """Without --generation an operator's command means the live one."""
+    stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
+    live = stack.start_worker("--gap-alarm-s", "1")
+    stack.wait_caught_up()
+    rebuild.start(stack)
+    (filler,) = rebuild.fill(stack)
+    rebuild.wait_phase(stack, "caught-up")
+    where = f"--topic {stack.topics.case} --partition"
+    stack.send_raw("case", [(b"no guid", b"no event", ())], 0)
+    filler.wait_log(rf"events? parked, .*: caseview parked list --generation 2 {where} 0")
+    live.wait_log(rf"events? parked, .*: caseview parked list {where} 0")
+    given = ("--topic", stack.topics.case, "--partition", 1, "--database", stack.database.conninfo)
+    programs.caseview("pause", "--generation", 2, *given, "--reason", "a test", check=0)
+    filler.wait_log(rf"paused \(a test\) at offset 0; .*: caseview resume --generation 2 {where} 1")
+    done = programs.caseview("cursor", "set", "--generation", 2, *given, "--offset", 0, "--force", check=0)
+    assert f"the partition is paused: caseview resume --generation 2 {where} 1" in done.stdout
+    programs.caseview("resume", "--generation", 2, *given, check=0)
+    # It halts: the log is not the one that its cursor knows.
+    programs.caseview("pause", "--generation", 2, *given, check=0)
+    stack.database.query(
+        "UPDATE ctl.cursor SET next_offset = 90, last_record_offset = 89, last_record_crc = 1 WHERE gen = 2 AND topic = %s AND part = 1",
+        (stack.topics.case,),
+    )
+    programs.caseview("resume", "--generation", 2, *given, check=0)
+    filler.wait_log(rf"halts \(.*\): .*: caseview resume --generation 2 {where} 1", 30)
+    programs.caseview("cursor", "set", "--generation", 2, *given, "--offset", 0, "--force", check=0)
+    programs.caseview("resume", "--generation", 2, *given, check=0)
+    # Readers are switched: now the first one needs its number.
+    rebuild.wait_phase(stack, "caught-up")
+    rebuild.run(stack, "prepare")
+    rebuild.switch_when_level(stack, 2)
+    live.wait_log("generation 1 is no longer live", 10)
+    stack.send_raw("agent", [(b"no guid", b"no event", ())])
+    live.wait_log(rf"events? parked, .*: caseview parked list --generation 1 --topic {stack.topics.agent} --partition 0")
+    organization, case = events.guid(), events.guid()
+    stack.send(events.queued(organization, case), events.case_event(organization, case, 3, {"CasePositionChanged": {"rank": 1.0}}))
+    live.wait_log(rf"among them: caseview explain --generation 1 --case {case}")

@@ -115,6 +115,24 @@ static enum cv_status evict(const struct db *writer, struct db *other, struct ar
     return CV_OK;
 }
 
+/* No cursor could be claimed. Says why. */
+static enum cv_status no_generation(struct db *other, struct arena *arena, int32_t gen, struct err *err)
+{
+    static const struct db_statement statement = {
+        "claim_dropped", "SELECT EXISTS (SELECT FROM ctl.generation WHERE gen = $1::integer AND state = 'dropped')"};
+    struct db_args args;
+    struct db_result *result;
+    db_args_init(&args, arena);
+    db_arg_int4(&args, gen);
+    enum cv_status status = db_exec(other, &statement, &args, CLAIM_TIMEOUT_MS, &result, err);
+    if (status != CV_OK)
+        return status;
+    err_set(err, "generation %d does not exist: %s", gen,
+            db_bool(result, 0, 0) ? "it was dropped; stop its workers" : "run `caseview migrate`");
+    db_result_free(result);
+    return CV_RETRY;
+}
+
 enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *arena, int32_t gen, struct str topic,
                             int32_t part, const char *owner, struct cursor *out_cursor, struct err *err)
 {
@@ -131,10 +149,8 @@ enum cv_status cursor_claim(struct db *writer, struct db *other, struct arena *a
         status = wait_for(writer, err);
         if (status == CV_OK) {
             const struct db_result *taken = db_pipeline_result(writer, 3);
-            if (db_rows(taken) != 1) {
-                err_set(err, "generation %d does not exist: run `caseview migrate`", gen);
-                return CV_RETRY;
-            }
+            if (db_rows(taken) != 1)
+                return no_generation(other, arena, gen, err);
             read_cursor(taken, out_cursor);
             return CV_OK;
         }
