@@ -5,7 +5,7 @@ import contextlib
 import confluent_kafka
 import pytest
 
-from support import events
+from support import events, rebuild
 from support.kafka import fresh_topics
 from support.random_history import History
 from support.stack import Stack
@@ -143,3 +143,24 @@ def test_without_two_brokers_nothing_is_acknowledged(make_cluster_stack, cluster
     stack.start_worker(properties=QUICK)
     stack.wait_caught_up()
     assert len(stack.active_cases()) == 6
+
+
+def test_a_rebuild_is_not_prepared_while_leaders_are_away(make_cluster_stack, cluster):
+    """How far their logs reach is unknown: that is a service that is away, and no answer."""
+    stack = make_cluster_stack(partitions={"cases": 6, "agents": 1, "directory": 1})
+    stack.start_worker(properties=QUICK)
+    stack.send_items(History(303, cases=50).items)
+    stack.check()
+    rebuild.start(stack)
+    rebuild.fill(stack, properties=QUICK)
+    rebuild.wait_phase(stack, "caught-up")
+    cluster.kill_broker(1)
+    cluster.kill_broker(3)
+    try:
+        for command in ("prepare", "start"):
+            assert "did not answer" in rebuild.run(stack, command, check=3).stderr
+    finally:
+        cluster.start_broker(1, whole=False)
+        cluster.start_broker(3)
+    rebuild.wait_phase(stack, "caught-up")
+    rebuild.run(stack, "prepare")
