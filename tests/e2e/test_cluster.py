@@ -159,6 +159,8 @@ def test_a_rebuild_is_not_prepared_while_leaders_are_away(make_cluster_stack, cl
     try:
         for command in ("prepare", "start"):
             assert "did not answer" in rebuild.run(stack, command, check=3).stderr
+        shown = rebuild.status(stack)["partitions"]
+        assert any(p["end_offset"] is None and p["lag"] is None for p in shown), shown
     finally:
         cluster.start_broker(1, whole=False)
         cluster.start_broker(3)

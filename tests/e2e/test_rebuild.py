@@ -149,6 +149,41 @@ def test_what_is_carried_over_is_of_the_generation_that_readers_see(make_kafka_s
     assert stack.database.query("SELECT count(*) FROM caseview_3.active_case") == [(2,)]
 
 
+def test_a_second_run_carries_over_the_generation_that_readers_see_then(make_kafka_stack):
+    """Readers are switched back after the first run was killed, and the other generation's workers stop."""
+    stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
+    stack.start_worker()
+    organization = events.guid()
+    first, second = sorted(events.guid() for _ in range(2))
+    stack.send(events.queued(organization, second))
+    stack.wait_caught_up()
+    (worker,) = rebuild.until_ready(stack)
+    rebuild.switch_when_level(stack, 2)
+    stack.trim("case")
+    assert rebuild.start(stack)["carry_over"]
+    (filler,) = rebuild.fill(stack, 3)
+    rebuild.wait_phase(stack, "caught-up")
+    points = Points(stack.folder / "points", [("carry.page", "kill", 3)])
+    rebuild.run(stack, "prepare", check=-signal.SIGKILL, environment=points.environment)
+    rebuild.switch_when_level(stack, 1)
+    stack.stop_worker(worker)
+    stack.stop_worker(filler)
+    stack.send(events.queued(organization, first))  # before the case that the first run carried over last
+    wait_for(lambda: (organization, first) in stack.active_cases(), 30, "the live generation shows the case")
+    stack.trim("case")
+    rebuild.fill(stack, 3)
+    go_on_after_gap(stack, 3)
+    last = {}
+
+    def prepared():
+        last["log"] = rebuild.run(stack, "prepare", check=None)
+        return last["log"].returncode == 0
+
+    wait_for(prepared, 60, "it is prepared", poll_s=0.5)
+    assert "carrying over from generation 1" in last["log"].stderr
+    assert rebuild.views(stack, "caseview_3") == rebuild.views(stack, "caseview")
+
+
 class Gap:
     """Events of a case that has been carried over already, and a bad record, come to a partition while the filling workers
     are away; retention removes them before those read."""
@@ -189,17 +224,21 @@ class Gap:
         rebuild.switch_when_level(self.stack, 2)
 
 
+def go_on_after_gap(stack, generation):
+    """The workers of the generation halt, and the operator lets them go on at the start of the log."""
+    halted = "SELECT count(*) FROM ctl.cursor WHERE gen = %s AND state = 'halted' AND reason = 'retention-gap'"
+    wait_for(lambda: stack.database.value(halted, (generation,)) == 1, 40, "the partition halts")
+    assert "halted" in rebuild.run(stack, "prepare", check=2).stderr
+    where = ("--generation", generation, "--topic", stack.topics.case, "--partition", 0, "--database", stack.database.conninfo)
+    programs.caseview("cursor", "set", *where, "--offset", 0, "--force", *stack.kafka(), check=0)
+    programs.caseview("resume", *where, check=0)
+
+
 def test_what_retention_removes_between_two_runs_of_prepare_is_carried_over(make_kafka_stack):
-    """The workers halt, and the operator lets them go on after the gap."""
     stack = make_kafka_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     gap = Gap(stack)
     gap.make(0)
-    halted = "SELECT count(*) FROM ctl.cursor WHERE gen = 2 AND state = 'halted' AND reason = 'retention-gap'"
-    wait_for(lambda: stack.database.value(halted) == 1, 40, "the partition halts")
-    assert "halted" in rebuild.run(stack, "prepare", check=2).stderr
-    where = ("--generation", 2, "--topic", stack.topics.case, "--partition", 0, "--database", stack.database.conninfo)
-    programs.caseview("cursor", "set", *where, "--offset", 0, "--force", *stack.kafka(), check=0)
-    programs.caseview("resume", *where, check=0)
+    go_on_after_gap(stack, 2)
     gap.check()
 
 

@@ -95,7 +95,7 @@ static enum cv_status take_look(struct rebuild *rebuild, struct look *look, stru
     look->phase = rebuild_phase_of(&look->generation, &look->progress);
     for (size_t i = 0; i < look->progress.count; i++) {
         const struct rebuild_partition *partition = &look->progress.partitions[i];
-        look->gone += partition->log_start;
+        look->gone += partition->log_start > 0 ? partition->log_start : 0;
         look->done += partition->next_offset > partition->log_start ? partition->next_offset : partition->log_start;
     }
     return CV_OK;
@@ -151,21 +151,44 @@ static const char *next_command(const struct look *look, char text[96])
 
 /* ---- printing ---- */
 
+/* -1: unknown, its leader did not answer. */
+static void put_offset(struct json_writer *json, const char *name, int64_t offset)
+{
+    if (offset >= 0)
+        json_put_int(json, name, offset);
+    else
+        json_put_null(json, name);
+}
+
+static int64_t lag_of(const struct rebuild_partition *partition)
+{
+    if (partition->log_end < 0)
+        return -1;
+    return partition->log_end > partition->next_offset ? partition->log_end - partition->next_offset : 0;
+}
+
+static const char *offset_text(int64_t offset, char text[24])
+{
+    if (offset < 0)
+        return "?";
+    snprintf(text, 24, "%" PRId64, offset);
+    return text;
+}
+
 static void put_partitions(struct json_writer *json, const struct look *look)
 {
     json_open_array(json, "partitions");
     for (size_t i = 0; i < look->progress.count; i++) {
         const struct rebuild_partition *partition = &look->progress.partitions[i];
-        int64_t lag = partition->log_end - partition->next_offset;
         json_open_object(json, NULL);
         json_put_text(json, "topic", partition->topic_name);
         json_put_int(json, "partition", partition->part);
         json_put_str(json, "state", partition->has_cursor ? partition->state : STR("unclaimed"));
         json_put_str(json, "reason", partition->has_cursor ? partition->reason : STR_NULL);
-        json_put_int(json, "log_start", partition->log_start);
+        put_offset(json, "log_start", partition->log_start);
         json_put_int(json, "next_offset", partition->next_offset);
-        json_put_int(json, "end_offset", partition->log_end);
-        json_put_int(json, "lag", lag > 0 ? lag : 0);
+        put_offset(json, "end_offset", partition->log_end);
+        put_offset(json, "lag", lag_of(partition));
         json_put_bool(json, "rendered", partition->rendered);
         json_close(json);
     }
@@ -236,7 +259,8 @@ static double share_done(const struct look *look)
 {
     int64_t total = 0;
     for (size_t i = 0; i < look->progress.count; i++)
-        total += look->progress.partitions[i].log_end - look->progress.partitions[i].log_start;
+        if (look->progress.partitions[i].log_start >= 0 && look->progress.partitions[i].log_end >= 0)
+            total += look->progress.partitions[i].log_end - look->progress.partitions[i].log_start;
     return total > 0 ? 1.0 - (double)look->progress.left / (double)total : 1.0;
 }
 
@@ -262,10 +286,11 @@ static void print_text(const struct look *look, struct buf *out)
     for (size_t i = 0; i < look->progress.count; i++) {
         const struct rebuild_partition *p = &look->progress.partitions[i];
         struct str state = p->has_cursor ? p->state : STR("unclaimed");
-        int64_t lag = p->log_end - p->next_offset;
-        buf_printf(out, "%-20s %4d  %-9.*s %14" PRId64 " %14" PRId64 " %14" PRId64 " %12" PRId64 "  %.*s\n",
-                   p->topic_name, p->part, (int)state.len, state.ptr, p->log_start, p->next_offset, p->log_end,
-                   lag > 0 ? lag : 0, (int)p->reason.len, p->reason.ptr != NULL ? p->reason.ptr : "");
+        char log_start[24], log_end[24], lag[24];
+        buf_printf(out, "%-20s %4d  %-9.*s %14s %14" PRId64 " %14s %12s  %.*s\n", p->topic_name, p->part,
+                   (int)state.len, state.ptr, offset_text(p->log_start, log_start), p->next_offset,
+                   offset_text(p->log_end, log_end), offset_text(lag_of(p), lag), (int)p->reason.len,
+                   p->reason.ptr != NULL ? p->reason.ptr : "");
     }
     if (look->step_count > 0)
         buf_printf(out, "\n%-20s %14s %14s\n", "step", "rows read", "rows written");
