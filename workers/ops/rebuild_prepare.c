@@ -158,6 +158,8 @@ static enum cv_status begin(struct rebuild *rebuild, int32_t gen, const struct r
     if (status == CV_OK)
         status = check_log(rebuild, gen, progress, err);
     if (status == CV_OK)
+        status = rebuild_check_topics(rebuild, gen, err);
+    if (status == CV_OK)
         status = update(rebuild, &begun_statement, gen, NULL, err);
     if (status == CV_OK)
         status = rebuild_audit(rebuild, gen, NULL, err);
@@ -312,8 +314,6 @@ static enum cv_status run(struct rebuild *rebuild, const struct generation *gene
     enum cv_status status = lock_out_others(rebuild, err);
     if (status == CV_OK && generation->deferred)
         status = rebuild_progress_read_all(rebuild, rebuild->arena, gen, &progress, err);
-    if (status == CV_OK)
-        status = rebuild_check_topics(rebuild, gen, err);
     if (status == CV_OK)
         status = begin(rebuild, gen, &progress, err);
     if (status == CV_OK)
