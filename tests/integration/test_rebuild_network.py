@@ -133,7 +133,7 @@ def test_a_network_that_loses_all_packets(faults):
     rebuild.start(stack)
     rebuild.fill(stack)
     rebuild.wait_phase(stack, "caught-up")
-    faults.hurt("kill", "prepare.begun", "prepare")  # later runs ask no broker
+    faults.hurt("kill", "prepare.render", "prepare")  # later runs ask no broker
     before = faults.live_view()
     try:
         with Island() as island, Servers(stack, host=island.host) as servers:

@@ -311,9 +311,11 @@ static enum cv_status run(struct rebuild *rebuild, const struct generation *gene
 {
     int32_t gen = generation->gen;
     struct rebuild_progress progress = {0};
-    enum cv_status status = lock_out_others(rebuild, err);
-    if (status == CV_OK && generation->deferred)
+    enum cv_status status = CV_OK;
+    if (generation->deferred)
         status = rebuild_progress_read_all(rebuild, rebuild->arena, gen, &progress, err);
+    if (status == CV_OK)
+        status = lock_out_others(rebuild, err);
     if (status == CV_OK)
         status = begin(rebuild, gen, &progress, err);
     if (status == CV_OK)
