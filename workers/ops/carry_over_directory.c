@@ -9,7 +9,7 @@
 #include "sql_worker.h"
 #include "workers/ops/carry_over_page.h"
 #include "workers/sink/entity.h"
-#include "workers/sink/entity_fold.h"
+#include "workers/sink/folds.h"
 
 static const struct db_statement page_statement = {"carry_directory", sql_carry_directory};
 static const struct db_statement load_statement = {"directory_load", sql_directory_load};

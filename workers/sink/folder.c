@@ -5,9 +5,8 @@
 #include "sql_worker.h"
 #include "workers/fold/agent.h"
 #include "workers/fold/case.h"
-#include "workers/sink/agent_fold.h"
-#include "workers/sink/case_fold.h"
-#include "workers/sink/entity_fold.h"
+#include "workers/sink/folds.h"
+#include "workers/sink/rows.h"
 
 #define QUERY_TIMEOUT_MS 30000
 

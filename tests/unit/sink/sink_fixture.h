@@ -14,10 +14,9 @@
 #include <cmocka.h>
 
 #include "tests/support/sample_case.h"
-#include "workers/sink/agent_fold.h"
 #include "workers/sink/batch.h"
-#include "workers/sink/case_fold.h"
-#include "workers/sink/entity_fold.h"
+#include "workers/sink/folds.h"
+#include "workers/sink/rows.h"
 
 #define CASE_PART  3
 #define AGENT_PART 5

@@ -1,5 +1,5 @@
 /* One agent event into a cached state. */
-#include "workers/sink/agent_fold.h"
+#include "workers/sink/folds.h"
 
 #include "tests/unit/sink/sink_fixture.h"
 #include "workers/fold/agent.h"

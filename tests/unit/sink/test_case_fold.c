@@ -1,5 +1,5 @@
 /* One case event into a cached state: what changes, what is refused, and that a refusal changes nothing. */
-#include "workers/sink/case_fold.h"
+#include "workers/sink/folds.h"
 
 #include "tests/unit/sink/sink_fixture.h"
 #include "workers/sink/folder.h"

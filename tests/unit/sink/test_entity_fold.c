@@ -1,5 +1,5 @@
 /* One directory event into its entity: versions, visible changes, and applications that change hands. */
-#include "workers/sink/entity_fold.h"
+#include "workers/sink/folds.h"
 
 #include "tests/unit/sink/sink_fixture.h"
 
