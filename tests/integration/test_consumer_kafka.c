@@ -224,7 +224,7 @@ static void test_full_queue_does_not_stall(void **state)
         heard_ms = clock_mono_ms();
     }
     print_message("%d stalls\n", stalls);
-    assert_in_range(stalls, 0, 3); /* without consumer_fetching.c: more than ten */
+    assert_in_range(stalls, 0, 3); /* without keep_fetching(): more than ten */
     member_close(m);
     fixture_close(f);
 }

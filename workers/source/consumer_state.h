@@ -1,7 +1,7 @@
 /*
  * consumer_state.h: the consumer's state, shared by the files that act on it. They are layered, each may call those
- * before it: consumer_commit, consumer_ends, consumer_fetching, consumer_query, consumer_position, consumer_rebalance,
- * consumer. Everything happens on the thread that polls, or on the one that closes after it.
+ * before it: consumer_commit, consumer_query, consumer_position, consumer_rebalance, consumer. Everything happens on
+ * the thread that polls, or on the one that closes after it.
  */
 #ifndef CASEVIEW_SOURCE_CONSUMER_STATE_H
 #define CASEVIEW_SOURCE_CONSUMER_STATE_H

@@ -28,7 +28,7 @@ bool kafka_properties_contain(const rd_kafka_conf_t *conf, const char *name, con
 
 /*
  * True for librdkafka before 2.2, which has no fetch.queue.backoff.ms: after its queue was full it checks again only a
- * second later. See consumer_fetching.h.
+ * second later. See keep_fetching() in consumer.c.
  */
 bool kafka_properties_lack_queue_backoff(void);
 
