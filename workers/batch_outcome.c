@@ -127,16 +127,11 @@ static void note_refused_record(struct batch_outcome *outcome, const struct batc
     }
 }
 
-static size_t items_of(const struct batch *batch)
-{
-    return batch->record_count + (size_t)batch->counts.rerendered;
-}
-
 /* Smaller and smaller batches find the record that the database refuses. */
 static enum cv_status after_refusal(struct batch_outcome *outcome, struct err *err)
 {
     const struct batch *batch = pipeline_written(outcome->claims->pipeline);
-    size_t items = items_of(batch);
+    size_t items = batch_items(batch);
     if (items > 0 && batch_limit_refused(pipeline_limit(outcome->claims->pipeline), items)) {
         if (batch->record_count > 0) {
             note_refused_record(outcome, batch, err);
@@ -162,7 +157,7 @@ static enum cv_status after_conflict(struct batch_outcome *outcome, struct err *
                  "partitions move, or while `parked retry` or `repair` runs; if it continues, `caseview status` shows "
                  "the owners",
                  times, err->text);
-    batch_limit_conflict(pipeline_limit(outcome->claims->pipeline), items_of(batch));
+    batch_limit_conflict(pipeline_limit(outcome->claims->pipeline), batch_items(batch));
     outcome->claims->not_before_ms = clock_mono_ms() + retry_failed(&outcome->conflict);
     return expected_recovery(outcome);
 }

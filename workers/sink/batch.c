@@ -60,26 +60,26 @@ static void count_bytes(struct batch *batch, unsigned *counted, size_t bytes)
     *counted = (unsigned)bytes;
 }
 
-void batch_add_case(struct batch *batch, struct state *state, bool listed)
+static void add_state(struct state *state, struct state ***states, size_t *count, size_t *room)
 {
-    count_bytes(batch, &state->counted, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
     if (state->dirty)
         return;
     state->dirty = true;
     cache_pin(&state->entry);
-    batch->cases = cv_grow(batch->cases, batch->changed_cases, &batch->case_room, sizeof(struct state *));
-    batch->cases[batch->changed_cases++] = state;
+    *states = cv_grow(*states, *count, room, sizeof **states);
+    (*states)[(*count)++] = state;
+}
+
+void batch_add_case(struct batch *batch, struct state *state, bool listed)
+{
+    count_bytes(batch, &state->counted, state->entry.bytes + (listed ? RENDERED_BASE + state->blob->len : 0));
+    add_state(state, &batch->cases, &batch->changed_cases, &batch->case_room);
 }
 
 void batch_add_agent(struct batch *batch, struct state *state)
 {
     count_bytes(batch, &state->counted, state->entry.bytes);
-    if (state->dirty)
-        return;
-    state->dirty = true;
-    cache_pin(&state->entry);
-    batch->agents = cv_grow(batch->agents, batch->changed_agents, &batch->agent_room, sizeof(struct state *));
-    batch->agents[batch->changed_agents++] = state;
+    add_state(state, &batch->agents, &batch->changed_agents, &batch->agent_room);
 }
 
 void batch_add_entity(struct batch *batch, struct entity *entity)
@@ -112,6 +112,11 @@ void batch_count_record(struct batch *batch, const struct record *record)
         batch->undated_count += record->timestamp_ms >= 0;
     else if (record->timestamp_ms < batch->oldest_record_ms)
         batch->oldest_record_ms = record->timestamp_ms;
+}
+
+size_t batch_items(const struct batch *batch)
+{
+    return batch->record_count + (size_t)batch->counts.rerendered;
 }
 
 struct batch_parked *batch_park(struct batch *batch, const struct record *record, struct str topic_name,

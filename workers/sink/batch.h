@@ -135,6 +135,8 @@ struct batch_parked *batch_park(struct batch *batch, const struct record *record
                                 struct str headers, const struct uuid *organization_id, enum park_reason reason,
                                 const char *text);
 void batch_count_record(struct batch *batch, const struct record *record);
+/* What batch_limit.h limits: records, and rows that are rendered again. */
+size_t batch_items(const struct batch *batch);
 
 /* Where the states of a batch are cached. */
 struct caches {

@@ -41,14 +41,9 @@ struct batch *pipeline_open(struct pipeline *pipeline)
     return pipeline->open;
 }
 
-static size_t items_of(const struct batch *batch)
-{
-    return batch->record_count + (size_t)batch->counts.rerendered;
-}
-
 size_t pipeline_room(const struct pipeline *pipeline)
 {
-    size_t used = items_of(pipeline->open);
+    size_t used = batch_items(pipeline->open);
     return pipeline->limit.items > used ? pipeline->limit.items - used : 0;
 }
 
@@ -86,7 +81,7 @@ enum writer_outcome pipeline_poll(struct pipeline *pipeline, struct err *err)
 {
     enum writer_outcome outcome = writer_poll(pipeline->writer, err);
     if (outcome == WRITER_COMMITTED) {
-        batch_limit_committed(&pipeline->limit, items_of(pipeline->written));
+        batch_limit_committed(&pipeline->limit, batch_items(pipeline->written));
         pace_add(&pipeline->pace, writer_fence_us(pipeline->writer));
     } else if (outcome == WRITER_AGAIN) {
         send(pipeline);
