@@ -162,7 +162,7 @@ static const char rebuild_text[] =
     "prepare\tCarries over what retention has removed from the log, writes the rows for readers, the indexes and\n"
     "statistics. Its workers must run.\n"
     "compare\tWhat would change for readers; exit code 1 when something would.\n"
-    "switch N\tReaders see generation N from now on. The way back is the same command.\n"
+    "switch N\tReaders see generation N from now on. The same command with its number is the rollback.\n"
     "abort\tDrops the generation that is being filled.\n"
     "drop N\tDrops a past generation.\n";
 

@@ -202,6 +202,13 @@ def test_a_damaged_row_is_reported_and_an_unknown_key_is_exit_1(stack, ids):
     found = explain_json(stack, "--case", case)
     assert not found["row_agrees"] and [d["field"] for d in found["differences"]] == ["active_case.body"]
     assert f"caseview repair --case {case}" in found["row"]
+    found = explain_json(stack, "--case", case, "--generation", "1")
+    assert f"caseview repair --generation 1 --case {case}" in found["row"]
+    _, _, agent, unit = ids
+    folded(stack, agent_event(organization, agent, 1, {"AgentCurrentUnitSelected": {"unitId": unit}}))
+    stack.database.query("UPDATE gen_1.agent SET current_unit_id = NULL RETURNING 1")
+    found = explain_json(stack, "--user", agent)
+    assert f"caseview repair --user {agent} --organization {organization}" in found["row"]
     assert "has no event of case" in explain(stack, "--case", guid(), check=1).stdout
 
 

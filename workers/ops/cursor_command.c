@@ -179,14 +179,15 @@ static void print_set(const struct operation *operation, const struct db_result 
         output_buf(&line);
         return;
     }
-    char option[32] = ""; /* as it was given: without it the live generation is meant */
-    if (config_is_set(operation->config, "generation"))
-        snprintf(option, sizeof option, " --generation %d", operation->gen);
     printf("%.*s/%d: offset %" PRId64 ", it was %" PRId64 "\n", (int)topic.len, topic.ptr, db_int4(result, 0, 1),
            db_int8(result, 0, 3), db_int8(result, 0, 2));
-    if (!str_eq(state, STR("live")))
-        printf("the partition is %.*s: caseview resume%s --topic %.*s --partition %d\n", (int)state.len, state.ptr,
-               option, (int)topic.len, topic.ptr, db_int4(result, 0, 1));
+    if (str_eq(state, STR("live")))
+        return;
+    struct buf command CV_CLEANUP(buf_done);
+    buf_init(&command, 128);
+    operation_put_command(operation->config, &command, "resume");
+    printf("the partition is %.*s: %s --topic %.*s --partition %d\n", (int)state.len, state.ptr, command.data,
+           (int)topic.len, topic.ptr, db_int4(result, 0, 1));
 }
 
 static enum cv_status set(struct operation *operation, int *out_count, struct err *err)

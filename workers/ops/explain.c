@@ -141,20 +141,32 @@ static enum cv_status judge_agent(struct explain *explain, struct err *err)
 
 /* ---- the command ---- */
 
+static void put_repair(const struct explain *explain, struct buf *out)
+{
+    char id[UUID_TEXT_LEN + 1], organization[UUID_TEXT_LEN + 1];
+    operation_put_command(explain->reader->config, out, "repair");
+    if (explain->key.topic == TOPIC_CASES)
+        buf_printf(out, " --case %s", id_text(&explain->key.id, id));
+    else
+        buf_printf(out, " --user %s --organization %s", id_text(&explain->key.id, id),
+                   id_text(&explain->key.organization_id, organization));
+}
+
 static void judge_row(struct explain *explain)
 {
     struct buf *out = &explain->out.row;
-    char id[UUID_TEXT_LEN + 1];
     explain->out.row_agrees = explain->check.difference_count == 0;
-    if (!explain->out.row_agrees)
-        buf_printf(out, "The row in the database differs; repair it with `caseview repair --%s %s`.",
-                   explain->key.topic == TOPIC_CASES ? "case" : "user", id_text(&explain->key.id, id));
-    else if (explain->check.row_found)
+    if (!explain->out.row_agrees) {
+        buf_puts(out, "The row in the database differs; repair it with `");
+        put_repair(explain, out);
+        buf_puts(out, "`.");
+    } else if (explain->check.row_found) {
         buf_puts(out, "The row in the database agrees.");
-    else if (explain->fold.known)
+    } else if (explain->fold.known) {
         buf_puts(out, "There is no row in the database: it was deleted tombstone-days after the case was over.");
-    else
+    } else {
         buf_puts(out, "There is no row in the database.");
+    }
     if (!explain->reader->rendered)
         buf_printf(out, " Only the state was compared: " HISTORY_NOT_RENDERED ".", explain->reader->gen);
 }

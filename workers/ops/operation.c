@@ -136,6 +136,13 @@ void operation_offset_arg(struct operation *operation, struct db_args *args)
         db_arg_null(args, DB_INT8);
 }
 
+void operation_put_command(const struct config *config, struct buf *out, const char *command)
+{
+    buf_printf(out, "caseview %s", command);
+    if (config_is_set(config, "generation"))
+        buf_printf(out, " --generation %" PRId64, config_int(config, "generation"));
+}
+
 void operation_describe(const struct operation *operation, char *out, size_t size)
 {
     const char *topic = config_text(operation->config, "topic");

@@ -5,6 +5,7 @@
 #ifndef CASEVIEW_OPS_OPERATION_H
 #define CASEVIEW_OPS_OPERATION_H
 
+#include "caseview/buf.h"
 #include "caseview/config.h"
 #include "caseview/db.h"
 
@@ -46,6 +47,11 @@ bool operation_may_repeat(const struct err *err);
 /* Runs a statement that locks rows which workers lock, too: repeats it after a deadlock or a lock timeout. */
 enum cv_status operation_run(struct operation *operation, const struct db_statement *statement,
                              const struct db_args *args, struct db_result **out_result, struct err *err) CV_MUST_CHECK;
+/*
+ * Appends "caseview COMMAND" for an operator to run, with --generation where this command was given it: without, the
+ * live one is meant.
+ */
+void operation_put_command(const struct config *config, struct buf *out, const char *command);
 /* Describes what the options selected: "topic T, partition 3", "topic T" or "any topic". */
 void operation_describe(const struct operation *operation, char *out, size_t size);
 

@@ -391,7 +391,7 @@ static void print(const struct rebuild *rebuild, const struct change *change)
                change->locked_ms);
     else
         printf("generation %d is live, generation %d is past; its workers waited for at most %" PRId64
-               " ms\nThe way back: caseview rebuild switch %d, as long as workers of generation %d run. Afterwards: "
+               " ms\nRollback: caseview rebuild switch %d, as long as workers of generation %d run. Afterwards: "
                "caseview rebuild drop %d\n",
                change->to, change->from, change->locked_ms, change->from, change->from, change->from);
 }

@@ -2,19 +2,13 @@
 
 #include <inttypes.h>
 
+#include "workers/ops/operation.h"
 #include "workers/sink/halt_reason.h"
-
-static void put_command(const struct config *config, struct buf *out, const char *command)
-{
-    buf_printf(out, "caseview %s", command);
-    if (config_is_set(config, "generation"))
-        buf_printf(out, " --generation %" PRId64, config_int(config, "generation"));
-}
 
 static void put_partition_command(const struct config *config, const struct status_partition *partition,
                                   struct buf *out, const char *command)
 {
-    put_command(config, out, command);
+    operation_put_command(config, out, command);
     buf_printf(out, " --topic %.*s --partition %d", (int)partition->topic.len, partition->topic.ptr, partition->part);
 }
 
@@ -101,7 +95,7 @@ bool status_advise_degraded(const struct config *config, const struct status_dat
     if (data->degraded == 0 || data->degraded_option.len == 0)
         return false;
     buf_printf(out, "%" PRId64 " degraded, the oldest: ", data->degraded);
-    put_command(config, out, "explain");
+    operation_put_command(config, out, "explain");
     buf_printf(out, " %.*s", (int)data->degraded_option.len, data->degraded_option.ptr);
     return true;
 }
@@ -111,7 +105,7 @@ bool status_advise_incomplete(const struct config *config, const struct status_d
     if (data->incomplete == 0 || data->incomplete_option.len == 0)
         return false;
     buf_printf(out, "%" PRId64 " incomplete, one of them: ", data->incomplete);
-    put_command(config, out, "explain");
+    operation_put_command(config, out, "explain");
     buf_printf(out, " %.*s", (int)data->incomplete_option.len, data->incomplete_option.ptr);
     return true;
 }
