@@ -407,16 +407,31 @@ def begin_rebuild(run, *options):
     run.watch.follow(2)
 
 
+def begin_prepare(run):
+    """`rebuild prepare`, at the point where rows are to be rendered and no worker does so. The load goes on: what it has
+    sent since the worker stopped may be too much for the command, which then has to be repeated."""
+    for number in range(5):
+        run.start_other()
+        rebuild.wait_phase(run.stack, "caught-up")
+        run.stop(run.other)
+        prepare = rebuild.begin(run.stack, f"prepare-{number}", "prepare")
+        found = wait_for(
+            lambda: not run.stack.database.value("SELECT bool_or(deferred) FROM ctl.generation") and "it waits"
+            or prepare.process.poll() is not None and "it has ended",
+            20, "rows are to be rendered, or prepare refuses",
+        )  # fmt: skip
+        if found == "it waits":
+            return prepare
+        assert prepare.process.returncode == 2, prepare.process.returncode
+    raise AssertionError("five times the load was faster than rebuild prepare")
+
+
 def filler_killed(run):
     """A worker that fills, or that renders the rows of the new generation, is killed; another one goes on."""
     begin_rebuild(run)
     prepare = None
     if run.step == "feed.read" or run.rng.random() < 0.5:  # names are followed when rows are rendered
-        run.start_other()
-        rebuild.wait_phase(run.stack, "caught-up")
-        run.stop(run.other)
-        prepare = rebuild.begin(run.stack, "prepare", "prepare")
-        wait_for(lambda: not run.stack.database.value("SELECT bool_or(deferred) FROM ctl.generation"), 20, "rows are to be rendered")
+        prepare = begin_prepare(run)
     run.result["order"] = "killed while it fills" if prepare is None else "killed while it renders"
     run.start_victim(run.armed("kill"), *run.other_options)
     if run.step == "revoke":
