@@ -64,8 +64,14 @@ class Cluster:
     def load(self, name, archive):
         deploy(SCRIPT, "load", self.folder, name, archive)
 
-    def node(self, number, what):
-        deploy(SCRIPT, "node", self.folder, number, what)
+    def node(self, number, *what):
+        return deploy(SCRIPT, "node", self.folder, number, *what)
+
+    def sends_to(self, addresses):
+        """Whether the rules of node 1, by which requests from outside reach the Services, still name one of these: kube-proxy
+        writes them a moment after the EndpointSlices have changed."""
+        rules = self.node(1, "run", "iptables-save", "-t", "nat")
+        return any(f"--to-destination {address}:" in rules for address in addresses)
 
     # --- kubectl; only in the network of the cluster
 
