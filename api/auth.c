@@ -130,8 +130,10 @@ static const char *check_signature(const struct auth_options *options, struct st
     case KEY_NO_SET:
         return "The keys for checking tokens are not known yet.";
     }
-    /* cjose reads as many bytes of the signature as the key is long, even of a shorter one: so the length is checked
-     * first. */
+    /*
+     * cjose reads as many bytes of the signature as the key is long, even of a shorter one: so the length is checked
+     * first.
+     */
     if (parts->length[2] != key->signature_length || !signature_holds(token, key))
         why = "The token's signature is wrong.";
     *out_version = set->version;

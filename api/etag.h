@@ -9,7 +9,8 @@
 #define ETAG_LEN 34 /* 32 hex digits in quotes */
 
 void etag_of(struct str body, char out[ETAG_LEN + 1]);
-/* Does one If-None-Match value (a list, `W/` or not, or `*`) name this tag? A malformed rest of a list names nothing.
+/*
+ * Does one If-None-Match value (a list, `W/` or not, or `*`) name this tag? A malformed rest of a list names nothing.
  */
 bool etag_value_matches(const char *value, const char *etag);
 /* The same over all If-None-Match fields of a request. */

@@ -41,8 +41,10 @@ struct lookup *lookup_new(const struct lookup_options *options);
 /* No thread may be asking, and all long lists must have been released. */
 void lookup_free(struct lookup *lookup);
 
-/* question->key is filled here. out_body is empty; it gets a short list that the findings allow. Waits at
- * most 11 s: 5 s for a list that turns out to be a long one, 1 s for a place, 5 s for its answer. */
+/*
+ * question->key is filled here. out_body is empty; it gets a short list that the findings allow. Waits at most 11 s:
+ * 5 s for a list that turns out to be a long one, 1 s for a place, 5 s for its answer.
+ */
 enum lookup_outcome lookup_ask(struct lookup *lookup, struct question *question, struct buf *out_body,
                                struct lookup_result *out_result) CV_MUST_CHECK;
 

@@ -53,7 +53,8 @@ struct lookup_stream {
     struct err why;     /* of the last failed connection attempt */
     struct err refusal; /* the server's, of the last statement; "" when it succeeded */
 
-    /* Guards the next lines. Held while libpq sends and receives, which never blocks. Never held together with mutex.
+    /*
+     * Guards the next lines. Held while libpq sends and receives, which never blocks. Never held together with mutex.
      */
     pthread_mutex_t connection_mutex;
     enum link link;            /* only the stream's thread changes it */
@@ -118,7 +119,8 @@ static bool send_statement(struct lookup_stream *stream, struct batch *batch)
 
 static void end_statement(struct lookup_stream *stream, struct batch *batch, struct db_result *result, const char *why);
 
-/* Any thread. With LINK_DOWN no question is accepted, so that end_statement() finds no next batch and does not recurse.
+/*
+ * Any thread. With LINK_DOWN no question is accepted, so that end_statement() finds no next batch and does not recurse.
  */
 static void send_batch(struct lookup_stream *stream, struct batch *batch)
 {
@@ -303,7 +305,8 @@ static void close_connection(struct lookup_stream *stream, enum link link)
     pthread_mutex_unlock(&stream->connection_mutex);
 }
 
-/* Sends a statement without questions if none is in flight: it proves the connection, the views and the right to read.
+/*
+ * Sends a statement without questions if none is in flight: it proves the connection, the views and the right to read.
  */
 static void ping(struct lookup_stream *stream)
 {

@@ -44,8 +44,10 @@ struct lookup_stream_answer {
     const char *why;  /* STREAM_UNAVAILABLE: one sentence, static text */
 };
 
-/* Waits at most 5 s, and as long as the claim may wait. Unless the outcome is STREAM_FOUND, the body holds nothing of
- * use. */
+/*
+ * Waits at most 5 s, and as long as the claim may wait. Unless the outcome is STREAM_FOUND, the body holds nothing of
+ * use.
+ */
 enum stream_outcome lookup_stream_ask(struct lookup_stream *stream, const struct question *question,
                                       struct fair_claim *claim, struct lookup_stream_answer *out_answer) CV_MUST_CHECK;
 

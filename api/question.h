@@ -30,8 +30,10 @@ struct findings {
     bool has_workspaces;
 };
 
-/* Identifies a question: equal questions have equal keys; the secret seed keeps clients from constructing two that
- * collide. */
+/*
+ * Identifies a question: equal questions have equal keys; the secret seed keeps clients from constructing two that
+ * collide.
+ */
 static inline XXH128_hash_t question_key(const struct question *question, uint64_t seed)
 {
     char bytes[2 * sizeof(struct uuid) + 1 + CLIENT_ID_MAX];

@@ -33,7 +33,8 @@ static bool take_int(struct str *rest, int32_t *out)
 
 bool role_array_has_impersonator(struct str array)
 {
-    /* dimensions, null flag, element type; length and lower bound of each dimension; then length and bytes of each item
+    /*
+     * dimensions, null flag, element type; length and lower bound of each dimension; then length and bytes of each item
      */
     int32_t dimensions, ignored, len;
     struct str rest = array;

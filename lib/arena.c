@@ -104,7 +104,8 @@ bool arena_full(const struct arena *arena)
     return arena->full;
 }
 
-/* Takes a spare block, or allocates one. The ceiling counts spare blocks too: they are freed when it would be passed.
+/*
+ * Takes a spare block, or allocates one. The ceiling counts spare blocks too: they are freed when it would be passed.
  */
 static bool add_block(struct arena *arena, size_t need)
 {

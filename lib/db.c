@@ -222,7 +222,8 @@ enum cv_status db_exec(struct db *db, const struct db_statement *statement, cons
     int64_t deadline_ms = timeout_ms != 0 ? clock_mono_ms() + timeout_ms : 0;
     bool in_transaction = PQtransactionStatus(db->conn) != PQTRANS_IDLE;
     enum cv_status status = exec_once(db, statement, args, deadline_ms, err);
-    /* 0A000: a view has changed since the statement was prepared. A transaction has failed with it, so no retry there.
+    /*
+     * 0A000: a view has changed since the statement was prepared. A transaction has failed with it, so no retry there.
      */
     if (status == CV_RETRY && strcmp(db->err.sqlstate, "0A000") == 0 && !in_transaction)
         status = exec_once(db, statement, args, deadline_ms, err);

@@ -104,7 +104,8 @@ static bool send_parse(struct db *db, int prepared, const struct db_statement *s
     return true;
 }
 
-/* Each comment makes another text, which the server would have to keep. The statement stays prepared for other calls.
+/*
+ * Each comment makes another text, which the server would have to keep. The statement stays prepared for other calls.
  */
 static bool send_in_full(struct db *db, const struct db_statement *statement, const struct db_args *args,
                          const int *formats)

@@ -1,5 +1,7 @@
-/* Reads rows in PostgreSQL's binary format. A wrong type or an unexpected null asserts: it means that our statement is
- * wrong. */
+/*
+ * Reads rows in PostgreSQL's binary format. A wrong type or an unexpected null asserts: it means that our statement is
+ * wrong.
+ */
 #include "db_internal.h"
 
 #include <endian.h>

@@ -46,8 +46,10 @@ struct family {
     _Atomic(struct metric *) first;
 };
 
-/* One thread appends families and series and publishes them with release order: readers need no lock. Nothing is
- * removed. */
+/*
+ * One thread appends families and series and publishes them with release order: readers need no lock. Nothing is
+ * removed.
+ */
 struct metrics {
     _Atomic(struct family *) first;
     int64_t start_us;

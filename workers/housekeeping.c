@@ -169,8 +169,10 @@ static enum cv_status sweep_some(struct claims *claims, const struct db_statemen
     return CV_OK;
 }
 
-/* Tombstones that are old enough, and forgotten entities that every cursor has passed; some each second while there are
- * more. */
+/*
+ * Tombstones that are old enough, and forgotten entities that every cursor has passed; some each second while there are
+ * more.
+ */
 static enum cv_status sweep(struct housekeeping *h, struct err *err)
 {
     struct claims *claims = h->claims;

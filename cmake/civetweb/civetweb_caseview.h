@@ -27,7 +27,8 @@ void mg_yield_connection(struct mg_connection *conn);
 int mg_connection_fd(const struct mg_connection *conn);
 /*
  * In the callback connection_close only: when the connection was idle for keep_alive_timeout_ms, or counts as idle by
- * mg_yield_connection(), its socket, and the SSL object or NULL; both belong to the caller then. -1: it is closed for another reason.
+ * mg_yield_connection(), its socket, and the SSL object or NULL; both belong to the caller then. -1: it is closed for
+ * another reason.
  */
 int mg_release_connection(struct mg_connection *conn, struct ssl_st **out_ssl);
 

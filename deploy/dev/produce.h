@@ -10,8 +10,10 @@
 
 #include "caseview/config.h"
 
-/* Reads kafka, case-topic, agent-topic, directory-topic, schema-dir, schema-registry and connect-timeout-s. An exit
- * code. */
+/*
+ * Reads kafka, case-topic, agent-topic, directory-topic, schema-dir, schema-registry and connect-timeout-s. An exit
+ * code.
+ */
 int produce_main(struct config *config);
 
 #endif

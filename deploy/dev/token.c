@@ -8,7 +8,8 @@
 #include "caseview/log.h"
 #include "deploy/dev/keyring.h"
 
-/* Returns an option's items as an array, or a single one as text if wanted, since issuers write one audience as text.
+/*
+ * Returns an option's items as an array, or a single one as text if wanted, since issuers write one audience as text.
  */
 static json_t *list(const struct config *config, const char *option, bool single_as_text)
 {

@@ -13,7 +13,8 @@
 
 struct admin;
 
-/* Leaves the text empty when all is well, else writes the reason, one line. Called on an admin thread; must not block.
+/*
+ * Leaves the text empty when all is well, else writes the reason, one line. Called on an admin thread; must not block.
  */
 typedef void (*admin_probe)(void *context, char *out_reason, size_t size);
 /* Brings gauges up to date before a page is made. Called on an admin thread; must not block. */

@@ -69,7 +69,8 @@ static inline bool str_eq(struct str a, struct str b)
 void *cv_alloc(size_t size) CV_MUST_CHECK __attribute__((malloc, returns_nonnull));
 void *cv_zalloc(size_t size) CV_MUST_CHECK __attribute__((malloc, returns_nonnull));
 void *cv_realloc(void *ptr, size_t size) CV_MUST_CHECK __attribute__((returns_nonnull));
-/* Makes room for one more item after the first `count`: the items, perhaps moved; *room items fit, doubled when full.
+/*
+ * Makes room for one more item after the first `count`: the items, perhaps moved; *room items fit, doubled when full.
  */
 void *cv_grow(void *items, size_t count, size_t *room, size_t item_size) CV_MUST_CHECK __attribute__((returns_nonnull));
 char *cv_strdup(const char *text) CV_MUST_CHECK __attribute__((malloc, returns_nonnull));

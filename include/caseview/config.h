@@ -120,8 +120,10 @@ const char *config_item(const struct config *config, const char *name, size_t i)
 /* All properties of an OPTION_PAIR, merged (first match wins for each property). Borrowed until config_free(). */
 const struct config_property *config_pairs(const struct config *config, const char *name, size_t *out_count);
 const char *config_operand(const struct config *config, size_t i); /* NULL past the end */
-/* The word for an error: itself when it has letters, digits and - _ . only, else "(not shown)". Another word may be a
- * piece of a connection string whose quotes were forgotten. */
+/*
+ * The word for an error: itself when it has letters, digits and - _ . only, else "(not shown)". Another word may be a
+ * piece of a connection string whose quotes were forgotten.
+ */
 const char *config_shown(const char *word);
 
 /* True when value is one of the words; `words` separates them by blanks. */

@@ -26,8 +26,10 @@ void err_set(struct err *err, const char *fmt, ...) CV_PRINTF(2, 3);
 /* Puts "context: " before the text. */
 void err_prefix(struct err *err, const char *fmt, ...) CV_PRINTF(2, 3);
 
-/* True when PostgreSQL has no such table, schema or column: `caseview migrate` of this version was not run, or the
- * generation does not exist. */
+/*
+ * True when PostgreSQL has no such table, schema or column: `caseview migrate` of this version was not run, or the
+ * generation does not exist.
+ */
 bool err_is_no_schema(const struct err *err);
 
 #endif

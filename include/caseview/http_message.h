@@ -33,7 +33,8 @@ struct http_response {
 /* Field `name` of the request, compared ignoring case: the n-th one (from 0), NULL past the last. */
 const char *http_header(const struct http_request *request, const char *name, size_t n);
 
-/* Percent-decodes once. False on a bad escape, U+0000 or invalid UTF-8 in the outcome. out has room for text.len bytes.
+/*
+ * Percent-decodes once. False on a bad escape, U+0000 or invalid UTF-8 in the outcome. out has room for text.len bytes.
  */
 bool http_decode_segment(struct str text, char *out, size_t *out_len);
 

@@ -33,8 +33,10 @@ double metric_value(const struct metric *metric);
 /* The two formats of the page: Prometheus' text format 0.0.4 and OpenMetrics 1.0. */
 enum metrics_format { METRICS_TEXT, METRICS_OPENMETRICS };
 
-/* OpenMetrics when the value of the Accept header names it with a version of ours and not with q=0, otherwise text.
- * NULL: there is no such header. */
+/*
+ * OpenMetrics when the value of the Accept header names it with a version of ours and not with q=0, otherwise text.
+ * NULL: there is no such header.
+ */
 enum metrics_format metrics_format_of(const char *accept);
 const char *metrics_content_type(enum metrics_format format);
 /* Appends the page: each family once, with its series; the process_* series last. */

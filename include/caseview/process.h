@@ -13,7 +13,8 @@
  */
 void process_start(void);
 
-/* "host:pid", terminated, for people: who owns a cursor, who ran a command. The host name is cut where size is small.
+/*
+ * "host:pid", terminated, for people: who owns a cursor, who ran a command. The host name is cut where size is small.
  */
 void process_name(char *out, size_t size);
 

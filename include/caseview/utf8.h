@@ -9,8 +9,10 @@
 /* Length (1–4) of the character at text, of which `left` > 0 bytes are there; 0: not valid. U+0000 has length 1. */
 size_t utf8_length(const char *text, size_t left);
 
-/* The whole text is valid and without U+0000: what text and jsonb of PostgreSQL can hold. True for an empty text and
- * for a null one. */
+/*
+ * The whole text is valid and without U+0000: what text and jsonb of PostgreSQL can hold. True for an empty text and
+ * for a null one.
+ */
 bool utf8_valid_no_nul(struct str text);
 
 #endif

@@ -39,7 +39,8 @@ static void test_headers_as_json(void **state)
     fixture_close(f);
 }
 
-/* One record with these headers and a value of one byte, read back; its JSON goes to `json`, its record to out_event.
+/*
+ * One record with these headers and a value of one byte, read back; its JSON goes to `json`, its record to out_event.
  */
 static struct member *read_headers(struct fixture *f, rd_kafka_headers_t *headers, struct buf *json,
                                    struct consumer_event *out_event)

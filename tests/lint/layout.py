@@ -1,4 +1,4 @@
-"""Compares the layout of each C file with what clang-format makes of it.
+"""Compares the layout of each C file with what clang-format makes of it; and comments, in which it leaves two forms.
 
 Version 14 (Debian 12) decides, since versions differ in details and only one of them can be right. Where it is not
 installed, on Debian 13 for example, the layout is not checked and one line says so.
@@ -10,6 +10,7 @@ import sys
 
 VERSION = "14"
 AT_ONCE = 40
+COMMENT = re.compile(r"^[ \t]*/\* (?:(?!\*/).)*$", re.M)  # begins a line and does not end on it
 FINDING = re.compile(r"(.+?):(\d+):\d+: (?:error|warning): (.*)")
 
 
@@ -24,7 +25,15 @@ def formatter():
     return None
 
 
+def check_comments(lint, files):
+    for path in files:
+        text = lint.read(path)
+        for match in COMMENT.finditer(text):
+            lint.report(path, text.count("\n", 0, match.start()) + 1, "a comment of several lines begins with a line `/*`")
+
+
 def check_layout(lint, files):
+    check_comments(lint, files)
     program = formatter()
     if not program:
         print("lint: layout not checked: clang-format %s is not installed" % VERSION, file=sys.stderr)

@@ -147,8 +147,14 @@ class LintTest(unittest.TestCase):
     def test_layout(self):
         self.assert_finding({"api/a.c": "int  a;\n\n\n\nint b;\n"}, "api/a.c:1", "layout differs")
 
+    def test_comments(self):
+        self.assert_finding({"api/a.c": "/* It is\n * done. */\n"}, "api/a.c:1", "begins with a line `/*`")
+        self.assert_finding({"api/a.c": "void f(void)\n{\n    /* It is\n     * done. */\n}\n"}, "api/a.c:3", "begins with a line `/*`")
+        good = "/* done */\nint a; /* It is\n           done */\n/*\n * It is\n * done.\n */\n"
+        self.assertEqual(self.lint({"api/a.c": good}), (0, ""))
+
     def test_words(self):
-        self.assert_finding({"api/a.c": "/* It is\n * by\n * now done. */\n"}, "api/a.c:2", '"by now": write already')
+        self.assert_finding({"api/a.c": "/*\n * It is\n * by\n * now done.\n */\n"}, "api/a.c:3", '"by now": write already')
         self.assert_finding({"api/a.c": 'const char *text = "Mend it";\n'}, "api/a.c:1", '"Mend": write fix')
         self.assert_finding({"docs/a.md": "\nwho mends it\n"}, "docs/a.md:2")
         self.assert_finding({"deploy/a": "#!/bin/sh\n# who mends it\n"}, "deploy/a:2")

@@ -121,8 +121,10 @@ struct case_event {
     struct uuid organization_id;
     struct uuid case_id;
     int64_t sequence;
-    /* The optional groups that the payload contains: GROUP_TICKET of AppointmentCheckedIn; GROUP_CHANNEL, _CUSTOMER,
-     * _PHONE and _EMAIL of CaseUpdated (a Set… record with a null value counts too). Otherwise 0. */
+    /*
+     * The optional groups that the payload contains: GROUP_TICKET of AppointmentCheckedIn; GROUP_CHANNEL, _CUSTOMER,
+     * _PHONE and _EMAIL of CaseUpdated (a Set… record with a null value counts too). Otherwise 0.
+     */
     uint32_t given;
     struct case_fields fields;
 };

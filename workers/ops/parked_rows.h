@@ -31,8 +31,10 @@ struct parked_place {
 /* operation_args() and $4: the offset or null. */
 void parked_args(struct operation *operation, struct db_args *args);
 enum cv_status parked_count(struct operation *operation, int64_t *out_count, struct err *err) CV_MUST_CHECK;
-/* Reads at most `most` rows after the place, fewer when they are large. No rows: there are no more. The caller frees
- * the result. */
+/*
+ * Reads at most `most` rows after the place, fewer when they are large. No rows: there are no more. The caller frees
+ * the result.
+ */
 enum cv_status parked_page(struct operation *operation, const struct parked_place *place, int most,
                            struct db_result **out_result, struct err *err) CV_MUST_CHECK;
 void parked_row(const struct db_result *result, int row, struct parked_row *out_row); /* borrows from the result */

@@ -69,7 +69,8 @@ static enum cv_status drop_once(struct rebuild *rebuild, void *context, struct e
     return status;
 }
 
-/* A worker may read a table, or write a batch, while its table is to be dropped: one of the two waits, or is refused.
+/*
+ * A worker may read a table, or write a batch, while its table is to be dropped: one of the two waits, or is refused.
  */
 static enum cv_status drop(struct rebuild *rebuild, choose_fn *choose, int *out_exit_code, struct err *err)
 {

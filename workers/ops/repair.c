@@ -40,16 +40,20 @@ static int by_sequence(const void *a, const void *b)
     return (x > y) - (x < y); /* of two events with the same number the first in the log counts */
 }
 
-/* Includes events at or after the cursor: a row that already contains them keeps them, and the worker folds them later
- * as duplicates. */
+/*
+ * Includes events at or after the cursor: a row that already contains them keeps them, and the worker folds them later
+ * as duplicates.
+ */
 static bool is_good(const struct repair *repair, const struct history_entry *entry)
 {
     return entry->usable && entry->left_out == NULL &&
            history_reader_next_offset(repair->reader, repair->key.topic, entry->part) >= 0;
 }
 
-/* Folds all valid events in the order of their sequence numbers. In this order there are never more missing ranges than
- * at the end, so "many missing" is only set if it must be. */
+/*
+ * Folds all valid events in the order of their sequence numbers. In this order there are never more missing ranges than
+ * at the end, so "many missing" is only set if it must be.
+ */
 static const struct history_entry **sorted_events(const struct repair *repair, size_t *out_count)
 {
     const struct history_key *key = &repair->key;

@@ -25,7 +25,8 @@ struct listed_work {
     struct case_state state;
 };
 
-/* The state that the row belongs to. False: the row is reported, or its state is unreadable, which is reported there.
+/*
+ * The state that the row belongs to. False: the row is reported, or its state is unreadable, which is reported there.
  */
 static bool state_of(struct verify *verify, const struct db_result *page, int row, struct listed_work *work)
 {

@@ -258,7 +258,8 @@ static int compare_owners(const void *a, const void *b)
     return by_owner != 0 ? by_owner : (y->status > x->status) - (y->status < x->status);
 }
 
-/* An owner that left may have come back, and left again: one row for each, and none but the owner's for the last one.
+/*
+ * An owner that left may have come back, and left again: one row for each, and none but the owner's for the last one.
  */
 static size_t drop_doubles(struct entity_row *rows, size_t count)
 {

@@ -27,8 +27,10 @@ struct batch_cursor {
     int64_t last_offset, last_at, last_crc;
     struct trace trace; /* of the batch's only record, for the log */
     bool complete;      /* read to its end: set complete_at */
-    /* Rows show directory changes up to here once this batch is committed; 0: unchanged, CURSOR_UNRENDERED: rows for
-     * readers are not written. */
+    /*
+     * Rows show directory changes up to here once this batch is committed; 0: unchanged, CURSOR_UNRENDERED: rows for
+     * readers are not written.
+     */
     int64_t dir_no;
     bool shows_progress;                   /* … or up to batch.progress */
     int64_t records, parked, first_parked; /* for the poison flood; first_parked: offset, valid while parked > 0 */

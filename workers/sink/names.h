@@ -23,8 +23,10 @@ void names_want(struct names *names, const struct uuid *organization_id, enum en
 /* Reads all marked entities that are not cached, with one statement. CV_OK or CV_RETRY. arena: for the call only. */
 enum cv_status names_load(struct names *names, struct db *db, struct arena *arena, struct err *err) CV_MUST_CHECK;
 
-/* After names_want() and names_load(): the texts, or NULL if the directory does not know the entity. Valid until
- * names_trim(). */
+/*
+ * After names_want() and names_load(): the texts, or NULL if the directory does not know the entity. Valid until
+ * names_trim().
+ */
 const struct entity_names *names_get(struct names *names, const struct uuid *organization_id, enum entity_kind kind,
                                      const struct uuid *id);
 bool names_is_removed(struct names *names, const struct uuid *organization_id, enum entity_kind kind,

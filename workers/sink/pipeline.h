@@ -16,8 +16,10 @@
 
 struct pipeline;
 
-/* batch_bytes: a batch is full when its changed states, rendered rows and parked records are estimated to take so much.
- * folder and writer are borrowed. */
+/*
+ * batch_bytes: a batch is full when its changed states, rendered rows and parked records are estimated to take so much.
+ * folder and writer are borrowed.
+ */
 struct pipeline *pipeline_new(struct folder *folder, struct writer *writer, size_t batch_bytes);
 void pipeline_free(struct pipeline *pipeline);
 

@@ -46,7 +46,8 @@ void writer_send(struct writer *writer, const struct batch *batch, struct names 
                  const struct operator_steps *command);
 /* Sends more of the batch in flight, if the connection takes it. What goes wrong is reported by writer_poll(). */
 void writer_push(struct writer *writer);
-/* Sends more and collects answers. Never blocks, but for reading names. err is filled for the outcomes after COMMITTED.
+/*
+ * Sends more and collects answers. Never blocks, but for reading names. err is filled for the outcomes after COMMITTED.
  */
 enum writer_outcome writer_poll(struct writer *writer, struct err *err);
 bool writer_is_busy(const struct writer *writer);

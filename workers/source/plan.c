@@ -370,8 +370,10 @@ static struct plan_node *compile_field(struct compiler *compiler, avro_schema_t 
     return compile_plain(compiler, &type, field, base, path);
 }
 
-/* The library's allocator while it parses. What the library leaks after an error, or in a recursive schema, is freed
- * with the arena. */
+/*
+ * The library's allocator while it parses. What the library leaks after an error, or in a recursive schema, is freed
+ * with the arena.
+ */
 static void *arena_allocator(void *arena, void *ptr, size_t old_size, size_t new_size)
 {
     if (new_size == 0)

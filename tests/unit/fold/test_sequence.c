@@ -452,7 +452,8 @@ static void test_sequence_merge_random_sets_same_as_adding_all(void **state)
         one_random_merge(&random);
 }
 
-/* Beyond the limit: what the header promises of any state. seen: all numbers that were added to it or merged into it.
+/*
+ * Beyond the limit: what the header promises of any state. seen: all numbers that were added to it or merged into it.
  */
 static void assert_sound(const struct sequence *sequence, const struct oracle *oracle)
 {

@@ -139,7 +139,8 @@ static void test_an_idle_connection_is_kept_as_long_as_was_said(void **state)
     wait_connections(fixture, 0);
 }
 
-/* The header of a second request that comes in two parts, with a pause longer than a thread waits for an idle client.
+/*
+ * The header of a second request that comes in two parts, with a pause longer than a thread waits for an idle client.
  */
 static void test_a_later_request_may_come_in_parts(void **state)
 {

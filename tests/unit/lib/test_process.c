@@ -23,7 +23,8 @@ static void test_name_is_host_and_pid(void **state CV_UNUSED)
     assert_memory_equal(short_name, host, strcspn(short_name, ":"));
 }
 
-/* In a child: closes the descriptors in `closed` (bit a number), calls process_start(); exit code 0 when all is well.
+/*
+ * In a child: closes the descriptors in `closed` (bit a number), calls process_start(); exit code 0 when all is well.
  */
 static void start_in_child(unsigned closed)
 {

@@ -93,8 +93,10 @@ static void test_valid_nul_is_flagged_at_every_place(void **state CV_UNUSED)
     }
 }
 
-/* Random bytes, biased towards lead and continuation bytes: the fast path must agree with the check of single
- * characters. */
+/*
+ * Random bytes, biased towards lead and continuation bytes: the fast path must agree with the check of single
+ * characters.
+ */
 static void test_valid_agrees_with_length_on_random_bytes(void **state CV_UNUSED)
 {
     static const unsigned char bytes[] = {0x00, 'a',  'b',  0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc2, 0xc3,

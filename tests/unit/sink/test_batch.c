@@ -1,4 +1,5 @@
-/* A batch: what it collects, the rows that it is closed into, and what it gives back (entities: test_batch_entities.c).
+/*
+ * A batch: what it collects, the rows that it is closed into, and what it gives back (entities: test_batch_entities.c).
  */
 #include "workers/sink/batch.h"
 

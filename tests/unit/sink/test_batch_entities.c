@@ -183,8 +183,10 @@ static void test_close_application_nobodys_in_the_end_one_row_for_each_owner(voi
     assert_int_equal(application_row(batch, 10)->status, ENTITY_FORGOTTEN);
 }
 
-/* A producer can have any number of applications change hands: closing takes time in proportion to what is in the
- * batch. */
+/*
+ * A producer can have any number of applications change hands: closing takes time in proportion to what is in the
+ * batch.
+ */
 static void test_close_many_applications_change_hands_in_time(void **unused CV_UNUSED)
 {
     enum { APPLICATIONS = 50000 };

@@ -1,4 +1,5 @@
-/* The change feed of the directory: which rows are to be made again, when, and which number goes with the last of them.
+/*
+ * The change feed of the directory: which rows are to be made again, when, and which number goes with the last of them.
  */
 #include "tests/unit/sink/feed_fixture.h"
 
