@@ -319,24 +319,20 @@ static void ping(struct lookup_stream *stream)
         send_batch(stream, batch);
 }
 
-static bool is_stopping(struct lookup_stream *stream)
+static bool is_stopping(void *context)
 {
+    struct lookup_stream *stream = context;
     pthread_mutex_lock(&stream->mutex);
     bool stopping = stream->stopping;
     pthread_mutex_unlock(&stream->mutex);
     return stopping;
 }
 
-static bool is_cancelled(void *context)
-{
-    return is_stopping(context);
-}
-
 /* Resends the statements that the last connection left unanswered. */
 static enum cv_status open_connection(struct lookup_stream *stream, int timeout_ms, struct err *err)
 {
     struct db *db = NULL;
-    const struct db_cancel cancel = {.cancelled = is_cancelled, .context = stream};
+    const struct db_cancel cancel = {.cancelled = is_stopping, .context = stream};
     enum cv_status status = db_open_unless(stream->options.database, "caseview-api", sql_setup, timeout_ms, &cancel,
                                            &db, err);
     if (status != CV_OK)

@@ -13,17 +13,9 @@
 /* Version 1 writes "no limit" as the largest number of whole pages; no machine has this much. */
 #define LEAST_UNLIMITED (UINT64_C(1) << 62)
 
-#define MIB               (UINT64_C(1) << 20)
-#define BUDGET_LEAST      (96 * MIB)
-#define BUDGET_NO_LIMIT   (256 * MIB)
-#define MMAP_THRESHOLD    (256 * 1024)
-#define TRIM_THRESHOLD    (1024 * 1024)
-#define MALLOC_ARENAS_MAX 2
-
-/* For memory_tune_for_streams(). */
-#define STREAM_MMAP_THRESHOLD (8 * 1024 * 1024)
-#define STREAM_TRIM_THRESHOLD (16 * 1024 * 1024)
-#define STREAM_ARENAS_MAX     4
+#define MIB             (UINT64_C(1) << 20)
+#define BUDGET_LEAST    (96 * MIB)
+#define BUDGET_NO_LIMIT (256 * MIB)
 
 /* A mounted cgroup hierarchy that has the memory controller, or (version 2) may have it. */
 struct hierarchy {
@@ -205,18 +197,21 @@ int64_t memory_default_budget(void)
 }
 
 /* A threshold that is set stays: otherwise glibc raises it to the size of each mapping that is freed, up to 32 MiB. */
+static void tune(int arenas_max, int mmap_threshold, int trim_threshold)
+{
+    mallopt(M_ARENA_MAX, arenas_max);
+    mallopt(M_MMAP_THRESHOLD, mmap_threshold);
+    mallopt(M_TRIM_THRESHOLD, trim_threshold);
+}
+
 void memory_tune(void)
 {
-    mallopt(M_ARENA_MAX, MALLOC_ARENAS_MAX);
-    mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
-    mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+    tune(2, 256 * 1024, 1024 * 1024);
 }
 
 void memory_tune_for_streams(void)
 {
-    mallopt(M_ARENA_MAX, STREAM_ARENAS_MAX);
-    mallopt(M_MMAP_THRESHOLD, STREAM_MMAP_THRESHOLD);
-    mallopt(M_TRIM_THRESHOLD, STREAM_TRIM_THRESHOLD);
+    tune(4, 8 * 1024 * 1024, 16 * 1024 * 1024);
 }
 
 void memory_give_back(void)

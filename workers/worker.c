@@ -450,6 +450,7 @@ static void join_duties(struct worker *worker)
     generation_watch_init(&worker->watch, worker->gen, config);
     worker->watch.writer = worker->writer;
     worker->watch.m = &worker->m;
+    worker->partitions.option = worker->watch.option;
     batch_outcome_init(&worker->outcome, worker->gen);
     worker->outcome.claims = &worker->claims;
     worker->outcome.control = &worker->control;
@@ -460,7 +461,6 @@ static void join_duties(struct worker *worker)
     worker->intake.folder = worker->folder;
     worker->intake.writer = worker->writer;
     worker->intake.watch = &worker->watch;
-    worker->partitions.option = worker->watch.option;
     worker->intake.m = &worker->m;
     worker->housekeeping = (struct housekeeping){
         .claims = &worker->claims,

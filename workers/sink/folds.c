@@ -147,5 +147,5 @@ struct fold_result entity_fold(struct cache *entities, struct entity *entity, co
         entity->visible |= visible;
         batch_add_entity(batch, entity);
     }
-    return (struct fold_result){.outcome = outcome == FOLD_OVER ? FOLD_DUPLICATE : outcome};
+    return (struct fold_result){.outcome = outcome};
 }

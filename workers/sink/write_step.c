@@ -16,6 +16,13 @@ void write_step_end(struct write_steps *steps)
     steps->at = 0;
 }
 
+void write_step_advance(struct write_steps *steps, size_t sent, size_t left)
+{
+    steps->at += sent;
+    if (sent == left)
+        write_step_end(steps);
+}
+
 void *write_step_alloc(struct write_steps *steps, size_t size)
 {
     void *memory = arena_alloc(steps->arena, size);

@@ -61,6 +61,9 @@ void write_step_send(struct write_steps *steps, const struct db_statement *state
                      enum write_step kind);
 /* The step has no more rows: the next call begins the next one. */
 void write_step_end(struct write_steps *steps);
+/* So many of the rows that were left have been sent: the next call sends the others, or begins the next step. */
+void write_step_advance(struct write_steps *steps, size_t sent, size_t left);
+
 /* A partition of the case or the agent topic. */
 struct write_step_part {
     bool agents;

@@ -121,9 +121,7 @@ static void send_cases(struct write_steps *steps)
         db_arg_bytea_array(&args, &c->state, sizeof *c, n);
         write_step_send(steps, is_new ? &case_insert_statement : &case_write_statement, &args, STEP_ROWS);
     }
-    steps->at += n;
-    if (n == left)
-        write_step_end(steps);
+    write_step_advance(steps, n, left);
 }
 
 static void send_delete(struct write_steps *steps, const struct active_key *keys, size_t n)
@@ -322,9 +320,7 @@ static void send_agents(struct write_steps *steps)
         names_trim(steps->names);
         send_agent_slice(steps, rows, n);
     }
-    steps->at += n;
-    if (n == left)
-        write_step_end(steps);
+    write_step_advance(steps, n, left);
 }
 
 /* ---- parked records ---- */
@@ -354,9 +350,7 @@ static void send_parked(struct write_steps *steps)
         bytes += ROW_BYTES + rows[n].key.len + rows[n].value.len + rows[n].headers.len;
     if (n > 0)
         send_park_slice(steps, rows, n);
-    steps->at += n;
-    if (n == left)
-        write_step_end(steps);
+    write_step_advance(steps, n, left);
 }
 
 /* ---- directory ---- */
@@ -408,9 +402,7 @@ static void send_directory(struct write_steps *steps)
         bytes += ROW_BYTES + rows[n].name.len + rows[n].detail.len + rows[n].picture.len + rows[n].roles.len;
     if (n > 0)
         send_directory_slice(steps, rows, n);
-    steps->at += n;
-    if (n == left)
-        write_step_end(steps);
+    write_step_advance(steps, n, left);
 }
 
 /* ---- the order ---- */
