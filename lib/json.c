@@ -153,6 +153,14 @@ void json_put_int(struct json_writer *json, const char *key, int64_t number)
     json_int(json->out, number);
 }
 
+void json_put_known(struct json_writer *json, const char *key, int64_t number)
+{
+    if (number < 0)
+        json_put_null(json, key);
+    else
+        json_put_int(json, key, number);
+}
+
 void json_put_double(struct json_writer *json, const char *key, double number)
 {
     if (!isfinite(number)) {

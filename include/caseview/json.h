@@ -38,6 +38,7 @@ void json_put_str(struct json_writer *json, const char *key, struct str text);
 void json_put_text(struct json_writer *json, const char *key, const char *text); /* NULL writes null */
 void json_put_raw(struct json_writer *json, const char *key, struct str text);   /* text is JSON already */
 void json_put_int(struct json_writer *json, const char *key, int64_t number);
+void json_put_known(struct json_writer *json, const char *key, int64_t number); /* negative, unknown: writes null */
 void json_put_double(struct json_writer *json, const char *key, double number); /* NaN and infinities write null */
 void json_put_bool(struct json_writer *json, const char *key, bool value);
 void json_put_null(struct json_writer *json, const char *key);

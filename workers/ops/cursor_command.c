@@ -46,10 +46,8 @@ static void show_json(const struct db_result *result, int row, struct buf *out)
     json_put_str(&json, "topic", db_str(result, row, COL_TOPIC));
     json_put_int(&json, "partition", db_int4(result, row, COL_PART));
     json_put_int(&json, "next_offset", db_int8(result, row, COL_NEXT));
-    if (db_is_null(result, row, COL_LAST))
-        json_put_null(&json, "last_record_offset");
-    else
-        json_put_int(&json, "last_record_offset", db_int8(result, row, COL_LAST));
+    json_put_known(&json, "last_record_offset",
+                   db_is_null(result, row, COL_LAST) ? -1 : db_int8(result, row, COL_LAST));
     json_put_int(&json, "directory_number", db_int8(result, row, COL_DIR_NO));
     json_put_str(&json, "state", db_str(result, row, COL_STATE));
     json_put_str(&json, "reason", db_str(result, row, COL_REASON));

@@ -82,10 +82,7 @@ static void print_json(const struct start *start)
         json_put_int(&json, "partition", partition->part);
         json_put_int(&json, "log_start", partition->log_start);
         json_put_int(&json, "log_end", partition->log_end);
-        if (partition->has_cursor)
-            json_put_int(&json, "live_next_offset", partition->next_offset);
-        else
-            json_put_null(&json, "live_next_offset");
+        json_put_known(&json, "live_next_offset", partition->has_cursor ? partition->next_offset : -1);
         json_put_int(&json, "missing", missing_of(partition));
         json_close(&json);
     }

@@ -1,5 +1,6 @@
 /* `caseview rebuild status`: phase, partitions, rate and the time left of a generation. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -151,15 +152,6 @@ static const char *next_command(const struct look *look, char text[96])
 
 /* ---- printing ---- */
 
-/* -1: unknown, its leader did not answer. */
-static void put_offset(struct json_writer *json, const char *name, int64_t offset)
-{
-    if (offset >= 0)
-        json_put_int(json, name, offset);
-    else
-        json_put_null(json, name);
-}
-
 static int64_t lag_of(const struct rebuild_partition *partition)
 {
     if (partition->log_end < 0)
@@ -185,10 +177,10 @@ static void put_partitions(struct json_writer *json, const struct look *look)
         json_put_int(json, "partition", partition->part);
         json_put_str(json, "state", partition->has_cursor ? partition->state : STR("unclaimed"));
         json_put_str(json, "reason", partition->has_cursor ? partition->reason : STR_NULL);
-        put_offset(json, "log_start", partition->log_start);
+        json_put_known(json, "log_start", partition->log_start);
         json_put_int(json, "next_offset", partition->next_offset);
-        put_offset(json, "end_offset", partition->log_end);
-        put_offset(json, "lag", lag_of(partition));
+        json_put_known(json, "end_offset", partition->log_end);
+        json_put_known(json, "lag", lag_of(partition));
         json_put_bool(json, "rendered", partition->rendered);
         json_close(json);
     }
@@ -206,14 +198,8 @@ static void print_json(const struct look *look, struct buf *out)
     json_put_text(&json, "phase", rebuild_phase_name(look->phase));
     json_put_bool(&json, "carry_over", look->generation.carry_over_from > 0);
     json_put_int(&json, "records_left", look->progress.left);
-    if (look->rate < 0)
-        json_put_null(&json, "events_per_second");
-    else
-        json_put_double(&json, "events_per_second", look->rate);
-    if (left < 0)
-        json_put_null(&json, "seconds_left");
-    else
-        json_put_double(&json, "seconds_left", left);
+    json_put_double(&json, "events_per_second", look->rate < 0 ? NAN : look->rate);
+    json_put_double(&json, "seconds_left", left < 0 ? NAN : left);
     put_partitions(&json, look);
     json_open_array(&json, "steps");
     for (size_t i = 0; i < look->step_count; i++) {

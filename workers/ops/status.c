@@ -1,5 +1,6 @@
 #include "workers/ops/commands.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "caseview/json.h"
@@ -11,14 +12,6 @@
 
 #define OUTPUT_MAX (16u << 20)
 #define WATCH_MS   1000
-
-static void put_known(struct json_writer *json, const char *key, int64_t number)
-{
-    if (number < 0)
-        json_put_null(json, key);
-    else
-        json_put_int(json, key, number);
-}
 
 static void put_line(struct json_writer *json, struct buf *table, struct buf *line)
 {
@@ -71,13 +64,10 @@ static void print_json(const struct config *config, const struct status_data *da
         json_put_int(&json, "partition", partition->part);
         json_put_str(&json, "state", partition->state);
         json_put_str(&json, "reason", partition->reason);
-        put_known(&json, "next_offset", partition->has_cursor ? partition->next_offset : -1);
-        put_known(&json, "end_offset", partition->end_offset);
-        put_known(&json, "lag", partition->lag);
-        if (partition->lag_seconds < 0)
-            json_put_null(&json, "lag_seconds");
-        else
-            json_put_double(&json, "lag_seconds", partition->lag_seconds);
+        json_put_known(&json, "next_offset", partition->has_cursor ? partition->next_offset : -1);
+        json_put_known(&json, "end_offset", partition->end_offset);
+        json_put_known(&json, "lag", partition->lag);
+        json_put_double(&json, "lag_seconds", partition->lag_seconds < 0 ? NAN : partition->lag_seconds);
         json_put_str(&json, "owner", partition->owner);
         json_put_int(&json, "claims", partition->claims);
         json_put_int(&json, "parked", partition->parked);
