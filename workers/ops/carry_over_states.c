@@ -1,12 +1,13 @@
 /* Carry-over of cases and agents, whose rows have a state and a revision: see rebuild_carry_over.h. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "sql_worker.h"
 #include "workers/ops/carry_over_page.h"
 #include "workers/sink/rows.h"
+#include "workers/source/kafka_options.h"
 
-#define STATE_MAX ((size_t)4 << 20) /* above every state that can be stored */
+#define STATE_MAX   ((size_t)4 << 20) /* above every state that can be stored */
+#define OPTIONS_MAX 256               /* of a command that is shown */
 
 struct row {
     struct uuid key[2]; /* first: rows are found by it. A case has one */
@@ -29,7 +30,8 @@ enum merged { MERGED_SAME, MERGED_CHANGED, MERGED_OLDER_UNREADABLE, MERGED_NEWER
  * loaded row are the key, rev, and the columns below.
  */
 struct kind {
-    const char *name, *topic_option;
+    const char *name;
+    enum topic topic;
     int ids;
     struct db_statement page, load, write;
     enum merged (*merge)(struct str older, struct row *row, struct arena *arena, struct buf *out_stored);
@@ -85,7 +87,7 @@ static enum cv_status write_cases(struct carry_over *carry, const struct kind *k
 
 static const struct kind cases = {
     .name = "case",
-    .topic_option = "case-topic",
+    .topic = TOPIC_CASES,
     .ids = 1,
     .page = {"carry_cases", sql_carry_cases},
     .load = {"case_load", sql_case_load},
@@ -157,7 +159,7 @@ static enum cv_status write_agents(struct carry_over *carry, const struct kind *
 
 static const struct kind agents = {
     .name = "agent",
-    .topic_option = "agent-topic",
+    .topic = TOPIC_AGENTS,
     .ids = 2,
     .page = {"carry_agents", sql_carry_agents},
     .load = {"agent_load", sql_agent_load},
@@ -220,9 +222,14 @@ static enum cv_status place_new_rows(struct carry_over *carry, const struct kind
                                      struct err *err)
 {
     static const struct db_statement statement = {"carry_parts", sql_carry_parts};
-    const struct str topic = str_of(config_text(carry->rebuild->operation.config, kind->topic_option));
+    const struct str topic = str_of(config_text(carry->rebuild->operation.config, topic_options[kind->topic]));
     struct db_args args;
     struct db_result *result;
+    bool any_new = false;
+    for (size_t i = 0; i < count; i++)
+        any_new |= rows[i].state.ptr == NULL;
+    if (!any_new)
+        return CV_OK;
     db_args_init(&args, carry->arena);
     db_arg_int4(&args, carry->to);
     db_arg_text(&args, topic);
@@ -247,14 +254,17 @@ static enum cv_status place_new_rows(struct carry_over *carry, const struct kind
 
 static enum cv_status unreadable(const struct kind *kind, int32_t gen, const struct row *row, struct err *err)
 {
-    char organization[UUID_TEXT_LEN + 1], id[UUID_TEXT_LEN + 1], option[32 + UUID_TEXT_LEN] = "--case";
-    uuid_format(&row->key[0], organization);
+    struct buf options CV_CLEANUP(buf_done);
+    char id[UUID_TEXT_LEN + 1];
+    buf_init(&options, OPTIONS_MAX);
     uuid_format(&row->key[kind->ids - 1], id);
-    if (kind == &agents)
-        snprintf(option, sizeof option, "--organization %s --user", organization);
+    if (kind == &cases)
+        operation_put_case(&options, &row->key[0]);
+    else
+        operation_put_agent(&options, &row->key[0], &row->key[1]);
     err_set(err,
-            "the state of %s %s in generation %d cannot be read by this version: caseview repair --generation %d %s %s",
-            kind->name, id, gen, gen, option, id);
+            "the state of %s %s in generation %d cannot be read by this version: caseview repair --generation %d%s",
+            kind->name, id, gen, gen, options.data);
     return CV_FATAL;
 }
 

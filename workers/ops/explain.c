@@ -143,13 +143,11 @@ static enum cv_status judge_agent(struct explain *explain, struct err *err)
 
 static void put_repair(const struct explain *explain, struct buf *out)
 {
-    char id[UUID_TEXT_LEN + 1], organization[UUID_TEXT_LEN + 1];
     operation_put_command(explain->reader->config, out, "repair");
     if (explain->key.topic == TOPIC_CASES)
-        buf_printf(out, " --case %s", id_text(&explain->key.id, id));
+        operation_put_case(out, &explain->key.id);
     else
-        buf_printf(out, " --user %s --organization %s", id_text(&explain->key.id, id),
-                   id_text(&explain->key.organization_id, organization));
+        operation_put_agent(out, &explain->key.organization_id, &explain->key.id);
 }
 
 static void judge_row(struct explain *explain)

@@ -143,6 +143,21 @@ void operation_put_command(const struct config *config, struct buf *out, const c
         buf_printf(out, " --generation %" PRId64, config_int(config, "generation"));
 }
 
+void operation_put_case(struct buf *out, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    uuid_format(id, text);
+    buf_printf(out, " --case %s", text);
+}
+
+void operation_put_agent(struct buf *out, const struct uuid *organization_id, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1], organization[UUID_TEXT_LEN + 1];
+    uuid_format(id, text);
+    uuid_format(organization_id, organization);
+    buf_printf(out, " --user %s --organization %s", text, organization);
+}
+
 void operation_describe(const struct operation *operation, char *out, size_t size)
 {
     const char *topic = config_text(operation->config, "topic");

@@ -52,6 +52,9 @@ enum cv_status operation_run(struct operation *operation, const struct db_statem
  * live one is meant.
  */
 void operation_put_command(const struct config *config, struct buf *out, const char *command);
+/* Appends the options that select a case, or an agent: " --case ID", " --user ID --organization ID". */
+void operation_put_case(struct buf *out, const struct uuid *id);
+void operation_put_agent(struct buf *out, const struct uuid *organization_id, const struct uuid *id);
 /* Describes what the options selected: "topic T, partition 3", "topic T" or "any topic". */
 void operation_describe(const struct operation *operation, char *out, size_t size);
 

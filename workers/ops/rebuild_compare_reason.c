@@ -1,5 +1,6 @@
 #include "workers/ops/rebuild_compare_reason.h"
 
+#include "workers/ops/operation.h"
 #include "workers/ops/rebuild_compare_body.h"
 
 #define MEMBERS_MAX 1000
@@ -105,14 +106,14 @@ static bool put_members(const struct compare_evidence *evidence, struct buf *out
 
 static void put_unknown(const struct compare_suspect *suspect, struct buf *out)
 {
-    char id[UUID_TEXT_LEN + 1], organization[UUID_TEXT_LEN + 1];
-    uuid_format(&suspect->key.id, id);
-    uuid_format(&suspect->organization_id, organization);
     buf_puts(out, "unknown");
-    if (suspect->key.view == VIEW_ACTIVE_CASE)
-        buf_printf(out, ": caseview explain --case %s", id);
-    else if (suspect->key.view == VIEW_AGENT)
-        buf_printf(out, ": caseview explain --user %s --organization %s", id, organization);
+    if (suspect->key.view == VIEW_ACTIVE_CASE) {
+        buf_puts(out, ": caseview explain");
+        operation_put_case(out, &suspect->key.id);
+    } else if (suspect->key.view == VIEW_AGENT) {
+        buf_puts(out, ": caseview explain");
+        operation_put_agent(out, &suspect->organization_id, &suspect->key.id);
+    }
 }
 
 void compare_reason(const struct compare_suspect *suspect, const struct compare_evidence *evidence,
