@@ -43,7 +43,6 @@ struct worker {
     char text[HTTP_HEAD_MAX]; /* field values without the white space after them */
     struct http_date date;
     const char *buffer; /* lowest place where a request began: the start of CivetWeb's buffer of this thread */
-    bool greeted;       /* the connection's TLS handshake, if any, was done */
     int64_t taken_ms;   /* when the thread took the connection */
 };
 
@@ -145,9 +144,9 @@ static void answer(struct mg_connection *connection, struct http_server *server,
 
 /* --- the request -------------------------------------------------------------------------------------------------- */
 
-enum body { BODY_READ, BODY_TOO_LARGE, BODY_BROKEN };
+enum body { BODY_READ, BODY_LEFT, BODY_TOO_LARGE, BODY_BROKEN };
 
-/* The request's deadline ends it. */
+/* The request's deadline ends it. While other connections wait for a thread, the rest of a body is not waited for. */
 static enum body read_body(struct mg_connection *connection, const struct http_head *head)
 {
     if (!head->chunked && head->content_length == 0)
@@ -164,7 +163,7 @@ static enum body read_body(struct mg_connection *connection, const struct http_h
         char block[4096];
         int n = mg_read(connection, block, sizeof block);
         if (n < 0)
-            return BODY_BROKEN;
+            return mg_gave_up() ? BODY_LEFT : BODY_BROKEN;
         total += n;
         if (total > BODY_MAX)
             return BODY_TOO_LARGE;
@@ -231,7 +230,7 @@ static void serve(struct mg_connection *connection)
         request.refusal = "The request body is not what its header announces, or did not come in time.";
     }
     /* After a chunked body CivetWeb may leave trailers unread without reporting it. */
-    bool may_keep = request.refusal == NULL && head->keep_alive && !head->chunked && !late;
+    bool may_keep = request.refusal == NULL && head->keep_alive && !head->chunked && !late && body == BODY_READ;
     answer(connection, server, worker, &request, may_keep);
     if (body == BODY_TOO_LARGE && !server->options.no_bodies)
         drain_refused_body(connection);
@@ -287,29 +286,32 @@ static int on_connection(const struct mg_connection *connection, void **user_dat
 {
     struct worker *worker = mg_get_thread_pointer(connection);
     *user_data = NULL;
-    worker->greeted = true;
     worker->taken_ms = clock_mono_ms();
     return 0;
 }
 
-/* Called once per connection that a thread had: an idle one returns to the door, any other one ends. */
+/* Called once per connection that a thread had: one without a request returns to the door, any other one ends. */
 static void on_close(const struct mg_connection *connection)
 {
     struct http_server *server = server_of(connection);
-    struct worker *worker = mg_get_thread_pointer(connection);
     struct mg_connection *changeable;
-    struct ssl_st *ssl = NULL;
+    struct mg_kept kept;
     memcpy(&changeable, &connection, sizeof connection); /* the callback's const is only its declaration */
-    bool greeted = worker->greeted;
-    worker->greeted = false;
-    int fd = -1;
-    if (greeted && !atomic_load(&server->stopping))
-        fd = mg_release_connection(changeable, &ssl);
-    if (fd >= 0) {
-        http_door_keep(server->door, fd, ssl);
+    enum mg_release release = MG_NOT_RELEASED;
+    if (!atomic_load(&server->stopping))
+        release = mg_release_connection(changeable, &kept);
+    if (release == MG_NOT_RELEASED) {
+        http_door_ended(server->door, mg_connection_fd(connection));
         return;
     }
-    http_door_ended(server->door, mg_connection_fd(connection));
+    const struct http_kept back = {
+        .fd = kept.fd,
+        .ssl = kept.ssl,
+        .begun = kept.begun,
+        .begun_len = (size_t)kept.begun_len,
+        .deadline_ms = release == MG_UNFINISHED ? kept.deadline_ms : 0,
+    };
+    http_door_keep(server->door, &back);
 }
 
 static void *on_thread(const struct mg_context *context, int type)
@@ -318,6 +320,7 @@ static void *on_thread(const struct mg_context *context, int type)
         return NULL;
     const struct http_server *server = mg_get_user_data(context);
     struct worker *worker = cv_zalloc(sizeof *worker);
+    mg_set_wanted(http_door_crowded_fd(server->door));
     buf_init(&worker->headers, HEADERS_MAX);
     buf_init(&worker->body, server->options.max_answer);
     buf_init(&worker->out, server->options.max_answer + HEADERS_MAX + 1024);
@@ -357,17 +360,24 @@ static void init_library(void)
 }
 
 /* Called on the door's thread. */
-static void take_connection(void *context, int fd, struct ssl_st *ssl)
+static void take_connection(void *context, const struct http_kept *kept)
 {
     const struct http_server *server = context;
-    mg_take_connection(server->context, fd, ssl);
+    const struct mg_kept taken = {
+        .fd = kept->fd,
+        .ssl = kept->ssl,
+        .begun = kept->begun,
+        .begun_len = (int)kept->begun_len,
+        .deadline_ms = kept->deadline_ms,
+    };
+    mg_take_connection(server->context, &taken);
 }
 
 /* Called on the door's thread. */
-static void refuse_connection(void *context, int fd, struct ssl_st *ssl)
+static void refuse_connection(void *context, const struct http_kept *kept)
 {
     const struct http_server *server = context;
-    http_refuse_waiting(server->options.refused, server->options.context, fd, ssl);
+    http_refuse_waiting(server->options.refused, server->options.context, kept);
 }
 
 /* Computes how many connections the descriptors allow, after raising the soft limit to the hard one. */

@@ -36,10 +36,9 @@ enum guest_state { GUEST_NEW, GUEST_IDLE, GUEST_READY, GUEST_GONE, GUEST_STATES 
 struct guest {
     struct guest *previous, *next; /* in the list of its state */
     enum guest_state state;
-    int fd;
     bool watched; /* by epoll */
-    struct ssl_st *ssl;
-    int64_t deadline_ms;
+    struct http_kept kept;
+    int64_t deadline_ms; /* of its state */
 };
 
 struct guest_list {
@@ -50,7 +49,7 @@ struct http_door {
     struct http_door_options options;
     int listeners[HTTP_LISTENERS_MAX];
     int ports[HTTP_LISTENERS_MAX];
-    int epoll_fd, wake_fd;
+    int epoll_fd, wake_fd, crowded_fd;
     pthread_t thread;
     bool started;
 
@@ -67,9 +66,13 @@ struct http_door {
     pthread_mutex_t mutex;  /* guards returned */
     struct guest *returned; /* by http_door_keep(), linked by next */
 
-    /* The thread's own. In the lists the oldest is first; within a state that is the order of the deadlines. */
+    /*
+     * The thread's own. In the lists the oldest is first; within a state that is the order of the deadlines, except for
+     * requests that a thread has begun to read: these may be closed up to REQUEST_TIMEOUT_MS late.
+     */
     struct guest_list lists[GUEST_STATES];
-    bool closed; /* the listeners are */
+    bool closed;  /* the listeners are */
+    bool crowded; /* crowded_fd is readable */
     int64_t resume_ms;
     struct log_limit shortage;
 };
@@ -114,7 +117,7 @@ static void move_guest(struct http_door *door, struct guest *guest, enum guest_s
 static void remove_guest(struct http_door *door, struct guest *guest)
 {
     if (guest->watched)
-        epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, guest->fd, NULL);
+        epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, guest->kept.fd, NULL);
     move_guest(door, guest, GUEST_GONE, 0);
 }
 
@@ -127,9 +130,10 @@ static void forget_address(struct http_door *door, int fd)
 static void close_guest(struct http_door *door, struct guest *guest)
 {
     remove_guest(door, guest);
-    forget_address(door, guest->fd);
-    http_tls_close(guest->ssl);
-    close(guest->fd);
+    forget_address(door, guest->kept.fd);
+    http_tls_close(guest->kept.ssl);
+    close(guest->kept.fd);
+    free(guest->kept.begun);
 }
 
 /* Closes the oldest guest of a bucket (-1: of any address). False: every connection has a request. */
@@ -138,7 +142,7 @@ static bool shed_oldest(struct http_door *door, int bucket)
     static const enum guest_state order[] = {GUEST_NEW, GUEST_IDLE};
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         struct guest *guest = door->lists[order[i]].first;
-        while (guest != NULL && bucket >= 0 && door->buckets[guest->fd] != bucket)
+        while (guest != NULL && bucket >= 0 && door->buckets[guest->kept.fd] != bucket)
             guest = guest->next;
         if (guest != NULL) {
             close_guest(door, guest);
@@ -184,16 +188,21 @@ static bool is_tls_record(const char *text, size_t len)
 
 enum found { FOUND_NOTHING, FOUND_PART, FOUND_REQUEST, FOUND_END };
 
-static enum found peek_request(const struct guest *guest, bool ended)
+static enum found peek_request(const struct http_kept *kept, bool ended)
 {
     char text[HTTP_HEAD_MAX];
-    ssize_t n = recv(guest->fd, text, sizeof text, MSG_PEEK | MSG_DONTWAIT);
+    size_t begun = kept->ssl == NULL ? kept->begun_len : 0; /* less than a header block may have */
+    if (begun > 0)
+        memcpy(text, kept->begun, begun);
+    ssize_t n = recv(kept->fd, text + begun, sizeof text - begun, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? FOUND_NOTHING : FOUND_END;
     if (n == 0)
         return FOUND_END;
-    bool whole = guest->ssl != NULL ? is_tls_record(text, (size_t)n) : is_header_block(text, (size_t)n);
-    return whole || ended || (size_t)n == sizeof text ? FOUND_REQUEST : FOUND_PART;
+    size_t len = begun + (size_t)n;
+    bool whole = kept->ssl != NULL ? http_tls_has_part(kept->ssl) || is_tls_record(text, len)
+                                   : is_header_block(text, len);
+    return whole || ended || len == sizeof text ? FOUND_REQUEST : FOUND_PART;
 }
 
 /* ended: the client will send no more. */
@@ -201,7 +210,7 @@ static void look_at_guest(struct http_door *door, struct guest *guest, bool ende
 {
     if (guest->state != GUEST_NEW && guest->state != GUEST_IDLE)
         return;
-    switch (peek_request(guest, ended)) {
+    switch (peek_request(&guest->kept, ended)) {
     case FOUND_NOTHING:
         break;
     case FOUND_PART:
@@ -223,7 +232,7 @@ static void watch(struct http_door *door, struct guest *guest)
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = guest};
     if (guest->state != GUEST_NEW && guest->state != GUEST_IDLE)
         return;
-    guest->watched = epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, guest->fd, &event) == 0;
+    guest->watched = epoll_ctl(door->epoll_fd, EPOLL_CTL_ADD, guest->kept.fd, &event) == 0;
     if (!guest->watched) {
         log_warn("cannot wait for the request of a connection, it is closed: %m");
         close_guest(door, guest);
@@ -279,8 +288,7 @@ static void welcome(struct http_door *door, int fd, const struct sockaddr_storag
     atomic_fetch_add(&door->addresses[bucket], 1);
     atomic_fetch_add(&door->open, 1);
     struct guest *guest = cv_zalloc(sizeof *guest);
-    guest->fd = fd;
-    guest->ssl = ssl;
+    guest->kept = (struct http_kept){.fd = fd, .ssl = ssl};
     link_guest(door, guest, GUEST_NEW, clock_mono_ms() + REQUEST_TIMEOUT_MS);
     look_at_guest(door, guest, false);
     watch(door, guest);
@@ -317,8 +325,11 @@ static void take_returned(struct http_door *door)
     pthread_mutex_unlock(&door->mutex);
     for (struct guest *next; guest != NULL; guest = next) {
         next = guest->next;
-        link_guest(door, guest, GUEST_IDLE,
-                   clock_mono_ms() + door->options.keep_alive_s * INT64_C(1000) + KEEP_GRACE_MS);
+        if (guest->kept.deadline_ms != 0)
+            link_guest(door, guest, GUEST_NEW, guest->kept.deadline_ms);
+        else
+            link_guest(door, guest, GUEST_IDLE,
+                       clock_mono_ms() + door->options.keep_alive_s * INT64_C(1000) + KEEP_GRACE_MS);
         look_at_guest(door, guest, false);
         watch(door, guest);
     }
@@ -328,16 +339,30 @@ static void hand_over(struct http_door *door)
 {
     struct guest *guest;
     while ((guest = door->lists[GUEST_READY].first) != NULL && atomic_load(&door->active) < door->options.threads) {
+        if (guest->kept.deadline_ms != 0) /* waiting for a thread does not count */
+            guest->kept.deadline_ms += clock_mono_ms() - (guest->deadline_ms - THREAD_TIMEOUT_MS);
         remove_guest(door, guest);
         atomic_fetch_add(&door->active, 1);
-        door->options.hand_over(door->options.context, guest->fd, guest->ssl);
+        door->options.hand_over(door->options.context, &guest->kept);
     }
+}
+
+/* After hand_over(): guests with a request are left when all threads have a connection. */
+static void show_crowded(struct http_door *door)
+{
+    bool crowded = door->lists[GUEST_READY].first != NULL;
+    eventfd_t ignored;
+    if (crowded == door->crowded)
+        return;
+    door->crowded = crowded;
+    int failed = crowded ? eventfd_write(door->crowded_fd, 1) : eventfd_read(door->crowded_fd, &ignored);
+    assert(failed == 0);
 }
 
 static void refuse_guest(struct http_door *door, struct guest *guest)
 {
     atomic_fetch_add(&door->unserved, 1);
-    door->options.refuse(door->options.context, guest->fd, guest->ssl);
+    door->options.refuse(door->options.context, &guest->kept);
     close_guest(door, guest);
 }
 
@@ -397,6 +422,7 @@ static void *run(void *context)
             handle_event(door, &events[i]);
         take_returned(door);
         hand_over(door);
+        show_crowded(door);
         int64_t now_ms = clock_mono_ms();
         close_expired(door, now_ms);
         if (atomic_load(&door->stopping)) {
@@ -434,8 +460,9 @@ enum cv_status http_door_open(const struct http_door_options *options, struct ht
     pthread_mutex_init(&door->mutex, NULL);
     door->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     door->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    door->crowded_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     enum cv_status status = CV_OK;
-    if (door->epoll_fd < 0 || door->wake_fd < 0 || !add_to_epoll(door, door->wake_fd, door)) {
+    if (door->epoll_fd < 0 || door->wake_fd < 0 || door->crowded_fd < 0 || !add_to_epoll(door, door->wake_fd, door)) {
         err_set(err, "cannot wait for connections: %s", strerror(errno));
         status = CV_FATAL;
     }
@@ -495,16 +522,17 @@ void http_door_free(struct http_door *door)
         close(door->epoll_fd);
     if (door->wake_fd >= 0)
         close(door->wake_fd);
+    if (door->crowded_fd >= 0)
+        close(door->crowded_fd);
     pthread_mutex_destroy(&door->mutex);
     free(door->buckets);
     free(door);
 }
 
-void http_door_keep(struct http_door *door, int fd, struct ssl_st *ssl)
+void http_door_keep(struct http_door *door, const struct http_kept *kept)
 {
     struct guest *guest = cv_zalloc(sizeof *guest);
-    guest->fd = fd;
-    guest->ssl = ssl;
+    guest->kept = *kept;
     atomic_fetch_sub(&door->active, 1);
     pthread_mutex_lock(&door->mutex);
     guest->next = door->returned;
@@ -519,6 +547,11 @@ void http_door_ended(struct http_door *door, int fd)
     atomic_fetch_sub(&door->active, 1);
     if (atomic_load(&door->ready) > 0)
         wake(door);
+}
+
+int http_door_crowded_fd(const struct http_door *door)
+{
+    return door->crowded_fd;
 }
 
 int http_door_port(const struct http_door *door, size_t i)

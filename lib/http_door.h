@@ -23,6 +23,15 @@
 
 struct http_door;
 
+/* A connection that no thread has. */
+struct http_kept {
+    int fd;
+    struct ssl_st *ssl; /* NULL: plain */
+    char *begun;        /* what was read of its next request; from malloc(), NULL: nothing */
+    size_t begun_len;
+    int64_t deadline_ms; /* of that request, on clock_mono_ms(); 0: it has not begun */
+};
+
 struct http_door_options {
     const char *const *listen;
     size_t listen_count;
@@ -30,10 +39,10 @@ struct http_door_options {
     int threads;          /* connections handed over at once */
     int connections_max;
     int keep_alive_s;
-    /* Takes a socket, and its SSL object or NULL. Called on the door's thread. */
-    void (*hand_over)(void *context, int fd, struct ssl_st *ssl);
+    /* Takes a connection with all that belongs to it. Called on the door's thread. */
+    void (*hand_over)(void *context, const struct http_kept *kept);
     /* The client of a request that no thread could take in time; closed afterwards. Called on the door's thread. */
-    void (*refuse)(void *context, int fd, struct ssl_st *ssl);
+    void (*refuse)(void *context, const struct http_kept *kept);
     void *context;
 };
 
@@ -48,8 +57,11 @@ void http_door_end(struct http_door *door);
 /* Closes what it keeps; no connection may be handed over still. */
 void http_door_free(struct http_door *door); /* NULL is fine */
 
-/* A connection that was handed over is idle: it is kept for its next request. Any thread. */
-void http_door_keep(struct http_door *door, int fd, struct ssl_st *ssl);
+/*
+ * A connection that was handed over is idle, or with a deadline: in the middle of its TLS handshake or a header block.
+ * It is kept for its next request, or the rest of it, with all that belongs to it. Any thread.
+ */
+void http_door_keep(struct http_door *door, const struct http_kept *kept);
 /* A connection that was handed over ends now; the caller closes the socket afterwards. Any thread. */
 void http_door_ended(struct http_door *door, int fd);
 
@@ -59,5 +71,7 @@ void http_door_stats(const struct http_door *door, struct http_stats *out_stats)
 int http_door_waiting(const struct http_door *door);
 /* True when they wait because all threads have a connection. Any thread. */
 bool http_door_is_crowded(const struct http_door *door);
+/* To wait for that: a descriptor that is readable meanwhile, never to be read from. Any thread. */
+int http_door_crowded_fd(const struct http_door *door);
 
 #endif

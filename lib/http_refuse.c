@@ -10,9 +10,9 @@ enum {
     READS_MAX = 8, /* of HTTP_HEAD_MAX bytes: what is unread when the socket is closed could discard the answer */
 };
 
-static ssize_t read_some(int fd, struct ssl_st *ssl, char *out, size_t size)
+static ssize_t read_some(const struct http_kept *kept, char *out, size_t size)
 {
-    return ssl != NULL ? http_tls_read(ssl, out, size) : recv(fd, out, size, MSG_DONTWAIT);
+    return kept->ssl != NULL ? http_tls_read(kept->ssl, out, size) : recv(kept->fd, out, size, MSG_DONTWAIT);
 }
 
 /* Cuts the header block into lines. Enough for the fields of an answer; nothing is decided by them. */
@@ -33,13 +33,16 @@ static void read_fields(struct http_head *head, char *text)
 }
 
 void http_refuse_waiting(void (*refused)(void *context, const struct http_request *, struct http_response *),
-                         void *context, int fd, struct ssl_st *ssl)
+                         void *context, const struct http_kept *kept)
 {
     char text[HTTP_HEAD_MAX + 1], more[HTTP_HEAD_MAX];
-    ssize_t n = read_some(fd, ssl, text, sizeof text - 1);
-    text[n > 0 ? n : 0] = '\0';
+    size_t begun = kept->begun_len;
+    if (begun > 0)
+        memcpy(text, kept->begun, begun);
+    ssize_t n = read_some(kept, text + begun, sizeof text - 1 - begun);
+    text[begun + (n > 0 ? (size_t)n : 0)] = '\0';
     for (int i = 1; n > 0 && i < READS_MAX; i++)
-        n = read_some(fd, ssl, more, sizeof more);
+        n = read_some(kept, more, sizeof more);
 
     struct http_head head = {.path = {"", 0}};
     struct http_date date = {.second = 0};
@@ -63,10 +66,10 @@ void http_refuse_waiting(void (*refused)(void *context, const struct http_reques
     if (http_answer_head(&out, &response, &form, &date))
         buf_append(&out, response.body.data, response.body.len);
     /* A short write or a failed one leaves the client without an answer: it does not read, or is gone. */
-    if (ssl != NULL)
-        http_tls_write(ssl, out.data, out.len);
+    if (kept->ssl != NULL)
+        http_tls_write(kept->ssl, out.data, out.len);
     else
-        (void)!send(fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)!send(kept->fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     buf_done(&response.headers);
     buf_done(&response.body);
 }

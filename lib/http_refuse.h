@@ -5,13 +5,13 @@
 #define CASEVIEW_LIB_HTTP_REFUSE_H
 
 #include "caseview/http_message.h"
-#include "http_tls.h"
+#include "http_door.h"
 
 /*
  * refused makes the answer, with refusal_status 503; NULL: a bare one. Reads what has arrived and writes the answer
  * without waiting; with TLS only where the handshake is done. The caller closes the connection.
  */
 void http_refuse_waiting(void (*refused)(void *context, const struct http_request *, struct http_response *),
-                         void *context, int fd, struct ssl_st *ssl);
+                         void *context, const struct http_kept *kept);
 
 #endif

@@ -140,6 +140,11 @@ void http_tls_close(struct ssl_st *ssl)
     ERR_clear_error();
 }
 
+bool http_tls_has_part(const struct ssl_st *ssl)
+{
+    return SSL_has_pending(ssl) == 1;
+}
+
 ssize_t http_tls_read(struct ssl_st *ssl, char *out, size_t size)
 {
     int n = SSL_is_init_finished(ssl) ? SSL_read(ssl, out, (int)size) : -1;

@@ -1,25 +1,44 @@
 
 /* --- Appended by Caseview's build (cmake/FindCivetWeb.cmake) ------------------------------------------------------ */
 
+#include "civetweb_caseview.h"
+
 void
-mg_take_connection(struct mg_context *ctx, int fd, struct ssl_st *ssl)
+mg_take_connection(struct mg_context *ctx, const struct mg_kept *kept)
 {
 	struct socket so;
 	socklen_t len;
 
 	memset(&so, 0, sizeof(so));
-	so.sock = fd;
-	so.ssl = ssl;
-	so.is_ssl = (ssl != NULL);
+	so.sock = kept->fd;
+	so.ssl = kept->ssl;
+	so.is_ssl = (kept->ssl != NULL);
+	so.begun = kept->begun;
+	so.begun_len = kept->begun_len;
+	so.deadline_ms = kept->deadline_ms;
 	len = sizeof(so.rsa);
-	if (getpeername(fd, &so.rsa.sa, &len) != 0) {
+	if (getpeername(so.sock, &so.rsa.sa, &len) != 0) {
 		memset(&so.rsa, 0, sizeof(so.rsa)); /* the client is gone: reading will tell */
 	}
 	len = sizeof(so.lsa);
-	if (getsockname(fd, &so.lsa.sa, &len) != 0) {
+	if (getsockname(so.sock, &so.lsa.sa, &len) != 0) {
 		memset(&so.lsa, 0, sizeof(so.lsa));
 	}
 	produce_socket(ctx, &so);
+}
+
+
+void
+mg_set_wanted(int fd)
+{
+	wanted_fd = fd;
+}
+
+
+int
+mg_gave_up(void)
+{
+	return gave_up;
 }
 
 
@@ -53,16 +72,29 @@ mg_connection_fd(const struct mg_connection *conn)
 }
 
 
-int
-mg_release_connection(struct mg_connection *conn, struct ssl_st **out_ssl)
+enum mg_release
+mg_release_connection(struct mg_connection *conn, struct mg_kept *out)
 {
-	int fd = conn->client.sock;
+	int established = (conn->ssl == NULL) || SSL_is_init_finished(conn->ssl);
 
-	if (!conn->idle || (conn->data_len != 0)) {
-		return -1;
+	int begun_len = established ? conn->data_len : 0; /* during a handshake it is that of an earlier connection */
+
+	memset(out, 0, sizeof(*out));
+	if (!conn->unfinished && (!conn->idle || (begun_len > 0))) {
+		return MG_NOT_RELEASED;
 	}
-	*out_ssl = conn->ssl;
+	if (begun_len > 0) {
+		out->begun = (char *)mg_malloc((size_t)begun_len);
+		if (out->begun == NULL) {
+			return MG_NOT_RELEASED;
+		}
+		memcpy(out->begun, conn->buf, (size_t)begun_len);
+		out->begun_len = begun_len;
+	}
+	out->deadline_ms = deadline_ms;
+	out->fd = conn->client.sock;
+	out->ssl = conn->ssl;
 	conn->ssl = NULL;
 	conn->client.sock = INVALID_SOCKET;
-	return fd;
+	return conn->unfinished ? MG_UNFINISHED : MG_IDLE;
 }

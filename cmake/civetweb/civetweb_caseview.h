@@ -1,19 +1,34 @@
 /*
- * What Caseview's build adds to CivetWeb (cmake/FindCivetWeb.cmake): connections that are accepted elsewhere, and idle
- * ones that go back there.
+ * What Caseview's build adds to CivetWeb (cmake/FindCivetWeb.cmake): connections that are accepted elsewhere, and go
+ * back there while they have no request.
  */
 #ifndef CIVETWEB_CASEVIEW_H
 #define CIVETWEB_CASEVIEW_H
+
+#include <stdint.h>
 
 struct mg_connection;
 struct mg_context;
 struct ssl_st;
 
+/* A connection that no thread has. */
+struct mg_kept {
+	int fd;
+	struct ssl_st *ssl;  /* NULL: plain; the handshake may be done or not */
+	char *begun;         /* what was read of the next request; from malloc(), NULL: nothing */
+	int begun_len;
+	int64_t deadline_ms; /* of the next request, on CLOCK_MONOTONIC; 0: request_timeout_ms from when a thread has it */
+};
+
+/* All of it belongs to the server then. Waits while the server's queue is full. Any thread. */
+void mg_take_connection(struct mg_context *ctx, const struct mg_kept *kept);
 /*
- * Gives the server a connected socket, and with TLS its SSL object, whose handshake may be done or not; both belong to
- * the server then. Waits while the server's queue is full. Any thread.
+ * A descriptor that is readable while other connections want this thread: it does not wait for input then, but reads
+ * what has arrived.
  */
-void mg_take_connection(struct mg_context *ctx, int fd, struct ssl_st *ssl);
+void mg_set_wanted(int fd);
+/* True when the last wait of this thread ended because it was wanted. */
+int mg_gave_up(void);
 /*
  * Waiting for the thread's connection ends timeout_ms from now (0: CivetWeb's own time-outs alone), however many bytes
  * come or go until then; what waits fails. The next request gets a deadline of its own.
@@ -25,11 +40,13 @@ int mg_has_more(const struct mg_connection *conn);
 void mg_yield_connection(struct mg_connection *conn);
 /* The socket of a connection. */
 int mg_connection_fd(const struct mg_connection *conn);
-/*
- * In the callback connection_close only: when the connection was idle for keep_alive_timeout_ms, or counts as idle by
- * mg_yield_connection(), its socket, and the SSL object or NULL; both belong to the caller then. -1: it is closed for
- * another reason.
- */
-int mg_release_connection(struct mg_connection *conn, struct ssl_st **out_ssl);
+enum mg_release {
+	MG_NOT_RELEASED, /* it is closed */
+	MG_IDLE,         /* it was idle for keep_alive_timeout_ms, or counts as idle by mg_yield_connection() */
+	MG_UNFINISHED,   /* the thread was wanted during the handshake, or before the header block was complete */
+};
+
+/* In the callback connection_close only. Unless it is closed, all of *out belongs to the caller. */
+enum mg_release mg_release_connection(struct mg_connection *conn, struct mg_kept *out);
 
 #endif

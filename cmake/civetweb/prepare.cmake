@@ -16,7 +16,7 @@ endfunction()
 # Connections come from mg_take_connection() alone, with an SSL object that is made there.
 replace_once("	if (!set_ports_option(ctx)) {"
              "	if ((ctx->dd.config[LISTENING_PORTS][0] != 0) && !set_ports_option(ctx)) {")
-replace_once("struct socket {\n" "struct socket {\n	SSL *ssl;\n")
+replace_once("struct socket {\n" "struct socket {\n	SSL *ssl;\n	char *begun;\n	int begun_len;\n	int64_t deadline_ms;\n")
 replace_once("	conn->ssl = SSL_new(conn->dom_ctx->ssl_ctx);"
              "	conn->ssl = conn->client.ssl;\n	conn->client.ssl = NULL;")
 
@@ -44,7 +44,8 @@ replace_once("			conn->protocol_type = should_switch_to_protocol(conn);"
 
 # A thread's deadline ends every wait for its connection: CivetWeb's own time-outs begin again with each byte that was
 # read or written. A request, with the TLS handshake before the first one, has request_timeout_ms from the moment when
-# its thread has it, a later one from its first byte on; the deadline of the answer is set by mg_set_deadline().
+# its thread has it, a later one from its first byte on; the deadline of the answer is set by mg_set_deadline(). A wait
+# for input also ends when the thread is wanted (mg_set_wanted()).
 replace_once("static int\nmg_poll(struct mg_pollfd *pfd,\n"
              "/* On CLOCK_MONOTONIC, of the connection that the thread serves; 0: none. */
 static __thread int64_t deadline_ms;
@@ -64,11 +65,35 @@ set_deadline(int timeout_ms)
 	deadline_ms = (timeout_ms > 0) ? (now_ms() + timeout_ms) : 0;
 }
 
+/* Of mg_set_wanted(). gave_up: the last wait ended because the thread was wanted. */
+static __thread int wanted_fd = -1;
+static __thread int gave_up;
+
+/* poll(), but for input the thread's wait ends when it is wanted. */
+static int
+poll_unless_wanted(struct mg_pollfd *pfd, unsigned int n, int milliseconds)
+{
+	struct mg_pollfd both[2];
+	int result;
+
+	if ((wanted_fd < 0) || (n != 1) || ((pfd[0].events & POLLIN) == 0)) {
+		return poll(pfd, n, milliseconds);
+	}
+	both[0] = pfd[0];
+	both[1].fd = wanted_fd;
+	both[1].events = POLLIN;
+	result = poll(both, 2, milliseconds);
+	pfd[0].revents = both[0].revents;
+	gave_up = (result > 0) && (both[0].revents == 0);
+	return gave_up ? -1 : ((result > 0) ? 1 : result);
+}
+
 
 static int\nmg_poll(struct mg_pollfd *pfd,\n")
 replace_once("	int check_pollerr = 0;\n	if ((n == 1)"
              "	int check_pollerr = 0;
 
+	gave_up = 0;
 	if (deadline_ms != 0) {
 		int64_t left_ms = deadline_ms - now_ms();
 		if (left_ms <= 0) {
@@ -79,6 +104,7 @@ replace_once("	int check_pollerr = 0;\n	if ((n == 1)"
 		}
 	}
 	if ((n == 1)")
+replace_once("		result = poll(pfd, n, ms_now);" "		result = poll_unless_wanted(pfd, n, ms_now);")
 replace_once("			pollres = mg_poll(pfd, 1, (int)(ms_wait), &(ctx->stop_flag));\n"
              "			pollres = mg_poll(pfd, 1, (int)(ms_wait), &(ctx->stop_flag));
 			if (pollres < 0) {
@@ -86,11 +112,56 @@ replace_once("			pollres = mg_poll(pfd, 1, (int)(ms_wait), &(ctx->stop_flag));\n
 			}\n")
 replace_once("		conn->conn_birth_time = time(NULL);\n\n		/* Fill in IP, port info early"
              "		conn->conn_birth_time = time(NULL);
-		set_deadline(atoi(ctx->dd.config[REQUEST_TIMEOUT]));\n\n		/* Fill in IP, port info early")
+		begin_connection(conn);\n\n		/* Fill in IP, port info early")
+replace_once("/* Prepare connection data structure */\nstatic void\ninit_connection"
+             "/* The thread has a connection: takes what was read of its request before. */
+static void
+begin_connection(struct mg_connection *conn)
+{
+	conn->idle = conn->yields = conn->unfinished = 0;
+	conn->begun_len = conn->client.begun_len;
+	if (conn->begun_len > 0) {
+		memcpy(conn->buf, conn->client.begun, (size_t)conn->begun_len);
+	}
+	mg_free(conn->client.begun);
+	conn->client.begun = NULL;
+	set_deadline(atoi(conn->phys_ctx->dd.config[REQUEST_TIMEOUT]));
+	if (conn->client.deadline_ms != 0) {
+		deadline_ms = conn->client.deadline_ms;
+	}
+}
+
+
+/* Prepare connection data structure */\nstatic void\ninit_connection")
+replace_once("	 * goes to crule42. */\n	conn->data_len = 0;" "	 * goes to crule42. */\n	conn->data_len = conn->begun_len;")
 
 # keep_alive_timeout_ms bounds the time without a request. A connection that was idle, or that mg_yield_connection() was
-# called for, is known as such when it is closed.
-replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n	int yields;\n")
+# called for, is known as such when it is closed; so is one in the middle of its handshake or of a header block, for
+# which a thread that was wanted did not wait.
+replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n	int yields;\n	int unfinished;\n	int begun_len;\n")
+replace_once("						/* Break if error occured (-1)\n"
+             "						conn->unfinished = (pollres == -1) && gave_up;\n						/* Break if error occured (-1)\n")
+replace_once("	if (ret != 1) {\n		SSL_free(conn->ssl);\n		conn->ssl = NULL;\n		OPENSSL_REMOVE_THREAD_STATE();\n		return 0;\n	}\n\n	return 1;"
+             "	if (conn->unfinished) {\n		return 0;\n	}
+	if (ret != 1) {\n		SSL_free(conn->ssl);\n		conn->ssl = NULL;\n		OPENSSL_REMOVE_THREAD_STATE();\n		return 0;\n	}\n\n	return 1;")
+replace_once("		if (n == -2) {\n			/* Receive error */\n			return -1;"
+             "		if (n == -2) {
+			/* Receive error, or not waited for */
+			conn->idle = gave_up && (conn->handled_requests > 0) && (*nread == 0);
+			conn->unfinished = gave_up && !conn->idle;
+			return -1;")
+replace_once("	if (conn->request_len <= 0) {\n		if (conn->data_len > 0) {\n			mg_snprintf(conn,
+			            NULL, /* No truncation check for ebuf */
+			            ebuf,
+			            ebuf_len,
+			            \"%s\",
+			            \"Malformed message\");"
+             "	if (conn->request_len <= 0) {\n		if ((conn->data_len > 0) && !conn->unfinished) {\n			mg_snprintf(conn,
+			            NULL, /* No truncation check for ebuf */
+			            ebuf,
+			            ebuf_len,
+			            \"%s\",
+			            \"Malformed message\");")
 replace_once("	memset(&last_action_time, 0, sizeof(last_action_time));\n"
              "	memset(&last_action_time, 0, sizeof(last_action_time));
 	conn->idle = (conn->handled_requests > 0) && conn->yields && (*nread == 0)

@@ -11,17 +11,18 @@
  * their first record) is complete, idle ones for keep_alive_s, which answers announce as `Keep-Alive`. When descriptors
  * run short the oldest of them are closed first (lib/http_door.h).
  *
- * A thread serves one connection at a time. Every wait for the client ends at a deadline, however slowly its bytes come
- * or go. Without a token a client can hold a thread for
- *   - 5 s: from the first bytes of a request to its whole header block and body; with TLS the handshake counts into the
- *     5 s of the first request. A client that stalls in a body, in the handshake, or in a header block that it began
- *     within 100 ms of an answer is closed then;
- *   - 5 s more for an answer that it does not read, and 2 s for the rest of a body that was refused (413);
- *   - 100 ms after an answer, for its next request.
- * A long answer has 1 s more for each 160 kB: 57 s for 8 MiB.
+ * A thread serves one connection at a time, and waits for its client only while no other connection waits for a thread.
+ * Then it gives the connection back at once, to go on when more of it has arrived: in the middle of a TLS handshake or of
+ * a header block, and after an answer. The rest of a body is not waited for either: the request is answered without it,
+ * and the connection closed. The requests that a client pipelines end after 1 s with `Connection: close`. So a client
+ * that stops or goes on byte by byte costs others no thread. A request that no thread takes within 10 s is `refused` with
+ * 503.
  *
- * When connections wait for a thread, one that has been answered goes back behind them, and the requests that a client
- * pipelines end after 1 s with `Connection: close`. A request that no thread takes within 10 s is `refused` with 503.
+ * Every wait for the client ends at a deadline, too, however slowly its bytes come or go: 5 s from the first bytes of a
+ * request to its whole header block and body, with the TLS handshake before the first one; 2 s for the rest of a body
+ * that was refused (413); 100 ms after an answer, for the next request on the same thread; 5 s for an answer that the
+ * client does not read, and 1 s more for each 160 kB of it: 57 s for 8 MiB. Only the last of these holds the thread
+ * while others want it, and an answer to a client without a token is short enough never to wait.
  */
 #ifndef CASEVIEW_HTTP_H
 #define CASEVIEW_HTTP_H

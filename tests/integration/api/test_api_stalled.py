@@ -1,0 +1,202 @@
+"""Clients that stop in the middle of a handshake, a header block or a body, or go on byte by byte: without a token, and far
+more of them than there are threads."""
+
+import contextlib
+import socket
+import ssl
+import threading
+
+import pytest
+
+from support.api_views import EXPECTED
+from support.certificates import certificate
+from support.waiting import wait_for
+
+THREADS = 2
+PAUSING = 6  # clients that go on before their time-out of 5 s
+TRICKLING = 40
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+BLOCK = HEAD + b"\r\n"
+
+
+def start(own, tls):
+    pem = own.folder / "tls.pem"
+    pem.write_bytes(certificate("localhost"))
+    api = own("--threads", str(THREADS), *(["--tls-certificate", str(pem)] if tls else []))
+    api.wait_ready()
+    api.tls = tls
+    return api
+
+
+@pytest.fixture(params=["plain", "tls"])
+def api(request, own):
+    return start(own, request.param == "tls")
+
+
+def client_context():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def connect(api):
+    host, port = api.address.split(":")
+    conn = socket.create_connection((host, int(port)), timeout=15)
+    return client_context().wrap_socket(conn) if api.tls else conn
+
+
+class Handshake:
+    """The client's side, whose bytes are sent one by one."""
+
+    def __init__(self, conn):
+        self.conn = conn
+        self.arrived, self.sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = client_context().wrap_bio(self.arrived, self.sent)
+
+    def hello(self):
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        return self.sent.read()
+
+    def finish(self):
+        """What follows on the server's flight, after the hello was sent."""
+        while True:
+            try:
+                self.tls.do_handshake()
+                return self.sent.read()
+            except ssl.SSLWantReadError:
+                self.arrived.write(self.conn.recv(65536))
+
+    def request(self, text):
+        self.tls.write(text)
+        return self.sent.read()
+
+    def answer(self):
+        heard = b""
+        while b"\r\n\r\n" not in heard:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                heard += self.tls.read()
+                continue
+            block = self.conn.recv(65536)
+            assert block, "the connection was closed"
+            self.arrived.write(block)
+        return heard
+
+
+def ask(api, token):
+    """The body of an answer, over a new connection."""
+    path = api.url().split(api.address)[1]
+    heard = b""
+    with connect(api) as conn:
+        conn.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n".encode())
+        while block := conn.recv(65536):
+            heard += block
+    return heard.partition(b"\r\n\r\n")[2].decode()
+
+
+def check_others_are_answered(api, token, times=5):
+    """They would get 503 after 10 s if each client held a thread until its time-out."""
+    for _ in range(times):
+        assert ask(api, token) == EXPECTED
+
+
+@contextlib.contextmanager
+def crowd(api, first, count=PAUSING):
+    """The connections of clients that have sent `first`."""
+    with contextlib.ExitStack() as stack:
+        conns = [stack.enter_context(connect(api)) for _ in range(count)]
+        for conn in conns:
+            conn.sendall(first)
+        yield conns
+
+
+def heard_by(conn, part):
+    heard = b""
+    while part not in heard:
+        block = conn.recv(65536)
+        assert block, f"closed after {heard}"
+        heard += block
+    return heard
+
+
+def test_a_header_block_in_parts(api, token):
+    """All are kept while others are answered, and get their answers when they go on. Over TLS each part is a record."""
+    with crowd(api, HEAD) as conns:
+        check_others_are_answered(api, token)
+        for conn in conns:
+            conn.sendall(b"Connection: close\r\n")
+        for conn in conns:
+            conn.sendall(b"\r\n")
+            assert heard_by(conn, b"\r\n\r\n").startswith(b"HTTP/1.1 404")
+
+
+def test_a_later_header_block_in_parts(api, token):
+    """Its first part comes together with a whole request."""
+    with crowd(api, BLOCK + HEAD) as conns:
+        for conn in conns:
+            heard_by(conn, b"\r\n\r\n")
+        check_others_are_answered(api, token)
+        for conn in conns:
+            conn.sendall(b"X-Request-Id: later\r\n\r\n")
+            heard_by(conn, b"X-Request-Id: later")
+
+
+def test_a_handshake_in_parts(own, token):
+    """The client's last record comes in two parts, and a thread looks for it between them."""
+    api = start(own, True)
+    host, port = api.address.split(":")
+    with contextlib.ExitStack() as stack:
+        conns = [stack.enter_context(socket.create_connection((host, int(port)), timeout=15)) for _ in range(PAUSING)]
+        clients = [Handshake(conn) for conn in conns]
+        for client in clients:
+            client.conn.sendall(client.hello())
+        check_others_are_answered(api, token)
+        rest = {}
+        for client in clients:
+            flight = client.finish() + client.request(BLOCK)
+            client.conn.sendall(flight[:20])
+            rest[client] = flight[20:]
+        assert ask(api, token) == EXPECTED
+        for client, flight in rest.items():
+            client.conn.sendall(flight)
+        for client in clients:
+            assert client.answer().startswith(b"HTTP/1.1 404")
+
+
+TRICKLES = {
+    "body": (HEAD + b"Content-Length: 65536\r\n\r\n", b"x"),
+    "chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nf000\r\n", b"x"),
+    "chunk size": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+    "refused body": (HEAD + b"Content-Length: 1000000\r\n\r\n", b"x"),
+    "header": (HEAD, b"G"),
+    "next header": (BLOCK, b"G"),
+}
+
+
+def trickle(conn, byte, ended):
+    """Sends a byte now and then until the server closes the connection."""
+    conn.settimeout(0.2)
+    with contextlib.suppress(OSError):
+        while not ended.is_set():
+            conn.sendall(byte)
+            with contextlib.suppress(TimeoutError):
+                while conn.recv(65536):
+                    pass
+                return
+
+
+@pytest.mark.parametrize("what", TRICKLES)
+def test_trickling_clients(api, token, what):
+    first, byte = TRICKLES[what]
+    ended = threading.Event()
+    with crowd(api, first, TRICKLING) as conns:
+        clients = [threading.Thread(target=trickle, args=(conn, byte, ended)) for conn in conns]
+        for client in clients:
+            client.start()
+        try:
+            check_others_are_answered(api, token, 20)
+            wait_for(lambda: not any(client.is_alive() for client in clients), 15, "all of them are closed")
+        finally:
+            ended.set()
+            for client in clients:
+                client.join(20)
