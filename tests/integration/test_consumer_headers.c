@@ -4,30 +4,59 @@
 #include "tests/integration/consumer_fixture.h"
 #include "workers/source/consumer_headers.h"
 
-static void test_headers_as_json(void **state)
+/* Sends one record with this key (NULL: none), these headers and a value of one byte. */
+static void send_one(struct fixture *f, rd_kafka_t *rk, const char *key, rd_kafka_headers_t *headers)
 {
-    struct fixture *f = fixture_open(1);
-    static const unsigned char bytes[] = {0xff, 0x00, 0x41, 0x42};
-    (void)state;
-    assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
-                                       RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1),
-                                       RD_KAFKA_V_HEADER("a\"b", "x\xc3\xa9", 3), RD_KAFKA_V_HEADER("raw", bytes, 4),
-                                       RD_KAFKA_V_HEADER("none", NULL, 0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                       RD_KAFKA_V_END),
+    assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_KEY(key, key ? strlen(key) : 0),
+                                       RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1), RD_KAFKA_V_HEADERS(headers),
+                                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
                      0);
-    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
+}
+
+/* A member that is about to read the records of send_one(). */
+static struct member *open_reader(struct fixture *f)
+{
     struct member *m = member_open(f, NULL, NULL);
+
     UNTIL(assigned(m) == 3, m);
     position(m, TOPIC_CASES, 0, 0);
+    return m;
+}
 
-    struct consumer_event event;
-    int64_t deadline = clock_mono_ms() + WAIT_MS;
+/* One record of send_one(), read back; its headers' JSON goes to `json`, its record to out_event. */
+static struct member *read_headers(struct fixture *f, const char *key, rd_kafka_headers_t *headers, struct buf *json,
+                                   struct consumer_event *out_event)
+{
+    int64_t deadline_ms = clock_mono_ms() + WAIT_MS;
+
+    send_one(f, f->rk, key, headers);
+    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
+    struct member *m = open_reader(f);
     do
-        assert_true(clock_mono_ms() < deadline);
-    while (consumer_poll(m->consumer, &event, 1) == 0 || event.type != CONSUMER_RECORD);
+        assert_true(clock_mono_ms() < deadline_ms);
+    while (consumer_poll(m->consumer, out_event, 1) == 0 || out_event->type != CONSUMER_RECORD);
+    buf_init(json, CONSUMER_HEADERS_JSON_MAX);
+    assert_true(consumer_headers_json(&out_event->record, json));
+    assert_false(json->overflow);
+    return m;
+}
+
+static void test_headers_as_json(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        ssize_t size;
+    } given[] = {{"a\"b", "x\xc3\xa9", 3}, {"raw", "\xff\x00\x41\x42", 4}, {"none", NULL, 0}};
+    struct fixture *f = fixture_open(1);
+    struct consumer_event event;
     struct buf json;
-    buf_init(&json, 4096);
-    assert_true(consumer_headers_json(&event.record, &json));
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(ARRAY_LEN(given));
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(given); i++)
+        assert_int_equal(rd_kafka_header_add(headers, given[i].name, -1, given[i].value, given[i].size), 0);
+
+    struct member *m = read_headers(f, NULL, headers, &json, &event);
     assert_string_equal(json.data,
                         "[{\"name\":\"a\\\"b\",\"value\":\"x\xc3\xa9\"},{\"name\":\"raw\",\"base64\":\"/wBBQg==\"},"
                         "{\"name\":\"none\",\"value\":null}]");
@@ -37,32 +66,6 @@ static void test_headers_as_json(void **state)
     buf_done(&json);
     member_close(m);
     fixture_close(f);
-}
-
-/*
- * One record with these headers and a value of one byte, read back; its JSON goes to `json`, its record to out_event.
- */
-static struct member *read_headers(struct fixture *f, rd_kafka_headers_t *headers, struct buf *json,
-                                   struct consumer_event *out_event)
-{
-    int64_t deadline_ms = clock_mono_ms() + WAIT_MS;
-
-    assert_int_equal(rd_kafka_producev(f->rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
-                                       RD_KAFKA_V_KEY("key", 3), RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1),
-                                       RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                       RD_KAFKA_V_END),
-                     0);
-    assert_int_equal(rd_kafka_flush(f->rk, WAIT_MS), 0);
-    struct member *m = member_open(f, NULL, NULL);
-    UNTIL(assigned(m) == 3, m);
-    position(m, TOPIC_CASES, 0, 0);
-    do
-        assert_true(clock_mono_ms() < deadline_ms);
-    while (consumer_poll(m->consumer, out_event, 1) == 0 || out_event->type != CONSUMER_RECORD);
-    buf_init(json, CONSUMER_HEADERS_JSON_MAX);
-    assert_true(consumer_headers_json(&out_event->record, json));
-    assert_false(json->overflow);
-    return m;
 }
 
 static void add_header(rd_kafka_headers_t *headers, const char *name, char byte, size_t size)
@@ -96,7 +99,7 @@ static void test_headers_too_large_are_left_out_and_counted(void **state)
     add_header(headers, "large", '\x01', LARGE);
     add_header(headers, "last", 'y', 1);
 
-    struct member *m = read_headers(f, headers, &json, &event);
+    struct member *m = read_headers(f, "key", headers, &json, &event);
     assert_string_equal(json.data,
                         "[{\"name\":\"first\",\"value\":\"xxx\"},{\"truncated\":{\"headers\":2,\"bytes\":20000010}}]");
     assert_int_equal(consumer_headers_size(&event.record), 6 + 3 + 6 + LARGE + 5 + 1);
@@ -118,7 +121,7 @@ static void test_headers_within_the_bound_are_all_there(void **state)
     (void)state;
     add_header(headers, "n", '\x01', RECORD_MAX_BYTES - 1 - CONSUMER_HEADER_COST);
 
-    struct member *m = read_headers(f, headers, &json, &event);
+    struct member *m = read_headers(f, "key", headers, &json, &event);
     assert_true(json.len > 6 * (RECORD_MAX_BYTES - 100) && json.len <= CONSUMER_HEADERS_JSON_MAX);
     json_t *last = last_element(&json, &count, &root);
     assert_int_equal(count, 1);
@@ -142,7 +145,7 @@ static void test_headers_too_many_are_left_out_and_counted(void **state)
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(rd_kafka_header_add(headers, "\xff", 1, i % 2 ? "\xff" : NULL, i % 2), 0);
 
-    struct member *m = read_headers(f, headers, &json, &event);
+    struct member *m = read_headers(f, "key", headers, &json, &event);
     assert_true(json.len <= CONSUMER_HEADERS_JSON_MAX);
     json_t *truncated = json_object_get(last_element(&json, &count, &root), "truncated");
     assert_in_range(count, RECORD_MAX_BYTES / (CONSUMER_HEADER_COST + 2),
@@ -175,11 +178,7 @@ static void produce_headers(struct fixture *f, const char *codec, const size_t *
         rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
         if (sizes[i] > 0)
             add_header(headers, "n", 'x', sizes[i]);
-        assert_int_equal(
-            rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(f->topics[TOPIC_CASES]), RD_KAFKA_V_PARTITION(0),
-                              RD_KAFKA_V_KEY("key", KEY_BYTES), RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", VALUE_BYTES),
-                              RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
-            0);
+        send_one(f, rk, "key", headers);
     }
     assert_int_equal(rd_kafka_flush(rk, WAIT_MS), 0);
     rd_kafka_destroy(rk);
@@ -196,9 +195,7 @@ static void sizes_are_right(const char *codec)
     struct consumer_event events[ARRAY_LEN(sizes)];
     size_t seen = 0, shown_by_the_next = 0;
     produce_headers(f, codec, sizes, ARRAY_LEN(sizes));
-    struct member *m = member_open(f, NULL, NULL);
-    UNTIL(assigned(m) == 3, m);
-    position(m, TOPIC_CASES, 0, 0);
+    struct member *m = open_reader(f);
     int64_t deadline_ms = clock_mono_ms() + WAIT_MS;
     while (seen < ARRAY_LEN(sizes)) {
         assert_true(clock_mono_ms() < deadline_ms);
