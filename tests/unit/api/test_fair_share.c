@@ -16,6 +16,18 @@ static bool enters(struct fair_share *share, const struct uuid *application, str
     return entered;
 }
 
+static void enter_all(struct fair_share *share, const struct uuid *application, struct fair_claim *claims, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_true(enters(share, application, &claims[i]));
+}
+
+static void leave_all(struct fair_claim *claims, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fair_share_leave(&claims[i]);
+}
+
 static bool waits_on(struct fair_claim *claim)
 {
     const char *why = NULL;
@@ -28,10 +40,8 @@ static void test_while_fast_one_application_may_have_all_threads(void **state CV
 {
     struct fair_share *share = fair_share_new(1024, 8, 7);
     struct fair_claim claims[8];
-    for (size_t i = 0; i < 8; i++)
-        assert_true(enters(share, &one, &claims[i]));
-    for (size_t i = 0; i < 8; i++)
-        fair_share_leave(&claims[i]);
+    enter_all(share, &one, claims, 8);
+    leave_all(claims, 8);
     fair_share_free(share);
 }
 
@@ -39,16 +49,13 @@ static void test_max_waiting_is_for_all_and_half_of_it_for_one(void **state CV_U
 {
     struct fair_share *share = fair_share_new(4, 8, 7);
     struct fair_claim claims[4], refused;
-    assert_true(enters(share, &one, &claims[0]));
-    assert_true(enters(share, &one, &claims[1]));
+    enter_all(share, &one, claims, 2);
     assert_false(enters(share, &one, &refused));
-    assert_true(enters(share, &other, &claims[2]));
-    assert_true(enters(share, &other, &claims[3]));
+    enter_all(share, &other, &claims[2], 2);
     assert_false(enters(share, &(struct uuid){{3}}, &refused));
     fair_share_leave(&claims[0]);
     assert_true(enters(share, &one, &claims[0]));
-    for (size_t i = 0; i < 4; i++)
-        fair_share_leave(&claims[i]);
+    leave_all(claims, 4);
     fair_share_free(share);
 }
 
@@ -56,8 +63,7 @@ static void test_while_slow_an_application_keeps_half_of_the_threads(void **stat
 {
     struct fair_share *share = fair_share_new(1024, 8, 7);
     struct fair_claim claims[8], more;
-    for (size_t i = 0; i < 8; i++)
-        assert_true(enters(share, &one, &claims[i]));
+    enter_all(share, &one, claims, 8);
     for (size_t i = 0; i < 8; i++) {
         bool waits = waits_on(&claims[i]);
         assert_int_equal(waits, i >= 4);
@@ -65,16 +71,12 @@ static void test_while_slow_an_application_keeps_half_of_the_threads(void **stat
             fair_share_leave(&claims[i]);
     }
     assert_false(enters(share, &one, &more));
-    for (size_t i = 0; i < 4; i++)
-        assert_true(enters(share, &other, &claims[i]));
+    enter_all(share, &other, claims, 4);
     for (size_t i = 0; i < 4; i++)
         assert_true(waits_on(&claims[i]));
-    for (size_t i = 0; i < 8; i++)
-        fair_share_leave(&claims[i]);
-    for (size_t i = 0; i < 8; i++) /* fast again */
-        assert_true(enters(share, &one, &claims[i]));
-    for (size_t i = 0; i < 8; i++)
-        fair_share_leave(&claims[i]);
+    leave_all(claims, 8);
+    enter_all(share, &one, claims, 8); /* fast again */
+    leave_all(claims, 8);
     fair_share_free(share);
 }
 
