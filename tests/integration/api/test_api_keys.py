@@ -26,6 +26,29 @@ def public(kid, **changes):
     return key, {**key.export_public(as_dict=True), "kid": kid, **changes}
 
 
+@contextlib.contextmanager
+def key_provider(keys, status_of):
+    """Serves the key set over HTTP, and yields its address; status_of(request) is called before each answer."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status_of(self))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # the client has given up
+                self.wfile.write(json.dumps({"keys": keys}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{provider.server_port}"
+    finally:
+        provider.shutdown()
+        provider.server_close()
+
+
 def test_unusable_keys_are_refused(own):
     cases = {
         "plain": ({}, 200),
@@ -131,23 +154,14 @@ def test_a_changed_file_is_detected_and_at_once_after_sighup(own):
 
 def test_key_set_by_url(own):
     key, shown = public("k")
-    state = {"status": 200, "auth": []}
+    state = {"status": 500, "auth": []}
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            state["auth"].append(self.headers.get("Authorization"))
-            self.send_response(state["status"])
-            self.end_headers()
-            self.wfile.write(json.dumps({"keys": [shown]}).encode())
+    def status_of(request):
+        state["auth"].append(request.headers.get("Authorization"))
+        return state["status"]
 
-        def log_message(self, *_):
-            pass
-
-    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=provider.serve_forever, daemon=True).start()
-    try:
-        state["status"] = 500
-        api = own(jwks=f"http://user:s3cret@127.0.0.1:{provider.server_port}/jwks")
+    with key_provider([shown], status_of) as address:
+        api = own(jwks=f"http://user:s3cret@{address}/jwks")
         token = sign(key, '{"alg":"RS256","kid":"k"}', json.dumps(claims()))
         api.wait_log("status 500")
         check_problem(api.call(token), 401, "invalid-token")
@@ -158,9 +172,6 @@ def test_key_set_by_url(own):
         assert api.call(token).status_code == 200
         assert state["auth"][-1] == "Basic " + base64.b64encode(b"user:s3cret").decode()
         assert "s3cret" not in api.log() + answer.text
-    finally:
-        provider.shutdown()
-        provider.server_close()
 
 
 def test_unknown_kids_hold_at_most_half_of_the_threads(own):
@@ -169,21 +180,13 @@ def test_unknown_kids_hold_at_most_half_of_the_threads(own):
     answers = threading.Event()
     answers.set()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            answers.wait(20)
-            self.send_response(200)
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                self.wfile.write(json.dumps({"keys": [shown]}).encode())
+    def status_of(_):
+        answers.wait(20)
+        return 200
 
-        def log_message(self, *_):
-            pass
-
-    provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=provider.serve_forever, daemon=True).start()
-    try:
-        api = own("--threads", "2", jwks=f"http://127.0.0.1:{provider.server_port}/jwks")
+    with key_provider([shown], status_of) as address, contextlib.ExitStack() as at_end:
+        at_end.callback(answers.set)
+        api = own("--threads", "2", jwks=f"http://{address}/jwks")
         api.wait_ready()
         answers.clear()
         unknown = sign(key, '{"alg":"RS256","kid":"made-up"}', json.dumps(claims()))
@@ -200,7 +203,3 @@ def test_unknown_kids_hold_at_most_half_of_the_threads(own):
         for thread in asking:
             thread.join()
         assert sorted(seconds > 2 for seconds in times) == [False, False, False, True], times
-    finally:
-        answers.set()
-        provider.shutdown()
-        provider.server_close()
