@@ -48,11 +48,17 @@ def replace(path, content):
     os.replace(temporary, path)
 
 
-def test_answers_and_kept_connections(own, token):
+def start_https(own, *options, content=None):
+    """An API, and the file with its certificate."""
     pem = own.folder / "tls.pem"
-    pem.write_bytes(certificate("localhost"))
-    api = own("--tls-certificate", str(pem))
+    pem.write_bytes(content or certificate("localhost"))
+    api = own("--tls-certificate", str(pem), *options)
     api.wait_ready()
+    return api, pem
+
+
+def test_answers_and_kept_connections(own, token):
+    api, _ = start_https(own)
     url = api.url().replace("http://", "https://")
     with pytest.warns(Warning):
         answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, verify=False, timeout=15)
@@ -68,10 +74,7 @@ def test_answers_and_kept_connections(own, token):
 
 def test_a_renewed_certificate_is_taken_over_and_a_broken_one_is_not(own, token):
     first, second, third = certificate("first"), certificate("second", 2), certificate("third")
-    pem = own.folder / "tls.pem"
-    pem.write_bytes(first)
-    api = own("--tls-certificate", str(pem))
-    api.wait_ready()
+    api, pem = start_https(own, content=first)
     path = api.url().split(api.address)[1]
     assert shown(api) in first
     wait_for(lambda: abs(api.metric(EXPIRY) - time.time() - 86400) < 600, 5, "the metric says when it ends")
@@ -114,10 +117,7 @@ def client_hello():
 
 def test_slow_clients_hold_a_thread_for_some_seconds(own, token):
     """One stops in the handshake, the other sends its body byte by byte; there are two threads."""
-    pem = own.folder / "tls.pem"
-    pem.write_bytes(certificate("localhost"))
-    api = own("--tls-certificate", str(pem), "--threads", "2")
-    api.wait_ready()
+    api, _ = start_https(own, "--threads", "2")
     host, port = api.address.split(":")
     ended = threading.Event()
     with socket.create_connection((host, int(port)), timeout=15) as silent, connect(api) as slow:
@@ -146,10 +146,7 @@ def test_slow_clients_hold_a_thread_for_some_seconds(own, token):
 
 
 def test_busy_connections_take_turns(own, token):
-    pem = own.folder / "tls.pem"
-    pem.write_bytes(certificate("localhost"))
-    api = own("--tls-certificate", str(pem), "--threads", "1")
-    api.wait_ready()
+    api, _ = start_https(own, "--threads", "1")
     path = api.url().split(api.address)[1]
     ended = threading.Event()
     answers = [0, 0, 0]
