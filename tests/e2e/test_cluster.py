@@ -151,9 +151,7 @@ def test_a_rebuild_is_not_prepared_while_leaders_are_away(make_cluster_stack, cl
     stack.start_worker(properties=QUICK)
     stack.send_items(History(303, cases=50).items)
     stack.check()
-    rebuild.start(stack)
-    rebuild.fill(stack, properties=QUICK)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack, properties=QUICK)
     cluster.kill_broker(1)
     cluster.kill_broker(3)
     try:

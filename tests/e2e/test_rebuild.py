@@ -19,8 +19,7 @@ def test_from_log_only_shows_what_the_log_still_has(make_kafka_stack):
     for partition in range(2):
         stack.trim("case", partition)
     assert not rebuild.start(stack, "--from-log-only")["carry_over"]
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack)
     rebuild.run(stack, "prepare")
     assert stack.database.query("SELECT count(*) FROM caseview_2.active_case") == [(0,)]
     assert stack.database.query("SELECT count(*) > 0 FROM caseview_2.agent") == [(True,)]
@@ -44,8 +43,7 @@ def test_partitions_are_added_while_a_generation_is_filled_and_when_it_is_ready(
     wait_for(lambda: stack.database.value(cursors) == 7, 40, "it reads the new partitions, too")
     stack.send_items(items[third : 2 * third])
     stack.stop_worker(slow)
-    rebuild.fill(stack, properties=FRESH)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack, properties=FRESH)
     rebuild.run(stack, "prepare")
     stack.grow(case=5)
     stack.send_items(items[2 * third :])
@@ -67,8 +65,7 @@ def test_a_row_that_an_operator_wrote_before_carry_over_does_not_stay(make_kafka
     stack.send(events.queued(organization, closed), events.queued(organization, other))  # the first one comes late
     stack.wait_body(other)
     assert rebuild.start(stack)["carry_over"]
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack)
     options = ("--database", stack.database.conninfo, *stack.kafka(), *stack.names(), "--schema-dir", stack.schemas.folder)
     stack.database.query("DELETE FROM gen_2.case_state WHERE case_id = %s", (closed,))  # as a damage to be repaired
     programs.caseview("repair", "--generation", 2, "--case", closed, *options, check=0)
@@ -95,9 +92,7 @@ def test_a_parked_record_that_is_retried_between_two_runs_of_prepare_is_not_lost
     stack.wait_caught_up()
     stack.trim("case")
     stack.trim("agent")
-    rebuild.start(stack)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack)
     points = Points(stack.folder / "points", [("carry.page", "kill", 3)])
     rebuild.run(stack, "prepare", check=-signal.SIGKILL, environment=points.environment)
     registry.register(schema.text, 7002)
@@ -121,8 +116,7 @@ def test_parked_records_of_a_partition_that_was_added_are_carried_over(make_kafk
     parked = "SELECT topic, part, \"offset\", value FROM gen_{}.parked"
     wait_for(lambda: stack.database.query(parked.format(1)), 30, "the record is parked")
     stack.trim("case", 1)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack)
     rebuild.run(stack, "prepare")
     assert stack.database.query(parked.format(2)) == stack.database.query(parked.format(1))
 
@@ -143,8 +137,7 @@ def test_what_is_carried_over_is_of_the_generation_that_readers_see(make_kafka_s
     stack.send(events.queued(organization, second))
     wait_for(lambda: (organization, second) in stack.active_cases(), 30, "the live generation shows the case")
     stack.trim("case")
-    rebuild.fill(stack, 3)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack, 3)
     assert "carrying over from generation 1" in rebuild.run(stack, "prepare").stderr
     assert stack.database.query("SELECT count(*) FROM caseview_3.active_case") == [(2,)]
 
@@ -161,8 +154,7 @@ def test_a_second_run_carries_over_the_generation_that_readers_see_then(make_kaf
     rebuild.switch_when_level(stack, 2)
     stack.trim("case")
     assert rebuild.start(stack)["carry_over"]
-    (filler,) = rebuild.fill(stack, 3)
-    rebuild.wait_phase(stack, "caught-up")
+    (filler,) = rebuild.fill_up(stack, 3)
     points = Points(stack.folder / "points", [("carry.page", "kill", 3)])
     rebuild.run(stack, "prepare", check=-signal.SIGKILL, environment=points.environment)
     rebuild.switch_when_level(stack, 1)
@@ -173,14 +165,7 @@ def test_a_second_run_carries_over_the_generation_that_readers_see_then(make_kaf
     stack.trim("case")
     rebuild.fill(stack, 3)
     go_on_after_gap(stack, 3)
-    last = {}
-
-    def prepared():
-        last["log"] = rebuild.run(stack, "prepare", check=None)
-        return last["log"].returncode == 0
-
-    wait_for(prepared, 60, "it is prepared", poll_s=0.5)
-    assert "carrying over from generation 1" in last["log"].stderr
+    assert "carrying over from generation 1" in rebuild.prepare_when_read(stack).stderr
     assert rebuild.views(stack, "caseview_3") == rebuild.views(stack, "caseview")
 
 
@@ -197,8 +182,7 @@ class Gap:
         stack.wait_caught_up()
         assert not rebuild.start(stack)["carry_over"]
         stack.trim("case")  # after `start` has looked
-        (self.filler,) = rebuild.fill(stack, properties=FRESH)
-        rebuild.wait_phase(stack, "caught-up")
+        (self.filler,) = rebuild.fill_up(stack, properties=FRESH)
         points = Points(stack.folder / "points", [("carry.page", "kill", 3)])
         rebuild.run(stack, "prepare", check=-signal.SIGKILL, environment=points.environment)
         (step,) = [step for step in rebuild.status(stack)["steps"] if step["step"] == "carry-over cases"]
@@ -215,9 +199,7 @@ class Gap:
 
     def check(self):
         """prepare refuses until all is read; then the new generation shows what readers see."""
-        wait_for(
-            lambda: rebuild.run(self.stack, "prepare", check=None).returncode == 0, 60, "it is prepared", poll_s=0.5
-        )
+        rebuild.prepare_when_read(self.stack)
         before = rebuild.views(self.stack, "caseview")
         assert len(before["active_case"]) == 2 and before["agent"] and before["parked"]
         assert rebuild.views(self.stack, "caseview_2") == before
@@ -257,9 +239,8 @@ def test_a_case_of_a_partition_that_is_added_during_prepare_is_rendered(make_kaf
     stack.start_worker(properties=FRESH)
     stack.send(events.queued(events.guid(), events.guid()))
     stack.wait_caught_up()
-    rebuild.start(stack, "--carry-over")
-    (filler,) = rebuild.fill(stack)  # it would look for new partitions after minutes
-    rebuild.wait_phase(stack, "caught-up")
+    # This worker would look for new partitions after minutes.
+    (filler,) = rebuild.until_caught_up(stack, start_options=["--carry-over"])
     points = Points(stack.folder / "points", [("prepare.begun", "wait", 1)])
     prepare = rebuild.begin(stack, "prepare", "prepare", environment=points.environment)
     points.wait_reached(prepare, "prepare.begun")

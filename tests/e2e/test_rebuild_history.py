@@ -153,8 +153,7 @@ def test_a_rebuild_gives_the_view_of_the_whole_history(make_kafka_stack, registr
     early = rng.random() < 0.5
     if early:
         stack.grow(case=5, agent=3)
-    rebuild.fill(stack, workers=2, properties=fresh)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack, workers=2, properties=fresh)
     if not early:
         stack.grow(case=5, agent=3)
         rebuild.wait_phase(stack, "caught-up")

@@ -109,8 +109,7 @@ def test_the_view_of_a_new_version_is_shown_and_taken_back(make_kafka_stack, bui
         refused = rebuild.run(stack, "prepare", check=2)
         assert build.misfit(2, build.new, build.old) in refused.stderr and len(refused.stderr.splitlines()) == 1
         with build.chosen():
-            rebuild.fill(stack)
-            rebuild.wait_phase(stack, "caught-up")
+            rebuild.fill_up(stack)
             rebuild.run(stack, "prepare")
             assert not is_shown(stack)
             for to in (2, 1, 2):

@@ -34,8 +34,7 @@ def test_a_rebuild_from_start_to_drop(make_stack):
     refused = rebuild.run(stack, "start", check=2)
     assert "generation 2 is waiting already" in refused.stderr
 
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack)
     assert stack.database.query("SELECT count(*) FROM gen_2.active_case") == [(0,)], "rendering is deferred"
     assert rebuild.run(stack, "status", "--check", "ready", check=1).stdout
     assert json.loads(rebuild.run(stack, "prepare", "--json").stdout) == {"generation": 2, "phase": "ready"}
@@ -76,9 +75,7 @@ def test_abort_drops_what_was_filled_and_its_worker_waits(make_stack):
     stack.start_worker()
     stack.send_items(History(12, organizations=1, cases=100).items)
     assert "no generation is waiting" in rebuild.run(stack, "abort", check=2).stderr
-    rebuild.start(stack)
-    (filler,) = rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    (filler,) = rebuild.until_caught_up(stack)
     rebuild.run(stack, "abort")
     assert rebuild.generations(stack) == {1: "live", 2: "dropped"}
     assert "no generation is waiting" in rebuild.run(stack, "status", "--check", "ready", check=2).stderr
@@ -337,9 +334,7 @@ def test_a_generation_named_in_a_shared_file_changes_no_rebuild(make_stack, tmp_
     """Workers of the live generation may share a file of options with the commands."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1})
     stack.start_worker()
-    rebuild.start(stack)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack)
     shared = tmp_path / "caseview.conf"
     shared.write_text("generation = 1\n")
     rebuild.run(stack, "prepare", "--config", shared)
@@ -353,9 +348,7 @@ def test_a_row_that_postgresql_refuses_does_not_stop_the_rendering(make_stack):
     others = [events.guid() for _ in range(20)]
     stack.send(*(events.queued(organization, case) for case in [bad, *others]))
     stack.check()
-    rebuild.start(stack)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack)
     stack.database.query(f"ALTER TABLE gen_2.active_case ADD CONSTRAINT refused CHECK (case_id <> '{bad}')")
     rebuild.run(stack, "prepare")
     listed = {case for (case,) in stack.database.query("SELECT case_id::text FROM caseview_2.active_case")}
@@ -369,9 +362,7 @@ def test_a_refused_row_of_the_last_batch_does_not_stop_the_rendering(make_stack)
     organization, user, unit = events.guid(), events.guid(), events.guid()
     stack.send(events.agent_event(organization, user, 1, {"AgentCurrentUnitSelected": {"unitId": unit}}))
     stack.check()
-    rebuild.start(stack)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack)
     stack.database.query(f"ALTER TABLE gen_2.agent ADD CONSTRAINT refused CHECK (user_id <> '{user}') NOT VALID")
     rebuild.run(stack, "prepare")
     assert rebuild.phase(stack) == "ready"

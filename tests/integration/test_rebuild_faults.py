@@ -47,9 +47,7 @@ def test_start_and_abort(faults):
 
 def test_prepare(faults):
     stack = faults.stack
-    rebuild.start(stack, "--carry-over")
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack, start_options=["--carry-over"])
 
     def hurt_at(*points, faults_there=FAULTS):
         for point, fault in itertools.product(points, faults_there):
@@ -103,9 +101,7 @@ def test_switch_and_drop(faults):
 @pytest.mark.parametrize("point", ["prepare.render", "prepare.analyzed"])
 def test_a_generation_that_is_dropped_while_it_is_prepared(faults, point):
     stack = faults.stack
-    rebuild.start(stack)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack)
     points, program = faults.begin("wait", point, 1, ["prepare"])
     other = rebuild.run(stack, "prepare", check=2)
     assert "another `caseview rebuild prepare` is running" in other.stderr
@@ -120,9 +116,7 @@ def test_a_generation_that_is_dropped_while_it_is_prepared(faults, point):
 def test_indexes_are_created_next_to_a_batch(faults):
     """A batch locks the tables in its order, and holds them for longer than the command waits for a lock."""
     stack = faults.stack
-    rebuild.start(stack)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack)
     log_began = stack.postgres.log.stat().st_size
     with contextlib.closing(stack.postgres.connect(stack.database.name)) as batch:
         batch.autocommit = False

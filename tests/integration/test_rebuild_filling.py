@@ -109,9 +109,7 @@ def test_workers_are_killed_while_they_fill_and_while_they_render(make_stack, se
 def test_partitions_move_while_rows_are_rendered(make_stack):
     stack = make_live(make_stack, 41, cases=300)
     expected = rebuild.views(stack, "caseview")
-    rebuild.start(stack)
-    (first,) = rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    (first,) = rebuild.until_caught_up(stack)
     stack.stop_worker(first)
     stack.database.query(RENDER_SLOWLY)
     prepare = rebuild.begin(stack, "prepare", "prepare")
@@ -165,9 +163,7 @@ def test_lines_that_name_a_command_name_the_generation_when_it_is_not_live(make_
     stack = make_stack(partitions={"cases": 2, "agents": 1, "directory": 1})
     live = stack.start_worker("--gap-alarm-s", "1")
     stack.wait_caught_up()
-    rebuild.start(stack)
-    (filler,) = rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    (filler,) = rebuild.until_caught_up(stack)
     where = f"--topic {stack.topics.case} --partition"
     stack.send_raw("case", [(b"no guid", b"no event", ())], 0)
     filler.wait_log(rf"events? parked, .*: caseview parked list --generation 2 {where} 0")

@@ -79,8 +79,7 @@ def test_brokers_that_go_away_are_not_needed_later(faults):
             assert program.wait(60) == 0, program.log()
 
     cut_at("start.before", "start", "--carry-over")
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack)
     cut_at("prepare.before", "prepare")
     faults.check_untouched(before)
     with Servers(stack) as servers:
@@ -130,9 +129,7 @@ def test_a_connection_that_carries_nothing(faults):
 def test_a_network_that_loses_all_packets(faults):
     """No answer, and no end of the connection either: the kernel notices, within a transaction and outside one."""
     stack = faults.stack
-    rebuild.start(stack)
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.until_caught_up(stack)
     faults.hurt("kill", "prepare.render", "prepare")  # later runs ask no broker
     before = faults.live_view()
     try:

@@ -43,8 +43,7 @@ def test_commands_before_and_after_prepare(make_stack, registry):
 
     rebuild.start(stack)
     check_refused(command(stack, "verify", check=2))
-    rebuild.fill(stack)
-    rebuild.wait_phase(stack, "caught-up")
+    rebuild.fill_up(stack)
     assert unfinished(stack) == [
         "generation 2 is not prepared: caseview rebuild status; when it has caught up, caseview rebuild prepare"
     ]

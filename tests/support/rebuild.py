@@ -48,14 +48,35 @@ def wait_phase(stack, wanted, deadline_s=60):
     )
 
 
-def until_ready(stack, generation=2, workers=1, start_options=(), **options):
-    """start, fill, prepare: returns the workers of the new generation."""
+def fill_up(stack, *args, **options):
+    """Starts workers of the generation, and returns them when they have caught up."""
+    filling = fill(stack, *args, **options)
+    wait_phase(stack, "caught-up")
+    return filling
+
+
+def until_caught_up(stack, generation=2, workers=1, start_options=(), **options):
+    """start, fill_up: returns the workers of the new generation."""
     started = start(stack, *start_options)
     assert started["generation"] == generation
-    filling = fill(stack, generation, workers, **options)
-    wait_phase(stack, "caught-up")
+    return fill_up(stack, generation, workers, **options)
+
+
+def until_ready(stack, *args, **options):
+    """start, fill_up, prepare: returns the workers of the new generation."""
+    filling = until_caught_up(stack, *args, **options)
     run(stack, "prepare")
     return filling
+
+
+def prepare_when_read(stack):
+    """A prepare that is refused until everything is read; returns the run that succeeded."""
+
+    def prepared():
+        done = run(stack, "prepare", check=None)
+        return done if done.returncode == 0 else None
+
+    return wait_for(prepared, 60, "it is prepared", poll_s=0.5)
 
 
 def switch(stack, generation, *options, check=0):
