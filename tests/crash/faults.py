@@ -410,17 +410,19 @@ def begin_rebuild(run, *options):
 def begin_prepare(run):
     """`rebuild prepare`, at the point where rows are to be rendered and no worker does so. The load goes on: what it has
     sent since the worker stopped may be too much for the command, which then has to be repeated."""
+
+    def deferral_ended():
+        return not run.stack.database.value("SELECT bool_or(deferred) FROM ctl.generation")
+
     for number in range(5):
         run.start_other()
         rebuild.wait_phase(run.stack, "caught-up")
         run.stop(run.other)
         prepare = rebuild.begin(run.stack, f"prepare-{number}", "prepare")
-        found = wait_for(
-            lambda: not run.stack.database.value("SELECT bool_or(deferred) FROM ctl.generation") and "it waits"
-            or prepare.process.poll() is not None and "it has ended",
-            20, "rows are to be rendered, or prepare refuses",
-        )  # fmt: skip
-        if found == "it waits":
+        wait_for(
+            lambda: deferral_ended() or prepare.process.poll() is not None, 20, "rows are to be rendered, or prepare refuses"
+        )
+        if deferral_ended():
             return prepare
         assert prepare.process.returncode == 2, prepare.process.returncode
     raise AssertionError("five times the load was faster than rebuild prepare")
