@@ -121,33 +121,35 @@ class Held:
         self.connection.close()
 
 
+@contextlib.contextmanager
+def request_in_flight(server, database, api, token):
+    """A request that waits in the database until the end of the block, and is then answered."""
+    held = Held(server, database)
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(api.call(token)))
+    asking.start()
+    try:
+        wait_for(held.waiting, 10, "the request waits in the database")
+        yield
+    finally:
+        held.release()
+        asking.join()
+    assert answers[0].text == EXPECTED
+
+
 def test_too_many_waiting_are_503_at_once(own, server, token):
     api = own("--max-waiting", "1")
     api.wait_ready()
-    held = Held(server, own.database)
-    answers = []
-    first = threading.Thread(target=lambda: answers.append(api.call(token)))
-    first.start()
-    try:
-        wait_for(held.waiting, 10, "the first request waits in the database")
+    with request_in_flight(server, own.database, api, token):
         begin = time.monotonic()
         check_problem(api.call(token), 503, "unavailable")
         assert time.monotonic() - begin < 1
-    finally:
-        held.release()
-        first.join()
-    assert answers[0].text == EXPECTED
 
 
 def test_sigterm_answers_requests_in_flight(own, server, token):
     api = own()
     api.wait_ready()
-    held = Held(server, own.database)
-    answers = []
-    first = threading.Thread(target=lambda: answers.append(api.call(token)))
-    first.start()
-    try:
-        wait_for(held.waiting, 10, "the request waits in the database")
+    with request_in_flight(server, own.database, api, token):
         api.signal(signal.SIGTERM)
         host, port = api.address.split(":")
 
@@ -158,10 +160,6 @@ def test_sigterm_answers_requests_in_flight(own, server, token):
             return True
 
         wait_for(is_closed, 10, "new connections are refused")
-    finally:
-        held.release()
-        first.join()
-    assert answers[0].text == EXPECTED
     assert api.wait() == 0
 
 
