@@ -1,11 +1,11 @@
-"""A stack for all tests of a file that need one worker and nothing of their own."""
+"""What all tests of a file share: a stack with one worker, or a database without one."""
 
 import json
 import shutil
 
 import pytest
 
-from support import avro_codec, events
+from support import avro_codec, events, programs
 from support.stack import mock_stack
 
 
@@ -23,6 +23,15 @@ def one_worker(postgres, schemas, tmp_path_factory):
         stack.start_worker()
         yield stack
     registry.stop()
+
+
+@pytest.fixture(scope="module")
+def migrated(postgres):
+    """A database with Caseview's schema, and nothing that writes to it."""
+    database = postgres.create_database()
+    programs.caseview("migrate", "--database", database.conninfo, check=0)
+    yield database
+    database.drop()
 
 
 @pytest.fixture

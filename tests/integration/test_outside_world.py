@@ -31,14 +31,6 @@ from support.waiting import PATIENCE, wait_for
 API = ["--issuer", "i", "--audience", "a", "--listen", "127.0.0.1:0"]
 
 
-@pytest.fixture(scope="module")
-def migrated(postgres):
-    database = postgres.create_database()
-    programs.caseview("migrate", "--database", database.conninfo, check=0)
-    yield database
-    database.drop()
-
-
 @pytest.fixture
 def key_set(tmp_path):
     path = tmp_path / "keys.json"

@@ -28,14 +28,6 @@ TYPES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def migrated(postgres):
-    database = postgres.create_database()
-    programs.caseview("migrate", "--database", database.conninfo, check=0)
-    yield database
-    database.drop()
-
-
 # --- usage
 
 
