@@ -1,5 +1,5 @@
 /* Writers of other versions, with their schemas in a folder, as an operator would provide them. */
-#include "tests/unit/source/decode_fixture.h"
+#include "tests/unit/source/writer_fixture.h"
 
 #include <dirent.h>
 
@@ -21,37 +21,6 @@
         "occurredAt", TIME_TYPE)
 #define CLEARED  RECORD("AgentCurrentUnitCleared", "")
 #define SELECTED RECORD("AgentCurrentUnitSelected", FIELD("unitId", GUID_TYPE))
-
-static struct fixture fixture;
-static char folder[] = "/tmp/caseview-schemas-XXXXXX";
-
-static struct buf *write_with(const char *schema)
-{
-    return fixture_write_with(&fixture, folder, schema);
-}
-
-static int setup(void **state CV_UNUSED)
-{
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state CV_UNUSED)
-{
-    char path[sizeof folder + 16];
-    snprintf(path, sizeof path, "%s/writer.avsc", folder);
-    fixture_close(&fixture);
-    unlink(path);
-    return rmdir(folder);
-}
-
-static void put_head(struct buf *out)
-{
-    put_text(out, EVENT_ID);
-    put_text(out, ORG_ID);
-    put_text(out, ID);
-    put_long(out, 7);
-    put_long(out, SOME_DAY);
-}
 
 static void test_added_fields_of_any_type_are_ignored(void **state CV_UNUSED)
 {

@@ -1,5 +1,5 @@
 /* Schemas that writers register: unions at the top, logical types, names that the specification does not allow. */
-#include "tests/unit/source/decode_fixture.h"
+#include "tests/unit/source/writer_fixture.h"
 
 /* clang-format off */
 #define RECORD(name, fields) "{\"type\":\"record\",\"name\":\"" name "\",\"fields\":[" fields "]}"
@@ -16,37 +16,6 @@
 #define AGENT(payload) RECORD("caseview.AgentEvent", HEAD("\"string\"") FIELD("payload", "[" payload "]"))
 #define HEARTBEAT RECORD("com.acme.Heartbeat", STRING("host") "," FIELD("load", "\"double\""))
 /* clang-format on */
-
-static struct fixture fixture;
-static char folder[] = "/tmp/caseview-writers-XXXXXX";
-
-static struct buf *write_with(const char *schema)
-{
-    return fixture_write_with(&fixture, folder, schema);
-}
-
-static int setup(void **state CV_UNUSED)
-{
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int teardown(void **state CV_UNUSED)
-{
-    char path[sizeof folder + 16];
-    snprintf(path, sizeof path, "%s/writer.avsc", folder);
-    fixture_close(&fixture);
-    unlink(path);
-    return rmdir(folder);
-}
-
-static void put_head(struct buf *out)
-{
-    put_text(out, EVENT_ID);
-    put_text(out, ORG_ID);
-    put_text(out, ID);
-    put_long(out, 7);
-    put_long(out, SOME_DAY);
-}
 
 /* A union at the top. */
 
