@@ -34,6 +34,14 @@ def read_up_to(stack, worker, records):
     wait_for(lambda: worker.metric("caseview_records_total", kind="directory") >= records, 20, f"{records} are taken")
 
 
+def make_second_batch(stack, worker, event):
+    """Makes the worker close a batch with this directory event, which is full, while the first one is held up."""
+    organization = event[1]["organizationId"]
+    stack.send(event, *(events.unit_event(organization, events.guid(), 1, "other") for _ in range(8)))
+    read_up_to(stack, worker, 6)
+    stays_true(worker.is_running, 0.3, "the second batch is made")
+
+
 def test_a_name_that_changes_back_in_the_next_batch(make_stack):
     """A, then B in one batch, then A again in the next one, which is full before the first is committed."""
     stack = make_stack(partitions={"cases": 1, "agents": 1, "directory": 1}, options=[])
@@ -42,16 +50,10 @@ def test_a_name_that_changes_back_in_the_next_batch(make_stack):
     stack.send(events.unit_event(organization, unit, 1, "A"), events.queued(organization, case, unit=events.ref(unit)))
     stack.wait_body(case, lambda body: body and '"unitName":"A"' in body)
     stack.check()
-    others = [events.guid() for _ in range(8)]
     with held_up(stack, "SELECT FROM gen_1.directory WHERE entity_id = %s FOR UPDATE", unit) as wait_for_batch:
         stack.send(events.unit_event(organization, unit, 2, "B"))
         wait_for_batch()
-        stack.send(
-            events.unit_event(organization, unit, 3, "A"),
-            *(events.unit_event(organization, other, 1, "other") for other in others),
-        )
-        read_up_to(stack, worker, 6)
-        stays_true(worker.is_running, 0.3, "the second batch is made")
+        make_second_batch(stack, worker, events.unit_event(organization, unit, 3, "A"))
     stack.check()
 
 
@@ -62,16 +64,10 @@ def test_an_entity_forgotten_and_recreated_in_the_next_batch(make_stack):
     organization, unit, case = events.guid(), events.guid(), events.guid()
     stack.send(events.unit_event(organization, unit, 9, "old"), events.queued(organization, case, unit=events.ref(unit)))
     stack.wait_body(case, lambda body: body and '"unitName":"old"' in body)
-    others = [events.guid() for _ in range(8)]
     with held_up(stack, "SELECT FROM gen_1.directory WHERE entity_id = %s FOR UPDATE", unit) as wait_for_batch:
         stack.send_items([("directory", events.directory_key("unit", organization, unit), None)])
         wait_for_batch()
-        stack.send(
-            events.unit_event(organization, unit, 1, "new"),
-            *(events.unit_event(organization, other, 1, "other") for other in others),
-        )
-        read_up_to(stack, worker, 6)
-        stays_true(worker.is_running, 0.3, "the second batch is made")
+        make_second_batch(stack, worker, events.unit_event(organization, unit, 1, "new"))
     stack.check()
 
 
