@@ -12,11 +12,11 @@
  * run short the oldest of them are closed first (lib/http_door.h).
  *
  * A thread serves one connection at a time, and waits for its client only while no other connection waits for a thread.
- * Then it gives the connection back at once, to go on when more of it has arrived: in the middle of a TLS handshake or of
- * a header block, and after an answer. The rest of a body is not waited for either: the request is answered without it,
- * and the connection closed. The requests that a client pipelines end after 1 s with `Connection: close`. So a client
- * that stops or goes on byte by byte costs others no thread. A request that no thread takes within 10 s is `refused` with
- * 503.
+ * Then it gives the connection back at once, to go on when more of it has arrived: in the middle of a TLS handshake or
+ * of a header block, and after an answer. The rest of a body is not waited for either: the request is answered without
+ * it, and the connection closed. The requests that a client pipelines end after 1 s with `Connection: close`. So a
+ * client that stops or goes on byte by byte costs others no thread. A request that no thread takes within 10 s is
+ * `refused` with 503.
  *
  * Every wait for the client ends at a deadline, too, however slowly its bytes come or go: 5 s from the first bytes of a
  * request to its whole header block and body, with the TLS handshake before the first one; 2 s for the rest of a body

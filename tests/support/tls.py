@@ -8,6 +8,29 @@ import ssl
 import subprocess
 import threading
 
+from .certificates import certificate
+
+
+def start_https(own, *options, content=None):
+    """An API, and the file with its certificate."""
+    pem = own.folder / "tls.pem"
+    pem.write_bytes(content or certificate("localhost"))
+    api = own("--tls-certificate", str(pem), *options)
+    api.wait_ready()
+    return api, pem
+
+
+def trusting_client():
+    """The context of a client that checks no certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def connect_https(api):
+    host, port = api.address.split(":")
+    return trusting_client().wrap_socket(socket.create_connection((host, int(port)), timeout=15))
+
 
 class Authority:
     """A private certificate authority with one server certificate."""

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import socket
-import threading
 
 import pytest
 import requests
@@ -108,47 +107,3 @@ def test_slow_and_silent_clients_are_dropped_and_delay_no_request(api, token):
                 while sleeper.recv(4096):
                     pass
     wait_for(lambda: api.call(token).status_code == 200, 10, "all threads are free again")
-
-
-TRICKLES = {
-    "body": (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n", b"x"),
-    "chunk": (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nf000\r\n", b"x"),
-    "chunk size": (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
-    "refused body": (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x"),
-    "next header": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"G"),
-}
-
-
-def trickle(conn, byte, ended):
-    """Sends a byte a second until the server closes the connection."""
-    with contextlib.suppress(OSError):
-        while not ended.is_set():
-            conn.sendall(byte)
-            conn.settimeout(1)
-            with contextlib.suppress(TimeoutError):
-                while conn.recv(65536):
-                    pass
-                return
-
-
-@pytest.mark.parametrize("what", TRICKLES)
-def test_a_trickling_client_holds_its_thread_for_some_seconds(own, token, what):
-    """As many clients as there are threads send a byte a second, without a token."""
-    api = own("--threads", "4")
-    api.wait_ready()
-    host, port = api.address.split(":")
-    first, byte = TRICKLES[what]
-    ended = threading.Event()
-    with contextlib.ExitStack() as stack:
-        conns = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(4)]
-        clients = [threading.Thread(target=trickle, args=(conn, byte, ended)) for conn in conns]
-        for conn, client in zip(conns, clients, strict=True):
-            conn.sendall(first)
-            client.start()
-        try:
-            assert api.call(token).text == EXPECTED, "answered once the first of them is closed"
-            wait_for(lambda: not any(client.is_alive() for client in clients), 10, "all of them are closed")
-        finally:
-            ended.set()
-            for client in clients:
-                client.join(20)

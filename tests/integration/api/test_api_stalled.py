@@ -1,4 +1,4 @@
-"""Clients that stop in the middle of a handshake, a header block or a body, or go on byte by byte: without a token, and far
+"""Clients that stop in the middle of a handshake, a header block or a body, or go on byte by byte: without a token, and
 more of them than there are threads."""
 
 import contextlib
@@ -9,40 +9,31 @@ import threading
 import pytest
 
 from support.api_views import EXPECTED
-from support.certificates import certificate
+from support.tls import connect_https, start_https, trusting_client
 from support.waiting import wait_for
 
-THREADS = 2
+THREADS = "2"
 PAUSING = 6  # clients that go on before their time-out of 5 s
 TRICKLING = 40
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 BLOCK = HEAD + b"\r\n"
 
 
-def start(own, tls):
-    pem = own.folder / "tls.pem"
-    pem.write_bytes(certificate("localhost"))
-    api = own("--threads", str(THREADS), *(["--tls-certificate", str(pem)] if tls else []))
-    api.wait_ready()
-    api.tls = tls
+@pytest.fixture(params=["plain", "tls"])
+def api(request, own):
+    if request.param == "plain":
+        api = own("--threads", THREADS)
+        api.wait_ready()
+        api.connect = lambda: connect_plain(api)
+    else:
+        api, _ = start_https(own, "--threads", THREADS)
+        api.connect = lambda: connect_https(api)
     return api
 
 
-@pytest.fixture(params=["plain", "tls"])
-def api(request, own):
-    return start(own, request.param == "tls")
-
-
-def client_context():
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
-def connect(api):
+def connect_plain(api):
     host, port = api.address.split(":")
-    conn = socket.create_connection((host, int(port)), timeout=15)
-    return client_context().wrap_socket(conn) if api.tls else conn
+    return socket.create_connection((host, int(port)), timeout=15)
 
 
 class Handshake:
@@ -51,7 +42,7 @@ class Handshake:
     def __init__(self, conn):
         self.conn = conn
         self.arrived, self.sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = client_context().wrap_bio(self.arrived, self.sent)
+        self.tls = trusting_client().wrap_bio(self.arrived, self.sent)
 
     def hello(self):
         with pytest.raises(ssl.SSLWantReadError):
@@ -65,7 +56,7 @@ class Handshake:
                 self.tls.do_handshake()
                 return self.sent.read()
             except ssl.SSLWantReadError:
-                self.arrived.write(self.conn.recv(65536))
+                self.receive()
 
     def request(self, text):
         self.tls.write(text)
@@ -77,17 +68,20 @@ class Handshake:
             with contextlib.suppress(ssl.SSLWantReadError):
                 heard += self.tls.read()
                 continue
-            block = self.conn.recv(65536)
-            assert block, "the connection was closed"
-            self.arrived.write(block)
+            self.receive()
         return heard
+
+    def receive(self):
+        block = self.conn.recv(65536)
+        assert block, "the connection was closed"
+        self.arrived.write(block)
 
 
 def ask(api, token):
     """The body of an answer, over a new connection."""
     path = api.url().split(api.address)[1]
     heard = b""
-    with connect(api) as conn:
+    with api.connect() as conn:
         conn.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n".encode())
         while block := conn.recv(65536):
             heard += block
@@ -104,7 +98,7 @@ def check_others_are_answered(api, token, times=5):
 def crowd(api, first, count=PAUSING):
     """The connections of clients that have sent `first`."""
     with contextlib.ExitStack() as stack:
-        conns = [stack.enter_context(connect(api)) for _ in range(count)]
+        conns = [stack.enter_context(api.connect()) for _ in range(count)]
         for conn in conns:
             conn.sendall(first)
         yield conns
@@ -143,10 +137,10 @@ def test_a_later_header_block_in_parts(api, token):
 
 def test_a_handshake_in_parts(own, token):
     """The client's last record comes in two parts, and a thread looks for it between them."""
-    api = start(own, True)
-    host, port = api.address.split(":")
+    api, _ = start_https(own, "--threads", THREADS)
+    api.connect = lambda: connect_https(api)
     with contextlib.ExitStack() as stack:
-        conns = [stack.enter_context(socket.create_connection((host, int(port)), timeout=15)) for _ in range(PAUSING)]
+        conns = [stack.enter_context(connect_plain(api)) for _ in range(PAUSING)]
         clients = [Handshake(conn) for conn in conns]
         for client in clients:
             client.conn.sendall(client.hello())

@@ -1,8 +1,7 @@
-"""HTTPS: the certificate, its renewal while the program runs, and threads that clients hold."""
+"""HTTPS: the certificate, its renewal while the program runs, and connections that take turns."""
 
 import os
 import signal
-import socket
 import ssl
 import threading
 import time
@@ -13,22 +12,15 @@ import requests
 from support.api_views import EXPECTED
 from support.certificates import certificate
 from support.programs import run
+from support.tls import connect_https, start_https
 from support.waiting import wait_for
-
 
 EXPIRY = "caseview_api_certificate_expiry_timestamp_seconds"
 
 
-def connect(api):
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    host, port = api.address.split(":")
-    return context.wrap_socket(socket.create_connection((host, int(port)), timeout=15))
-
-
 def shown(api):
     """The certificate that a new connection gets."""
-    with connect(api) as conn:
+    with connect_https(api) as conn:
         return ssl.DER_cert_to_PEM_cert(conn.getpeercert(True)).encode()
 
 
@@ -48,15 +40,6 @@ def replace(path, content):
     os.replace(temporary, path)
 
 
-def start_https(own, *options, content=None):
-    """An API, and the file with its certificate."""
-    pem = own.folder / "tls.pem"
-    pem.write_bytes(content or certificate("localhost"))
-    api = own("--tls-certificate", str(pem), *options)
-    api.wait_ready()
-    return api, pem
-
-
 def test_answers_and_kept_connections(own, token):
     api, _ = start_https(own)
     url = api.url().replace("http://", "https://")
@@ -66,7 +49,7 @@ def test_answers_and_kept_connections(own, token):
     with pytest.raises(requests.RequestException):
         requests.get(api.url(), timeout=5)
     path = api.url().split(api.address)[1]
-    with connect(api) as conn:
+    with connect_https(api) as conn:
         for pause in (0, 0.02, 0.5, 0.5):  # while a thread still has it, and after the door has it again
             time.sleep(pause)
             assert b"Keep-Alive: timeout=75\r\n" in ask(conn, token, path)
@@ -78,7 +61,7 @@ def test_a_renewed_certificate_is_taken_over_and_a_broken_one_is_not(own, token)
     path = api.url().split(api.address)[1]
     assert shown(api) in first
     wait_for(lambda: abs(api.metric(EXPIRY) - time.time() - 86400) < 600, 5, "the metric says when it ends")
-    with connect(api) as old:
+    with connect_https(api) as old:
         ask(old, token, path)
         replace(pem, second)
         wait_for(lambda: shown(api) in second, 10, "noticed by itself")
@@ -107,44 +90,6 @@ def test_a_certificate_that_cannot_be_used_is_exit_2(tmp_path, keys, kind):
     assert "tls-certificate" in done.stderr and str(pem) in done.stderr
 
 
-def client_hello():
-    sent = ssl.MemoryBIO()
-    handshake = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        handshake.do_handshake()
-    return sent.read()
-
-
-def test_slow_clients_hold_a_thread_for_some_seconds(own, token):
-    """One stops in the handshake, the other sends its body byte by byte; there are two threads."""
-    api, _ = start_https(own, "--threads", "2")
-    host, port = api.address.split(":")
-    ended = threading.Event()
-    with socket.create_connection((host, int(port)), timeout=15) as silent, connect(api) as slow:
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n")
-        silent.sendall(client_hello())
-
-        def send_slowly():
-            try:
-                while not ended.wait(0.5):
-                    slow.sendall(b"x")
-            except OSError:
-                ended.set()
-
-        sending = threading.Thread(target=send_slowly)
-        sending.start()
-        try:
-            wait_for(lambda: api.metric("caseview_api_connections_active") == 2, 5, "both threads are held")
-            with connect(api) as conn:
-                ask(conn, token, api.url().split(api.address)[1])
-            while silent.recv(65536):
-                pass
-            wait_for(ended.is_set, 10, "the slow one is closed, too")
-        finally:
-            ended.set()
-            sending.join(20)
-
-
 def test_busy_connections_take_turns(own, token):
     api, _ = start_https(own, "--threads", "1")
     path = api.url().split(api.address)[1]
@@ -152,7 +97,7 @@ def test_busy_connections_take_turns(own, token):
     answers = [0, 0, 0]
 
     def ask_all_the_time(i):
-        with connect(api) as conn:
+        with connect_https(api) as conn:
             while not ended.is_set():
                 ask(conn, token, path)
                 answers[i] += 1
