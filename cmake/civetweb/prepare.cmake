@@ -20,6 +20,9 @@ replace_once("struct socket {\n" "struct socket {\n	SSL *ssl;\n	char *begun;\n	i
 replace_once("	conn->ssl = SSL_new(conn->dom_ctx->ssl_ctx);"
              "	conn->ssl = conn->client.ssl;\n	conn->client.ssl = NULL;")
 
+# mg_stop() writes the flag that all threads read.
+replace_once("typedef int volatile stop_flag_t;" "typedef _Atomic int stop_flag_t;")
+
 # A tab is white space in a header field (RFC 9110, section 5.5).
 replace_once("&& !isprint(c)) {" "&& !isprint(c) && (c != 9)) {")
 
