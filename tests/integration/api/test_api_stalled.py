@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -36,8 +37,8 @@ def connect_plain(api):
     return socket.create_connection((host, int(port)), timeout=15)
 
 
-class Handshake:
-    """The client's side, whose bytes are sent one by one."""
+class Records:
+    """A TLS client whose records the test sends, in parts if it likes."""
 
     def __init__(self, conn):
         self.conn = conn
@@ -63,13 +64,12 @@ class Handshake:
         return self.sent.read()
 
     def answer(self):
-        heard = b""
-        while b"\r\n\r\n" not in heard:
-            with contextlib.suppress(ssl.SSLWantReadError):
-                heard += self.tls.read()
-                continue
-            self.receive()
-        return heard
+        """Its first block of data, which has the whole header."""
+        while True:
+            try:
+                return self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                self.receive()
 
     def receive(self):
         block = self.conn.recv(65536)
@@ -141,7 +141,7 @@ def test_a_handshake_in_parts(own, token):
     api.connect = lambda: connect_https(api)
     with contextlib.ExitStack() as stack:
         conns = [stack.enter_context(connect_plain(api)) for _ in range(PAUSING)]
-        clients = [Handshake(conn) for conn in conns]
+        clients = [Records(conn) for conn in conns]
         for client in clients:
             client.conn.sendall(client.hello())
         check_others_are_answered(api, token)
@@ -155,6 +155,30 @@ def test_a_handshake_in_parts(own, token):
             client.conn.sendall(flight)
         for client in clients:
             assert client.answer().startswith(b"HTTP/1.1 404")
+
+
+def place_to_cut(record):
+    """Where the second part looks like the first bytes of another record, a longer one."""
+    for i in range(5, len(record) - 5):
+        if 20 <= record[i] <= 24 and 5 + int.from_bytes(record[i + 3 : i + 5], "big") > len(record) - i:
+            return i
+    raise AssertionError("no such place")
+
+
+def test_a_record_in_two_parts(own):
+    """The first part comes while a thread waits for the next request, the second one after that."""
+    api, _ = start_https(own)
+    with connect_plain(api) as conn:
+        client = Records(conn)
+        conn.sendall(client.hello())
+        conn.sendall(client.finish() + client.request(BLOCK))
+        assert client.answer().startswith(b"HTTP/1.1 404")
+        record = client.request(HEAD + b"X: " + b"x" * 5000 + b"\r\n\r\n")
+        cut = place_to_cut(record)
+        conn.sendall(record[:cut])
+        time.sleep(0.5)
+        conn.sendall(record[cut:])
+        assert client.answer().startswith(b"HTTP/1.1 404")
 
 
 TRICKLES = {
