@@ -59,8 +59,9 @@ bool fair_share_enter(struct fair_share *share, const struct uuid *application, 
 bool fair_share_may_wait(struct fair_claim *claim, const char **out_why)
 {
     struct fair_share *share = claim->share;
+    if (!claim->slow)
+        atomic_fetch_add_explicit(&share->slow, 1, memory_order_relaxed);
     claim->slow = true;
-    atomic_fetch_add_explicit(&share->slow, 1, memory_order_relaxed);
     int n = atomic_load_explicit(claim->of_application, memory_order_relaxed);
     while (n > share->max_when_slow)
         if (atomic_compare_exchange_weak_explicit(claim->of_application, &n, n - 1, memory_order_relaxed,

@@ -31,7 +31,7 @@ void fair_share_free(struct fair_share *share); /* NULL is fine; no claim may be
 /* False: refused, out_why is one sentence, static text; there is nothing to leave. */
 bool fair_share_enter(struct fair_share *share, const struct uuid *application, struct fair_claim *out_claim,
                       const char **out_why) CV_MUST_CHECK;
-/* Called once, after SLOW_MS without an answer. False: the request must give up (and leave). */
+/* Called after SLOW_MS without an answer, of each look-up. False: the request must give up (and leave). */
 bool fair_share_may_wait(struct fair_claim *claim, const char **out_why) CV_MUST_CHECK;
 void fair_share_leave(struct fair_claim *claim);
 

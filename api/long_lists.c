@@ -9,6 +9,7 @@
 #include "caseview/clock.h"
 #include "caseview/db.h"
 #include "caseview/log.h"
+#include "fair_share.h"
 #include "role.h"
 #include "sql_api.h"
 #include "trace_list.h"
@@ -145,57 +146,73 @@ static void give_up_place(struct long_list *place)
     pthread_cond_broadcast(&place->owner->freed);
 }
 
-/* Caller holds the mutex. False: the time is up. */
-static bool wait_until(struct long_lists *lists, pthread_cond_t *cond, int64_t deadline_ms)
+/* How long a request waits. */
+struct patience {
+    struct fair_claim *claim;
+    int64_t slow_ms; /* when its application's share counts; INT64_MAX: it has been asked for */
+    const char *why; /* it must give up; NULL: the time is up, at most */
+};
+
+/* Caller holds the mutex. False: the time is up, or the application has its share of the threads. */
+static bool wait_until(struct long_lists *lists, struct patience *patience, pthread_cond_t *cond, int64_t deadline_ms)
 {
-    struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
-    return pthread_cond_timedwait(cond, &lists->mutex, &until) == 0;
+    if (clock_mono_ms() >= patience->slow_ms) {
+        patience->slow_ms = INT64_MAX;
+        if (!fair_share_may_wait(patience->claim, &patience->why))
+            return false;
+    }
+    int64_t until_ms = patience->slow_ms < deadline_ms ? patience->slow_ms : deadline_ms;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    return pthread_cond_timedwait(cond, &lists->mutex, &until) == 0 || until_ms < deadline_ms;
 }
 
 /* Caller holds the mutex. Waits while all places are taken. NULL: still taken after PLACE_TIMEOUT_MS. */
-static struct long_list *wait_for_place(struct long_lists *lists, const struct question *question)
+static struct long_list *wait_for_place(struct long_lists *lists, struct patience *patience,
+                                        const struct question *question)
 {
     int64_t deadline_ms = clock_mono_ms() + PLACE_TIMEOUT_MS;
     struct long_list *place = take_place(lists, question);
-    while (place == NULL && wait_until(lists, &lists->freed, deadline_ms))
+    while (place == NULL && wait_until(lists, patience, &lists->freed, deadline_ms))
         place = take_place(lists, question);
     return place;
 }
 
 /* Caller holds the mutex. */
-static bool wait_for_job(struct long_lists *lists, const struct job *job)
+static bool wait_for_job(struct long_lists *lists, struct patience *patience, const struct job *job)
 {
     int64_t deadline_ms = clock_mono_ms() + ASK_TIMEOUT_MS;
-    while (job->state != JOB_DONE && wait_until(lists, &lists->done, deadline_ms))
+    while (job->state != JOB_DONE && wait_until(lists, patience, &lists->done, deadline_ms))
         ;
     return job->state == JOB_DONE;
 }
 
 enum long_list_outcome long_lists_ask(struct long_lists *lists, const struct question *question,
-                                      struct findings *out_findings, struct long_list **out_list, const char **out_why)
+                                      struct fair_claim *claim, struct long_list_answer *out_answer)
 {
     enum long_list_outcome outcome = LONG_LIST_UNAVAILABLE;
-    *out_list = NULL;
-    *out_why = "Too many long lists are being read.";
+    struct patience patience = {.claim = claim, .slow_ms = clock_mono_ms() + SLOW_MS};
+    *out_answer = (struct long_list_answer){.why = "Too many long lists are being read."};
     pthread_mutex_lock(&lists->mutex);
-    struct long_list *place = wait_for_place(lists, question);
+    struct long_list *place = wait_for_place(lists, &patience, question);
     if (place != NULL) {
         place->owner = lists;
         place->application = question->application;
         place->job = join_or_queue(lists, question);
-        if (wait_for_job(lists, place->job)) {
+        if (wait_for_job(lists, &patience, place->job)) {
             outcome = place->job->outcome;
-            *out_findings = place->job->findings;
-            *out_why = place->job->why;
+            out_answer->findings = place->job->findings;
+            out_answer->why = place->job->why;
         } else {
-            *out_why = "The database did not answer in time.";
+            out_answer->why = "The database did not answer in time.";
         }
         if (outcome == LONG_LIST_FOUND && place->job->text.len > 0)
-            *out_list = place;
+            out_answer->list = place;
         else
             give_up_place(place);
     }
     pthread_mutex_unlock(&lists->mutex);
+    if (outcome == LONG_LIST_UNAVAILABLE && patience.why != NULL)
+        out_answer->why = patience.why;
     return outcome;
 }
 

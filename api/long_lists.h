@@ -4,8 +4,8 @@
  * result.
  *
  * Bounded: at most LONG_LISTS_MAX requests at once, at most half of them of one application; each holds its place, and
- * its list in memory, until long_list_release(). Further ones wait a second for a place and are refused then. Any
- * thread.
+ * its list in memory, until long_list_release(). Further ones wait a second for a place and are refused then; earlier
+ * when their application holds more than its share of the threads (fair_share.h). Any thread.
  */
 #ifndef CASEVIEW_API_LONG_LISTS_H
 #define CASEVIEW_API_LONG_LISTS_H
@@ -17,13 +17,20 @@
 #define LONG_LIST_MAX      ((size_t)8 * 1024 * 1024) /* bytes of one list; api/sql/long_list.sql has it, too */
 #define LONG_LIST_ROWS_MAX 2000                      /* likewise */
 
+struct fair_claim;
 struct long_lists;
 struct long_list; /* one request's place */
 
 enum long_list_outcome {
-    LONG_LIST_FOUND,       /* out_findings; when they allow it, out_list, which the caller must release */
-    LONG_LIST_TOO_LONG,    /* out_findings only */
-    LONG_LIST_UNAVAILABLE, /* out_why is one sentence */
+    LONG_LIST_FOUND,       /* findings; when they allow it, list, which the caller must release */
+    LONG_LIST_TOO_LONG,    /* findings only */
+    LONG_LIST_UNAVAILABLE, /* why is one sentence */
+};
+
+struct long_list_answer {
+    struct findings findings;
+    struct long_list *list;
+    const char *why; /* static text */
 };
 
 /*
@@ -34,10 +41,9 @@ struct long_lists *long_lists_new(const char *database, bool log_traces, struct 
 /* No thread may be asking, and all lists must have been released. */
 void long_lists_free(struct long_lists *lists);
 
-/* Waits at most 6 s. out_list is NULL whenever there is nothing to release. */
+/* Waits at most 6 s, under the caller's claim. The answer's list is NULL whenever there is nothing to release. */
 enum long_list_outcome long_lists_ask(struct long_lists *lists, const struct question *question,
-                                      struct findings *out_findings, struct long_list **out_list,
-                                      const char **out_why) CV_MUST_CHECK;
+                                      struct fair_claim *claim, struct long_list_answer *out_answer) CV_MUST_CHECK;
 /* The JSON array; valid until the release. */
 struct str long_list_text(const struct long_list *list);
 /* Of a struct long_list; void so that it can be a callback. */

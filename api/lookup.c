@@ -78,10 +78,15 @@ static enum lookup_outcome refuse_too_long(struct lookup *lookup, const struct q
     return LOOKUP_TOO_LONG;
 }
 
-static enum lookup_outcome ask_long(struct lookup *lookup, const struct question *question,
+static enum lookup_outcome ask_long(struct lookup *lookup, const struct question *question, struct fair_claim *claim,
                                     struct lookup_result *out_result)
 {
-    switch (long_lists_ask(lookup->long_lists, question, &out_result->findings, &out_result->list, &out_result->why)) {
+    struct long_list_answer answer;
+    enum long_list_outcome outcome = long_lists_ask(lookup->long_lists, question, claim, &answer);
+    out_result->findings = answer.findings;
+    out_result->list = answer.list;
+    out_result->why = answer.why;
+    switch (outcome) {
     case LONG_LIST_FOUND:
         return LOOKUP_FOUND;
     case LONG_LIST_TOO_LONG:
@@ -106,7 +111,7 @@ static enum lookup_outcome ask_short(struct lookup *lookup, const struct questio
     case STREAM_TOO_LONG:
         buf_reset(out_body);
         list_weights_note(lookup->weights, question->key, LIST_LONG, clock_mono_ms() + LONG_REMEMBERED_MS);
-        return ask_long(lookup, question, out_result);
+        return ask_long(lookup, question, claim, out_result);
     case STREAM_UNAVAILABLE:
         break;
     }
@@ -121,7 +126,7 @@ static enum lookup_outcome ask_by_weight(struct lookup *lookup, const struct que
     case LIST_SHORT:
         return ask_short(lookup, question, claim, out_body, out_result);
     case LIST_LONG:
-        return ask_long(lookup, question, out_result);
+        return ask_long(lookup, question, claim, out_result);
     case LIST_TOO_LONG:
         break;
     }

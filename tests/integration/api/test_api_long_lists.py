@@ -118,16 +118,44 @@ def test_an_application_may_use_half_of_the_queue(own, server, token, option):
     assert [answer.status_code for answer in answers[OTHER_APP]] == [200] * 4
 
 
+def backend_of_long_lists(own, server):
+    """Its process id; a long list has been looked up."""
+    busy = "select pid from pg_stat_activity where application_name = 'caseview-api' and position('a long list' in query) > 0"
+    pids = [pid for (pid,) in server.query(own.database.name, busy)]
+    assert len(pids) == 1
+    return pids[0]
+
+
+def test_an_application_may_use_half_of_the_threads_for_long_lists(own, server, token):
+    """Half of its requests give up their threads, those that wait for a place to read a list included."""
+    add_cases(own.database, USER_IDLE, 1500, 2000)
+    api = own("--threads", "8")
+    api.wait_ready()
+    assert api.call(token, user=USER_IDLE).status_code == 200
+    pid = backend_of_long_lists(own, server)
+    answers = []
+    asking = [threading.Thread(target=lambda: answers.append(api.call(token, user=USER_IDLE))) for _ in range(8)]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join(30)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [503] * 4
+    reasons = {answer.json()["detail"] for answer in answers if answer.status_code == 503}
+    assert reasons == {"Too many requests of this application are waiting for the database."}
+
+
 def test_short_lists_do_not_wait_for_long_ones(own, server, token):
     """The statement of the long list is blocked; short ones are answered meanwhile."""
     add_cases(own.database, USER_IDLE, 1500, 2000)
     api = own()
     api.wait_ready()
     assert api.call(token, user=USER_IDLE).status_code == 200
-    busy = "select pid from pg_stat_activity where application_name = 'caseview-api' and position('a long list' in query) > 0"
-    pids = [pid for (pid,) in server.query(own.database.name, busy)]
-    assert len(pids) == 1
-    os.kill(pids[0], signal.SIGSTOP)
+    pid = backend_of_long_lists(own, server)
+    os.kill(pid, signal.SIGSTOP)
     try:
         slow = threading.Thread(target=lambda: api.call(token, user=USER_IDLE))
         slow.start()
@@ -136,7 +164,7 @@ def test_short_lists_do_not_wait_for_long_ones(own, server, token):
             assert api.call(token).text == EXPECTED
             assert time.monotonic() - begin < 1
     finally:
-        os.kill(pids[0], signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
     slow.join()
 
 

@@ -80,6 +80,22 @@ static void test_while_slow_an_application_keeps_half_of_the_threads(void **stat
     fair_share_free(share);
 }
 
+/* A request that has waited for a shared statement, and then for one of its own. */
+static void test_a_request_that_waits_twice_is_slow_once(void **state CV_UNUSED)
+{
+    struct fair_share *share = fair_share_new(1024, 4, 7);
+    struct fair_claim claims[4];
+    assert_true(enters(share, &one, &claims[0]));
+    assert_true(waits_on(&claims[0]));
+    assert_true(waits_on(&claims[0]));
+    fair_share_leave(&claims[0]);
+    for (size_t i = 0; i < 4; i++) /* fast again */
+        assert_true(enters(share, &one, &claims[i]));
+    for (size_t i = 0; i < 4; i++)
+        fair_share_leave(&claims[i]);
+    fair_share_free(share);
+}
+
 static void test_the_only_thread_may_wait(void **state CV_UNUSED)
 {
     struct fair_share *share = fair_share_new(1, 1, 7);
@@ -98,6 +114,7 @@ int main(void)
         cmocka_unit_test(test_while_fast_one_application_may_have_all_threads),
         cmocka_unit_test(test_max_waiting_is_for_all_and_half_of_it_for_one),
         cmocka_unit_test(test_while_slow_an_application_keeps_half_of_the_threads),
+        cmocka_unit_test(test_a_request_that_waits_twice_is_slow_once),
         cmocka_unit_test(test_the_only_thread_may_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
