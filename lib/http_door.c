@@ -63,8 +63,8 @@ struct http_door {
     size_t fd_count;
     _Atomic uint16_t *buckets; /* of each descriptor */
 
-    pthread_mutex_t mutex;  /* guards returned */
-    struct guest *returned; /* by http_door_keep(), linked by next */
+    pthread_mutex_t mutex;      /* guards returned */
+    struct guest_list returned; /* by http_door_keep(), linked by next; the oldest is first */
 
     /*
      * The thread's own. In the lists the oldest is first; within a state that is the order of the deadlines, except for
@@ -279,6 +279,7 @@ static void welcome(struct http_door *door, int fd, const struct sockaddr_storag
     }
     struct ssl_st *ssl = door->options.tls != NULL ? http_tls_connection(door->options.tls) : NULL;
     if ((size_t)fd >= door->fd_count || (door->options.tls != NULL && ssl == NULL)) {
+        http_tls_close(ssl);
         close(fd);
         return;
     }
@@ -320,8 +321,8 @@ static void accept_some(struct http_door *door, int listener)
 static void take_returned(struct http_door *door)
 {
     pthread_mutex_lock(&door->mutex);
-    struct guest *guest = door->returned;
-    door->returned = NULL;
+    struct guest *guest = door->returned.first;
+    door->returned = (struct guest_list){.first = NULL};
     pthread_mutex_unlock(&door->mutex);
     for (struct guest *next; guest != NULL; guest = next) {
         next = guest->next;
@@ -535,8 +536,9 @@ void http_door_keep(struct http_door *door, const struct http_kept *kept)
     guest->kept = *kept;
     atomic_fetch_sub(&door->active, 1);
     pthread_mutex_lock(&door->mutex);
-    guest->next = door->returned;
-    door->returned = guest;
+    struct guest_list *returned = &door->returned;
+    *(returned->last != NULL ? &returned->last->next : &returned->first) = guest;
+    returned->last = guest;
     pthread_mutex_unlock(&door->mutex);
     wake(door);
 }

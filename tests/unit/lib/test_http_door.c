@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "lib/http_door.h"
 #include "tests/support/http_client.h"
 
 struct fixture {
@@ -246,6 +247,56 @@ static void test_a_request_that_no_thread_takes_is_503(void **state)
     http_stop(fixture.server);
 }
 
+struct handed_over {
+    int fds[3];
+    atomic_size_t count;
+};
+
+static void note(void *context, int fd, struct ssl_st *ssl CV_UNUSED)
+{
+    struct handed_over *handed_over = context;
+    size_t count = atomic_load(&handed_over->count);
+    assert_true(count < ARRAY_LEN(handed_over->fds));
+    handed_over->fds[count] = fd;
+    atomic_store(&handed_over->count, count + 1);
+}
+
+/* Three connections come back from their threads, each with a further request, before the acceptor sees the first. */
+static void test_kept_connections_get_threads_in_their_order(void **state)
+{
+    (void)state;
+    static const char *const listen[] = {"127.0.0.1:0"};
+    struct handed_over handed_over = {.count = 0};
+    const struct http_door_options options = {.listen = listen,
+                                              .listen_count = 1,
+                                              .threads = 3,
+                                              .connections_max = 10,
+                                              .keep_alive_s = 3,
+                                              .hand_over = note,
+                                              .context = &handed_over};
+    struct http_door *door = NULL;
+    struct err err = ERR_INIT;
+    assert_int_equal(http_door_open(&options, &door, &err), CV_OK);
+    int pairs[3][2];
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]), 0);
+        say(pairs[i][1], "GET /a HTTP/1.1\r\n\r\n", 19);
+        http_door_keep(door, pairs[i][0], NULL);
+    }
+    http_door_start(door);
+    int64_t deadline = clock_mono_ms() + PATIENCE_MS;
+    while (atomic_load(&handed_over.count) < 3 && clock_mono_ms() < deadline)
+        usleep(1000);
+    http_door_end(door);
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        assert_int_equal(handed_over.fds[i], pairs[i][0]);
+        http_door_ended(door, pairs[i][0]);
+        close(pairs[i][0]);
+        close(pairs[i][1]);
+    }
+    http_door_free(door);
+}
+
 static void test_listens_on_ipv6(void **state)
 {
     (void)state;
@@ -294,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_connection_that_never_asks_is_closed, start, stop),
         cmocka_unit_test_prestate_setup_teardown(test_silent_connections_displace_each_other, start, stop, &hundred),
         cmocka_unit_test(test_a_request_that_no_thread_takes_is_503),
+        cmocka_unit_test(test_kept_connections_get_threads_in_their_order),
         cmocka_unit_test(test_listens_on_ipv6),
         cmocka_unit_test(test_more_threads_than_open_files_are_refused),
     };
