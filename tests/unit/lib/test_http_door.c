@@ -252,12 +252,12 @@ struct handed_over {
     atomic_size_t count;
 };
 
-static void note(void *context, int fd, struct ssl_st *ssl CV_UNUSED)
+static void note(void *context, const struct http_kept *kept)
 {
     struct handed_over *handed_over = context;
     size_t count = atomic_load(&handed_over->count);
     assert_true(count < ARRAY_LEN(handed_over->fds));
-    handed_over->fds[count] = fd;
+    handed_over->fds[count] = kept->fd;
     atomic_store(&handed_over->count, count + 1);
 }
 
@@ -281,7 +281,7 @@ static void test_kept_connections_get_threads_in_their_order(void **state)
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]), 0);
         say(pairs[i][1], "GET /a HTTP/1.1\r\n\r\n", 19);
-        http_door_keep(door, pairs[i][0], NULL);
+        http_door_keep(door, &(struct http_kept){.fd = pairs[i][0]});
     }
     http_door_start(door);
     int64_t deadline = clock_mono_ms() + PATIENCE_MS;
