@@ -29,6 +29,7 @@ enum {
     TURN_MS = 1000,            /* pipelined requests hold their thread no longer while other connections wait */
     ANSWER_TIMEOUT_MS = 5000,  /* for a whole answer … */
     ANSWER_BYTES_PER_MS = 160, /* … and this is how much longer for a long one: 8 MiB have 57 s */
+    UNREAD_PATIENCE_MS = 500,
     DRAIN_TIMEOUT_MS = 2000,
     DRAIN_ON_STOP_MS = 10000,
     QUIET_ON_STOP_MS = 50,
@@ -66,10 +67,15 @@ static struct http_server *server_of(const struct mg_connection *connection)
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-/* A client that reads too slowly is dropped at the deadline. False: not all was sent. */
+/*
+ * A client that reads too slowly is dropped at the deadline; and before it, while other connections wait for a thread,
+ * when it has left so many answers unread that the next one has no room in the socket's buffer. The makers of large
+ * bodies bound their number. False: not all was sent.
+ */
 static bool send_all(struct mg_connection *connection, const struct buf *out, struct str large)
 {
     mg_set_deadline(ANSWER_TIMEOUT_MS + (int)((out->len + large.len) / ANSWER_BYTES_PER_MS));
+    mg_set_patience(large.len == 0 ? UNREAD_PATIENCE_MS : 0);
     if (mg_write(connection, out->data, out->len) != (int)out->len)
         return false;
     return large.len == 0 || mg_write(connection, large.ptr, large.len) == (int)large.len;

@@ -28,6 +28,7 @@ enum {
     EVENTS = 64,
     ACCEPTS = 64, /* at a time */
     BUCKETS = 4096,
+    SEND_BUFFER = 256 * 1024, /* has room for an answer of 128 KiB, so that no thread waits for its client to read it */
 };
 
 enum guest_state { GUEST_NEW, GUEST_IDLE, GUEST_READY, GUEST_GONE, GUEST_STATES };
@@ -270,7 +271,7 @@ static bool is_shortage(int error)
 
 static void welcome(struct http_door *door, int fd, const struct sockaddr_storage *address)
 {
-    int on = 1;
+    int on = 1, send_buffer = SEND_BUFFER;
     uint16_t bucket = (uint16_t)(http_address_hash(address) % BUCKETS);
     if (atomic_load(&door->addresses[bucket]) >= door->options.connections_max / 2 && !shed_oldest(door, bucket)) {
         atomic_fetch_add(&door->refused, 1);
@@ -285,6 +286,7 @@ static void welcome(struct http_door *door, int fd, const struct sockaddr_storag
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     door->buckets[fd] = bucket;
     atomic_fetch_add(&door->addresses[bucket], 1);
     atomic_fetch_add(&door->open, 1);

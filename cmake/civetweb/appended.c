@@ -35,6 +35,13 @@ mg_set_wanted(int fd)
 }
 
 
+void
+mg_set_patience(int milliseconds)
+{
+	patience_ms = (milliseconds > 0) ? (now_ms() + milliseconds) : 0;
+}
+
+
 int
 mg_gave_up(void)
 {

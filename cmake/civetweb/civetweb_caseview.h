@@ -27,6 +27,11 @@ void mg_take_connection(struct mg_context *ctx, const struct mg_kept *kept);
  * what has arrived.
  */
 void mg_set_wanted(int fd);
+/*
+ * For so long from now the thread waits for its client to read, even if it is wanted; to be called before each answer.
+ * 0: as long as the deadline allows.
+ */
+void mg_set_patience(int milliseconds);
 /* True when the last wait of this thread ended because it was wanted. */
 int mg_gave_up(void);
 /*

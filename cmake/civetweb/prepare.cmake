@@ -68,18 +68,20 @@ set_deadline(int timeout_ms)
 	deadline_ms = (timeout_ms > 0) ? (now_ms() + timeout_ms) : 0;
 }
 
-/* Of mg_set_wanted(). gave_up: the last wait ended because the thread was wanted. */
+/* Of mg_set_wanted() and mg_set_patience(). gave_up: the last wait ended because the thread was wanted. */
 static __thread int wanted_fd = -1;
+static __thread int64_t patience_ms;
 static __thread int gave_up;
 
-/* poll(), but for input the thread's wait ends when it is wanted. */
+/* poll(), but the wait ends when the thread is wanted: for input at once, for output after its patience. */
 static int
 poll_unless_wanted(struct mg_pollfd *pfd, unsigned int n, int milliseconds)
 {
 	struct mg_pollfd both[2];
+	int for_input = (n == 1) && ((pfd[0].events & POLLIN) != 0);
 	int result;
 
-	if ((wanted_fd < 0) || (n != 1) || ((pfd[0].events & POLLIN) == 0)) {
+	if ((wanted_fd < 0) || (!for_input && ((patience_ms == 0) || (now_ms() < patience_ms)))) {
 		return poll(pfd, n, milliseconds);
 	}
 	both[0] = pfd[0];
@@ -121,7 +123,7 @@ replace_once("/* Prepare connection data structure */\nstatic void\ninit_connect
 static void
 begin_connection(struct mg_connection *conn)
 {
-	conn->idle = conn->yields = conn->unfinished = 0;
+	conn->idle = conn->yields = conn->unfinished = gave_up = 0;
 	conn->begun_len = conn->client.begun_len;
 	if (conn->begun_len > 0) {
 		memcpy(conn->buf, conn->client.begun, (size_t)conn->begun_len);

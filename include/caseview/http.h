@@ -21,8 +21,9 @@
  * Every wait for the client ends at a deadline, too, however slowly its bytes come or go: 5 s from the first bytes of a
  * request to its whole header block and body, with the TLS handshake before the first one; 2 s for the rest of a body
  * that was refused (413); 100 ms after an answer, for the next request on the same thread; 5 s for an answer that the
- * client does not read, and 1 s more for each 160 kB of it: 57 s for 8 MiB. Only the last of these holds the thread
- * while others want it, and an answer to a client without a token is short enough never to wait.
+ * client does not read, and 1 s more for each 160 kB of it: 57 s for 8 MiB. An answer of 128 KiB has room in the
+ * socket's buffer. Where it has not, because the client has left others unread, and other connections wait for a
+ * thread, it has 500 ms. Only a `large` answer keeps its thread for longer than that: its makers bound their number.
  */
 #ifndef CASEVIEW_HTTP_H
 #define CASEVIEW_HTTP_H

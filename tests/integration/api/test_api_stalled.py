@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support.api_views import EXPECTED
+from support.api_views import APP, EXPECTED, USER_IDLE, add_cases
 from support.tls import connect_https, start_https, trusting_client
 from support.waiting import wait_for
 
@@ -179,6 +179,14 @@ def test_a_record_in_two_parts(own):
         time.sleep(0.5)
         conn.sendall(record[cut:])
         assert client.answer().startswith(b"HTTP/1.1 404")
+
+
+def test_answers_that_are_not_read(api, own, token):
+    """Clients with a token ask again and again and read nothing."""
+    add_cases(own.database, USER_IDLE, 30, 3000)
+    request = f"GET /{APP}/agents/{USER_IDLE}/activeCases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    with crowd(api, request.encode() * 200):
+        check_others_are_answered(api, token)
 
 
 TRICKLES = {
