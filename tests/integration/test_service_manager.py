@@ -64,7 +64,7 @@ def start_api(tmp_path):
 
     yield start
     for api in started:
-        if api.is_running():
+        if api in programs.Program.running:
             api.kill()
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from support.api_views import CLIENT, Api, fill
 from support.postgres import Postgres
+from support.programs import Program
 from support.tokens import Keys
 
 
@@ -53,8 +54,8 @@ def own(tmp_path, server, keys):
     start.folder = tmp_path
     yield start
     for api in started:
-        if api.is_running():
-            api.stop()
+        if api in Program.running:
+            api.stop()  # fails when it has ended by itself
     if not server.process:
         server.start()
     database.drop()
