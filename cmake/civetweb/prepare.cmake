@@ -144,8 +144,8 @@ replace_once("	 * goes to crule42. */\n	conn->data_len = 0;" "	 * goes to crule4
 # called for, is known as such when it is closed; so is one in the middle of its handshake or of a header block, for
 # which a thread that was wanted did not wait.
 replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n	int yields;\n	int unfinished;\n	int begun_len;\n")
-replace_once("						/* Break if error occured (-1)\n"
-             "						conn->unfinished = (pollres == -1) && gave_up;\n						/* Break if error occured (-1)\n")
+replace_once("					    mg_poll(&pfd, 1, 50, &(conn->phys_ctx->stop_flag));\n"
+             "					    mg_poll(&pfd, 1, 50, &(conn->phys_ctx->stop_flag));\n					conn->unfinished = gave_up;\n")
 replace_once("	if (ret != 1) {\n		SSL_free(conn->ssl);\n		conn->ssl = NULL;\n		OPENSSL_REMOVE_THREAD_STATE();\n		return 0;\n	}\n\n	return 1;"
              "	if (conn->unfinished) {\n		return 0;\n	}
 	if (ret != 1) {\n		SSL_free(conn->ssl);\n		conn->ssl = NULL;\n		OPENSSL_REMOVE_THREAD_STATE();\n		return 0;\n	}\n\n	return 1;")
