@@ -90,7 +90,11 @@ poll_unless_wanted(struct mg_pollfd *pfd, unsigned int n, int milliseconds)
 	result = poll(both, 2, milliseconds);
 	pfd[0].revents = both[0].revents;
 	gave_up = (result > 0) && (both[0].revents == 0);
-	return gave_up ? -1 : ((result > 0) ? 1 : result);
+	if (gave_up) {
+		errno = ETIME; /* version 1.16 waits on after a failure with EAGAIN */
+		return -1;
+	}
+	return (result > 0) ? 1 : result;
 }
 
 

@@ -100,7 +100,7 @@ def test_an_application_may_use_half_of_the_queue(own, server, token, option):
     answers = {APP: [], OTHER_APP: []}
 
     def ask(app):
-        answers[app].append(api.call(token, app=app))
+        answers[app].append(api.call(token, app=app, headers={"Connection": "close"}))
 
     asking = [threading.Thread(target=ask, args=(APP,)) for _ in range(10)]
     for thread in asking:
