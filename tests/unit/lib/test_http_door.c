@@ -107,7 +107,7 @@ static void test_connections_without_a_request_hold_no_thread(void **state)
     int64_t begin = clock_mono_ms();
     char *heard = exchange(fixture->server, "GET /b HTTP/1.0\r\n\r\n", 19);
     assert_non_null(strstr(heard, "GET /b"));
-    assert_true(clock_mono_ms() - begin < 1000);
+    assert_true(clock_mono_ms() - begin < 4000);
     free(heard);
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) { /* all of them can still be used */
         if (i % 3 == 0)
