@@ -350,7 +350,7 @@ static void hand_over(struct http_door *door)
     }
 }
 
-/* After hand_over(): guests with a request are left when all threads have a connection. */
+/* After hand_over(): guests with a request are left only when all threads have a connection. */
 static void show_crowded(struct http_door *door)
 {
     bool crowded = door->lists[GUEST_READY].first != NULL;
@@ -425,9 +425,9 @@ static void *run(void *context)
             handle_event(door, &events[i]);
         take_returned(door);
         hand_over(door);
-        show_crowded(door);
         int64_t now_ms = clock_mono_ms();
         close_expired(door, now_ms);
+        show_crowded(door);
         if (atomic_load(&door->stopping)) {
             if (!door->closed)
                 close_listeners(door);

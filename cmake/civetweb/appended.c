@@ -82,9 +82,7 @@ mg_connection_fd(const struct mg_connection *conn)
 enum mg_release
 mg_release_connection(struct mg_connection *conn, struct mg_kept *out)
 {
-	int established = (conn->ssl == NULL) || SSL_is_init_finished(conn->ssl);
-
-	int begun_len = established ? conn->data_len : 0; /* during a handshake it is that of an earlier connection */
+	int begun_len = conn->data_len;
 
 	memset(out, 0, sizeof(*out));
 	if (!conn->unfinished && (!conn->idle || (begun_len > 0))) {

@@ -23,6 +23,11 @@ replace_once("	conn->ssl = SSL_new(conn->dom_ctx->ssl_ctx);"
 # mg_stop() writes the flag that all threads read.
 replace_once("typedef int volatile stop_flag_t;" "typedef _Atomic int stop_flag_t;")
 
+# White space before a request can make its header block seem complete: what an earlier connection of the thread left
+# behind it in the buffer is not part of it.
+replace_once("parse_http_request(conn->buf, conn->buf_size, &conn->request_info)"
+             "parse_http_request(conn->buf, conn->data_len, &conn->request_info)")
+
 # A tab is white space in a header field (RFC 9110, section 5.5).
 replace_once("&& !isprint(c)) {" "&& !isprint(c) && (c != 9)) {")
 
@@ -128,9 +133,10 @@ static void
 begin_connection(struct mg_connection *conn)
 {
 	conn->idle = conn->yields = conn->unfinished = gave_up = 0;
-	conn->begun_len = conn->client.begun_len;
-	if (conn->begun_len > 0) {
-		memcpy(conn->buf, conn->client.begun, (size_t)conn->begun_len);
+	patience_ms = 0;
+	conn->data_len = conn->client.begun_len;
+	if (conn->data_len > 0) {
+		memcpy(conn->buf, conn->client.begun, (size_t)conn->data_len);
 	}
 	mg_free(conn->client.begun);
 	conn->client.begun = NULL;
@@ -142,12 +148,12 @@ begin_connection(struct mg_connection *conn)
 
 
 /* Prepare connection data structure */\nstatic void\ninit_connection")
-replace_once("	 * goes to crule42. */\n	conn->data_len = 0;" "	 * goes to crule42. */\n	conn->data_len = conn->begun_len;")
+replace_once("	 * goes to crule42. */\n	conn->data_len = 0;" "	 * goes to crule42. Caseview: begin_connection() does. */")
 
 # keep_alive_timeout_ms bounds the time without a request. A connection that was idle, or that mg_yield_connection() was
 # called for, is known as such when it is closed; so is one in the middle of its handshake or of a header block, for
 # which a thread that was wanted did not wait.
-replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n	int yields;\n	int unfinished;\n	int begun_len;\n")
+replace_once("struct mg_connection {\n" "struct mg_connection {\n	int idle;\n	int yields;\n	int unfinished;\n")
 replace_once("					    mg_poll(&pfd, 1, 50, &(conn->phys_ctx->stop_flag));\n"
              "					    mg_poll(&pfd, 1, 50, &(conn->phys_ctx->stop_flag));\n					conn->unfinished = gave_up;\n")
 replace_once("	if (ret != 1) {\n		SSL_free(conn->ssl);\n		conn->ssl = NULL;\n		OPENSSL_REMOVE_THREAD_STATE();\n		return 0;\n	}\n\n	return 1;"

@@ -94,6 +94,17 @@ def test_ambiguous_header_blocks_are_400_and_end_the_connection(api, token, fiel
     assert b"200 OK" not in heard
 
 
+def test_a_request_ends_where_its_bytes_end(own):
+    """Not in what an earlier request on the same thread has left in the buffer: the first one's body."""
+    api = own("--threads", "1")
+    api.wait_ready()
+    body = b"secret" * 200 + b"\r\n\r\n"
+    first = b"GET / HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert api.raw(first + body).startswith(b"HTTP/1.1 404")
+    heard = api.raw(b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100 + b"\r\nX-Request-Id: ")
+    assert b"secret" not in heard and re.findall(rb"HTTP/1.1 (\d+)", heard) == [b"400"]
+
+
 def test_slow_and_silent_clients_are_dropped_and_delay_no_request(api, token):
     host, port = api.address.split(":")
     with contextlib.ExitStack() as stack:
