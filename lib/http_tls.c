@@ -142,7 +142,7 @@ void http_tls_close(struct ssl_st *ssl)
 
 bool http_tls_has_part(const struct ssl_st *ssl)
 {
-    return SSL_has_pending(ssl) == 1;
+    return SSL_has_pending(ssl) == 1 || strcmp(SSL_rstate_string(ssl), "RB") == 0; /* it waits for the record's body */
 }
 
 ssize_t http_tls_read(struct ssl_st *ssl, char *out, size_t size)

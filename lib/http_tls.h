@@ -21,7 +21,7 @@ void http_tls_free(struct http_tls *tls); /* NULL is fine */
 struct ssl_st *http_tls_connection(struct http_tls *tls);
 /* Sends close_notify if the handshake was done, and frees. NULL is fine. */
 void http_tls_close(struct ssl_st *ssl);
-/* True when bytes were read from the socket that are not yet a whole record, or were not yet asked for. */
+/* True when a part of a record, its header for example, or more than was asked for has been read from the socket. */
 bool http_tls_has_part(const struct ssl_st *ssl);
 /* Without waiting. -1: nothing has arrived, the handshake is not done, or the connection is broken. */
 ssize_t http_tls_read(struct ssl_st *ssl, char *out, size_t size);
